@@ -1,0 +1,5 @@
+//! The configuration file, each mistake explained.
+
+mod types;
+
+pub use types::*;

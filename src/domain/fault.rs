@@ -1,0 +1,261 @@
+//! What can go wrong with a call, and what each kind of failure means.
+//!
+//! This is the only place that says whether a failure is tried again, whether the next model is
+//! asked and what the circuit breaker thinks of it. Providers decide *which* fault an answer is;
+//! nobody but [`Fault::meaning`] decides what follows from it.
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of a failed call, named as users see it in `error_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// No connection: name not found, refused, connect timeout.
+    Connect,
+    /// The handshake or the certificate failed.
+    Tls,
+    /// The connection broke before the answer began.
+    Reset,
+    /// 5xx and 408: the provider's own failure.
+    ServerError,
+    /// The provider says that it has too much to do.
+    Overloaded,
+    /// A complete answer with neither text nor tool call.
+    EmptyAnswer,
+    /// An answer that is not what the wire format promises.
+    BadBody,
+    /// No complete answer within the attempt's limit.
+    Timeout,
+    /// A stream whose first content did not come in time.
+    FirstTokenTimeout,
+    /// A stream that ended without saying that it was finished.
+    StreamCut,
+    /// A stream that stopped delivering.
+    StreamStalled,
+    /// Too many requests or tokens for now; waiting cures it.
+    RateLimited,
+    /// No money or quota left; waiting a little does not cure it.
+    QuotaExhausted,
+    /// The key is wrong, revoked, or not allowed here.
+    Auth,
+    /// The provider does not know the model, or the account may not use it.
+    ModelNotFound,
+    /// The address is not that of such an API.
+    BadEndpoint,
+    /// The prompt is longer than the model takes.
+    ContextTooLong,
+    /// The request body is larger than the provider takes.
+    TooLarge,
+    /// A parameter that this model does not take.
+    UnsupportedParam,
+    /// This machine has no network, no names or no descriptors.
+    NoNetwork,
+    /// The provider reports a conflict with another operation.
+    Conflict,
+    /// The model produced something its own provider calls malformed.
+    ModelGlitch,
+    /// Content policy.
+    Refused,
+    /// The chain's own `accept` checks refused the answer.
+    Rejected,
+    /// The request can never work, with no model of this kind.
+    InvalidRequest,
+    /// The caller left, or the request's deadline passed.
+    Cancelled,
+}
+
+/// Whether the same model is called again for the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Never.
+    Never,
+    /// Up to `retry.max` times, after a backoff.
+    Repeat,
+    /// Only when the provider's wait hint is short enough to be waited for.
+    AfterHint,
+}
+
+/// Whether the next model of the chain is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Yes.
+    Yes,
+    /// Not those known to be as small as the one that failed.
+    NotAsSmall,
+    /// As the request's `on_refusal` says.
+    ByRefusalRule,
+    /// No: the failure goes to the caller.
+    No,
+}
+
+/// What the circuit breaker makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circuit {
+    /// Counts as a failure.
+    Failure,
+    /// Neither counts nor resets.
+    Neutral,
+    /// Neutral, and the model is put on hold.
+    Hold,
+    /// Opens at once for `blocked_for`: it needs a person.
+    Block,
+    /// The provider works: counts as a success.
+    Success,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Whether the same model is called again.
+    pub again: Again,
+    /// Whether the next model is asked.
+    pub next: Next,
+    /// What the circuit breaker makes of it.
+    pub circuit: Circuit,
+}
+
+impl Fault {
+    /// Every fault there is, in the order of the documentation.
+    pub const ALL: [Fault; 26] = [
+        Fault::Connect,
+        Fault::Reset,
+        Fault::ServerError,
+        Fault::Overloaded,
+        Fault::EmptyAnswer,
+        Fault::Tls,
+        Fault::BadBody,
+        Fault::Timeout,
+        Fault::FirstTokenTimeout,
+        Fault::StreamCut,
+        Fault::StreamStalled,
+        Fault::RateLimited,
+        Fault::QuotaExhausted,
+        Fault::Auth,
+        Fault::ModelNotFound,
+        Fault::BadEndpoint,
+        Fault::ContextTooLong,
+        Fault::TooLarge,
+        Fault::UnsupportedParam,
+        Fault::NoNetwork,
+        Fault::Conflict,
+        Fault::ModelGlitch,
+        Fault::Refused,
+        Fault::Rejected,
+        Fault::InvalidRequest,
+        Fault::Cancelled,
+    ];
+
+    /// The table: what follows from this fault.
+    pub fn meaning(self) -> Meaning {
+        use Fault as F;
+        let (again, next, circuit) = match self {
+            F::Connect | F::Reset | F::ServerError | F::Overloaded | F::EmptyAnswer => {
+                (Again::Repeat, Next::Yes, Circuit::Failure)
+            }
+            F::Tls | F::BadBody | F::Timeout => (Again::Never, Next::Yes, Circuit::Failure),
+            F::FirstTokenTimeout | F::StreamCut | F::StreamStalled => {
+                (Again::Never, Next::Yes, Circuit::Failure)
+            }
+            F::RateLimited => (Again::AfterHint, Next::Yes, Circuit::Hold),
+            F::QuotaExhausted | F::Auth | F::ModelNotFound | F::BadEndpoint => {
+                (Again::Never, Next::Yes, Circuit::Block)
+            }
+            F::ContextTooLong | F::TooLarge => (Again::Never, Next::NotAsSmall, Circuit::Neutral),
+            F::UnsupportedParam | F::NoNetwork => (Again::Never, Next::Yes, Circuit::Neutral),
+            F::Conflict | F::ModelGlitch => (Again::Repeat, Next::Yes, Circuit::Neutral),
+            F::Refused => (Again::Never, Next::ByRefusalRule, Circuit::Success),
+            F::Rejected => (Again::Never, Next::Yes, Circuit::Success),
+            F::InvalidRequest | F::Cancelled => (Again::Never, Next::No, Circuit::Neutral),
+        };
+        Meaning { again, next, circuit }
+    }
+
+    /// Whether the provider itself answered, so that a neutral outcome proves it is alive.
+    pub fn provider_answered(self) -> bool {
+        !matches!(self, Fault::NoNetwork | Fault::Cancelled)
+    }
+
+    /// Whether the same provider deserves a pause before another of its models is called.
+    pub fn slows_the_provider(self) -> bool {
+        matches!(
+            self,
+            Fault::Overloaded
+                | Fault::ServerError
+                | Fault::RateLimited
+                | Fault::Connect
+                | Fault::Reset
+        )
+    }
+
+    /// The name users see, as in `error_type`.
+    pub fn name(self) -> &'static str {
+        use Fault as F;
+        match self {
+            F::Connect => "connect",
+            F::Tls => "tls",
+            F::Reset => "reset",
+            F::ServerError => "server_error",
+            F::Overloaded => "overloaded",
+            F::EmptyAnswer => "empty_answer",
+            F::BadBody => "bad_body",
+            F::Timeout => "timeout",
+            F::FirstTokenTimeout => "first_token_timeout",
+            F::StreamCut => "stream_cut",
+            F::StreamStalled => "stream_stalled",
+            F::RateLimited => "rate_limited",
+            F::QuotaExhausted => "quota_exhausted",
+            F::Auth => "auth",
+            F::ModelNotFound => "model_not_found",
+            F::BadEndpoint => "bad_endpoint",
+            F::ContextTooLong => "context_too_long",
+            F::TooLarge => "too_large",
+            F::UnsupportedParam => "unsupported_param",
+            F::NoNetwork => "no_network",
+            F::Conflict => "conflict",
+            F::ModelGlitch => "model_glitch",
+            F::Refused => "refused",
+            F::Rejected => "rejected",
+            F::InvalidRequest => "invalid_request",
+            F::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_listed_once_and_named_as_it_is_written_to_the_log() {
+        let mut names: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+        for fault in Fault::ALL {
+            let written = serde_json::to_value(fault).unwrap();
+            assert_eq!(written, fault.name());
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Fault::ALL.len());
+    }
+
+    #[test]
+    fn only_the_four_blocking_faults_open_the_circuit_at_once() {
+        let blocking: Vec<_> =
+            Fault::ALL.into_iter().filter(|f| f.meaning().circuit == Circuit::Block).collect();
+        let expected =
+            [Fault::QuotaExhausted, Fault::Auth, Fault::ModelNotFound, Fault::BadEndpoint];
+        assert_eq!(blocking, expected);
+    }
+
+    #[test]
+    fn a_request_that_can_never_work_stops_the_walk() {
+        let stops: Vec<_> =
+            Fault::ALL.into_iter().filter(|f| f.meaning().next == Next::No).collect();
+        assert_eq!(stops, [Fault::InvalidRequest, Fault::Cancelled]);
+    }
+}

@@ -1,0 +1,12 @@
+//! Decisions only: plain data and functions with the time as an argument.
+//!
+//! No clock, no IO, no async and no logging in here; a test enforces it. Everything that this
+//! project exists for can be read in this folder and tested with a number for the time.
+
+pub mod breaker;
+pub mod fault;
+pub mod histogram;
+pub mod need;
+pub mod price;
+pub mod time;
+pub mod window;

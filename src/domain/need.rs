@@ -1,0 +1,99 @@
+//! What a request needs of a model, and why a model may be left out of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::price::Nano;
+
+/// What one request asks of whichever model serves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// It offers tools, or its messages carry tool calls.
+    pub tools: bool,
+    /// It shows images.
+    pub images: bool,
+    /// It asks for an answer that follows a JSON schema.
+    pub json_schema: bool,
+    /// Its last message is the assistant's, to be continued.
+    pub prefill: bool,
+    /// Length of the request line in bytes.
+    pub bytes: usize,
+    /// Largest number of tokens the answer may have.
+    pub max_tokens: u32,
+    /// Most that one call may be estimated to cost.
+    pub max_cost: Option<Nano>,
+}
+
+/// What a model is known to be able to do; unknown counts as able.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// Takes tools.
+    pub tools: bool,
+    /// Takes images.
+    pub images: bool,
+    /// Takes a JSON schema for its answer.
+    pub json_schema: bool,
+    /// Takes sampling parameters such as the temperature.
+    pub temperature: bool,
+    /// Continues a last message by the assistant.
+    pub prefill: bool,
+    /// Thinks before it answers, so that the first content may take long.
+    pub reasoning: bool,
+}
+
+impl Default for Abilities {
+    fn default() -> Abilities {
+        Abilities {
+            tools: true,
+            images: true,
+            json_schema: true,
+            temperature: true,
+            prefill: false,
+            reasoning: false,
+        }
+    }
+}
+
+/// Why a model was not called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Its circuit is open, forced open, or its one probe is under way.
+    CircuitOpen,
+    /// It is on hold after a 429, or at its per-minute limits.
+    RateLimited,
+    /// It cannot serve this request.
+    Incapable,
+    /// It is at its `max_in_flight`.
+    Busy,
+    /// Its key or address is missing.
+    Misconfigured,
+    /// Its estimated cost is above a ceiling.
+    TooDear,
+    /// The deadline leaves no time for it.
+    NoTime,
+}
+
+/// A refusal to call a model, with the time after which asking again may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// Why.
+    pub reason: SkipReason,
+    /// How long until it may be different; `None` when time alone changes nothing.
+    pub retry_in: Option<Duration>,
+}
+
+/// What a finished call means for its model's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It worked.
+    Success,
+    /// It failed, and that is held against the model.
+    Failure,
+    /// It says nothing about the model.
+    Neutral,
+    /// It was told to wait.
+    Held,
+}

@@ -1,0 +1,134 @@
+//! Tokens and money.
+//!
+//! Money is counted in whole nano-dollars, so that sums over millions of calls are exact; a
+//! floating-point dollar exists only at the edges, where people write and read it.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+/// What a provider says a call consumed. Cached and reasoning tokens are part of the two sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// All prompt tokens, cached ones included.
+    pub input_tokens: u64,
+    /// All completion tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Prompt tokens that were read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Completion tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+}
+
+/// An amount of money in nano-dollars (10⁻⁹ US$), written in JSON as a number of dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "f64", try_from = "f64")]
+pub struct Nano(pub u64);
+
+/// Prices in nano-dollars per 1,000 tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Per 1,000 prompt tokens.
+    pub input: Nano,
+    /// Per 1,000 completion tokens.
+    pub output: Nano,
+    /// Per 1,000 prompt tokens read from the cache; the input price when not configured.
+    pub cached: Nano,
+}
+
+impl Nano {
+    /// The nearest whole amount to `dollars`; `None` for negative, infinite or absurd numbers.
+    pub fn from_dollars(dollars: f64) -> Option<Nano> {
+        let nano = (dollars * 1e9).round();
+        // 2^53 nano-dollars are nine million dollars; beyond it an f64 is no longer exact.
+        (0.0..=9.007_199_254_740_992e15).contains(&nano).then_some(Nano(nano as u64))
+    }
+
+    /// The amount in dollars, for people and JSON.
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
+impl From<Nano> for f64 {
+    fn from(amount: Nano) -> f64 {
+        amount.dollars()
+    }
+}
+
+impl TryFrom<f64> for Nano {
+    type Error = String;
+    fn try_from(dollars: f64) -> Result<Nano, String> {
+        Nano::from_dollars(dollars).ok_or_else(|| format!("{dollars} is not an amount of money"))
+    }
+}
+
+impl Add for Nano {
+    type Output = Nano;
+    fn add(self, other: Nano) -> Nano {
+        Nano(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Nano {
+    fn add_assign(&mut self, other: Nano) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Nano {
+    fn sum<I: Iterator<Item = Nano>>(amounts: I) -> Nano {
+        amounts.fold(Nano(0), Add::add)
+    }
+}
+
+impl Price {
+    /// What `usage` costs, rounded once, half up, to a whole nano-dollar.
+    pub fn of(&self, usage: &Usage) -> Nano {
+        let cached = usage.cached_tokens.min(usage.input_tokens);
+        let fresh = usage.input_tokens - cached;
+        let thousandths = u128::from(fresh) * u128::from(self.input.0)
+            + u128::from(cached) * u128::from(self.cached.0)
+            + u128::from(usage.output_tokens) * u128::from(self.output.0);
+        Nano(u64::try_from((thousandths + 500) / 1000).unwrap_or(u64::MAX))
+    }
+}
+
+/// A rough number of tokens for `bytes` of English prompt text: four bytes each, rounded up.
+/// Used only where a provider gave no usage and for price ceilings before a call.
+pub fn estimated_tokens(bytes: usize) -> u64 {
+    bytes.div_ceil(4) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(input: f64, output: f64, cached: f64) -> Price {
+        let nano = |dollars| Nano::from_dollars(dollars).unwrap();
+        Price { input: nano(input), output: nano(output), cached: nano(cached) }
+    }
+
+    #[test]
+    fn costs_are_exact_to_the_nano_dollar() {
+        let usage = Usage { input_tokens: 21, output_tokens: 60, ..Usage::default() };
+        assert_eq!(price(0.003, 0.015, 0.003).of(&usage), Nano(963_000));
+        assert_eq!(serde_json::to_string(&Nano(963_000)).unwrap(), "0.000963");
+    }
+
+    #[test]
+    fn cached_tokens_have_their_own_price_and_never_exceed_the_prompt() {
+        let usage = Usage { input_tokens: 1000, cached_tokens: 400, ..Usage::default() };
+        assert_eq!(price(0.002, 0.0, 0.001).of(&usage), Nano(1_200_000 + 400_000));
+        let lying = Usage { input_tokens: 10, cached_tokens: 400, ..Usage::default() };
+        assert_eq!(price(0.002, 0.0, 0.001).of(&lying), Nano(10_000));
+    }
+
+    #[test]
+    fn nonsense_is_no_amount() {
+        for nonsense in [-0.001, f64::NAN, f64::INFINITY, 1e30] {
+            assert_eq!(Nano::from_dollars(nonsense), None);
+        }
+    }
+}

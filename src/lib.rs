@@ -1,0 +1,12 @@
+//! fallbackd keeps the programs of a machine answering when an AI provider fails.
+//!
+//! Start reading at `ARCHITECTURE.md`; the modules below are listed from the bottom up, and
+//! imports only go down.
+
+pub mod domain;
+
+pub mod config;
+pub mod protocol;
+
+pub mod provider;
+pub mod recorder;

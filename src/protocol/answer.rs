@@ -1,0 +1,32 @@
+//! A model's complete answer, the same whichever provider gave it.
+
+use serde::{Deserialize, Serialize};
+
+use super::chat::ToolCall;
+use crate::domain::price::Usage;
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model was done.
+    Stop,
+    /// The token limit was reached.
+    Length,
+    /// The model asks for tools to be called.
+    ToolCalls,
+    /// The content was refused or blocked.
+    Refused,
+}
+
+/// A complete answer. It has no `Debug`: its text must not reach a log.
+pub struct Answer {
+    /// The text; `None` when there is none beside tool calls or a refusal.
+    pub content: Option<String>,
+    /// Tools the model asks for.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// What it consumed, where the provider says so.
+    pub usage: Option<Usage>,
+}

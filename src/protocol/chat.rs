@@ -1,0 +1,289 @@
+//! The `chat` request: OpenAI's chat form plus what routing needs to know.
+//!
+//! These types are read straight from a client's line and handed to the providers as they are;
+//! there is no second copy of them. None prints its content: message text must never reach a log
+//! or an error, so `Debug` is written by hand or left out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::content::Content;
+use super::field;
+use super::id::Id;
+use crate::domain::price::Nano;
+
+/// One chat request, exactly as it came; defaults are not filled in here.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatRequest {
+    /// Echoed in every line about this request.
+    #[serde(default)]
+    pub id: Id,
+    /// `"chat"` or absent; anything else is another kind of request.
+    #[serde(default)]
+    pub op: Option<String>,
+    /// Which chain to use.
+    #[serde(default)]
+    pub task: Option<String>,
+    /// The request's own chain, instead of the task's.
+    #[serde(default)]
+    pub models: Option<Vec<String>>,
+    /// The conversation, at least one message.
+    #[serde(deserialize_with = "field::messages")]
+    pub messages: Vec<Message>,
+    /// Most tokens of the answer, at least 1.
+    #[serde(default, deserialize_with = "field::at_least_one")]
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2.
+    #[serde(default, deserialize_with = "field::temperature")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling, 0 to 1.
+    #[serde(default, deserialize_with = "field::unit_interval")]
+    pub top_p: Option<f64>,
+    /// Texts that end the answer: one string, or up to four.
+    #[serde(default, deserialize_with = "field::stop")]
+    pub stop: Vec<String>,
+    /// Seed for repeatable sampling, where the provider has it.
+    #[serde(default)]
+    pub seed: Option<i64>,
+    /// Functions the model may ask the client to call.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub tools: Vec<Tool>,
+    /// Whether and which tool must be called.
+    #[serde(default)]
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether several tools may be called in one answer.
+    #[serde(default)]
+    pub parallel_tool_calls: Option<bool>,
+    /// The form the answer must have.
+    #[serde(default)]
+    pub response_format: Option<ResponseFormat>,
+    /// How much a reasoning model should think.
+    #[serde(default)]
+    pub reasoning_effort: Option<Effort>,
+    /// One deadline over everything this request does.
+    #[serde(default, deserialize_with = "field::timeout")]
+    pub timeout: Option<Duration>,
+    /// Whether events should be sent as text arrives.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub stream: bool,
+    /// What to do when a model refuses the content.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub on_refusal: OnRefusal,
+    /// What to do when a stream breaks after text was delivered.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub on_interrupt: OnInterrupt,
+    /// Models whose estimated cost is above it are left out, in US$.
+    #[serde(default, rename = "max_cost_usd")]
+    pub max_cost: Option<Nano>,
+    /// Answer with the order and its reasons, and call nobody.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub plan: bool,
+    /// By provider kind or model name: merged into the provider's body last.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub extra: BTreeMap<String, Map<String, Value>>,
+    /// Length of the line it came in; set by the reader, never by the client.
+    #[serde(skip)]
+    pub bytes: usize,
+}
+
+/// One message of the conversation. Fields not named here are tolerated and left out.
+#[derive(Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said; absent for an assistant that only calls tools.
+    #[serde(default)]
+    pub content: Option<Content>,
+    /// Name of the speaker, for providers that know it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Tools the assistant asked for.
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Which tool call a `tool` message answers.
+    #[serde(default)]
+    pub tool_call_id: Option<String>,
+    /// What a reasoning model thought in an earlier turn, for providers that want it back.
+    #[serde(default)]
+    pub reasoning_content: Option<String>,
+}
+
+/// Who speaks in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The operator of the conversation.
+    System,
+    /// The same, in newer words.
+    Developer,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+    /// The result of a tool call.
+    Tool,
+}
+
+/// A tool call asked for by a model.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Names the call within the conversation.
+    pub id: String,
+    /// Always `function`.
+    #[serde(rename = "type", default)]
+    pub kind: FunctionKind,
+    /// What to call.
+    pub function: FunctionCall,
+    /// Data of the provider that must come back unchanged, such as Gemini's thought signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_content: Option<Value>,
+}
+
+/// The one kind of tool there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FunctionKind {
+    /// A function.
+    #[default]
+    Function,
+}
+
+/// A function and its arguments.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FunctionCall {
+    /// The function's name.
+    pub name: String,
+    /// Its arguments as JSON text, which the model may have got wrong.
+    pub arguments: String,
+}
+
+/// A tool on offer.
+#[derive(Serialize, Deserialize)]
+pub struct Tool {
+    /// Always `function`.
+    #[serde(rename = "type", default)]
+    pub kind: FunctionKind,
+    /// The function on offer.
+    pub function: Function,
+}
+
+/// A function on offer.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// What it does, for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON schema of its arguments, passed on untouched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Box<RawValue>>,
+    /// Whether arguments must follow the schema exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+}
+
+/// Whether and which tool must be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As the model likes.
+    Auto,
+    /// None.
+    Never,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// The form the answer must have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
+pub enum ResponseFormat {
+    /// Free text.
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that follows a schema.
+    JsonSchema {
+        /// The schema and its name.
+        json_schema: JsonSchema,
+    },
+}
+
+/// A schema for the answer.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JsonSchema {
+    /// Its name.
+    pub name: String,
+    /// What the answer is, for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The JSON schema; member order is kept, since some models answer in that order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Whether the answer must follow it exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+}
+
+/// How much a reasoning model should think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as possible.
+    Minimal,
+    /// A little.
+    Low,
+    /// The usual.
+    Medium,
+    /// Much.
+    High,
+    /// Very much.
+    Xhigh,
+    /// As much as it can.
+    Max,
+}
+
+/// What to do when a model refuses the content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnRefusal {
+    /// The refusal is the answer.
+    #[default]
+    Return,
+    /// Ask the next model.
+    Fallback,
+}
+
+/// What to do when a stream breaks after text was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInterrupt {
+    /// Go on with another model.
+    #[default]
+    Resume,
+    /// Say that it broke.
+    Fail,
+}
+
+/// Says how large a request is, never what it contains.
+impl fmt::Debug for ChatRequest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ChatRequest")
+            .field("id", &self.id)
+            .field("messages", &self.messages.len())
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}

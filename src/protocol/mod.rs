@@ -1,0 +1,7 @@
+//! The wire format of the socket: what clients send and what they get back.
+
+pub mod answer;
+pub mod chat;
+pub mod content;
+pub mod field;
+pub mod id;

@@ -1,0 +1,60 @@
+//! Calls to providers: what is sent, what comes back, and which fault a failure is.
+//!
+//! Each wire format is a file of pure mapping functions; [`http`] alone touches the network. What
+//! follows from a fault is none of this folder's business: that is the table in
+//! [`crate::domain::fault`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::config::Model;
+use crate::domain::fault::Fault;
+use crate::domain::price::Usage;
+use crate::protocol::answer::Answer;
+use crate::protocol::chat::ChatRequest;
+
+/// One call to one model.
+pub struct Call<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The caller's request.
+    pub request: &'a ChatRequest,
+    /// Most tokens of the answer, already lowered to what the model gives.
+    pub max_tokens: u32,
+    /// Sampling temperature; `None` for models that refuse one.
+    pub temperature: Option<f64>,
+    /// The whole answer must be there within this time.
+    pub limit: Duration,
+}
+
+/// A call that gave no answer. Nothing in it is secret: see [`Failure::message`].
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Which kind.
+    pub fault: Fault,
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The provider's own code, of `[a-z0-9_.-]{1,64}`; the only provider text that logs may hold.
+    pub code: Option<String>,
+    /// For the caller: at most 300 characters, no control characters, keys masked.
+    pub message: String,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What the provider says about trying again, over the table's own word.
+    pub should_retry: Option<bool>,
+    /// What the failed call consumed, where the provider says so.
+    pub usage: Option<Usage>,
+}
+
+/// The result of a call.
+pub type Outcome = Result<Answer, Failure>;
+
+/// A call under way. Dropping it closes its connection.
+pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+/// Whoever can call a model: the network, or a script in a test.
+pub trait Provider {
+    /// Makes one call. It ends within the call's limit.
+    fn call<'a>(&'a self, call: Call<'a>) -> CallFuture<'a>;
+}

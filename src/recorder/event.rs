@@ -1,0 +1,190 @@
+//! What the health log tells: one value per line.
+//!
+//! Names of models and tasks, numbers, kinds and codes: there is no field here that could hold a
+//! key, a message or a provider's own words.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::fault::Fault;
+use crate::domain::need::{SkipReason, Verdict};
+use crate::domain::price::Nano;
+use crate::domain::time::Wall;
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A call to a model ended.
+    Call(CallEvent),
+    /// A request was answered, one way or the other.
+    Request(RequestEvent),
+    /// A circuit changed its state, or an override was set.
+    Breaker(BreakerEvent),
+    /// A model became degraded, or recovered.
+    Degraded(DegradedEvent),
+    /// A task's chain takes another order than before.
+    Order(OrderEvent),
+    /// The daemon serves.
+    Start(StartEvent),
+    /// The daemon ends.
+    Stop(StopEvent),
+}
+
+/// A call to a model ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallEvent {
+    /// The model.
+    pub model_name: Arc<str>,
+    /// Whether it gave an answer.
+    pub success: bool,
+    /// How long it took.
+    pub latency_ms: u64,
+    /// What went wrong.
+    pub error_type: Option<Fault>,
+    /// HTTP status of a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The provider's code of a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What it means for the model's health.
+    pub verdict: Verdict,
+    /// Whether the circuit took notice; false for calls admitted before its last change.
+    pub counted: bool,
+    /// The request it was made for.
+    pub request_id: Arc<str>,
+    /// The task of that request.
+    pub task: Arc<str>,
+    /// First model of the configured chain.
+    pub primary: Arc<str>,
+    /// Why the call was made.
+    pub kind: CallKind,
+    /// Prompt tokens.
+    pub input_tokens: Option<u64>,
+    /// Completion tokens.
+    pub output_tokens: Option<u64>,
+    /// Of the prompt, read from the cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
+    /// What it cost.
+    pub cost_usd: Option<Nano>,
+    /// Whether tokens and cost are an estimate.
+    pub cost_estimated: bool,
+}
+
+/// Why a call was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallKind {
+    /// For a caller.
+    Live,
+}
+
+/// A request was answered, one way or the other.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestEvent {
+    /// The request.
+    pub request_id: Arc<str>,
+    /// Its task.
+    pub task: Arc<str>,
+    /// Whether it got an answer.
+    pub success: bool,
+    /// The error code it got instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
+    /// First model of the configured chain.
+    pub primary: Option<Arc<str>>,
+    /// Who answered.
+    pub model_used: Option<Arc<str>>,
+    /// Models tried and failed before.
+    pub fallback_count: u32,
+    /// From the request's arrival to its answer.
+    pub latency_ms: u64,
+    /// How many calls were made for it.
+    pub calls: u32,
+    /// What all its calls cost.
+    pub request_cost_usd: Option<Nano>,
+    /// What the primary would have cost for the same tokens.
+    pub primary_cost_usd: Option<Nano>,
+    /// User id of the client, where known.
+    pub peer_uid: Option<u32>,
+}
+
+/// A circuit changed its state, or an override was set.
+#[derive(Clone, Debug, Serialize)]
+pub struct BreakerEvent {
+    /// The model.
+    pub model_name: Arc<str>,
+    /// State before: `closed`, `open` or `half_open`.
+    pub from: &'static str,
+    /// State after.
+    pub to: &'static str,
+    /// Why.
+    pub reason: String,
+    /// When it may be called again.
+    #[serde(serialize_with = "super::line::optional_wall")]
+    pub retry_at: Option<Wall>,
+    /// Override in force after the change.
+    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
+    pub forced: Option<&'static str>,
+    /// Who set the override.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_uid: Option<u32>,
+}
+
+/// A model became degraded, or recovered.
+#[derive(Clone, Debug, Serialize)]
+pub struct DegradedEvent {
+    /// The model.
+    pub model_name: Arc<str>,
+    /// Whether it is degraded now.
+    pub degraded: bool,
+    /// Success rate that decided it, 0 to 1.
+    pub success_rate: f64,
+    /// Decided calls that decided it.
+    pub calls: u64,
+}
+
+/// A task's chain takes another order than before.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderEvent {
+    /// The task.
+    pub task: Arc<str>,
+    /// Models that would be tried, in this order.
+    pub order: Vec<Arc<str>>,
+    /// Models left out, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A model left out of an order.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// The model.
+    pub model: Arc<str>,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// The daemon serves.
+#[derive(Clone, Debug, Serialize)]
+pub struct StartEvent {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Process id.
+    pub pid: u32,
+    /// Number of models.
+    pub models: usize,
+    /// Models whose state was restored.
+    pub restored: usize,
+}
+
+/// The daemon ends.
+#[derive(Clone, Debug, Serialize)]
+pub struct StopEvent {
+    /// Why.
+    pub reason: &'static str,
+    /// Requests that could not be answered in time.
+    pub unanswered: usize,
+}

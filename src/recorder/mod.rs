@@ -1,0 +1,4 @@
+//! The health log, the database, and recovery.
+
+pub mod event;
+pub mod line;
