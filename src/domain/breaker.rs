@@ -1,43 +1,393 @@
 //! The circuit breaker of one model.
+//!
+//! Closed, it admits everybody. It opens after a run of failures, on a bad failure rate, or at once
+//! for a reason that needs a person. Open, it admits nobody until its deadline; past it the state
+//! is half-open and exactly one probe is admitted. There is no timer: half-open is what *open past
+//! its deadline* looks like to whoever asks.
+//!
+//! Every admission hands out a [`Permit`] with the epoch of that moment. A result whose epoch is
+//! over changes nothing, so a burst of slow failures cannot reopen a circuit that has recovered.
+//! A probe is a lease: if its result never comes, the slot is free again after a while.
+//!
+//! Time and chance are arguments. Nothing here knows about windows, holds or callers.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use super::fault::Fault;
+use super::time::{Deadline, Now};
+use super::window::Judged;
 
-use super::time::Wall;
+mod types;
 
-/// When a circuit opens and how it closes again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// Consecutive failures that open it; 0 switches this rule off.
-    pub failures: u32,
-    /// Length of the first opening.
-    pub open_for: Duration,
-    /// Longest opening; re-openings double up to it.
-    pub open_for_max: Duration,
-    /// Length of an opening for a reason that needs a person.
-    pub blocked_for: Duration,
-    /// Share of failures that opens it, 0 to 1; 0 switches this rule off.
-    pub failure_rate: f64,
-    /// Decided calls below which the share says nothing.
-    pub rate_min_calls: u32,
-    /// Least time between early probes when every circuit is open.
-    pub probe_every: Duration,
+pub use types::{
+    Ask, Change, Finding, Force, Override, Permit, Rules, Settled, State, Status, Stored,
+};
+
+/// Probes in a row that prove nothing before the circuit pauses again.
+const WASTED_PROBES: u32 = 3;
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    rules: Rules,
+    /// Time closed after which earlier openings are forgotten.
+    healthy: Duration,
+    phase: Phase,
+    since: Now,
+    epoch: u64,
+    run: u32,
+    openings: u32,
+    probe: Option<Lease>,
+    wasted: u32,
+    early_after: Option<Deadline>,
+    forced: Option<Override>,
 }
 
-/// What of a breaker survives a restart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stored {
-    /// Whether it was open (half-open counts as open).
-    pub open: bool,
-    /// Why it was open.
-    pub reason: String,
-    /// Whether that reason needs a person.
-    pub blocked: bool,
-    /// When its state began.
-    pub since: Wall,
-    /// When it may be probed.
-    pub until: Wall,
-    /// How many openings in a row had no healthy window between them.
-    pub openings: u32,
+#[derive(Clone, Debug)]
+enum Phase {
+    Closed,
+    Open { until: Deadline, reason: String, blocked: bool },
 }
+
+#[derive(Clone, Debug)]
+struct Lease {
+    until: Deadline,
+    early: bool,
+}
+
+impl Breaker {
+    /// A closed breaker. After being closed for `healthy`, its next opening is a first one again.
+    pub fn new(rules: Rules, healthy: Duration, now: Now) -> Breaker {
+        Breaker {
+            rules,
+            healthy,
+            phase: Phase::Closed,
+            since: now,
+            epoch: 0,
+            run: 0,
+            openings: 0,
+            probe: None,
+            wasted: 0,
+            early_after: None,
+            forced: None,
+        }
+    }
+
+    /// Takes up a stored state. Whatever the wall clock did in between, nothing lasts longer than
+    /// the rules allow, and nothing began in the future.
+    pub fn restore(&mut self, stored: &Stored, now: Now) {
+        if stored.open {
+            let most = self.rules.open_for_max.max(self.rules.open_for);
+            let longest = if stored.blocked { self.rules.blocked_for } else { most.mul_f64(1.1) };
+            let until = Deadline::restored(stored.until, now, longest);
+            let reason = stored.reason.clone();
+            self.phase = Phase::Open { until, reason, blocked: stored.blocked };
+        }
+        self.since = Now { mono: now.mono, wall: stored.since.min(now.wall) };
+        let healthy = !stored.open && now.wall.since(stored.since) >= self.healthy;
+        self.openings = if healthy { 0 } else { stored.openings };
+        self.run = stored.run;
+        self.forced = stored.forced.map(|(set, until)| {
+            let until = until.map(|until| Deadline::restored(until, now, Duration::MAX));
+            Override { set, until }
+        });
+    }
+
+    /// What must survive a restart, as it is `now`.
+    pub fn stored(&self, now: Now) -> Stored {
+        let (open, reason, blocked, until) = match &self.phase {
+            Phase::Closed => (false, String::new(), false, self.since.wall),
+            Phase::Open { until, reason, blocked } => {
+                (true, reason.clone(), *blocked, now.wall.plus(until.left(now)))
+            }
+        };
+        let forced = self.forced.map(|forced| (forced.set, forced.until.map(|u| u.wall())));
+        let (since, openings, run) = (self.since.wall, self.openings, self.run);
+        Stored { open, reason, blocked, since, until, openings, run, forced }
+    }
+
+    /// Whether a call may be made. A refusal says how long to wait, where that is known.
+    pub fn admit(
+        &mut self,
+        ask: Ask,
+        now: Now,
+    ) -> Result<(Permit, Option<Change>), Option<Duration>> {
+        if let Some(wait) = self.refusal(ask.early, now) {
+            return Err(wait);
+        }
+        if self.is_closed(now) {
+            return Ok((Permit { epoch: self.epoch, probe: false }, None));
+        }
+        let early = self.state(now) == State::Open;
+        self.epoch += 1;
+        self.probe = Some(Lease { until: Deadline::after(now, ask.lease), early });
+        let permit = Permit { epoch: self.epoch, probe: true };
+        if early {
+            self.early_after = Some(Deadline::after(now, self.rules.probe_every));
+            return Ok((permit, None));
+        }
+        let reason = "its time is over: one probe is let through".to_owned();
+        let change = Change { from: State::Open, to: State::HalfOpen, reason, retry_at: None };
+        Ok((permit, Some(change)))
+    }
+
+    /// Why a call would not be admitted now, without changing anything: `None` if it would be,
+    /// else how long to wait, where that is known.
+    pub fn refusal(&self, early: bool, now: Now) -> Option<Option<Duration>> {
+        if self.is_closed(now) {
+            return None;
+        }
+        if let Some(forced) = self.forced(now) {
+            return Some(forced.until.map(|until| until.left(now)));
+        }
+        let Phase::Open { until, .. } = &self.phase else { return None };
+        if !until.passed(now) && !(early && self.early_in(now) == Some(Duration::ZERO)) {
+            return Some(Some(until.left(now)));
+        }
+        self.probe.as_ref().filter(|lease| !lease.until.passed(now)).map(|_| None)
+    }
+
+    /// When an early probe may be made: `None` if never for this opening.
+    pub fn early_in(&self, now: Now) -> Option<Duration> {
+        match &self.phase {
+            Phase::Open { blocked: false, .. } if self.forced(now).is_none() => {
+                let spaced = self.early_after.map_or(Duration::ZERO, |after| after.left(now));
+                let running = self.probe.as_ref().map_or(Duration::ZERO, |p| p.until.left(now));
+                Some(spaced.max(running))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a call's result. `judged` are the decided calls before this one that count for the
+    /// failure rate; `chance` is a random number from 0 to 1 for the length of a re-opening.
+    pub fn settle(
+        &mut self,
+        permit: Permit,
+        finding: Finding,
+        (judged, chance): (Judged, f64),
+        now: Now,
+    ) -> Settled {
+        if permit.epoch != self.epoch {
+            return Settled { counted: false, change: None };
+        }
+        let change = match permit.probe {
+            true => self.settle_probe(finding, chance, now),
+            false => self.settle_closed(finding, judged, chance, now),
+        };
+        Settled { counted: true, change }
+    }
+
+    /// Takes back a permit whose call never came to a result.
+    pub fn abandon(&mut self, permit: Permit, now: Now) -> Option<Change> {
+        match permit.epoch == self.epoch && permit.probe {
+            true => self.settle_probe(Finding::Nothing, 0.0, now),
+            false => None,
+        }
+    }
+
+    /// Obeys a person: a state for a while, for ever, or (`None`) the breaker's own again.
+    pub fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+        let from = self.state(now);
+        self.forced = order;
+        self.epoch += 1;
+        self.probe = None;
+        if order.is_some_and(|order| order.set == Force::Closed) {
+            self.phase = Phase::Closed;
+            self.run = 0;
+        }
+        self.since = now;
+        let reason = match order.map(|order| order.set) {
+            Some(Force::Open) => "override: forced open",
+            Some(Force::Closed) => "override: forced closed",
+            None => "override removed",
+        };
+        self.changed(from, reason.to_owned(), now)
+    }
+
+    /// Ends an order whose time is over.
+    pub fn expire(&mut self, now: Now) -> Option<Change> {
+        let over = self.forced?.until?.passed(now);
+        over.then(|| {
+            let from = match self.forced.take() {
+                Some(Override { set: Force::Open, .. }) => State::Open,
+                _ => State::Closed,
+            };
+            self.epoch += 1;
+            self.since = now;
+            self.changed(from, "override ended".to_owned(), now)
+        })
+    }
+
+    /// The state as it is now.
+    pub fn state(&self, now: Now) -> State {
+        match (self.forced(now).map(|forced| forced.set), &self.phase) {
+            (Some(Force::Open), _) => State::Open,
+            (Some(Force::Closed), _) | (None, Phase::Closed) => State::Closed,
+            (None, Phase::Open { until, .. }) if until.passed(now) => State::HalfOpen,
+            (None, Phase::Open { .. }) => State::Open,
+        }
+    }
+
+    /// Everything people want to know.
+    pub fn status(&self, now: Now) -> Status {
+        let forced = self.forced(now);
+        let (reason, retry_at) = match (&self.phase, forced) {
+            (_, Some(forced)) => {
+                let reason = match forced.set {
+                    Force::Open => "forced open",
+                    Force::Closed => "forced closed",
+                };
+                (Some(reason.to_owned()), forced.until.map(|until| until.wall()))
+            }
+            (Phase::Open { until, reason, .. }, None) => (Some(reason.clone()), Some(until.wall())),
+            (Phase::Closed, None) => (None, None),
+        };
+        let state = self.state(now);
+        Status {
+            state,
+            reason,
+            since: self.since.wall,
+            retry_at: retry_at.filter(|_| state == State::Open),
+            consecutive_failures: self.run,
+            forced,
+        }
+    }
+
+    /// New rules, from a changed configuration. A running opening keeps its deadline.
+    pub fn set_rules(&mut self, rules: Rules, healthy: Duration) {
+        self.rules = rules;
+        self.healthy = healthy;
+    }
+
+    fn settle_probe(&mut self, finding: Finding, chance: f64, now: Now) -> Option<Change> {
+        let early = self.probe.take().is_some_and(|lease| lease.early);
+        let Phase::Open { until, blocked, .. } = &self.phase else { return None };
+        let still_early = early && !until.passed(now);
+        match finding {
+            Finding::Success => Some(self.close(now)),
+            Finding::Alive if !blocked => Some(self.close(now)),
+            Finding::Hold => None,
+            Finding::Failure(_) if still_early => None,
+            Finding::Failure(fault) => {
+                Some(self.open_for_failures(format!("probe failed: {fault}"), chance, now))
+            }
+            Finding::Block(fault) => Some(self.block(fault, now)),
+            Finding::Alive | Finding::Nothing => {
+                self.wasted += 1;
+                (self.wasted >= WASTED_PROBES && !still_early).then(|| self.pause(now))
+            }
+        }
+    }
+
+    fn settle_closed(
+        &mut self,
+        finding: Finding,
+        judged: Judged,
+        chance: f64,
+        now: Now,
+    ) -> Option<Change> {
+        match finding {
+            Finding::Success => {
+                self.run = 0;
+                None
+            }
+            Finding::Alive | Finding::Nothing | Finding::Hold => None,
+            Finding::Failure(fault) => {
+                self.run = self.run.saturating_add(1);
+                let reason = self.trip(fault, judged, now)?;
+                Some(self.open_for_failures(reason, chance, now))
+            }
+            Finding::Block(_) if self.forced(now).is_some() => None,
+            Finding::Block(fault) => Some(self.block(fault, now)),
+        }
+    }
+
+    /// Why the circuit should open now, this failure included.
+    fn trip(&self, fault: Fault, judged: Judged, now: Now) -> Option<String> {
+        if self.forced(now).is_some() {
+            return None;
+        }
+        if self.rules.failures > 0 && self.run >= self.rules.failures {
+            return Some(format!("{} consecutive failures, the last one {fault}", self.run));
+        }
+        let judged = Judged { failure: judged.failure + 1, ..judged };
+        let bad = judged.failure as f64 >= judged.calls() as f64 * self.rules.failure_rate;
+        let enough = judged.calls() >= u64::from(self.rules.rate_min_calls);
+        (self.rules.failure_rate > 0.0 && enough && bad)
+            .then(|| format!("{} of {} calls failed", judged.failure, judged.calls()))
+    }
+
+    fn open_for_failures(&mut self, reason: String, chance: f64, now: Now) -> Change {
+        let healthy =
+            matches!(self.phase, Phase::Closed) && now.mono.since(self.since.mono) >= self.healthy;
+        if healthy {
+            self.openings = 0;
+        }
+        let doubled = self.rules.open_for.saturating_mul(1 << self.openings.min(16));
+        let mut length = doubled.min(self.rules.open_for_max.max(self.rules.open_for));
+        if self.openings > 0 {
+            length += length.mul_f64(0.1 * chance.clamp(0.0, 1.0));
+        }
+        self.openings = self.openings.saturating_add(1);
+        self.open(reason, false, length, now)
+    }
+
+    fn block(&mut self, fault: Fault, now: Now) -> Change {
+        self.open(fault.name().to_owned(), true, self.rules.blocked_for, now)
+    }
+
+    /// After probes that proved nothing: a short pause for the same reason as before.
+    fn pause(&mut self, now: Now) -> Change {
+        let (reason, blocked) = match &self.phase {
+            Phase::Open { reason, blocked, .. } => (reason.clone(), *blocked),
+            Phase::Closed => (String::new(), false),
+        };
+        self.open(reason, blocked, self.rules.open_for / 10, now)
+    }
+
+    fn open(&mut self, reason: String, blocked: bool, length: Duration, now: Now) -> Change {
+        let from = self.state(now);
+        let until = Deadline::after(now, length);
+        // A deadline only moves later, except by a person's order.
+        let until = match &self.phase {
+            Phase::Open { until: running, .. } => running.later(until, now),
+            Phase::Closed => until,
+        };
+        self.phase = Phase::Open { until, reason: reason.clone(), blocked };
+        self.enter(now);
+        self.changed(from, reason, now)
+    }
+
+    fn close(&mut self, now: Now) -> Change {
+        let from = self.state(now);
+        self.phase = Phase::Closed;
+        self.run = 0;
+        self.enter(now);
+        self.changed(from, "probe succeeded".to_owned(), now)
+    }
+
+    fn enter(&mut self, now: Now) {
+        self.since = now;
+        self.epoch += 1;
+        self.probe = None;
+        self.wasted = 0;
+        self.early_after = None;
+    }
+
+    fn changed(&self, from: State, reason: String, now: Now) -> Change {
+        let status = self.status(now);
+        Change { from, to: status.state, reason, retry_at: status.retry_at }
+    }
+
+    fn forced(&self, now: Now) -> Option<Override> {
+        self.forced.filter(|forced| forced.until.is_none_or(|until| !until.passed(now)))
+    }
+
+    fn is_closed(&self, now: Now) -> bool {
+        self.state(now) == State::Closed
+    }
+}
+
+#[cfg(test)]
+mod tests;

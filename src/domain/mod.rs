@@ -6,6 +6,8 @@
 pub mod breaker;
 pub mod fault;
 pub mod histogram;
+pub mod hold;
+pub mod minute;
 pub mod need;
 pub mod price;
 pub mod time;

@@ -1,0 +1,179 @@
+//! The words of the circuit breaker: its rules, states, permits and what a result says.
+//!
+//! Plain data. What happens when is the state machine's business, one file up.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::fault::{Circuit, Fault};
+use crate::domain::time::{Deadline, Wall};
+
+/// When a circuit opens and how it closes again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Consecutive failures that open it; 0 switches this rule off.
+    pub failures: u32,
+    /// Length of the first opening.
+    pub open_for: Duration,
+    /// Longest opening; re-openings double up to it.
+    pub open_for_max: Duration,
+    /// Length of an opening for a reason that needs a person.
+    pub blocked_for: Duration,
+    /// Share of failures that opens it, 0 to 1; 0 switches this rule off.
+    pub failure_rate: f64,
+    /// Decided calls below which the share says nothing.
+    pub rate_min_calls: u32,
+    /// Least time between early probes when every circuit is open.
+    pub probe_every: Duration,
+}
+
+/// What users see of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Everybody is admitted.
+    Closed,
+    /// Nobody is admitted.
+    Open,
+    /// One probe is admitted.
+    HalfOpen,
+}
+
+/// A state ordered by a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Force {
+    /// Nobody is admitted.
+    Open,
+    /// Everybody is admitted; failures count but do not open it.
+    Closed,
+}
+
+/// An order in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Override {
+    /// What was ordered.
+    pub set: Force,
+    /// When it ends by itself; `None` for never.
+    pub until: Option<Deadline>,
+}
+
+/// The right to make one call. Settle or abandon it exactly once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit that is neither settled nor abandoned blocks a probe slot until its lease ends"]
+pub struct Permit {
+    pub(super) epoch: u64,
+    pub(super) probe: bool,
+}
+
+/// How a call is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// How long a probe may take before its slot is given to another.
+    pub lease: Duration,
+    /// Whether this is the one early probe allowed when every circuit is open.
+    pub early: bool,
+}
+
+/// What a finished call says about the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It works.
+    Success,
+    /// It answered, but the answer says nothing about its health.
+    Alive,
+    /// Nothing was learnt.
+    Nothing,
+    /// It asked for a pause.
+    Hold,
+    /// It failed.
+    Failure(Fault),
+    /// It refuses to work until a person does something.
+    Block(Fault),
+}
+
+/// A change of state, for the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// State before.
+    pub from: State,
+    /// State after.
+    pub to: State,
+    /// Why.
+    pub reason: String,
+    /// When it may be probed, if it is open now.
+    pub retry_at: Option<Wall>,
+}
+
+/// What became of a result.
+#[derive(Debug, PartialEq)]
+pub struct Settled {
+    /// Whether it could still change the state.
+    pub counted: bool,
+    /// The change it caused.
+    pub change: Option<Change>,
+}
+
+/// The breaker as it stands, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// The state.
+    pub state: State,
+    /// Why it is not simply closed.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Wall,
+    /// When it may be called again.
+    pub retry_at: Option<Wall>,
+    /// The running count of consecutive failures.
+    pub consecutive_failures: u32,
+    /// An order in force.
+    pub forced: Option<Override>,
+}
+
+/// What of a breaker survives a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Whether it was open; half-open counts as open.
+    pub open: bool,
+    /// Why it was open.
+    pub reason: String,
+    /// Whether that reason needs a person.
+    pub blocked: bool,
+    /// When its state began.
+    pub since: Wall,
+    /// When it may be probed.
+    pub until: Wall,
+    /// How many openings in a row had no healthy window between them.
+    pub openings: u32,
+    /// The running count of consecutive failures.
+    pub run: u32,
+    /// An order in force, and when it ends.
+    pub forced: Option<(Force, Option<Wall>)>,
+}
+
+impl Finding {
+    /// What the fault table makes of a failed call.
+    pub fn of(fault: Fault) -> Finding {
+        match fault.meaning().circuit {
+            Circuit::Failure => Finding::Failure(fault),
+            Circuit::Neutral if fault.provider_answered() => Finding::Alive,
+            Circuit::Neutral => Finding::Nothing,
+            Circuit::Hold => Finding::Hold,
+            Circuit::Block => Finding::Block(fault),
+            Circuit::Success => Finding::Success,
+        }
+    }
+}
+
+impl State {
+    /// Its name in replies and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::Open => "open",
+            State::HalfOpen => "half_open",
+        }
+    }
+}
