@@ -141,7 +141,8 @@ impl Breaker {
             return Some(forced.until.map(|until| until.left(now)));
         }
         let Phase::Open { until, .. } = &self.phase else { return None };
-        if !until.passed(now) && !(early && self.early_in(now) == Some(Duration::ZERO)) {
+        let may_be_early = early && self.early_in(now) == Some(Duration::ZERO);
+        if !until.passed(now) && !may_be_early {
             return Some(Some(until.left(now)));
         }
         self.probe.as_ref().filter(|lease| !lease.until.passed(now)).map(|_| None)

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::content::Content;
 use super::field;
 use super::id::Id;
+use crate::domain::need::Needs;
 use crate::domain::price::Nano;
 
 /// One chat request, exactly as it came; defaults are not filled in here.
@@ -275,6 +276,38 @@ pub enum OnInterrupt {
     Resume,
     /// Say that it broke.
     Fail,
+}
+
+impl Message {
+    /// What is wrong with it, if anything: every role has something it must bring.
+    pub fn mistake(&self) -> Option<&'static str> {
+        match self.role {
+            Role::Tool if self.tool_call_id.is_none() => {
+                Some("a message of role `tool` needs `tool_call_id`")
+            }
+            Role::Assistant if !self.tool_calls.is_empty() => None,
+            _ if self.content.is_none() => Some("expected `content`: a string or a list of parts"),
+            _ => None,
+        }
+    }
+}
+
+impl ChatRequest {
+    /// What it asks of whichever model serves it, with `max_tokens` already decided.
+    pub fn needs(&self, max_tokens: u32) -> Needs {
+        let shows = |message: &Message| message.content.as_ref().is_some_and(Content::has_image);
+        let calls = |message: &Message| !message.tool_calls.is_empty();
+        let last = self.messages.last().map(|message| message.role);
+        Needs {
+            tools: !self.tools.is_empty() || self.messages.iter().any(calls),
+            images: self.messages.iter().any(shows),
+            json_schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema { .. })),
+            prefill: last == Some(Role::Assistant),
+            bytes: self.bytes,
+            max_tokens,
+            max_cost: self.max_cost,
+        }
+    }
 }
 
 /// Says how large a request is, never what it contains.

@@ -108,7 +108,7 @@ impl Visitor<'_> for TimeoutVisitor {
     type Value = Option<Duration>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a duration above zero, such as \"30s\" or a number of seconds")
+        out.write_str("a duration above zero, such as 30s or a number of seconds")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -142,9 +142,7 @@ impl<'de> Deserialize<'de> for ToolChoice {
         impl<'de> Visitor<'de> for Choice {
             type Value = ToolChoice;
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(
-                    "\"auto\", \"none\", \"required\" or {\"type\":\"function\",\"function\":{\"name\":…}}",
-                )
+                out.write_str("auto, none, required, or an object that names a function")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ToolChoice, E> {
                 match text {

@@ -5,3 +5,5 @@ pub mod chat;
 pub mod content;
 pub mod field;
 pub mod id;
+pub mod op;
+pub mod reply;

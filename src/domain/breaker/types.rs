@@ -153,6 +153,13 @@ pub struct Stored {
     pub forced: Option<(Force, Option<Wall>)>,
 }
 
+impl Permit {
+    /// Whether the call is the probe of a circuit that is not closed.
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
+}
+
 impl Finding {
     /// What the fault table makes of a failed call.
     pub fn of(fault: Fault) -> Finding {

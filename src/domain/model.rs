@@ -1,0 +1,398 @@
+//! Everything that decides whether and how one model is called: its circuit, window, hold,
+//! limits and calls in flight, put together.
+//!
+//! The model's actor owns one of these and does what it says. It reads no clock and rolls no
+//! dice; both come as arguments. It knows nothing of other models: order is [`super::rank`]'s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::breaker::{Ask, Breaker, Change, Finding, Override, Permit, Rules, Status, Stored};
+use super::fault::Fault;
+use super::hold::Hold;
+use super::minute::{Limits, Minute};
+use super::need::{Abilities, Needs, Skip, SkipReason, Verdict};
+use super::price::{Price, Usage, estimated_tokens};
+use super::time::{Deadline, Now, Wall};
+use super::window::{Bucket, Judged, JudgedFrom, Sample, Window};
+
+/// What is configured about a model.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Why it cannot be called at all, if so.
+    pub misconfigured: Option<String>,
+    /// What it can do.
+    pub abilities: Abilities,
+    /// Longest prompt and answer together, in tokens.
+    pub context_window: Option<u64>,
+    /// Most tokens of an answer it gives.
+    pub max_tokens: Option<u32>,
+    /// What it costs.
+    pub price: Option<Price>,
+    /// Most calls at once.
+    pub max_in_flight: Option<u32>,
+    /// Limits per minute.
+    pub per_minute: Limits,
+    /// When its circuit opens and closes.
+    pub breaker: Rules,
+    /// Whether it may be probed early when every circuit is open.
+    pub probe_nearest: bool,
+    /// How far back calls are judged.
+    pub window: Duration,
+    /// Success rate below which it is degraded, 0 to 1.
+    pub degraded_below: f64,
+    /// Decided calls below which it is not judged.
+    pub min_calls: u32,
+    /// How long its calls are remembered.
+    pub retention: Duration,
+}
+
+/// How a model stands towards one request. Advice: admission is decided when the call begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Why it is left out, if so.
+    pub skip: Option<Skip>,
+    /// Whether it is degraded, and the calls that say so.
+    pub degraded: bool,
+    /// Decided calls since its circuit last closed.
+    pub judged: Judged,
+    /// How long until it may be probed early, if ever: only for a circuit that is open.
+    pub early_in: Option<Duration>,
+}
+
+/// The right to make one call, with what was reserved for it.
+#[derive(Debug)]
+#[must_use = "an admission must be settled or abandoned"]
+pub struct Admission {
+    permit: Permit,
+    reserved_tokens: u64,
+    /// Whether this call is the probe of an open circuit.
+    pub probe: bool,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What went wrong, if anything.
+    pub fault: Option<Ending>,
+    /// How long the call took.
+    pub latency_ms: u64,
+    /// What it consumed, where known.
+    pub usage: Option<Usage>,
+    /// How long the provider asked to wait.
+    pub retry_after: Option<Duration>,
+    /// A random number from 0 to 1.
+    pub chance: f64,
+}
+
+/// A failure, as health sees it.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// Which kind.
+    pub fault: Fault,
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The provider's code.
+    pub code: Option<String>,
+    /// Whether it is the caller's own doing (deadline, departure) and held against nobody.
+    pub excused: bool,
+}
+
+/// What became of a finished call.
+#[derive(Debug)]
+pub struct Settlement {
+    /// What it means for health.
+    pub verdict: Verdict,
+    /// Whether the circuit took notice.
+    pub counted: bool,
+    /// The bucket it was counted in, as it is now.
+    pub bucket: (Wall, Bucket),
+    /// What else changed.
+    pub changes: Changes,
+}
+
+/// What changed by the way, to be logged and stored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// The circuit.
+    pub circuit: Vec<Change>,
+    /// Whether the model is degraded now, and the calls that say so.
+    pub degraded: Option<(bool, Judged)>,
+}
+
+/// The last failure, for people.
+#[derive(Clone, Debug)]
+pub struct LastError {
+    /// The failure.
+    pub ending: Ending,
+    /// When it was.
+    pub at: Wall,
+}
+
+/// Where the judging period began, stored beside the breaker.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StoredModel {
+    /// The circuit.
+    pub breaker: Stored,
+    /// The judging period.
+    pub judged_from: JudgedFrom,
+}
+
+/// One model's state.
+#[derive(Clone, Debug)]
+pub struct ModelState {
+    settings: Settings,
+    breaker: Breaker,
+    window: Window,
+    hold: Hold,
+    minute: Minute,
+    in_flight: u32,
+    degraded: bool,
+    last_error: Option<LastError>,
+    judged_from: JudgedFrom,
+}
+
+impl ModelState {
+    /// A model nothing is known about.
+    pub fn new(settings: Settings, now: Now) -> ModelState {
+        ModelState {
+            breaker: Breaker::new(settings.breaker.clone(), settings.window, now),
+            window: Window::new(settings.window, settings.retention),
+            settings,
+            hold: Hold::default(),
+            minute: Minute::default(),
+            in_flight: 0,
+            degraded: false,
+            last_error: None,
+            judged_from: JudgedFrom::default(),
+        }
+    }
+
+    /// Takes up what was stored before a restart.
+    pub fn restore(&mut self, model: Option<&StoredModel>, buckets: Vec<(Wall, Bucket)>, now: Now) {
+        if let Some(model) = model {
+            self.breaker.restore(&model.breaker, now);
+            self.judged_from = model.judged_from;
+        }
+        self.window.restore(buckets, self.judged_from);
+        self.degraded = self.is_degraded(self.judged(now));
+    }
+
+    /// What must survive a restart, beside the buckets.
+    pub fn stored(&self, now: Now) -> StoredModel {
+        StoredModel { breaker: self.breaker.stored(now), judged_from: self.judged_from }
+    }
+
+    /// How it stands towards a request, and what changed merely because time went by.
+    pub fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
+        let changes = self.touch(now);
+        let skip = self.skip(needs, false, now);
+        let judged = self.judged(now);
+        let open = skip.is_some_and(|skip| skip.reason == SkipReason::CircuitOpen);
+        let may_be_early = open && self.settings.probe_nearest && self.hold.left(now).is_none();
+        let early_in = if may_be_early { self.breaker.early_in(now) } else { None };
+        (Standing { skip, degraded: self.degraded, judged, early_in }, changes)
+    }
+
+    /// Admits one call, or says why not.
+    pub fn admit(
+        &mut self,
+        needs: &Needs,
+        ask: Ask,
+        now: Now,
+    ) -> (Result<Admission, Skip>, Changes) {
+        let mut changes = self.touch(now);
+        if let Some(skip) = self.skip(needs, ask.early, now) {
+            return (Err(skip), changes);
+        }
+        let (permit, change) = match self.breaker.admit(ask, now) {
+            Ok(admitted) => admitted,
+            Err(retry_in) => {
+                return (Err(Skip { reason: SkipReason::CircuitOpen, retry_in }), changes);
+            }
+        };
+        let probe = permit.is_probe();
+        changes.circuit.extend(change);
+        let reserved_tokens = self.reservation(needs);
+        self.minute.begin(reserved_tokens, now.mono);
+        self.in_flight += 1;
+        (Ok(Admission { permit, reserved_tokens, probe }), changes)
+    }
+
+    /// Takes a call's end.
+    pub fn settle(&mut self, admission: Admission, ended: &Ended, now: Now) -> Settlement {
+        let mut changes = self.touch(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(usage) = ended.usage {
+            let used = usage.input_tokens.saturating_add(usage.output_tokens);
+            self.minute.correct(admission.reserved_tokens, used, now.mono);
+        }
+        let (finding, verdict) = judge(ended.fault.as_ref());
+        match verdict {
+            Verdict::Held => self.hold.begin(ended.retry_after, now),
+            Verdict::Success => self.hold.answered(),
+            Verdict::Failure | Verdict::Neutral => {}
+        }
+        if let Some(ending) = ended.fault.as_ref().filter(|_| verdict != Verdict::Success) {
+            self.last_error = Some(LastError { ending: ending.clone(), at: now.wall });
+        }
+        let judged = self.judged(now);
+        let settled = self.breaker.settle(admission.permit, finding, (judged, ended.chance), now);
+        let answered_ms = ended.fault.is_none().then_some(ended.latency_ms);
+        let sample = Sample { verdict, counted: settled.counted, answered_ms };
+        let (start, bucket) = self.window.record(sample, now.wall);
+        let bucket = (start, bucket.clone());
+        if let Some(change) = settled.change {
+            if change.to == super::breaker::State::Closed {
+                self.judged_from = self.window.judge_from(now.wall);
+            }
+            changes.circuit.push(change);
+        }
+        changes.degraded = self.compare(now).or(changes.degraded);
+        Settlement { verdict, counted: settled.counted, bucket, changes }
+    }
+
+    /// Takes back an admission whose call never came to an end.
+    pub fn abandon(&mut self, admission: Admission, now: Now) -> Changes {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let circuit = self.breaker.abandon(admission.permit, now).into_iter().collect();
+        Changes { circuit, degraded: None }
+    }
+
+    /// Obeys a person.
+    pub fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+        let change = self.breaker.order(order, now);
+        if order.is_some_and(|order| order.set == super::breaker::Force::Closed) {
+            self.judged_from = self.window.judge_from(now.wall);
+        }
+        change
+    }
+
+    /// The circuit, for people.
+    pub fn circuit(&self, now: Now) -> Status {
+        self.breaker.status(now)
+    }
+
+    /// All calls of the last `window`.
+    pub fn total(&self, window: Duration, now: Now) -> Bucket {
+        self.window.total(window, now.wall)
+    }
+
+    /// Whether it is degraded.
+    pub fn degraded(&self) -> bool {
+        self.degraded
+    }
+
+    /// Calls under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// The last failure.
+    pub fn last_error(&self) -> Option<&LastError> {
+        self.last_error.as_ref()
+    }
+
+    /// When a running hold ends.
+    pub fn hold_until(&self, now: Now) -> Option<Deadline> {
+        self.hold.until(now)
+    }
+
+    /// What is configured.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn skip(&mut self, needs: &Needs, early: bool, now: Now) -> Option<Skip> {
+        let never = |reason| Some(Skip { reason, retry_in: None });
+        if self.settings.misconfigured.is_some() {
+            return never(SkipReason::Misconfigured);
+        }
+        if !self.able(needs) {
+            return never(SkipReason::Incapable);
+        }
+        if self.too_dear(needs) {
+            return never(SkipReason::TooDear);
+        }
+        if let Some(retry_in) = self.breaker.refusal(early, now) {
+            return Some(Skip { reason: SkipReason::CircuitOpen, retry_in });
+        }
+        let reservation = self.reservation(needs);
+        let limited = self.minute.check(&self.settings.per_minute, reservation, now.mono).err();
+        if let Some(wait) = self.hold.left(now).max(limited) {
+            return Some(Skip { reason: SkipReason::RateLimited, retry_in: Some(wait) });
+        }
+        let full = self.settings.max_in_flight.is_some_and(|most| self.in_flight >= most);
+        full.then_some(Skip { reason: SkipReason::Busy, retry_in: None })
+    }
+
+    fn able(&self, needs: &Needs) -> bool {
+        let can = &self.settings.abilities;
+        let fits =
+            self.settings.context_window.is_none_or(|window| (needs.bytes / 6) as u64 <= window);
+        fits && (can.tools || !needs.tools)
+            && (can.images || !needs.images)
+            && (can.json_schema || !needs.json_schema)
+            && (can.prefill || !needs.prefill)
+    }
+
+    fn too_dear(&self, needs: &Needs) -> bool {
+        let (Some(most), Some(price)) = (needs.max_cost, self.settings.price) else {
+            return false;
+        };
+        price.of(&self.estimate(needs)) > most
+    }
+
+    fn estimate(&self, needs: &Needs) -> Usage {
+        let output = self.settings.max_tokens.unwrap_or(u32::MAX).min(needs.max_tokens);
+        let input_tokens = estimated_tokens(needs.bytes);
+        Usage { input_tokens, output_tokens: output.into(), ..Usage::default() }
+    }
+
+    fn reservation(&self, needs: &Needs) -> u64 {
+        let estimate = self.estimate(needs);
+        estimate.input_tokens.saturating_add(estimate.output_tokens)
+    }
+
+    fn judged(&self, now: Now) -> Judged {
+        self.window.judged(self.settings.window, now.wall)
+    }
+
+    fn is_degraded(&self, judged: Judged) -> bool {
+        judged.calls() >= u64::from(self.settings.min_calls)
+            && judged.success_rate() < self.settings.degraded_below
+    }
+
+    /// Lets time take effect: orders end, old failures leave the window.
+    fn touch(&mut self, now: Now) -> Changes {
+        let circuit = self.breaker.expire(now).into_iter().collect();
+        Changes { circuit, degraded: self.compare(now) }
+    }
+
+    fn compare(&mut self, now: Now) -> Option<(bool, Judged)> {
+        let judged = self.judged(now);
+        let degraded = self.is_degraded(judged);
+        (std::mem::replace(&mut self.degraded, degraded) != degraded).then_some((degraded, judged))
+    }
+}
+
+/// What a call's end says about the provider, and how health counts it.
+fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
+    let Some(ending) = failure else { return (Finding::Success, Verdict::Success) };
+    if ending.excused {
+        return (Finding::Nothing, Verdict::Neutral);
+    }
+    let finding = Finding::of(ending.fault);
+    let verdict = match finding {
+        Finding::Success => Verdict::Success,
+        Finding::Alive | Finding::Nothing => Verdict::Neutral,
+        Finding::Hold => Verdict::Held,
+        Finding::Failure(_) | Finding::Block(_) => Verdict::Failure,
+    };
+    (finding, verdict)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The order in which a chain's models are tried.
+//!
+//! Healthy ones in chain order, then degraded ones in chain order; whatever cannot serve now is
+//! left out. Every place comes with its reason, so that people can be told.
+
+use std::time::Duration;
+
+use super::model::Standing;
+use super::need::{Skip, SkipReason};
+
+/// An order over a chain: positions in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    /// Whom to try, in this order.
+    pub order: Vec<usize>,
+    /// Whom to leave out, in chain order.
+    pub left_out: Vec<(usize, Skip)>,
+}
+
+/// Puts the models of a chain, as they stand, in order.
+pub fn rank(standings: &[Standing]) -> Ranking {
+    let mut ranking = Ranking::default();
+    let mut degraded = Vec::new();
+    for (place, standing) in standings.iter().enumerate() {
+        match standing.skip {
+            Some(skip) => ranking.left_out.push((place, skip)),
+            None if standing.degraded => degraded.push(place),
+            None => ranking.order.push(place),
+        }
+    }
+    ranking.order.append(&mut degraded);
+    ranking
+}
+
+/// With nobody left to try: the model nearest to recovery among those that may be probed early
+/// now.
+pub fn nearest(standings: &[Standing]) -> Option<usize> {
+    standings
+        .iter()
+        .enumerate()
+        .filter(|(_, standing)| standing.early_in == Some(Duration::ZERO))
+        .min_by_key(|(place, standing)| {
+            let wait = standing.skip.and_then(|skip| skip.retry_in).unwrap_or(Duration::MAX);
+            (wait, *place)
+        })
+        .map(|(place, _)| place)
+}
+
+/// With nobody to try at all: when asking again may help.
+pub fn earliest(standings: &[Standing]) -> Option<Duration> {
+    let helps =
+        |skip: &Skip| matches!(skip.reason, SkipReason::CircuitOpen | SkipReason::RateLimited);
+    standings
+        .iter()
+        .flat_map(|standing| {
+            let again = standing.skip.filter(helps).and_then(|skip| skip.retry_in);
+            [again, standing.early_in.filter(|_| standing.skip.is_some())]
+        })
+        .flatten()
+        .min()
+}
+
+impl Standing {
+    /// Its place in words.
+    pub fn reason(&self) -> String {
+        let (calls, worked) = (self.judged.calls(), self.judged.success);
+        match self.degraded {
+            true => format!("degraded: {worked} of {calls} calls worked"),
+            false => "healthy".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::window::Judged;
+
+    fn standing(degraded: bool, skip: Option<Skip>) -> Standing {
+        Standing { skip, degraded, judged: Judged::default(), early_in: None }
+    }
+
+    fn open(seconds: u64, early: Option<u64>) -> Standing {
+        let retry_in = Some(Duration::from_secs(seconds));
+        let skip = Skip { reason: SkipReason::CircuitOpen, retry_in };
+        Standing { early_in: early.map(Duration::from_secs), ..standing(false, Some(skip)) }
+    }
+
+    #[test]
+    fn healthy_models_come_first_and_each_group_keeps_chain_order() {
+        let chain = [
+            standing(true, None),
+            standing(false, None),
+            open(5, None),
+            standing(true, None),
+            standing(false, None),
+        ];
+        let ranking = rank(&chain);
+        assert_eq!(ranking.order, [1, 4, 0, 3]);
+        assert_eq!(ranking.left_out.len(), 1);
+    }
+
+    #[test]
+    fn the_nearest_to_recovery_is_probed_among_those_that_may_be() {
+        assert_eq!(nearest(&[open(50, Some(0)), open(20, Some(3)), open(40, Some(0))]), Some(2));
+        assert_eq!(nearest(&[open(50, None), open(20, Some(3))]), None);
+    }
+
+    #[test]
+    fn the_earliest_chance_is_a_reopening_a_hold_or_an_early_probe() {
+        let busy = Skip { reason: SkipReason::Busy, retry_in: None };
+        let held =
+            Skip { reason: SkipReason::RateLimited, retry_in: Some(Duration::from_secs(30)) };
+        let chain = [standing(false, Some(busy)), open(50, None), standing(false, Some(held))];
+        assert_eq!(earliest(&chain), Some(Duration::from_secs(30)));
+        assert_eq!(earliest(&[open(50, Some(12))]), Some(Duration::from_secs(12)));
+        assert_eq!(earliest(&[standing(false, Some(busy))]), None);
+    }
+}

@@ -1,0 +1,290 @@
+//! Requests of all kinds, as they come off a line.
+//!
+//! A chat line is parsed once, straight into its type. Only when that fails, or when the line is
+//! another operation, is it looked at again: to find out which operation and id it has, and to
+//! name the field that is wrong. Errors are cheap for the daemon and exact for people.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::chat::ChatRequest;
+use super::field;
+use super::id::Id;
+use super::reply::{ErrorBody, ErrorCode};
+
+/// What a client asks for.
+#[derive(Debug)]
+pub enum Op {
+    /// An answer from a model.
+    Chat(Box<ChatRequest>),
+    /// Whether the daemon is there.
+    Ping,
+    /// How the models are doing.
+    Health {
+        /// How far back to look; the configured window when absent.
+        window: Option<Duration>,
+    },
+    /// Which models a task would use, in which order.
+    Chains,
+    /// To force a circuit, or to let it go.
+    Breaker(BreakerOp),
+    /// To receive the health log's events from now on.
+    Events {
+        /// Which events; all when empty.
+        types: Vec<EventType>,
+    },
+    /// To cancel an outstanding request of the same connection.
+    Cancel {
+        /// Its id.
+        target: Id,
+    },
+}
+
+/// To force a circuit, or to let it go.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BreakerOp {
+    /// The model.
+    pub model: String,
+    /// What to set.
+    pub set: BreakerSet,
+    /// For how long; for ever when absent.
+    pub during: Option<Duration>,
+}
+
+/// What a circuit can be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerSet {
+    /// Nobody is admitted.
+    Open,
+    /// Everybody is admitted.
+    Closed,
+    /// As the breaker itself decides.
+    Auto,
+}
+
+/// The kinds of health-log events that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "they are the event names of the health log")]
+pub enum EventType {
+    Call,
+    Request,
+    Breaker,
+    Degraded,
+    Order,
+    Config,
+    Start,
+    Stop,
+    Checkpoint,
+}
+
+/// A line that could not be understood, with its id where one was found.
+#[derive(Debug)]
+pub struct Mistake {
+    /// The id.
+    pub id: Id,
+    /// What is wrong.
+    pub error: ErrorBody,
+}
+
+/// Reads one line, without its newline.
+pub fn read(line: &[u8]) -> Result<(Id, Op), Mistake> {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    if let Ok(mut chat) = ChatRequest::deserialize(&mut json)
+        && json.end().is_ok()
+        && chat.op.as_deref().is_none_or(|op| op == "chat")
+    {
+        chat.bytes = line.len();
+        return accept(chat);
+    }
+    read_slowly(line)
+}
+
+fn accept(mut chat: ChatRequest) -> Result<(Id, Op), Mistake> {
+    check(&chat)?;
+    Ok((std::mem::take(&mut chat.id), Op::Chat(Box::new(chat))))
+}
+
+/// What a chat request may not combine.
+fn check(chat: &ChatRequest) -> Result<(), Mistake> {
+    let wrong = |message: &str| {
+        let error = ErrorBody::new(ErrorCode::BadRequest, message);
+        Err(Mistake { id: chat.id.clone(), error })
+    };
+    if chat.stream {
+        return wrong(
+            "`stream`: this version does not stream yet; leave it out or set it to false to get \
+             the whole answer in one line",
+        );
+    }
+    if chat.models.as_ref().is_some_and(Vec::is_empty) {
+        return wrong(
+            "`models`: expected at least one model name; leave it out to use the task's chain",
+        );
+    }
+    for (at, message) in chat.messages.iter().enumerate() {
+        if let Some(mistake) = message.mistake() {
+            return wrong(&format!("`messages[{at}]`: {mistake}"));
+        }
+    }
+    Ok(())
+}
+
+/// What every line has, whatever else it has.
+#[derive(Default, Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    id: Id,
+    #[serde(default)]
+    op: Option<String>,
+}
+
+fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
+    let nameless =
+        |code, message: String| Mistake { id: Id::Null, error: ErrorBody::new(code, message) };
+    let text = std::str::from_utf8(line).map_err(|error| {
+        let message = format!("the line is not UTF-8 (byte {})", error.valid_up_to() + 1);
+        nameless(ErrorCode::InvalidJson, message)
+    })?;
+    let start = text.trim_start();
+    if !start.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+        let message = "expected a JSON object such as {\"messages\":[…]}".to_owned();
+        return Err(nameless(ErrorCode::BadRequest, message));
+    }
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        let message = format!("the line is not JSON: {}", without_line(&error));
+        return Err(nameless(ErrorCode::InvalidJson, message));
+    }
+    let envelope: Envelope =
+        typed(text).map_err(|message| nameless(ErrorCode::BadRequest, message))?;
+    let id = envelope.id;
+    let op = envelope.op.as_deref().unwrap_or("chat");
+    let read = match op {
+        "chat" => typed::<ChatRequest>(text).map(|chat| {
+            let bytes = line.len();
+            Op::Chat(Box::new(ChatRequest { bytes, ..chat }))
+        }),
+        "ping" => typed::<Bare>(text).map(|_| Op::Ping),
+        "chains" => typed::<Bare>(text).map(|_| Op::Chains),
+        "health" => typed::<HealthLine>(text).map(|line| Op::Health { window: line.window }),
+        "breaker" => typed::<BreakerLine>(text).map(|line| {
+            Op::Breaker(BreakerOp { model: line.model, set: line.set, during: line.during })
+        }),
+        "events" => typed::<EventsLine>(text).map(|line| Op::Events { types: line.types }),
+        "cancel" => typed::<CancelLine>(text).map(|line| Op::Cancel { target: line.target }),
+        other => {
+            let message = format!(
+                "there is no operation {other:.40?}; there are chat, ping, health, chains, \
+                 breaker, events and cancel"
+            );
+            return Err(Mistake { id, error: ErrorBody::new(ErrorCode::UnknownOp, message) });
+        }
+    };
+    match read {
+        Ok(op) => Ok((id, op)),
+        Err(message) => Err(Mistake { id, error: ErrorBody::new(ErrorCode::BadRequest, message) }),
+    }
+}
+
+/// Reads a value; a mistake names the field it was made in.
+fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = without_line(error.inner());
+        if path == "." { inner } else { format!("`{path}`: {inner}") }
+    })
+}
+
+/// A message of the JSON reader; the line number says nothing where everything is one line, and
+/// quoted strings, which may hold a prompt or a key, are left out.
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = match text.rfind(" at line 1 column ") {
+        Some(at) => format!("{} (column {})", &text[..at], error.column()),
+        None => text,
+    };
+    hide_strings(&text)
+}
+
+/// Leaves out what stands in double quotes (values, which may be private; escapes are those of
+/// `Debug`) and cuts what stands in backticks (names, which may be long).
+fn hide_strings(text: &str) -> String {
+    let mut shown = String::new();
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        shown.push(char);
+        if char == '"' {
+            while let Some(hidden) = chars.next().filter(|&hidden| hidden != '"') {
+                if hidden == '\\' {
+                    chars.next();
+                }
+            }
+            shown.push_str("…\"");
+        } else if char == '`' {
+            let name: Vec<char> = chars.by_ref().take_while(|&char| char != '`').collect();
+            shown.extend(name.iter().take(60));
+            shown.push('`');
+        }
+    }
+    shown.chars().take(400).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read only so that other fields are refused")]
+struct Bare {
+    #[serde(default)]
+    id: Id,
+    op: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthLine {
+    #[serde(default, rename = "id")]
+    _id: Id,
+    #[serde(rename = "op")]
+    _op: String,
+    #[serde(default, deserialize_with = "field::timeout")]
+    window: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BreakerLine {
+    #[serde(default, rename = "id")]
+    _id: Id,
+    #[serde(rename = "op")]
+    _op: String,
+    model: String,
+    set: BreakerSet,
+    #[serde(default, rename = "for", deserialize_with = "field::timeout")]
+    during: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsLine {
+    #[serde(default, rename = "id")]
+    _id: Id,
+    #[serde(rename = "op")]
+    _op: String,
+    #[serde(default, deserialize_with = "field::or_default")]
+    types: Vec<EventType>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelLine {
+    #[serde(default, rename = "id")]
+    _id: Id,
+    #[serde(rename = "op")]
+    _op: String,
+    target: Id,
+}
+
+#[cfg(test)]
+mod tests;

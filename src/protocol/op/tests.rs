@@ -1,0 +1,137 @@
+//! Claims about lines: what is understood, and how mistakes are named.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn mistake(line: &str) -> (ErrorCode, String) {
+    let mistake = read(line.as_bytes()).unwrap_err();
+    (mistake.error.code, mistake.error.message)
+}
+
+fn bad(line: &str, expected: &str) {
+    let (code, message) = mistake(line);
+    assert_eq!(code, ErrorCode::BadRequest, "{message}");
+    assert!(message.contains(expected), "{message:?} does not say {expected:?}");
+}
+
+const HI: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
+
+#[test]
+fn a_chat_line_is_the_default_operation() {
+    let line = format!(r#"{{"id":7,{HI},"timeout":"30s","temperature":0,"stop":"x"}}"#);
+    let (id, op) = read(line.as_bytes()).unwrap();
+    assert_eq!(id, Id::Number(7));
+    let Op::Chat(chat) = op else { panic!("{op:?}") };
+    assert_eq!(chat.timeout, Some(Duration::from_secs(30)));
+    assert_eq!((chat.bytes, chat.stop.len()), (line.len(), 1));
+}
+
+#[test]
+fn null_is_as_good_as_leaving_a_field_out() {
+    let line = format!(
+        r#"{{{HI},"id":null,"op":null,"task":null,"max_tokens":null,"temperature":null,
+        "stop":null,"tools":null,"tool_choice":null,"timeout":null,"stream":null,"plan":null,
+        "on_refusal":null,"extra":null,"models":null,"max_cost_usd":null,"response_format":null}}"#
+    );
+    assert!(read(line.as_bytes()).is_ok(), "{:?}", read(line.as_bytes()));
+}
+
+#[test]
+fn every_mistake_names_its_field_and_what_was_expected() {
+    bad(&format!(r#"{{{HI},"temprature":1}}"#), "unknown field `temprature`");
+    bad(&format!(r#"{{{HI},"max_tokens":0}}"#), "`max_tokens`: invalid value");
+    bad(&format!(r#"{{{HI},"max_tokens":"9"}}"#), "`max_tokens`: invalid type: string");
+    bad(&format!(r#"{{{HI},"temperature":2.5}}"#), "expected a number from 0 to 2");
+    bad(&format!(r#"{{{HI},"timeout":0}}"#), "`timeout`");
+    bad(&format!(r#"{{{HI},"timeout":"soon"}}"#), "such as 30s or a number of seconds");
+    bad(&format!(r#"{{{HI},"stop":["a","b","c","d","e"]}}"#), "up to four strings");
+    bad(&format!(r#"{{{HI},"models":[]}}"#), "`models`");
+    bad(&format!(r#"{{{HI},"stream":true}}"#), "does not stream yet");
+    bad(r#"{"messages":[]}"#, "at least one message");
+    bad(r#"{}"#, "missing field `messages`");
+    bad(r#"{"messages":[{"role":"sytem","content":"x"}]}"#, "`messages[0].role`");
+    bad(r#"{"messages":[{"role":"user"}]}"#, "`messages[0]`: expected `content`");
+    bad(r#"{"messages":[{"role":"tool","content":"x"}]}"#, "needs `tool_call_id`");
+    bad(r#"{"messages":[{"role":"user","content":7}]}"#, "a string or a list of parts");
+    bad(r#"{"messages":[{"role":"user","content":[{"type":"audio"}]}]}"#, "content[0]");
+    bad(r#"{"op":"breaker","model":"m","set":"ajar"}"#, "`set`: unknown variant `ajar`");
+    bad(r#"{"op":"ping","window":"1h"}"#, "unknown field `window`");
+    bad(r#"[1,2]"#, "expected a JSON object");
+    bad(r#""chat""#, "expected a JSON object");
+}
+
+#[test]
+fn what_is_not_json_is_told_apart_from_what_is_not_a_request() {
+    assert_eq!(mistake("{\"id\":1,").0, ErrorCode::InvalidJson);
+    assert_eq!(mistake("hello").0, ErrorCode::InvalidJson);
+    assert_eq!(mistake(&format!("{{{HI}}} trailing")).0, ErrorCode::InvalidJson);
+    assert_eq!(read(b"{\"a\":\"\xff\"}").unwrap_err().error.code, ErrorCode::InvalidJson);
+    assert_eq!(mistake(r#"{"op":"dance"}"#).0, ErrorCode::UnknownOp);
+}
+
+#[test]
+fn a_mistake_is_answered_under_its_id() {
+    let id = |line: &str| read(line.as_bytes()).unwrap_err().id;
+    assert_eq!(id(r#"{"id":"a","messages":3}"#), Id::Text("a".into()));
+    assert_eq!(id(r#"{"messages":3,"id":-4}"#), Id::Negative(-4));
+    assert_eq!(id(r#"{"messages":3,"id":{}}"#), Id::Null);
+}
+
+#[test]
+fn deep_nesting_is_a_mistake_and_no_crash() {
+    let deep = format!("{{{HI},\"extra\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(read(deep.as_bytes()).is_err());
+    let deep = format!("{{\"messages\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(read(deep.as_bytes()).is_err());
+}
+
+#[test]
+fn values_are_not_repeated_in_errors() {
+    let (_, message) = mistake(&format!(r#"{{{HI},"seed":"my \"secret\" prompt"}}"#));
+    assert!(!message.contains("secret"), "{message}");
+    assert!(message.contains("`seed`"), "{message}");
+}
+
+#[test]
+fn the_other_operations_are_understood() {
+    let op = |line: &str| read(line.as_bytes()).unwrap().1;
+    assert!(matches!(op(r#"{"op":"ping","id":1}"#), Op::Ping));
+    assert!(matches!(op(r#"{"op":"chains"}"#), Op::Chains));
+    assert!(matches!(op(r#"{"op":"health","window":"1h"}"#),
+        Op::Health { window: Some(hour) } if hour == Duration::from_secs(3600)));
+    assert!(matches!(op(r#"{"op":"events","types":["call","order"]}"#),
+        Op::Events { types } if types == [EventType::Call, EventType::Order]));
+    assert!(matches!(op(r#"{"op":"cancel","target":"x"}"#), Op::Cancel { target: Id::Text(_) }));
+    let Op::Breaker(order) = op(r#"{"op":"breaker","model":"m","set":"open","for":"10m"}"#) else {
+        panic!("not a breaker order")
+    };
+    assert_eq!((order.set, order.during), (BreakerSet::Open, Some(Duration::from_secs(600))));
+}
+
+#[test]
+fn needs_are_read_off_the_messages() {
+    let needs = |line: &str| match read(line.as_bytes()).unwrap().1 {
+        Op::Chat(chat) => chat.needs(10),
+        other => panic!("{other:?}"),
+    };
+    let plain = needs(&format!("{{{HI}}}"));
+    assert!(!plain.tools && !plain.images && !plain.json_schema && !plain.prefill);
+    let image = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"?"},
+        {"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]}"#;
+    assert!(needs(image).images);
+    let tools = format!(r#"{{{HI},"tools":[{{"type":"function","function":{{"name":"f"}}}}]}}"#);
+    assert!(needs(&tools).tools);
+    let schema = format!(
+        r#"{{{HI},"response_format":{{"type":"json_schema","json_schema":{{"name":"n","schema":{{}}}}}}}}"#
+    );
+    assert!(needs(&schema).json_schema);
+    assert!(needs(r#"{"messages":[{"role":"assistant","content":"So"}]}"#).prefill);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_bring_the_reader_down(line in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = read(&line);
+    }
+}
