@@ -8,5 +8,6 @@ pub mod domain;
 pub mod config;
 pub mod protocol;
 
+pub mod clock;
 pub mod provider;
 pub mod recorder;

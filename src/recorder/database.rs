@@ -1,0 +1,263 @@
+//! sled, held at arm's length.
+//!
+//! Three things are known of version 0.34 and shape this file. Its `flush` never calls fsync, and
+//! data flushed but not synced is what a power cut destroys: so there is one function that makes
+//! things durable, and it does both. Damaged files make it panic as often as they make it return
+//! an error: so every call goes through [`guarded`]. And it compacts nothing: so rows are few,
+//! small, in one tree, and deleted in small batches.
+//!
+//! A [`Database`] that has failed once is to be dropped and opened again. What to do about a
+//! failure is decided in `store`.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use sled::{Batch, Db, Mode};
+use thiserror::Error;
+
+use super::logfile::make_dir;
+use super::retention::{Plan, add};
+use super::rows::{BREAKERS, BUCKETS, META, RowKey, RowValue, Rows, Slot};
+use crate::domain::window::Bucket;
+
+/// Memory for cached pages; the default of a gibibyte is for other uses.
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// Version of the layout of keys.
+const SCHEMA: &[u8] = &[1];
+/// Damaged databases that are kept for whoever wants to look at them.
+const KEPT: u32 = 2;
+
+/// An open database.
+#[derive(Debug)]
+pub(super) struct Database {
+    db: Option<Db>,
+    /// sled's data file, opened once more to sync it.
+    data: File,
+}
+
+/// What was in it.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// All readable rows.
+    pub(super) rows: Rows,
+    /// How many were not.
+    pub(super) unreadable: u64,
+    /// Whether it is older than this opening, yet empty.
+    pub(super) lost: bool,
+}
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, Error)]
+pub(super) enum StoreError {
+    /// Its files make no sense.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// The disk, permissions, or another process.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is not ours to change.
+    #[error("it was written by a later version of fallbackd; start that one, or move it away")]
+    Later,
+}
+
+impl Database {
+    /// Opens the database in `dir`, or makes one, and reads everything in it.
+    pub(super) fn open(dir: &Path) -> Result<(Database, Contents), StoreError> {
+        let existed = dir.join("db").exists();
+        make_dir(dir)?;
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .mode(Mode::LowSpace);
+        let db = guarded(|| config.open())?;
+        // From here on the handle is closed under guard whatever happens.
+        let database = Database { db: Some(db), data: File::open(dir.join("db"))? };
+        let mut contents = database.scan()?;
+        match database.on(|db| db.get(META))? {
+            Some(schema) if &*schema == SCHEMA => {}
+            Some(schema) if schema.len() == 1 => return Err(StoreError::Later),
+            Some(_) => return Err(StoreError::Damaged("its version is unreadable".into())),
+            None => {
+                contents.lost = existed;
+                database.on(|db| db.insert(META, SCHEMA))?;
+                database.durable()?;
+                sync_dir(dir)?;
+            }
+        }
+        Ok((database, contents))
+    }
+
+    /// Makes all `rows` durable, all or none.
+    pub(super) fn write(&self, rows: &Rows) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for (key, value) in rows {
+            batch.insert(key.encode(), value.encode());
+        }
+        self.apply(batch)
+    }
+
+    /// All buckets there are.
+    pub(super) fn slots(&self) -> Result<Vec<Slot>, StoreError> {
+        self.on(|db| {
+            let keys = db.scan_prefix(BUCKETS).keys();
+            keys.filter_map(|key| key.map(|key| slot(&key)).transpose()).collect()
+        })
+    }
+
+    /// All circuits there are.
+    pub(super) fn breakers(&self) -> Result<Rows, StoreError> {
+        self.on(|db| {
+            let mut rows = Rows::new();
+            for row in db.scan_prefix(BREAKERS) {
+                let (key, value) = row?;
+                rows.extend(decode(&key, &value));
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Deletes and merges buckets, all or none.
+    pub(super) fn carry_out(&self, plan: &Plan) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for slot in &plan.expired {
+            batch.remove(RowKey::Bucket(slot.clone()).encode());
+        }
+        for merge in &plan.merges {
+            let into = RowKey::Bucket(merge.into.clone());
+            let mut sum = self.bucket(&into)?;
+            for slot in &merge.from {
+                let key = RowKey::Bucket(slot.clone());
+                add(&mut sum, &self.bucket(&key)?);
+                batch.remove(key.encode());
+            }
+            batch.insert(into.encode(), RowValue::Bucket(sum).encode());
+        }
+        self.apply(batch)
+    }
+
+    /// Deletes rows.
+    pub(super) fn remove(&self, keys: &[RowKey]) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        keys.iter().for_each(|key| batch.remove(key.encode()));
+        self.apply(batch)
+    }
+
+    /// A stored bucket; one that is missing or unreadable counts nothing.
+    fn bucket(&self, key: &RowKey) -> Result<Bucket, StoreError> {
+        let value = self.on(|db| db.get(key.encode()))?;
+        match value.and_then(|value| RowValue::decode(key, &value)) {
+            Some(RowValue::Bucket(bucket)) => Ok(bucket),
+            _ => Ok(Bucket::default()),
+        }
+    }
+
+    fn scan(&self) -> Result<Contents, StoreError> {
+        self.on(|db| {
+            let mut contents = Contents::default();
+            for row in db.iter() {
+                let (key, value) = row?;
+                if *key == *META {
+                    continue;
+                }
+                match decode(&key, &value) {
+                    Some(row) => contents.rows.extend([row]),
+                    None => contents.unreadable += 1,
+                }
+            }
+            Ok(contents)
+        })
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), StoreError> {
+        self.on(|db| db.apply_batch(batch))?;
+        self.durable()
+    }
+
+    /// The only place that flushes, because a flush without a sync is worse than neither.
+    fn durable(&self) -> Result<(), StoreError> {
+        self.on(|db| db.flush())?;
+        Ok(self.data.sync_all()?)
+    }
+
+    fn on<T>(&self, ask: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let closed = || StoreError::Damaged("it is closed".into());
+        let db = self.db.as_ref().ok_or_else(closed)?;
+        guarded(|| ask(db))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // sled works while it closes, and may panic over it.
+        let db = self.db.take();
+        let _ = guarded(move || {
+            drop(db);
+            Ok(())
+        });
+        let _ = self.data.sync_all();
+    }
+}
+
+/// Moves a damaged database out of the way, and tells where to.
+pub(super) fn put_aside(dir: &Path) -> io::Result<PathBuf> {
+    let place = |number: u32| dir.with_extension(format!("damaged-{number}"));
+    let oldest = place(KEPT);
+    if oldest.exists() {
+        std::fs::remove_dir_all(&oldest)?;
+    }
+    for number in (1..KEPT).rev().filter(|&number| place(number).exists()) {
+        std::fs::rename(place(number), place(number + 1))?;
+    }
+    std::fs::rename(dir, place(1))?;
+    Ok(place(1))
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Option<(RowKey, RowValue)> {
+    let key = RowKey::decode(key)?;
+    let value = RowValue::decode(&key, value)?;
+    Some((key, value))
+}
+
+fn slot(key: &[u8]) -> Option<Slot> {
+    match RowKey::decode(key) {
+        Some(RowKey::Bucket(slot)) => Some(slot),
+        _ => None,
+    }
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()?;
+    dir.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+/// Calls sled so that neither its errors nor its panics get away.
+fn guarded<T>(ask: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(outcome) => outcome.map_err(classify),
+        Err(_) => Err(StoreError::Damaged("reading it caused a panic".into())),
+    }
+}
+
+fn classify(error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(error) if is_damage(&error) => StoreError::Damaged(error.to_string()),
+        sled::Error::Io(error) => StoreError::Io(error),
+        other => StoreError::Damaged(other.to_string()),
+    }
+}
+
+/// Whether an IO error speaks of what is in the files. sled reports a database that another
+/// process holds by this text alone.
+fn is_damage(error: &io::Error) -> bool {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => true,
+        ErrorKind::Other => !error.to_string().starts_with("could not acquire lock"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

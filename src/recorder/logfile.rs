@@ -1,0 +1,279 @@
+//! The health log on disk: whole lines, appended, in files of bounded size.
+//!
+//! Each batch of lines is one `write(2)` to a file opened for appending. If that fails midway, the
+//! piece of a line it left is cut off again, or ended before the next line, so a reader never
+//! takes two lines for one. What could not be written is reported, not kept: a full disk must not
+//! fill the memory as well.
+//!
+//! Before each batch the path is looked at: a file that was deleted or renamed by somebody is
+//! opened anew, one that was cut short (copy-and-truncate) simply goes on. The daemon's own
+//! rotation is rename and reopen, so `tail -F` follows. No clock and no thread in here.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::domain::time::Mono;
+
+/// Permissions of the log.
+const FILE_MODE: u32 = 0o640;
+/// Permissions of directories that had to be made.
+const DIR_MODE: u32 = 0o750;
+/// How long a failure is taken to last before the disk is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How much is read at a time in search of the last line's start.
+const BLOCK: u64 = 64 * 1024;
+
+/// The log and where it stands.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    max_size: u64,
+    keep: u32,
+    open: Option<File>,
+    /// Whether the file ends in a piece of a line that could not be cut off.
+    torn: bool,
+    failed: Option<(Mono, String)>,
+    /// Why the last rotation did not happen, until it was reported.
+    stuck: Option<io::Error>,
+    was_stuck: bool,
+}
+
+/// Lines that are not in the log, and why.
+#[derive(Debug, PartialEq)]
+pub(super) struct Lost {
+    pub(super) lines: u64,
+    pub(super) why: String,
+    /// Whether this is a new failure, not one still waited out.
+    pub(super) fresh: bool,
+}
+
+impl LogFile {
+    /// The log at `path`; nothing is opened yet.
+    pub(super) fn new(path: PathBuf, max_size: u64, keep: u32) -> LogFile {
+        LogFile {
+            path,
+            max_size,
+            keep,
+            open: None,
+            torn: false,
+            failed: None,
+            stuck: None,
+            was_stuck: false,
+        }
+    }
+
+    /// Opens it, cuts off an unfinished last line, and returns the last whole line.
+    pub(super) fn open(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let (file, _) = self.ready(0).map_err(|error| self.explain(&error))?;
+        let last = last_line(&file).map_err(|error| self.explain(&error));
+        self.open = Some(file);
+        last
+    }
+
+    /// Appends whole lines; `head` goes before them in a new file.
+    pub(super) fn append(&mut self, head: &[u8], lines: &[u8], now: Mono) -> Result<(), Lost> {
+        if let Some((since, why)) = &self.failed
+            && now.since(*since) < PAUSE
+        {
+            return Err(Lost { lines: count(lines), why: why.clone(), fresh: false });
+        }
+        match self.try_append(head, lines) {
+            Ok(()) => {
+                self.failed = None;
+                self.rotated()
+            }
+            Err((lost, error)) => {
+                let why = self.explain(&error);
+                self.failed = Some((now, why.clone()));
+                Err(Lost { lines: lost, why, fresh: true })
+            }
+        }
+    }
+
+    /// Whether the last attempt to move a full file out of the way worked.
+    fn rotated(&mut self) -> Result<(), Lost> {
+        let Some(error) = self.stuck.take() else {
+            self.was_stuck = false;
+            return Ok(());
+        };
+        let why = format!("cannot rotate the health log {}: {error}", self.path.display());
+        let fresh = !std::mem::replace(&mut self.was_stuck, true);
+        Err(Lost { lines: 0, why, fresh })
+    }
+
+    /// Waits until what was written is on the disk.
+    pub(super) fn sync(&self) -> Result<(), String> {
+        self.open.as_ref().map_or(Ok(()), File::sync_data).map_err(|error| self.explain(&error))
+    }
+
+    fn try_append(&mut self, head: &[u8], lines: &[u8]) -> Result<(), (u64, io::Error)> {
+        let (file, empty) =
+            self.ready(lines.len() as u64).map_err(|error| (count(lines), error))?;
+        let prefix = match (empty, self.torn) {
+            (true, _) => head,
+            (false, true) => b"\n",
+            (false, false) => b"",
+        };
+        let outcome = write_whole(&file, prefix)
+            .map_err(|broken| Broken { whole: 0, ..broken })
+            .and_then(|()| write_whole(&file, lines));
+        self.open = Some(file);
+        self.torn = match &outcome {
+            Ok(()) => false,
+            Err(broken) => broken.torn || (self.torn && broken.whole == 0),
+        };
+        outcome.map_err(|broken| (count(&lines[broken.whole..]), broken.error))
+    }
+
+    /// Takes the file to write `more` bytes to, and tells whether it is still empty.
+    fn ready(&mut self, more: u64) -> io::Result<(File, bool)> {
+        let mut length = self.length_if_ours()?;
+        if length.is_some_and(|length| length > 0 && length.saturating_add(more) > self.max_size) {
+            // A file that cannot be moved grows on: too long a log is better than none.
+            self.stuck = rotate(&self.path, self.keep).err();
+            length = length.filter(|_| self.stuck.is_some());
+        }
+        if let (Some(length), Some(file)) = (length, self.open.take()) {
+            return Ok((file, length == 0));
+        }
+        let (file, torn) = open(&self.path)?;
+        self.torn = torn;
+        let empty = file.metadata()?.len() == 0;
+        Ok((file, empty))
+    }
+
+    /// The length of the file at the path, if it is the one that is open.
+    fn length_if_ours(&self) -> io::Result<Option<u64>> {
+        let Some(file) = &self.open else { return Ok(None) };
+        let there = match fs::metadata(&self.path) {
+            Ok(there) => there,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let here = file.metadata()?;
+        let same = (there.dev(), there.ino()) == (here.dev(), here.ino());
+        Ok(same.then_some(there.len()))
+    }
+
+    fn explain(&self, error: &io::Error) -> String {
+        format!("cannot write the health log {}: {error}", self.path.display())
+    }
+}
+
+/// Makes a directory and those above it.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
+}
+
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    if let Some(dir) = path.parent() {
+        make_dir(dir)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).mode(FILE_MODE);
+    let file = match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            // The umask may have taken the group's right to read.
+            file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+            file
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.create(true).open(path)?
+        }
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let torn = cut_unfinished_line(&file)?;
+    Ok((file, torn))
+}
+
+/// Cuts off what follows the last newline; true if that could not be done.
+fn cut_unfinished_line(file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    let end = after_newline_before(file, length)?;
+    // An append-only attribute forbids cutting; then the line is ended instead.
+    Ok(end < length && file.set_len(end).is_err())
+}
+
+/// The place after the last newline before `end`, 0 if there is none.
+fn after_newline_before(file: &File, mut end: u64) -> io::Result<u64> {
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        block.resize((end - start) as usize, 0);
+        file.read_exact_at(&mut block, start)?;
+        if let Some(at) = block.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+fn last_line(mut file: &File) -> io::Result<Option<Vec<u8>>> {
+    let end = after_newline_before(file, file.metadata()?.len())?;
+    let start = after_newline_before(file, end.saturating_sub(1))?;
+    let mut line = Vec::new();
+    file.seek(SeekFrom::Start(start))?;
+    file.take(end - start).read_to_end(&mut line)?;
+    Ok(Some(line).filter(|line| !line.is_empty()))
+}
+
+/// Moves `log` to `log.1`, `log.1` to `log.2` and so on; the oldest falls off the end.
+fn rotate(path: &Path, keep: u32) -> io::Result<()> {
+    if keep == 0 {
+        return fs::remove_file(path);
+    }
+    // A gap in the row takes the shift; nothing behind it needs to move.
+    let gap = (1..keep).find(|&number| !numbered(path, number).exists()).unwrap_or(keep);
+    for number in (1..gap).rev() {
+        fs::rename(numbered(path, number), numbered(path, number + 1))?;
+    }
+    fs::rename(path, numbered(path, 1))
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// A write that broke off.
+struct Broken {
+    /// How much of what was to be written stands in the file, in whole lines.
+    whole: usize,
+    /// Whether a piece of a line stands behind it.
+    torn: bool,
+    error: io::Error,
+}
+
+fn write_whole(mut file: &File, lines: &[u8]) -> Result<(), Broken> {
+    let mut done = 0;
+    while done < lines.len() {
+        let error = match file.write(&lines[done..]) {
+            Ok(0) => ErrorKind::WriteZero.into(),
+            Ok(more) => {
+                done += more;
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        let whole = lines[..done].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let torn = whole < done && !matches!(cut_unfinished_line(file), Ok(false));
+        return Err(Broken { whole, torn, error });
+    }
+    Ok(())
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|&&byte| byte == b'\n').count() as u64
+}
+
+#[cfg(test)]
+mod tests;

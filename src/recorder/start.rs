@@ -1,0 +1,181 @@
+//! How the recorder comes up.
+//!
+//! The log is opened at once; the database is given a few seconds and may go on opening behind the
+//! daemon's back. Neither can keep the daemon from serving: what went wrong stands in
+//! [`Restored::problems`] and in the status, and is tried again.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::sync::broadcast;
+
+use super::journal::Journal;
+use super::line::Stamper;
+use super::logfile::LogFile;
+use super::mailbox::Mailbox;
+use super::restore::Restored;
+use super::retention::Ages;
+use super::rows::{ModelKey, Rows};
+use super::status::Shared;
+use super::store::Store;
+use super::{Inner, Recorder, Threads};
+use crate::clock::Clock;
+use crate::domain::time::{Mono, Now, Wall};
+
+/// Events that wait for the journal thread; a quarter of a second of a very busy day.
+const QUEUE: usize = 16_384;
+/// Events that a watcher may lag behind.
+const WATCH: usize = 1024;
+/// How long the start waits for the database.
+const OPENING: Duration = Duration::from_secs(5);
+/// Fine buckets are kept this long at least.
+const FINE_AT_LEAST: Duration = Duration::from_secs(3600);
+/// Subdirectory of the state directory that holds the database.
+const DATABASE: &str = "db";
+
+/// What the recorder is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The health log.
+    pub health_log: PathBuf,
+    /// Where the database lives.
+    pub state_dir: PathBuf,
+    /// Size at which a log file is rotated, in bytes.
+    pub max_size: u64,
+    /// Rotated files that are kept.
+    pub keep: u32,
+    /// How long buckets of ten seconds are kept, at least an hour: the longest window of any
+    /// model.
+    pub fine: Duration,
+    /// How long buckets are kept at all.
+    pub retention: Duration,
+    /// The clocks, for the recorder's own affairs.
+    pub clock: Clock,
+}
+
+/// Why there can be no recorder.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The system gives no more threads.
+    #[error("cannot start the recorder's {name} thread; raise the limit of tasks (TasksMax)")]
+    Thread {
+        /// Which thread.
+        name: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Recorder {
+    /// Starts both threads and hands back what was stored of the `wanted` models.
+    ///
+    /// Blocks until the database is open, at most five seconds.
+    pub fn start(
+        settings: Settings,
+        wanted: &[ModelKey],
+        now: Now,
+    ) -> Result<(Recorder, Restored), StartError> {
+        let shared = Arc::new(Shared::default());
+        let mailbox = Arc::new(Mailbox::default());
+        let (done_out, done) = sync_channel(0);
+
+        let (restored_out, restored) = sync_channel(1);
+        let store = store(&settings, wanted, &shared, &mailbox);
+        let asked = wanted.to_vec();
+        let store = spawn("store", move || {
+            // Dropped at the end, whichever way it comes: that is what `close` waits for.
+            let _done = done_out;
+            store.run(&asked, &restored_out);
+        })?;
+        let mut restored = wait_for(&restored);
+
+        let mut log = LogFile::new(settings.health_log, settings.max_size, settings.keep);
+        let last = log.open().unwrap_or_else(|why| {
+            shared.log_failed(why.clone());
+            restored.problems.push(why);
+            None
+        });
+        // The log may be ahead of a clock that was set back while nobody was running.
+        let floor = last.and_then(|line| timestamp(&line)).unwrap_or_default().max(now.wall);
+
+        let (queue_out, queue) = sync_channel(QUEUE);
+        let watchers = broadcast::Sender::new(WATCH);
+        let journal = Journal {
+            queue,
+            log,
+            stamper: Stamper::new(floor),
+            watchers: watchers.clone(),
+            shared: Arc::clone(&shared),
+            mailbox: Arc::clone(&mailbox),
+            clock: settings.clock,
+        };
+        let journal = spawn("journal", move || journal.run()).inspect_err(|_| mailbox.close())?;
+
+        let inner = Inner {
+            queue: queue_out,
+            watchers,
+            shared,
+            owed: Mutex::default(),
+            owes: AtomicBool::new(false),
+            threads: Mutex::new(Some(Threads { done, handles: [journal, store] })),
+        };
+        Ok((Recorder(Arc::new(inner)), restored))
+    }
+}
+
+fn store(
+    settings: &Settings,
+    wanted: &[ModelKey],
+    shared: &Arc<Shared>,
+    mailbox: &Arc<Mailbox>,
+) -> Store {
+    Store {
+        dir: settings.state_dir.join(DATABASE),
+        ages: Ages { fine: settings.fine.max(FINE_AT_LEAST), all: settings.retention },
+        clock: settings.clock.clone(),
+        shared: Arc::clone(shared),
+        mailbox: Arc::clone(mailbox),
+        known: HashSet::from_iter(wanted.iter().cloned()),
+        waiting: Rows::new(),
+        database: None,
+        backoff: super::store::BACKOFF.0,
+        next_try: Mono::default(),
+        next_sweep: Mono::default(),
+    }
+}
+
+fn wait_for(restored: &Receiver<Restored>) -> Restored {
+    restored.recv_timeout(OPENING).unwrap_or_else(|_| {
+        let limit = humantime::format_duration(OPENING);
+        let why = format!("the database did not open within {limit}; windows start empty");
+        Restored { problems: vec![why], ..Restored::default() }
+    })
+}
+
+fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let thread = thread::Builder::new().name(name.into());
+    thread.spawn(work).map_err(|source| StartError::Thread { name, source })
+}
+
+/// The timestamp of a line of the log, if it is one.
+fn timestamp(line: &[u8]) -> Option<Wall> {
+    #[derive(Deserialize)]
+    struct Stamped {
+        timestamp: String,
+    }
+    let stamped: Stamped = serde_json::from_slice(line).ok()?;
+    let moment: Timestamp = stamped.timestamp.parse().ok()?;
+    u64::try_from(moment.as_millisecond()).ok().map(Wall)
+}

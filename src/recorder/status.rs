@@ -1,0 +1,133 @@
+//! How the recorder itself is doing, for `health`.
+//!
+//! Counters that both threads and the handle add to, and the last words about what went wrong.
+//! Reading them never waits for a disk.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use super::line::optional_wall;
+use crate::domain::time::Wall;
+
+/// How the recorder is doing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Lines written to the health log since the start.
+    pub lines: u64,
+    /// Lines that could not be written.
+    pub dropped: u64,
+    /// Why the health log cannot be written just now.
+    pub log_error: Option<String>,
+    /// The database.
+    pub store: StoreState,
+    /// Why the database cannot be used just now.
+    pub store_error: Option<String>,
+    /// Where a damaged database was put at or since the start.
+    pub store_put_aside: Option<String>,
+    /// When changed rows last became durable.
+    #[serde(serialize_with = "optional_wall")]
+    pub last_checkpoint: Option<Wall>,
+    /// Rows that were unreadable or had to be given up.
+    pub rows_lost: u64,
+    /// Failures of the log and the database since the start.
+    pub errors: u64,
+}
+
+/// State of the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// It takes what it is given.
+    Ok,
+    /// It failed after it had worked; rows wait in memory until it is open again.
+    Degraded,
+    /// It could not be opened yet; rows wait in memory.
+    #[default]
+    Absent,
+}
+
+/// What the threads and the handle share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    lines: AtomicU64,
+    dropped: AtomicU64,
+    rows_lost: AtomicU64,
+    errors: AtomicU64,
+    words: Mutex<Words>,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    log_error: Option<String>,
+    store: StoreState,
+    store_error: Option<String>,
+    store_put_aside: Option<String>,
+    last_checkpoint: Option<Wall>,
+}
+
+impl Shared {
+    pub(super) fn status(&self) -> Status {
+        let words = self.words();
+        Status {
+            lines: self.lines.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            log_error: words.log_error.clone(),
+            store: words.store,
+            store_error: words.store_error.clone(),
+            store_put_aside: words.store_put_aside.clone(),
+            last_checkpoint: words.last_checkpoint,
+            rows_lost: self.rows_lost.load(Relaxed),
+            errors: self.errors.load(Relaxed),
+        }
+    }
+
+    pub(super) fn written(&self, lines: u64) {
+        self.lines.fetch_add(lines, Relaxed);
+    }
+
+    pub(super) fn dropped(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Relaxed);
+    }
+
+    pub(super) fn rows_lost(&self, rows: u64) {
+        self.rows_lost.fetch_add(rows, Relaxed);
+    }
+
+    pub(super) fn log_works(&self) {
+        self.words().log_error = None;
+    }
+
+    pub(super) fn log_failed(&self, why: String) {
+        self.errors.fetch_add(1, Relaxed);
+        self.words().log_error = Some(why);
+    }
+
+    pub(super) fn store_works(&self, put_aside: Option<String>) {
+        let mut words = self.words();
+        words.store = StoreState::Ok;
+        words.store_error = None;
+        if put_aside.is_some() {
+            words.store_put_aside = put_aside;
+        }
+    }
+
+    pub(super) fn checkpoint(&self, at: Wall) {
+        self.words().last_checkpoint = Some(at);
+    }
+
+    pub(super) fn store_failed(&self, why: String) {
+        self.errors.fetch_add(1, Relaxed);
+        let mut words = self.words();
+        if words.store == StoreState::Ok {
+            words.store = StoreState::Degraded;
+        }
+        words.store_error = Some(why);
+    }
+
+    fn words(&self) -> MutexGuard<'_, Words> {
+        // Words are whole after every statement; a panic elsewhere spoils nothing here.
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
