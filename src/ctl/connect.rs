@@ -117,7 +117,11 @@ impl Link {
 
     /// Reads the reply to the one request sent.
     pub(super) fn reply(&mut self) -> Result<(String, Value), Failure> {
-        self.next()?.ok_or_else(|| self.broken("the connection was closed without an answer"))
+        match self.next()? {
+            Some((line, value)) if value.get("ok").is_some() => Ok((line, value)),
+            Some(_) => Err(self.broken("what answers there is not fallbackd")),
+            None => Err(self.broken("the connection was closed without an answer")),
+        }
     }
 
     /// From now on the next line may take as long as it likes.
