@@ -17,7 +17,7 @@ pub(super) fn render(attempts: &[Value], paper: Paper) -> String {
         Column::Left("OUTCOME"),
         Column::Left("WHY"),
         Column::Right("TOOK"),
-        Column::Left("MESSAGE"),
+        Column::Wide("MESSAGE"),
     ]);
     for attempt in attempts {
         grid.row(row(attempt));

@@ -32,7 +32,7 @@ fn render(reply: &Value, paper: Paper) -> String {
         Column::Left("CONFIGURED"),
         Column::Right("NOW"),
         Column::Left("MODEL"),
-        Column::Left("WHY"),
+        Column::Wide("WHY"),
     ]);
     for (task, chain) in reply::members(reply, "chains") {
         add_chain(&mut grid, task, chain);

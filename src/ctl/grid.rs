@@ -6,10 +6,14 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{
-    Attribute, Cell as Drawn, CellAlignment, Color, ContentArrangement, LineStyle, Table,
+    Attribute, Cell as Drawn, CellAlignment, Color, ColumnConstraint, ContentArrangement,
+    LineStyle, Table, Width,
 };
 
 use super::screen::{Paper, Tone};
+
+/// A column of sentences is not squeezed below this many characters.
+const NARROWEST: u16 = 24;
 
 /// A table under construction.
 pub(super) struct Grid {
@@ -24,6 +28,8 @@ pub(super) enum Column {
     Left(&'static str),
     /// Numbers.
     Right(&'static str),
+    /// Sentences: the one kind that is broken over lines when the terminal is narrow.
+    Wide(&'static str),
 }
 
 /// One cell.
@@ -56,7 +62,8 @@ impl Grid {
             table.add_row(row.iter().map(|cell| cell.draw(paper)));
         }
         for (column, kind) in table.column_iter_mut().zip(&self.heading) {
-            column.set_padding((0, 2));
+            column.set_padding((0, if paper.terminal { 1 } else { 2 }));
+            column.set_constraint(kind.constraint());
             if matches!(kind, Column::Right(_)) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -81,15 +88,27 @@ fn arrange(table: &mut Table, paper: Paper) {
     if paper.colour {
         table.enforce_styling();
     }
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // Terminals without a size, such as those of `expect`, call themselves 0 columns wide.
+    if table.width().is_some_and(|width| width > NARROWEST) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     let rule = LineStyle::none().fill('─').junction('─');
     let style = table.style().header_separator(rule);
     table.load_style(style);
 }
 
 impl Column {
+    /// Names and numbers are never broken: a table too wide for its terminal is easier to read
+    /// than one letter per line.
+    fn constraint(self) -> ColumnConstraint {
+        match self {
+            Column::Left(_) | Column::Right(_) => ColumnConstraint::ContentWidth,
+            Column::Wide(_) => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)),
+        }
+    }
+
     fn draw(self, paper: Paper) -> Drawn {
-        let (Column::Left(text) | Column::Right(text)) = self;
+        let (Column::Left(text) | Column::Right(text) | Column::Wide(text)) = self;
         let cell = Drawn::new(text);
         if paper.colour { cell.add_attribute(Attribute::Bold) } else { cell }
     }

@@ -52,7 +52,7 @@ fn render(reply: &Value, now: Wall, paper: Paper) -> String {
         Column::Right("P95"),
         Column::Right("IN FLIGHT"),
         Column::Left("DEGRADED"),
-        Column::Left("LAST ERROR"),
+        Column::Wide("LAST ERROR"),
         Column::Left("RETRY IN"),
     ]);
     let mut below = String::new();

@@ -33,6 +33,8 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use screen::{Paper, Screen};
 
+const GLOBAL: &str = "Global options";
+
 const EXAMPLES: &str = "\
 Examples:
   fallbackctl ask \"Name three rivers\"         one question, one answer
@@ -49,13 +51,13 @@ Exit codes:
 #[command(name = "fallbackctl", version, after_help = EXAMPLES)]
 struct Cli {
     /// Socket of the daemon [default: $FALLBACKD_SOCKET, then the configuration's]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL)]
     socket: Option<PathBuf>,
     /// Configuration to look the socket up in
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Print the daemon's reply as one line of JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     #[command(subcommand)]
     verb: Verb,

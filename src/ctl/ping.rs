@@ -49,7 +49,7 @@ mod tests {
                            "uptime_ms":3_723_000,"pid":4711});
         assert_eq!(
             line(&reply, Duration::from_micros(312)),
-            "fallbackd 0.1.0, protocol 1, up 1h 2m 3s, pid 4711, answered in 0.31 ms"
+            "fallbackd 0.1.0, protocol 1, up 1h 2m, pid 4711, answered in 0.31 ms"
         );
         assert_eq!(line(&json!({}), Duration::ZERO), "fallbackd ?, answered in 0.00 ms");
     }

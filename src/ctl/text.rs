@@ -81,7 +81,18 @@ pub(super) fn span(millis: u64) -> String {
         0..1_000 => format!("{millis} ms"),
         1_000..10_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
         10_000..60_000 => format!("{} s", millis / 1_000),
-        _ => humantime::format_duration(Duration::from_secs(millis / 1_000)).to_string(),
+        _ => {
+            // Two units are enough: nobody plans by the seconds of a day.
+            let seconds = millis / 1_000;
+            let grain = if seconds >= 86_400 {
+                3_600
+            } else if seconds >= 3_600 {
+                60
+            } else {
+                1
+            };
+            humantime::format_duration(Duration::from_secs(seconds - seconds % grain)).to_string()
+        }
     }
 }
 
@@ -152,7 +163,14 @@ mod tests {
 
     #[test]
     fn spans_are_as_exact_as_a_reader_needs() {
-        let rows = [(7, "7 ms"), (2_480, "2.4 s"), (12_999, "12 s"), (70_500, "1m 10s")];
+        let rows = [
+            (7, "7 ms"),
+            (2_480, "2.4 s"),
+            (12_999, "12 s"),
+            (70_500, "1m 10s"),
+            (3_725_000, "1h 2m"),
+            (90_061_000, "1day 1h"),
+        ];
         for (given, wanted) in rows {
             assert_eq!(span(given), wanted);
         }
