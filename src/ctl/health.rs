@@ -105,26 +105,30 @@ fn last_error(model: &Value, now: Wall) -> Option<String> {
 
 /// What the recorder could not do; silence is good news.
 fn trouble(reply: &Value, paper: Paper) -> String {
-    const WORRYING: [&str; 7] =
-        ["late", "lost", "dropped", "failed", "errors", "log_error", "store_error"];
-    let mut found = Vec::new();
-    for (name, value) in reply::members(reply, "recorder") {
-        let worrying = WORRYING.iter().any(|word| name.contains(word));
-        match value {
-            Value::Number(count) if worrying && count.as_f64() != Some(0.0) => {
-                found.push(format!("{} {count}", text::one_line(name)));
-            }
-            Value::String(what) if worrying && !what.is_empty() => {
-                found.push(format!("{}: {}", text::one_line(name), text::one_line(what)));
-            }
-            Value::Bool(true) if worrying => found.push(text::one_line(name)),
-            _ => {}
-        }
-    }
+    let found: Vec<_> = reply::members(reply, "recorder")
+        .filter_map(|(name, value)| Some((name, worry(name, value)?)))
+        .map(|(name, what)| format!("{} {what}", text::one_line(name).replace('_', " ")))
+        .collect();
     if found.is_empty() {
         return String::new();
     }
     format!("{}\n", paper.paint(&format!("recorder: {}", found.join(", ")), Tone::Warn))
+}
+
+/// The value of a member that tells of trouble, if it does.
+fn worry(name: &str, value: &Value) -> Option<String> {
+    const COUNTS: [&str; 4] = ["late", "dropped", "lost", "errors"];
+    const WORDS: [&str; 2] = ["error", "put_aside"];
+    match value {
+        Value::Number(count) if count.as_f64() != Some(0.0) => {
+            COUNTS.iter().any(|word| name.ends_with(word)).then(|| count.to_string())
+        }
+        Value::String(state) if name == "store" => (state != "ok").then(|| text::one_line(state)),
+        Value::String(what) if WORDS.iter().any(|word| name.ends_with(word)) => {
+            Some(text::one_line(what)).filter(|what| !what.is_empty())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -169,7 +173,14 @@ over the last 10m
 
     #[test]
     fn what_the_recorder_could_not_do_is_said() {
-        let reply = json!({"recorder":{"late":3,"lost":0,"store_error":"disk full","lines":9}});
-        assert_eq!(trouble(&reply, Paper::default()), "recorder: late 3, store_error: disk full\n");
+        let quiet = json!({"recorder":{"lines":9,"dropped":0,"log_error":null,"store":"ok",
+            "store_error":null,"store_put_aside":null,"rows_lost":0,"errors":0}});
+        assert_eq!(trouble(&quiet, Paper::default()), "");
+        let loud = json!({"recorder":{"lines":9,"late":3,"log_error":"disk full",
+            "store":"degraded","rows_lost":2}});
+        assert_eq!(
+            trouble(&loud, Paper::default()),
+            "recorder: late 3, log error disk full, store degraded, rows lost 2\n"
+        );
     }
 }
