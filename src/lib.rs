@@ -11,3 +11,5 @@ pub mod protocol;
 pub mod clock;
 pub mod provider;
 pub mod recorder;
+
+pub mod ctl;

@@ -1,0 +1,176 @@
+//! `fallbackctl ask`: one question, one answer.
+//!
+//! The answer alone goes to standard output, so that it can be piped; who gave it, how long it
+//! took and what it cost goes to standard error, and only when a person sits there. On a
+//! terminal the answer loses its escape sequences; a pipe or a file gets every byte of it.
+
+use std::io::{self, IsTerminal, Read};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::connect::exchange;
+use super::failure::Failure;
+use super::screen::{Screen, Tone};
+use super::{Session, attempts, reply, text};
+
+/// What the daemon may take beyond the deadline it was given, before it counts as gone.
+const GRACE: Duration = Duration::from_secs(15);
+
+const EXAMPLES: &str = "\
+Examples:
+  fallbackctl ask \"Name three rivers\"
+  fallbackctl ask --task code_generation \"A regex for ISO dates\"
+  fallbackctl ask --model gpt-4o --model claude-sonnet-4-6 -v \"Hello\"
+  git diff | fallbackctl ask --system \"Review this change\" --timeout 2m -
+  fallbackctl ask --json \"Hello\" | jq -r .model_used";
+
+/// The question and how to ask it.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The question; read from standard input when absent or `-`
+    prompt: Option<String>,
+    /// Task whose chain to use [default: the default chain]
+    #[arg(long, short)]
+    task: Option<String>,
+    /// Ask this model instead of a chain; several make a chain of their own
+    #[arg(long = "model", short, value_name = "NAME")]
+    models: Vec<String>,
+    /// System message
+    #[arg(long, short, value_name = "TEXT")]
+    system: Option<String>,
+    /// Most tokens of the answer
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    temperature: Option<f64>,
+    /// Deadline for everything this request does
+    #[arg(long, value_name = "DURATION", value_parser = text::duration)]
+    timeout: Option<Duration>,
+    /// Show which models were tried
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Asks and prints the answer.
+pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let prompt = prompt(args, screen)?;
+    let request = request(args, &prompt);
+    let patience = args.timeout.map(|deadline| deadline.saturating_add(GRACE));
+    let Some(reply) = exchange(session, &request, patience, screen)? else { return Ok(()) };
+    print_answer(&reply, screen)?;
+    if args.verbose {
+        let table = attempts::render(reply::list(&reply, "attempts"), screen.notes_paper);
+        write!(screen.notes, "{table}")?;
+    }
+    if args.verbose || screen.notes_paper.terminal {
+        let line = screen.notes_paper.paint(&summary(&reply), Tone::Dim);
+        writeln!(screen.notes, "{line}")?;
+    }
+    Ok(())
+}
+
+fn prompt(args: &Args, screen: &mut Screen<'_>) -> Result<String, Failure> {
+    let prompt = match args.prompt.as_deref() {
+        Some(text) if text != "-" => text.to_owned(),
+        _ => read_prompt(screen)?,
+    };
+    if prompt.trim().is_empty() {
+        return Err(Failure::Usage {
+            message: "the prompt is empty".to_owned(),
+            hint: "give it as an argument, `fallbackctl ask \"…\"`, or on standard input",
+        });
+    }
+    Ok(prompt)
+}
+
+fn read_prompt(screen: &mut Screen<'_>) -> Result<String, Failure> {
+    let mut input = io::stdin().lock();
+    if io::stdin().is_terminal() && screen.notes_paper.terminal {
+        writeln!(screen.notes, "type the prompt, then Ctrl-D on a line of its own:")?;
+    }
+    let mut prompt = String::new();
+    input.read_to_string(&mut prompt).map_err(|error| Failure::Usage {
+        message: format!("cannot read the prompt from standard input: {error}"),
+        hint: "the prompt must be UTF-8 text",
+    })?;
+    Ok(prompt)
+}
+
+fn request(args: &Args, prompt: &str) -> Value {
+    let mut messages = Vec::new();
+    if let Some(system) = &args.system {
+        messages.push(json!({"role": "system", "content": system}));
+    }
+    messages.push(json!({"role": "user", "content": prompt}));
+    let mut request = json!({"op": "chat", "messages": messages});
+    let timeout = args.timeout.map(|wait| humantime::format_duration(wait).to_string());
+    let optional = [
+        ("task", args.task.clone().map(Value::from)),
+        ("models", (!args.models.is_empty()).then(|| args.models.clone().into())),
+        ("max_tokens", args.max_tokens.map(Value::from)),
+        ("temperature", args.temperature.map(Value::from)),
+        ("timeout", timeout.map(Value::from)),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            request[name] = value;
+        }
+    }
+    request
+}
+
+fn print_answer(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let content = reply.get("content").and_then(Value::as_str).unwrap_or_default();
+    let shown = if screen.paper.terminal { text::clean(content) } else { content.to_owned() };
+    if !shown.is_empty() {
+        let end = if shown.ends_with('\n') { "" } else { "\n" };
+        write!(screen.out, "{shown}{end}")?;
+        // Before anything on standard error, so that the two do not swap on a terminal.
+        screen.out.flush()?;
+    }
+    let note = match reply::word(reply, "finish_reason").as_deref() {
+        Some("length") => "the answer was cut at the token limit; raise it with --max-tokens",
+        Some("refused") => "the model refused to answer",
+        _ if content.is_empty() => "the answer is empty",
+        _ => return Ok(()),
+    };
+    writeln!(screen.notes, "fallbackctl: {note}")?;
+    Ok(())
+}
+
+/// Who answered, how fast, for how much, and instead of whom.
+fn summary(reply: &Value) -> String {
+    let mut parts = vec![reply::word(reply, "model_used").unwrap_or_else(|| "?".to_owned())];
+    parts.extend(reply::whole(reply, "latency_ms").map(text::span));
+    let estimated = if reply::flag(reply, "cost_estimated") { "about " } else { "" };
+    let cost = reply::number(reply, "cost_usd");
+    parts.extend(cost.map(|cost| format!("{estimated}{}", text::dollars(cost))));
+    if reply::flag(reply, "used_fallback") {
+        parts.push(fallback(reply));
+    }
+    parts.join(" · ")
+}
+
+fn fallback(reply: &Value) -> String {
+    let Some(primary) = reply::word(reply, "primary") else { return "a fallback".to_owned() };
+    let of_primary = |attempt: &&Value| {
+        reply::word(attempt, "model").as_ref() == Some(&primary)
+            && reply::word(attempt, "outcome").as_deref() != Some("answered")
+    };
+    let why = reply::list(reply, "attempts").iter().rev().find(of_primary).map(attempts::why);
+    match why.filter(|why| !why.is_empty()) {
+        Some(why) => format!("fallback from {primary} ({why})"),
+        None => format!("fallback from {primary}"),
+    }
+}
+
+fn temperature(typed: &str) -> Result<f64, String> {
+    let number = typed.parse().ok().filter(|number| (0.0..=2.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 2".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

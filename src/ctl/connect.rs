@@ -1,0 +1,226 @@
+//! Finding the daemon's socket, and one question and its answer over it.
+//!
+//! A plain blocking socket of the standard library: a command has one request outstanding, so a
+//! runtime would only cost start-up time. Answers of the daemon's own operations are awaited for
+//! a few seconds; a chat for as long as its verb says. When the daemon is not there, the error
+//! tells the three cases apart that need different actions: not started, ended, not allowed.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, geteuid};
+use serde_json::Value;
+
+use super::Session;
+use super::attempts;
+use super::failure::{DaemonError, Failure};
+use super::reply;
+use super::screen::Screen;
+
+/// How long the daemon may take over what needs no model.
+pub(super) const SOON: Option<Duration> = Some(Duration::from_secs(10));
+
+const START: &str = "start it with `systemctl start fallbackd.socket` or `fallbackd --config FILE`; \
+                     `fallbackd --demo --stay` runs one that needs no key";
+
+/// The socket to talk to: the flag, the environment, the configuration, the default.
+pub(super) fn socket(flag: Option<&Path>, config: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let (None, Some(file)) = (flag, config) {
+        readable(file)?;
+    }
+    Ok(located(flag.map(Path::to_owned), config.map(Path::to_owned)))
+}
+
+/// A configuration that was named must be there, or another daemon's socket might be used. What
+/// is wrong inside it is no concern here: the daemon may still run with what it read before.
+fn readable(file: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::open(file);
+    opened.map(drop).map_err(|error| Failure::Configuration {
+        message: format!("cannot read the configuration {}: {error}", file.display()),
+        hint: "name the file the daemon was started with, or use --socket".to_owned(),
+    })
+}
+
+fn located(flag: Option<PathBuf>, _config: Option<PathBuf>) -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    flag.or_else(|| set("FALLBACKD_SOCKET").map(PathBuf::from)).unwrap_or_else(|| {
+        let user = geteuid();
+        let base = match set("XDG_RUNTIME_DIR") {
+            _ if user.is_root() => PathBuf::from("/run"),
+            Some(own) => PathBuf::from(own),
+            None => PathBuf::from(format!("/run/user/{user}")),
+        };
+        base.join("fallbackd/fallbackd.sock")
+    })
+}
+
+/// Sends one request and reads its reply. With `--json` the reply is printed as it came and
+/// nothing is left to do (`None`); an error reply becomes a failure either way.
+pub(super) fn exchange(
+    session: &Session,
+    request: &Value,
+    patience: Option<Duration>,
+    screen: &mut Screen<'_>,
+) -> Result<Option<Value>, Failure> {
+    let mut link = Link::open(&session.socket, patience)?;
+    link.send(request)?;
+    let (line, reply) = link.reply()?;
+    if session.json {
+        writeln!(screen.out, "{line}")?;
+    }
+    accept(&reply, session.json, screen)?;
+    Ok((!session.json).then_some(reply))
+}
+
+/// Turns an error reply into a failure that shows what was tried.
+pub(super) fn accept(reply: &Value, printed: bool, screen: &Screen<'_>) -> Result<(), Failure> {
+    if reply::flag(reply, "ok") {
+        return Ok(());
+    }
+    let mut error = DaemonError::read(reply);
+    error.printed = printed;
+    error.details = attempts::render(reply::list(reply, "attempts"), screen.notes_paper);
+    Err(Failure::Daemon(error))
+}
+
+/// A connection to the daemon.
+pub(super) struct Link {
+    socket: PathBuf,
+    stream: BufReader<UnixStream>,
+}
+
+impl Link {
+    /// Connects; every answer must come within `patience`.
+    pub(super) fn open(socket: &Path, patience: Option<Duration>) -> Result<Link, Failure> {
+        let stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
+        stream.set_read_timeout(patience).map_err(|error| unreachable(socket, &error))?;
+        Ok(Link { socket: socket.to_owned(), stream: BufReader::new(stream) })
+    }
+
+    /// Writes one request. A daemon that hangs up at once may still have said why, so a broken
+    /// pipe is left to the reading side.
+    pub(super) fn send(&mut self, request: &Value) -> Result<(), Failure> {
+        let line = format!("{request}\n");
+        match self.stream.get_mut().write_all(line.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(unreachable(&self.socket, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the reply to the one request sent.
+    pub(super) fn reply(&mut self) -> Result<(String, Value), Failure> {
+        match self.next()? {
+            Some((line, value)) if value.get("ok").is_some() => Ok((line, value)),
+            Some(_) => Err(self.broken("what answers there is not fallbackd")),
+            None => Err(self.broken("the connection was closed without an answer")),
+        }
+    }
+
+    /// From now on the next line may take as long as it likes.
+    pub(super) fn wait_for_ever(&mut self) -> Result<(), Failure> {
+        let result = self.stream.get_ref().set_read_timeout(None);
+        result.map_err(|error| unreachable(&self.socket, &error))
+    }
+
+    /// The next line; `None` when the daemon closed the connection.
+    pub(super) fn next(&mut self) -> Result<Option<(String, Value)>, Failure> {
+        let mut line = Vec::new();
+        match self.stream.read_until(b'\n', &mut line) {
+            Ok(0) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) => return Err(unreachable(&self.socket, &error)),
+            Ok(_) => {}
+        }
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let value = serde_json::from_str(&line)
+            .map_err(|_| self.broken("what answers there does not speak JSON lines"))?;
+        Ok(Some((line, value)))
+    }
+
+    fn broken(&self, why: &str) -> Failure {
+        Failure::Unreachable {
+            socket: self.socket.clone(),
+            why: why.to_owned(),
+            hint: "`journalctl -u fallbackd` may say why; is it fallbackd's socket?".to_owned(),
+        }
+    }
+}
+
+fn unreachable(socket: &Path, error: &io::Error) -> Failure {
+    let (why, hint) = match error.kind() {
+        io::ErrorKind::NotFound => ("no such socket, it is not running".to_owned(), START.into()),
+        io::ErrorKind::ConnectionRefused => {
+            ("nobody listens there any more, it has ended".to_owned(), START.into())
+        }
+        io::ErrorKind::PermissionDenied => {
+            ("permission denied".to_owned(), permission_hint(socket))
+        }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => (
+            "it took the request and did not answer in time".to_owned(),
+            "`journalctl -u fallbackd` may say why".to_owned(),
+        ),
+        _ => (error.to_string(), "name the socket with --socket or FALLBACKD_SOCKET".to_owned()),
+    };
+    Failure::Unreachable { socket: socket.to_owned(), why, hint }
+}
+
+/// Names the group that may use the socket, where it can be seen.
+fn permission_hint(socket: &Path) -> String {
+    let group = std::fs::metadata(socket)
+        .ok()
+        .and_then(|meta| Group::from_gid(Gid::from_raw(meta.gid())).ok().flatten())
+        .filter(|group| !group.gid.as_raw().eq(&0));
+    match group {
+        Some(group) => format!(
+            "join its group with `sudo usermod -aG {} $USER`, then log in again",
+            group.name
+        ),
+        None => "join the group named by `socket_group` in the daemon's configuration \
+                 (`sudo usermod -aG GROUP $USER`), then log in again"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_wins_over_everything_else() {
+        let flag = Path::new("/somewhere/else.sock");
+        assert_eq!(socket(Some(flag), Some(Path::new("/no/such/file"))).unwrap(), flag);
+    }
+
+    #[test]
+    fn a_configuration_that_was_named_must_be_there() {
+        let missing = socket(None, Some(Path::new("/no/such/file"))).unwrap_err();
+        assert_eq!(missing.exit_code(), 78);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("broken.toml");
+        std::fs::write(&file, "[daemon").unwrap();
+        assert!(socket(None, Some(&file)).is_ok());
+    }
+
+    #[test]
+    fn each_way_of_not_reaching_it_names_the_socket_and_a_way_out() {
+        let rows = [
+            (io::ErrorKind::NotFound, "systemctl start fallbackd.socket"),
+            (io::ErrorKind::ConnectionRefused, "fallbackd --config"),
+            (io::ErrorKind::PermissionDenied, "usermod -aG"),
+            (io::ErrorKind::WouldBlock, "journalctl"),
+            (io::ErrorKind::InvalidInput, "--socket"),
+        ];
+        for (kind, wanted) in rows {
+            let failure = unreachable(Path::new("/x/y.sock"), &kind.into());
+            assert!(failure.to_string().contains("/x/y.sock"));
+            assert_eq!(failure.exit_code(), 69);
+            let Failure::Unreachable { hint, .. } = failure else { panic!("another failure") };
+            assert!(hint.contains(wanted), "{kind:?}: {hint}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Why a command did not do what was asked, what to do about it, and the exit code that says so.
+//!
+//! The codes are those of `sysexits.h`, so that a script can tell "try again later" from "this
+//! will never work" without reading a message. Every message names what failed; every hint
+//! names a command, a file or a key.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::reply;
+use super::screen::{Screen, Tone};
+use super::text;
+
+/// The daemon answered with an error, or the result could not be written.
+const ERROR: u8 = 1;
+/// The command line is wrong.
+pub(super) const USAGE: u8 = 2;
+/// The daemon cannot be reached.
+const UNREACHABLE: u8 = 69;
+/// Not now, but later.
+const TRY_AGAIN: u8 = 75;
+/// The configuration is wrong.
+const CONFIGURATION: u8 = 78;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The command line is wrong in a way only we can see.
+    #[error("{message}")]
+    Usage { message: String, hint: &'static str },
+    /// No daemon answers.
+    #[error("cannot reach the daemon at {}: {why}", socket.display())]
+    Unreachable { socket: PathBuf, why: String, hint: String },
+    /// The daemon answered with an error.
+    #[error("{0}")]
+    Daemon(DaemonError),
+    /// The configuration that was named cannot be used.
+    #[error("{message}")]
+    Configuration { message: String, hint: String },
+    /// The result could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// An error reply.
+#[derive(Debug, Default, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(super) struct DaemonError {
+    code: String,
+    message: String,
+    retry_after_ms: Option<u64>,
+    /// Printed below the message, such as what was tried.
+    pub(super) details: String,
+    /// The reply was already printed as JSON: only the exit code is left to give.
+    pub(super) printed: bool,
+}
+
+impl DaemonError {
+    /// Reads an error reply; whatever is missing is replaced by something true.
+    pub(super) fn read(reply: &Value) -> DaemonError {
+        let error = reply.get("error").unwrap_or(&Value::Null);
+        DaemonError {
+            code: reply::word(error, "code").unwrap_or_else(|| "internal".to_owned()),
+            message: reply::word(error, "message")
+                .unwrap_or_else(|| "the daemon gave no reason".to_owned()),
+            retry_after_ms: reply::whole(error, "retry_after_ms"),
+            details: String::new(),
+            printed: false,
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self.code.as_str() {
+            "no_model_available" | "overloaded" | "shutting_down" => TRY_AGAIN,
+            _ => ERROR,
+        }
+    }
+
+    fn hint(&self) -> String {
+        let advice = match self.code.as_str() {
+            "no_model_available" => "`fallbackctl chains` says why each model is left out",
+            "all_models_failed" => "`fallbackctl health` shows how the models are doing",
+            "deadline_exceeded" => "give the request more time with `--timeout 2m`",
+            "context_too_long" => "shorten the prompt, or name a larger model with `--model`",
+            "unknown_task" => "`fallbackctl chains` lists the tasks that have a chain",
+            "unknown_model" => "`fallbackctl health` lists the models",
+            "forbidden" => {
+                "this is for root, the daemon's own user, and those in `admin_uids` or \
+                 `admin_gids` of its configuration"
+            }
+            "overloaded" => "the daemon is at its limits: try again in a moment",
+            "shutting_down" => "the daemon is ending: try again when it is back",
+            "unknown_op" => "the daemon may be older than this command: see `fallbackctl ping`",
+            _ => "",
+        };
+        let wait = self.retry_after_ms.map(|wait| format!("try again in {}", text::span(wait)));
+        match (wait, advice) {
+            (None, advice) => advice.to_owned(),
+            (Some(wait), "") => wait,
+            (Some(wait), advice) => format!("{wait}; {advice}"),
+        }
+    }
+}
+
+impl Failure {
+    /// Tells a person and gives the exit code. A reader of our output that went away, as `head`
+    /// does, is no failure.
+    pub(super) fn report(&self, screen: &mut Screen<'_>) -> ExitCode {
+        if !self.is_silent() {
+            // A standard error that cannot be written leaves nobody to tell.
+            let _ = self.tell(screen);
+        }
+        ExitCode::from(self.exit_code())
+    }
+
+    fn is_silent(&self) -> bool {
+        match self {
+            Failure::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
+            Failure::Daemon(error) => error.printed,
+            _ => false,
+        }
+    }
+
+    fn tell(&self, screen: &mut Screen<'_>) -> io::Result<()> {
+        let name = screen.notes_paper.paint("fallbackctl:", Tone::Bad);
+        writeln!(screen.notes, "{name} {self}")?;
+        if let Failure::Daemon(error) = self {
+            write!(screen.notes, "{}", error.details)?;
+        }
+        let hint = self.hint();
+        if !hint.is_empty() {
+            writeln!(screen.notes, "hint: {hint}")?;
+        }
+        screen.notes.flush()
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Failure::Usage { hint, .. } => (*hint).to_owned(),
+            Failure::Unreachable { hint, .. } | Failure::Configuration { hint, .. } => hint.clone(),
+            Failure::Daemon(error) => error.hint(),
+            Failure::Output(_) => String::new(),
+        }
+    }
+
+    /// What the process ends with.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage { .. } => USAGE,
+            Failure::Unreachable { .. } => UNREACHABLE,
+            Failure::Daemon(error) => error.exit_code(),
+            Failure::Configuration { .. } => CONFIGURATION,
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Failure::Output(_) => ERROR,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::screen::Paper;
+    use super::*;
+
+    fn told(failure: &Failure) -> String {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let mut screen = Screen {
+            out: &mut out,
+            paper: Paper::default(),
+            notes: &mut notes,
+            notes_paper: Paper::default(),
+        };
+        failure.report(&mut screen);
+        String::from_utf8(notes).unwrap()
+    }
+
+    fn daemon(code: &str) -> Failure {
+        let reply = json!({"error": {"code": code, "message": "m", "retry_after_ms": 4200}});
+        Failure::Daemon(DaemonError::read(&reply))
+    }
+
+    #[test]
+    fn codes_that_pass_by_themselves_ask_to_try_again() {
+        for code in ["no_model_available", "overloaded", "shutting_down"] {
+            assert_eq!(daemon(code).exit_code(), 75, "{code}");
+        }
+        for code in ["all_models_failed", "bad_request", "forbidden", "something_new"] {
+            assert_eq!(daemon(code).exit_code(), 1, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_error_reply_is_told_with_a_hint_and_the_wait() {
+        let text = told(&daemon("no_model_available"));
+        assert_eq!(
+            text,
+            "fallbackctl: no_model_available: m\n\
+             hint: try again in 4.2 s; `fallbackctl chains` says why each model is left out\n"
+        );
+    }
+
+    #[test]
+    fn an_error_reply_without_any_detail_is_still_told() {
+        let text = told(&Failure::Daemon(DaemonError::read(&json!({"ok": false}))));
+        assert_eq!(text, "fallbackctl: internal: the daemon gave no reason\n");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(gone.exit_code(), 0);
+        assert_eq!(told(&gone), "");
+        assert_eq!(Failure::Output(io::ErrorKind::StorageFull.into()).exit_code(), 1);
+    }
+}

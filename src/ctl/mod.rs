@@ -1,0 +1,154 @@
+//! `fallbackctl`: what people type to talk to the daemon.
+//!
+//! One file per verb, named like the operation it sends; this file only reads the arguments,
+//! picks the verb and turns the result into an exit code. Everything is blocking and
+//! single-threaded: a command sends one line and prints one reply, and must start in
+//! milliseconds. It decides nothing about models: the daemon does, and this shows it.
+//!
+//! Replies are read tolerantly (absent and additional fields are fine), so that the command and
+//! the daemon may be of different versions while an update is under way.
+
+mod ask;
+mod attempts;
+mod breaker;
+mod chains;
+mod circuit;
+mod connect;
+mod failure;
+mod grid;
+mod health;
+mod moment;
+mod ping;
+mod reply;
+mod screen;
+mod tail;
+mod text;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use screen::{Paper, Screen};
+
+const GLOBAL: &str = "Global options";
+
+const EXAMPLES: &str = "\
+Examples:
+  fallbackctl ask \"Name three rivers\"         one question, one answer
+  git diff | fallbackctl ask --system \"Review this\" -
+  fallbackctl health                          how every model is doing
+  fallbackctl tail                            watch calls as they happen
+
+Exit codes:
+  0 done   1 the daemon answered with an error   2 wrong usage
+  69 daemon unreachable   75 try again later   78 configuration";
+
+/// Talk to fallbackd, the local gateway with fallback between AI models.
+#[derive(Parser)]
+#[command(name = "fallbackctl", version, after_help = EXAMPLES)]
+struct Cli {
+    /// Socket of the daemon [default: $FALLBACKD_SOCKET, then the configuration's]
+    #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL)]
+    socket: Option<PathBuf>,
+    /// Configuration to look the socket up in
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    config: Option<PathBuf>,
+    /// Print the daemon's reply as one line of JSON
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Ask a question and print the answer
+    Ask(ask::Args),
+    /// Show how every model is doing
+    Health(health::Args),
+    /// Show every chain, and the order it would take right now
+    Chains(chains::Args),
+    /// Force a model's circuit open or closed, or give it back to the rules
+    Breaker(breaker::Args),
+    /// Ask whether the daemon is there
+    Ping(ping::Args),
+    /// Print events of the health log as they happen
+    Tail(tail::Args),
+}
+
+/// What every verb needs to know beside its own arguments.
+struct Session {
+    socket: PathBuf,
+    json: bool,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(mistake) => return help_or_mistake(&mistake),
+    };
+    let mut screen = Screen {
+        out: &mut io::stdout().lock(),
+        paper: Paper::of_stdout(),
+        notes: &mut io::stderr().lock(),
+        notes_paper: Paper::of_stderr(),
+    };
+    match run(&cli, &mut screen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&mut screen),
+    }
+}
+
+fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
+    let session = Session { socket, json: cli.json };
+    match &cli.verb {
+        Verb::Ask(args) => ask::run(args, &session, screen),
+        Verb::Health(args) => health::run(args, &session, screen),
+        Verb::Chains(args) => chains::run(args, &session, screen),
+        Verb::Breaker(args) => breaker::run(args, &session, screen),
+        Verb::Ping(args) => ping::run(args, &session, screen),
+        Verb::Tail(args) => tail::run(args, &session, screen),
+    }?;
+    screen.out.flush()?;
+    Ok(())
+}
+
+/// Help and version count as done, everything else clap says is a usage mistake (2).
+fn help_or_mistake(mistake: &clap::Error) -> ExitCode {
+    // Nothing can be told to a reader that has gone away.
+    let _ = mistake.print();
+    ExitCode::from(u8::try_from(mistake.exit_code()).unwrap_or(failure::USAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_examples_in_its_help() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{} has none", verb.get_name());
+            assert!(help.contains(&format!("fallbackctl {}", verb.get_name())));
+        }
+    }
+
+    #[test]
+    fn global_flags_may_stand_behind_the_verb() {
+        let cli = Cli::try_parse_from(["fallbackctl", "ping", "--json", "--socket", "/x"]).unwrap();
+        assert!(cli.json);
+        assert_eq!(cli.socket, Some(PathBuf::from("/x")));
+    }
+}
