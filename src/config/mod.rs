@@ -1,5 +1,90 @@
 //! The configuration file, each mistake explained.
+//!
+//! [`load`] is the one way in: text becomes a spanned TOML tree, the readers of [`read`] turn it
+//! into the types of this module, and whatever is wrong is collected, never thrown, so that one
+//! run reports all of it with file, line, column and a hint. Nothing here opens a socket or talks
+//! to a provider, and no value that may be secret is ever part of a message.
 
+mod env;
+mod finding;
+mod key;
+pub mod locate;
+mod read;
+mod suggest;
 mod types;
 
+pub use env::Env;
+pub use finding::{Finding, Mistakes, Place};
 pub use types::*;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use finding::Report;
+
+/// A valid configuration and what is worth knowing about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What works, but probably not as wished: a missing key, a setting without effect.
+    pub warnings: Vec<Finding>,
+}
+
+/// Reads the file at `path`.
+pub fn load(path: &Path, env: &Env) -> Result<Loaded, Mistakes> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| Mistakes::unreadable(&name, &error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        Mistakes::not_utf8(&name, &String::from_utf8_lossy(&error.as_bytes()[..good]))
+    })?;
+    parse(&text, &name, env)
+}
+
+/// Reads a configuration that is already in memory. `file_name` stands in messages, and paths of
+/// key files are taken relative to its folder.
+pub fn parse(text: &str, file_name: &str, env: &Env) -> Result<Loaded, Mistakes> {
+    let report = Report::new(file_name, text);
+    let config = read::document(text, &report, env);
+    let (mistakes, warnings) = report.into_findings();
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
+        _ => Err(Mistakes { list: mistakes }),
+    }
+}
+
+/// What `fallbackd --check` prints about the file at `path`, and whether it is valid.
+pub fn check_report(path: &Path, env: &Env) -> (String, bool) {
+    let loaded = match load(path, env) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return (mistakes.to_string(), false),
+    };
+    let mut text = String::new();
+    for warning in &loaded.warnings {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{}", warning.as_warning());
+    }
+    let _ = writeln!(text, "{}", summary(&loaded));
+    (text, true)
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let usable = config.models.iter().filter(|model| model.provider.misconfigured.is_none());
+    let mut parts = vec![
+        finding::counted(config.models.len(), "model"),
+        finding::counted(config.chains.len(), "chain"),
+    ];
+    let unusable = config.models.len() - usable.count();
+    if unusable > 0 {
+        parts.push(format!("{unusable} of the models cannot be called"));
+    }
+    if !loaded.warnings.is_empty() {
+        parts.push(finding::counted(loaded.warnings.len(), "warning"));
+    }
+    format!("ok: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! From TOML text to a [`Config`], one file per group of sections.
+//!
+//! Begin with [`section`] and [`field`], which do the checking; the other files list keys. They
+//! read every section even after a mistake, so that one run reports everything. Only a text that
+//! is no TOML at all ends early, since nothing behind a syntax error can be trusted.
+
+mod address;
+mod api_key;
+mod chains;
+mod daemon;
+mod field;
+mod general;
+mod models;
+mod name;
+mod providers;
+mod rules;
+mod section;
+
+use toml::de::{DeTable, Error};
+
+use super::finding::Report;
+use super::{Config, Env};
+use section::Section;
+
+/// Reads the whole text. `None`, or anything after a mistake was reported, is not to be used.
+pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Config> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        syntax(&errors, report);
+        return None;
+    }
+    let mut root = Section::root(report, tree.get_ref());
+    let daemon = daemon::read(root.section("daemon"), env);
+    let limits = general::limits(root.section("limits"));
+    let request = general::request(root.section("request"));
+    let log = general::log(root.section("log"));
+    let rules = rules::global(&mut root);
+    general::without_effect(&mut root);
+    let providers = providers::read(&mut root, env);
+    let models = models::read(&mut root, &providers, &rules);
+    let chains = chains::read(&mut root, &models.names);
+    root.done();
+    let models = models.list;
+    Some(Config { daemon, limits, request, retention: rules.retention, log, models, chains })
+}
+
+/// The parser goes on behind an error, so later ones on the same line are mostly echoes.
+fn syntax(errors: &[Error], report: &Report<'_>) {
+    let mut last_line = None;
+    for error in errors {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = report.line(at);
+        if last_line.replace(line) == Some(line) {
+            continue;
+        }
+        report.mistake(at, error.message(), syntax_hint(error.message()));
+    }
+}
+
+fn syntax_hint(message: &str) -> &'static str {
+    if message.contains("duplicate") {
+        return "make one of the two, or give one another name";
+    }
+    if message.contains("quoted") {
+        return "words, durations and sizes stand in quotes, such as \"5m\"";
+    }
+    "this line is not TOML; the other checks follow once it is"
+}

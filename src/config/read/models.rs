@@ -1,0 +1,154 @@
+//! `[models.NAME]`: who serves it, what it costs, what it can do, how it is judged.
+//!
+//! A model that is written with mistakes still counts as known, so that chains which name it are
+//! not blamed as well.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Number, Value};
+use toml::de::DeValue;
+
+use super::field::Field;
+use super::name;
+use super::providers::Providers;
+use super::rules::{self, Rules};
+use super::section::Section;
+use crate::config::key::shown;
+use crate::config::{Model, Provider, suggest};
+use crate::domain::need::Abilities;
+use crate::domain::price::{Nano, Price};
+
+/// The models of a configuration.
+pub(super) struct Models<'a> {
+    /// All names, also of models with mistakes.
+    pub(super) names: BTreeSet<&'a str>,
+    /// Those without mistakes, by priority and then by name.
+    pub(super) list: Vec<Arc<Model>>,
+}
+
+pub(super) fn read<'a>(
+    root: &mut Section<'a>,
+    providers: &Providers<'_>,
+    rules: &Rules,
+) -> Models<'a> {
+    let entries = root.entries("models");
+    if entries.is_empty() {
+        let hint = "add a [models.NAME] section; until then every request fails";
+        root.report().warning(None, "no model is configured", hint);
+    }
+    let names = entries.iter().map(|field| field.key).collect();
+    let models = entries.iter().filter_map(|field| model(field, providers, rules));
+    let mut list: Vec<_> = models.map(Arc::new).collect();
+    list.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    Models { names, list }
+}
+
+fn model(field: &Field<'_>, providers: &Providers<'_>, rules: &Rules) -> Option<Model> {
+    name::check(field, "model");
+    let mut section = field.section()?;
+    let provider = section.required("provider", "\"openai\"", |f| provider(f, providers));
+    let model_id = section.required("model_id", "\"gpt-4o\"", Field::text);
+    let priority = section.value("priority", Field::signed).unwrap_or(i64::MAX);
+    let max_tokens = section.value("max_tokens", |f| f.whole(1));
+    let price = price(&mut section);
+    // A remark for people; the program has no use for it.
+    section.value("notes", Field::any_text);
+    let context_window = section.value("context_window", |f| f.whole(1));
+    let supports = abilities(section.section("supports"));
+    let max_in_flight = section.value("max_in_flight", |f| f.whole(1));
+    let requests_per_minute = section.value("requests_per_minute", |f| f.whole(1));
+    let tokens_per_minute = section.value("tokens_per_minute", |f| f.whole(1));
+    section.inert("system_prefix", None, Field::text);
+    section.inert("system_suffix", None, Field::text);
+    let extra = section.value("extra", json_object).unwrap_or_default();
+    let rules = rules::of_model(&mut section, rules);
+    section.done();
+    Some(Model {
+        name: field.key.into(),
+        provider: provider??,
+        model_id: model_id?.to_owned(),
+        priority,
+        max_tokens,
+        price,
+        context_window,
+        supports,
+        max_in_flight,
+        requests_per_minute,
+        tokens_per_minute,
+        extra,
+        timeouts: rules.timeouts,
+        retry: rules.retry,
+        breaker: rules.breaker,
+        health: rules.health,
+        probe_nearest: rules.probe_nearest,
+    })
+}
+
+/// The provider of that name; the inner `None` is one whose mistakes are reported elsewhere.
+fn provider(field: &Field<'_>, providers: &Providers<'_>) -> Option<Option<Arc<Provider>>> {
+    let name = field.text()?;
+    let provider = providers.get(name).cloned();
+    if provider.is_none() {
+        let names: Vec<_> = providers.keys().copied().collect();
+        let problem = format!("{} is not a configured provider", shown(name));
+        field.mistake(&problem, suggest::hint(name, &names, "configured providers"));
+    }
+    provider
+}
+
+fn price(section: &mut Section<'_>) -> Option<Price> {
+    let input = section.field("cost_per_1k_input");
+    let output = section.field("cost_per_1k_output");
+    let cached = section.field("cost_per_1k_cached");
+    let dollars = |field: &Field<'_>| field.dollars().and_then(Nano::from_dollars);
+    let [input_price, output_price, cached_price] =
+        [&input, &output, &cached].map(|field| field.as_ref().and_then(dollars));
+    let lonely = match (&input, &output, &cached) {
+        (Some(field), None, _) => Some((field, "cost_per_1k_output")),
+        (None, Some(field), _) | (None, None, Some(field)) => Some((field, "cost_per_1k_input")),
+        _ => None,
+    };
+    if let Some((field, other)) = lonely {
+        let message = format!("{}: a price without {other}", field.name);
+        field.report.mistake(field.key_at, message, format!("add {other}, or 0 if it is free"));
+    }
+    let (input, output) = (input_price?, output_price?);
+    Some(Price { input, output, cached: cached_price.unwrap_or(input) })
+}
+
+fn abilities(mut section: Section<'_>) -> Abilities {
+    let default = Abilities::default();
+    let abilities = Abilities {
+        tools: section.value("tools", Field::flag).unwrap_or(default.tools),
+        images: section.value("images", Field::flag).unwrap_or(default.images),
+        json_schema: section.value("json_schema", Field::flag).unwrap_or(default.json_schema),
+        temperature: section.value("temperature", Field::flag).unwrap_or(default.temperature),
+        prefill: section.value("prefill", Field::flag).unwrap_or(default.prefill),
+        reasoning: section.value("reasoning", Field::flag).unwrap_or(default.reasoning),
+    };
+    section.done();
+    abilities
+}
+
+fn json_object(field: &Field<'_>) -> Option<Map<String, Value>> {
+    let entry = |entry: &Field<'_>| Some((entry.key.to_owned(), json(entry)?));
+    // All of them first: collecting into an option would stop at the first mistake.
+    let entries: Vec<_> = field.entries()?.iter().map(entry).collect();
+    entries.into_iter().collect()
+}
+
+fn json(field: &Field<'_>) -> Option<Value> {
+    match field.value.get_ref() {
+        DeValue::String(text) => Some(Value::from(&**text)),
+        DeValue::Boolean(flag) => Some(Value::from(*flag)),
+        DeValue::Integer(_) => field.signed().map(Value::from),
+        DeValue::Float(text) => {
+            let number = text.as_str().parse().ok().and_then(Number::from_f64).map(Value::Number);
+            number.or_else(|| field.wrong("a number that JSON knows", "1.5"))
+        }
+        DeValue::Datetime(time) => Some(Value::from(time.to_string())),
+        DeValue::Array(_) => field.list(json).map(Value::Array),
+        DeValue::Table(_) => json_object(field).map(Value::Object),
+    }
+}
