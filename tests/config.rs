@@ -4,11 +4,13 @@
 //! `NAME.txt`. After a wanted change of the texts, `REWRITE_EXPECTED=1 cargo test --test config`
 //! writes them anew; read the difference before it is committed.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test fail by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fallbackd::config::{self, Env};
+use fallbackd::config::{self, Env, Finding};
 
 /// Mistakes must not depend on who runs the test.
 fn env() -> Env {
@@ -114,15 +116,56 @@ fn with_its_keys_in_the_environment_the_default_has_no_warning() {
 
 #[test]
 fn the_commented_keys_of_the_default_are_valid_too() {
-    let text = fs::read_to_string("config/fallbackd.toml").unwrap();
-    let is_setting = |line: &str| {
-        line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c != ' '))
-    };
-    let active: Vec<_> =
-        text.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect();
-    let loaded = config::parse(&active.join("\n"), "fallbackd.toml", &env());
+    let loaded = config::parse(&every_key(), "fallbackd.toml", &env());
     let loaded = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(loaded.config.chains.contains_key("night_batch"), "the comments became settings");
+}
+
+#[test]
+fn no_key_takes_a_value_of_another_type() {
+    // Nothing in the configuration is a date.
+    for_each_key("2026-11-20", |_| true);
+}
+
+#[test]
+fn no_key_takes_a_negative_number() {
+    for_each_key("-1", |key| key != "priority");
+}
+
+#[test]
+fn no_key_takes_an_empty_string_but_the_remark() {
+    for_each_key("\"\"", |key| key != "notes");
+}
+
+/// Puts `value` in the place of each value in turn, and wants a mistake on that very line.
+fn for_each_key(value: &str, refuses: impl Fn(&str) -> bool) {
+    let text = every_key();
+    let lines: Vec<_> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        let Some((key, _)) = line.split_once('=').filter(|(key, _)| !key.starts_with('#')) else {
+            continue;
+        };
+        if !refuses(key.trim()) {
+            continue;
+        }
+        let changed = format!("{key}= {value}");
+        let mut lines = lines.clone();
+        lines[index] = &changed;
+        let mistakes = config::parse(&lines.join("\n"), "f.toml", &env()).err();
+        let mistakes = mistakes.unwrap_or_else(|| panic!("{changed} passed")).list;
+        let on_line = |m: &Finding| m.place.is_some_and(|place| place.line == index + 1);
+        assert!(mistakes.iter().any(on_line), "{changed}: {mistakes:?}");
+    }
+}
+
+/// The default with all its commented settings switched on.
+fn every_key() -> String {
+    let text = fs::read_to_string("config/fallbackd.toml").unwrap();
+    let active = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if setting.starts_with(|c: char| c != ' ') => setting.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(active).collect::<Vec<_>>().join("\n")
 }
 
 /// An unknown key makes the reader list the keys that it knows, so the list cannot be forgotten.

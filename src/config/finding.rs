@@ -158,11 +158,7 @@ impl fmt::Display for Mistakes {
         for mistake in &self.list {
             writeln!(out, "{mistake}")?;
         }
-        writeln!(
-            out,
-            "{} found; nothing was started or changed",
-            counted(self.list.len(), "mistake")
-        )
+        writeln!(out, "{} found", counted(self.list.len(), "mistake"))
     }
 }
 

@@ -33,12 +33,10 @@ fn distance(left: &str, right: &str) -> usize {
     if left.len().abs_diff(right.len()) > 4 {
         return usize::MAX;
     }
-    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    let first_row: Vec<usize> = (0..=right.len()).collect();
+    let mut rows = vec![first_row; left.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
-    }
-    for j in 0..=right.len() {
-        rows[0][j] = j;
     }
     for i in 1..=left.len() {
         for j in 1..=right.len() {

@@ -35,7 +35,7 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     let timeout = section.value("timeout", Field::duration);
     section.inert("system", None, Field::text);
     section.inert("accept", None, accept);
-    section.inert("max_cost_factor", None, |f| f.number(0.0..=1e6));
+    section.inert("max_cost_factor", None, |f| f.number(0.0..=f64::INFINITY));
     section.inert("max_cost_usd", None, Field::dollars);
     section.inert("daily_budget_usd", None, Field::dollars);
     section.inert("hedge_after", None, Field::duration);

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::section::Section;
 use crate::config::finding::Report;
-use crate::config::key::shown;
+use crate::config::key::{looks_like_key, shown};
 use crate::config::suggest;
 
 /// Ten years: beyond it, adding to a clock may overflow.
@@ -63,7 +63,6 @@ impl<'a> Field<'a> {
 
     fn found(&self) -> String {
         match self.value.get_ref() {
-            DeValue::String(text) if text.is_empty() => "an empty string".to_owned(),
             DeValue::String(_) => "a string".to_owned(),
             DeValue::Integer(number) => number.to_string(),
             DeValue::Float(number) => number.to_string(),
@@ -78,6 +77,10 @@ impl<'a> Field<'a> {
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.value.get_ref() {
             DeValue::String(text) if !text.is_empty() => Some(text),
+            DeValue::String(_) => {
+                self.mistake("must not be empty", "write a value, or remove the key");
+                None
+            }
             _ => self.wrong("a string in quotes", "\"…\""),
         }
     }
@@ -130,8 +133,7 @@ impl<'a> Field<'a> {
 
     /// A share of 0 to 1.
     pub(super) fn rate(&self) -> Option<f64> {
-        let looks_like_percent = self.float().is_some_and(|number| number > 1.0 && number <= 100.0);
-        if let Some(percent) = self.float().filter(|_| looks_like_percent) {
+        if let Some(percent) = self.float().filter(|number| (2.0..=100.0).contains(number)) {
             let hint = format!("{percent} % is written as {}", percent / 100.0);
             self.mistake(&format!("expected a number from 0 to 1, found {percent}"), hint);
             return None;
@@ -141,7 +143,8 @@ impl<'a> Field<'a> {
 
     /// An amount of dollars.
     pub(super) fn dollars(&self) -> Option<f64> {
-        self.number(0.0..=1e6)
+        let amount = self.float().filter(|amount| (0.0..=1e6).contains(amount));
+        amount.or_else(|| self.wrong("an amount of dollars of at least 0", "0.0025"))
     }
 
     /// A humantime string of more than zero.
@@ -156,7 +159,7 @@ impl<'a> Field<'a> {
         };
         let problem = match humantime::parse_duration(text) {
             Ok(duration) if duration.is_zero() => "a duration must be longer than zero".to_owned(),
-            Ok(duration) if duration > LONGEST => format!("{} is too long", shown(text)),
+            Ok(duration) if duration > LONGEST => "longer than ten years".to_owned(),
             Ok(duration) => return Some(duration),
             Err(_) => format!("{} is not a duration", shown(text)),
         };
@@ -253,8 +256,10 @@ pub(super) fn entries<'a>(
     fields
 }
 
-/// `path.key`, with quotes where TOML wants them.
+/// `path.key`, with quotes where TOML wants them. A key of a provider that was written in the
+/// place of a name stays hidden.
 pub(super) fn join(path: &str, key: &str) -> String {
+    let key = if looks_like_key(key) { "***" } else { key };
     let bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let key = if bare && !key.is_empty() { key.to_owned() } else { format!("{key:?}") };
     if path.is_empty() { key } else { format!("{path}.{key}") }
@@ -263,7 +268,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 /// A size in the largest unit that shows it whole.
 pub(super) fn show_size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let whole = units.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+    let whole = units.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     whole.map_or(format!("{bytes} bytes"), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 

@@ -53,10 +53,16 @@ fn syntax(errors: &[Error], report: &Report<'_>) {
         if last_line.replace(line) == Some(line) {
             continue;
         }
-        let hint = match error.message().contains("duplicate") {
-            true => "remove one of the two, or give it another name",
-            false => "this line is not TOML; the other checks follow once it is",
-        };
-        report.mistake(at, error.message(), hint);
+        report.mistake(at, error.message(), syntax_hint(error.message()));
     }
+}
+
+fn syntax_hint(message: &str) -> &'static str {
+    if message.contains("duplicate") {
+        return "make one of the two, or give one another name";
+    }
+    if message.contains("quoted") {
+        return "words, durations and sizes stand in quotes, such as \"5m\"";
+    }
+    "this line is not TOML; the other checks follow once it is"
 }

@@ -132,20 +132,23 @@ fn abilities(mut section: Section<'_>) -> Abilities {
 }
 
 fn json_object(field: &Field<'_>) -> Option<Map<String, Value>> {
-    field.entries()?.iter().map(|entry| Some((entry.key.to_owned(), json(entry)?))).collect()
+    let entry = |entry: &Field<'_>| Some((entry.key.to_owned(), json(entry)?));
+    // All of them first: collecting into an option would stop at the first mistake.
+    let entries: Vec<_> = field.entries()?.iter().map(entry).collect();
+    entries.into_iter().collect()
 }
 
 fn json(field: &Field<'_>) -> Option<Value> {
-    let number = |number: Option<Number>| {
-        number.map(Value::Number).or_else(|| field.wrong("a number that JSON knows", "1.5"))
-    };
     match field.value.get_ref() {
         DeValue::String(text) => Some(Value::from(&**text)),
         DeValue::Boolean(flag) => Some(Value::from(*flag)),
-        DeValue::Integer(_) => number(field.signed().map(Number::from)),
-        DeValue::Float(text) => number(text.as_str().parse().ok().and_then(Number::from_f64)),
+        DeValue::Integer(_) => field.signed().map(Value::from),
+        DeValue::Float(text) => {
+            let number = text.as_str().parse().ok().and_then(Number::from_f64).map(Value::Number);
+            number.or_else(|| field.wrong("a number that JSON knows", "1.5"))
+        }
         DeValue::Datetime(time) => Some(Value::from(time.to_string())),
-        DeValue::Array(_) => field.items()?.iter().map(json).collect(),
+        DeValue::Array(_) => field.list(json).map(Value::Array),
         DeValue::Table(_) => json_object(field).map(Value::Object),
     }
 }

@@ -72,9 +72,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let headers = section.value("headers", headers).unwrap_or_default();
     let query = section.value("query", query).unwrap_or_default();
     let max_tokens_field = section.value("max_tokens_field", |f| f.choice(&TOKEN_FIELDS)).flatten();
-    section.inert("upstream_stream", Some(()), |f| {
-        f.choice(&[("auto", true), ("never", false)]).filter(|auto| !auto).map(|_| ())
-    });
+    let never = [("auto", false), ("never", true)];
+    section.inert("upstream_stream", Some(false), |f| f.choice(&never));
     section.done();
 
     let (kind, address) = (kind?, address?);

@@ -1,0 +1,16 @@
+//! Who owns what, and in which order things happen.
+//!
+//! One [`model::ModelActor`] per model owns that model's state; the [`router::RouterActor`] owns
+//! the table of models and chains; a [`walk`] is one request's way along its chain. Handlers read
+//! the clock, ask the domain, do what it says and store the result: a decision found in here is in
+//! the wrong place.
+//!
+//! Everything runs on one single-threaded runtime, so a message costs half a microsecond.
+
+pub mod model;
+pub mod permit;
+pub mod router;
+pub mod sink;
+pub mod table;
+mod views;
+pub mod walk;

@@ -1,0 +1,237 @@
+//! The actor of one model: the only owner of that model's circuit, window, hold and limits.
+//!
+//! It reads the clock, asks [`ModelState`] what to do, tells the recorder what happened, and
+//! answers. It never calls a provider and knows no other model.
+
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
+use tokio::sync::watch;
+
+use super::permit::{CallLabel, Cost, Permit};
+use super::views;
+use crate::clock::Clock;
+use crate::domain::breaker::{Ask, Change, Override, State};
+use crate::domain::model::{Admission, Changes, Ended, ModelState, Settlement, Standing};
+use crate::domain::need::{Needs, Skip, Verdict};
+use crate::domain::time::{Deadline, Now, millis};
+use crate::protocol::view::{BreakerView, ModelHealth};
+use crate::recorder::event::{BreakerEvent, CallEvent, DegradedEvent, Event};
+use crate::recorder::{ModelKey, Recorder, Row};
+
+/// The owner of one model's state.
+pub struct ModelActor {
+    state: ModelState,
+    key: ModelKey,
+    clock: Clock,
+    recorder: Recorder,
+    /// Tells those who wait to call this model again that its circuit has opened.
+    open: watch::Sender<bool>,
+}
+
+/// How does the model stand towards a request?
+#[derive(Message)]
+#[rtype(result = "Standing")]
+pub struct AskStanding(pub Needs);
+
+/// May this call be made?
+#[derive(Message)]
+#[rtype(result = "Result<Permit, Skip>")]
+pub struct Admit {
+    /// What the request needs.
+    pub needs: Needs,
+    /// How long a probe may take before its slot is given to another.
+    pub lease: Duration,
+    /// Whether it asks to be the one early probe when every circuit is open.
+    pub early: bool,
+    /// For the log.
+    pub label: CallLabel,
+}
+
+/// A call ended.
+#[derive(Message)]
+#[rtype(result = "Settled")]
+pub struct Settle {
+    pub(super) admission: Admission,
+    pub(super) call: FinishedCall,
+}
+
+/// A call as it ended, for health and for the log.
+pub(super) struct FinishedCall {
+    pub(super) label: CallLabel,
+    pub(super) ended: Ended,
+    pub(super) cost: Cost,
+}
+
+/// What became of a call's result.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// What it means for the model's health.
+    pub verdict: Verdict,
+    /// How long nobody will call this model because it asked for a pause.
+    pub hold_left: Option<Duration>,
+}
+
+/// A person's order for the circuit.
+#[derive(Message)]
+#[rtype(result = "BreakerView")]
+pub struct Order {
+    /// What to set, and for how long; `None` lets the breaker decide again.
+    pub set: Option<(crate::domain::breaker::Force, Option<Duration>)>,
+    /// Who ordered it.
+    pub peer_uid: Option<u32>,
+}
+
+/// How is the model doing?
+#[derive(Message)]
+#[rtype(result = "ModelHealth")]
+pub struct Snapshot {
+    /// How far back to look; its own window when absent.
+    pub window: Option<Duration>,
+}
+
+impl ModelActor {
+    /// An actor for `state`. Those who wait to repeat a call watch the returned flag.
+    pub fn new(
+        state: ModelState,
+        key: ModelKey,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> (ModelActor, watch::Receiver<bool>) {
+        let now = clock.now();
+        let (open, watched) = watch::channel(state.circuit(now).state != State::Closed);
+        (ModelActor { state, key, clock, recorder, open }, watched)
+    }
+
+    /// Logs and stores what changed beside a call.
+    fn publish(&self, changes: Changes, peer_uid: Option<u32>, now: Now) {
+        for change in changes.circuit {
+            self.publish_change(change, peer_uid, now);
+        }
+        if let Some((degraded, judged)) = changes.degraded {
+            let event = DegradedEvent {
+                model_name: self.state.settings().name.clone(),
+                degraded,
+                success_rate: judged.success_rate(),
+                calls: judged.calls(),
+            };
+            self.recorder.record(now.wall, Event::Degraded(event), None);
+        }
+    }
+
+    fn publish_change(&self, change: Change, peer_uid: Option<u32>, now: Now) {
+        let model = &self.state.settings().name;
+        let (from, to) = (change.from.name(), change.to.name());
+        tracing::info!(model = %model, from, to, reason = %change.reason, "circuit changed");
+        let forced = self.state.circuit(now).forced;
+        let event = BreakerEvent {
+            model_name: model.clone(),
+            from,
+            to,
+            reason: change.reason,
+            retry_at: change.retry_at,
+            forced: forced.map(|forced| views::force(forced.set)),
+            peer_uid,
+        };
+        let row = Row::Breaker { model: self.key.clone(), stored: self.state.stored(now) };
+        self.recorder.record(now.wall, Event::Breaker(event), [row]);
+        let open = change.to != State::Closed;
+        self.open.send_if_modified(|was| std::mem::replace(was, open) != open);
+    }
+
+    fn publish_call(&self, call: FinishedCall, settlement: Settlement, now: Now) {
+        let FinishedCall { label, ended, cost } = call;
+        let failure = ended.fault;
+        let usage = ended.usage;
+        let event = CallEvent {
+            model_name: self.state.settings().name.clone(),
+            success: failure.is_none(),
+            latency_ms: ended.latency_ms,
+            error_type: failure.as_ref().map(|failure| failure.fault),
+            status: failure.as_ref().and_then(|failure| failure.status),
+            code: failure.and_then(|failure| failure.code),
+            verdict: settlement.verdict,
+            counted: settlement.counted,
+            request_id: label.request_id,
+            task: label.task,
+            primary: label.primary,
+            kind: label.kind,
+            input_tokens: usage.map(|usage| usage.input_tokens),
+            output_tokens: usage.map(|usage| usage.output_tokens),
+            cached_tokens: usage.map(|usage| usage.cached_tokens).filter(|&tokens| tokens > 0),
+            cost_usd: cost.amount,
+            cost_estimated: cost.estimated,
+        };
+        let (start, bucket) = settlement.bucket;
+        let row = Row::Bucket { model: self.key.clone(), start, bucket };
+        self.recorder.record(now.wall, Event::Call(event), [row]);
+    }
+}
+
+impl Actor for ModelActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskStanding> for ModelActor {
+    type Result = MessageResult<AskStanding>;
+
+    fn handle(&mut self, ask: AskStanding, _: &mut Context<Self>) -> Self::Result {
+        let now = self.clock.now();
+        let (standing, changes) = self.state.standing(&ask.0, now);
+        self.publish(changes, None, now);
+        MessageResult(standing)
+    }
+}
+
+impl Handler<Admit> for ModelActor {
+    type Result = MessageResult<Admit>;
+
+    fn handle(&mut self, admit: Admit, context: &mut Context<Self>) -> Self::Result {
+        let now = self.clock.now();
+        let ask = Ask { lease: admit.lease, early: admit.early };
+        let (admitted, changes) = self.state.admit(&admit.needs, ask, now);
+        self.publish(changes, None, now);
+        let label = CallLabel { began: now.mono, ..admit.label };
+        MessageResult(admitted.map(|admission| Permit::new(admission, label, context.address())))
+    }
+}
+
+impl Handler<Settle> for ModelActor {
+    type Result = MessageResult<Settle>;
+
+    fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
+        let now = self.clock.now();
+        let Settle { admission, mut call } = settle;
+        call.ended.latency_ms = millis(now.mono.since(call.label.began));
+        let mut settlement = self.state.settle(admission, &call.ended, now);
+        let changes = std::mem::take(&mut settlement.changes);
+        let verdict = settlement.verdict;
+        self.publish_call(call, settlement, now);
+        self.publish(changes, None, now);
+        let hold_left = self.state.hold_until(now).map(|until| until.left(now));
+        MessageResult(Settled { verdict, hold_left })
+    }
+}
+
+impl Handler<Order> for ModelActor {
+    type Result = MessageResult<Order>;
+
+    fn handle(&mut self, order: Order, _: &mut Context<Self>) -> Self::Result {
+        let now = self.clock.now();
+        let order_until = |during| Deadline::after(now, during);
+        let set = order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
+        let change = self.state.order(set, now);
+        self.publish_change(change, order.peer_uid, now);
+        MessageResult(views::circuit(&self.state.circuit(now)))
+    }
+}
+
+impl Handler<Snapshot> for ModelActor {
+    type Result = MessageResult<Snapshot>;
+
+    fn handle(&mut self, ask: Snapshot, _: &mut Context<Self>) -> Self::Result {
+        let now = self.clock.now();
+        let window = ask.window.unwrap_or(self.state.settings().window);
+        MessageResult(views::health(&self.state, window, now))
+    }
+}

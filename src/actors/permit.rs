@@ -1,0 +1,77 @@
+//! The right to make one call, as a value that cannot be forgotten.
+//!
+//! A permit is settled exactly once. Dropping it unsettled, because the caller left or a task was
+//! lost, reports the call as cancelled. So cancelling a request is dropping its future, and no lost
+//! task can jam a half-open circuit.
+
+use std::sync::Arc;
+
+use actix::Addr;
+
+use super::model::{FinishedCall, ModelActor, Settle, Settled};
+use crate::domain::fault::Fault;
+use crate::domain::model::{Admission, Ended, Ending};
+use crate::domain::price::Nano;
+use crate::domain::time::Mono;
+use crate::recorder::event::CallKind;
+
+/// What the log tells about a call beyond its outcome.
+#[derive(Clone, Debug)]
+pub struct CallLabel {
+    /// The request it is made for.
+    pub request_id: Arc<str>,
+    /// The request's task.
+    pub task: Arc<str>,
+    /// First model of the configured chain.
+    pub primary: Arc<str>,
+    /// Why it is made.
+    pub kind: CallKind,
+    /// When it began.
+    pub began: Mono,
+}
+
+/// The right to make one call.
+#[must_use = "a permit that is dropped reports its call as cancelled"]
+pub struct Permit {
+    admitted: Option<(Admission, CallLabel)>,
+    model: Addr<ModelActor>,
+}
+
+/// What a call cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// The amount, where there is a price.
+    pub amount: Option<Nano>,
+    /// Whether tokens were estimated.
+    pub estimated: bool,
+}
+
+impl Permit {
+    pub(super) fn new(admission: Admission, label: CallLabel, model: Addr<ModelActor>) -> Permit {
+        Permit { admitted: Some((admission, label)), model }
+    }
+
+    /// Reports how the call ended. `None` when the model's actor is gone, which must not lose the
+    /// caller's answer.
+    pub async fn settle(mut self, ended: Ended, cost: Cost) -> Option<Settled> {
+        let (admission, label) = self.admitted.take()?;
+        let call = FinishedCall { label, ended, cost };
+        self.model.send(Settle { admission, call }).await.ok()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some((admission, label)) = self.admitted.take() else { return };
+        let fault = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
+        let ended = Ended {
+            fault: Some(fault),
+            latency_ms: 0,
+            usage: None,
+            retry_after: None,
+            chance: 0.0,
+        };
+        let call = FinishedCall { label, ended, cost: Cost::default() };
+        self.model.do_send(Settle { admission, call });
+    }
+}

@@ -1,0 +1,133 @@
+//! The actor that owns the table of models and chains.
+//!
+//! It gives each request its chain and lets it walk; it never waits for anybody, and it knows
+//! nothing about health. New policies belong into the domain, not here.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use futures_util::future::join_all;
+
+use super::model::{Order, Snapshot};
+use super::sink::Sink;
+use super::table::Table;
+use super::views;
+use super::walk::{self, Means};
+use crate::domain::breaker::Force;
+use crate::domain::need::Needs;
+use crate::domain::time::Now;
+use crate::protocol::chat::ChatRequest;
+use crate::protocol::op::{BreakerOp, BreakerSet};
+use crate::protocol::reply::ErrorBody;
+use crate::protocol::view::{BreakerView, ChainView, ChainsView, HealthView};
+
+/// The owner of the table.
+pub struct RouterActor {
+    table: Rc<Table>,
+    means: Rc<Means>,
+}
+
+/// Answer this request into this sink.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Route {
+    /// The request.
+    pub request: Box<ChatRequest>,
+    /// Where its answer goes.
+    pub sink: Sink,
+    /// When it arrived.
+    pub arrived: Now,
+    /// Who sent it.
+    pub peer_uid: Option<u32>,
+}
+
+/// How are all models doing?
+#[derive(Message)]
+#[rtype(result = "HealthView")]
+pub struct AskHealth(pub Option<Duration>);
+
+/// Which order would every task take?
+#[derive(Message)]
+#[rtype(result = "ChainsView")]
+pub struct AskChains;
+
+/// Force a circuit, or let it go.
+#[derive(Message)]
+#[rtype(result = "Result<BreakerView, ErrorBody>")]
+pub struct SetBreaker {
+    /// What to do.
+    pub order: BreakerOp,
+    /// Who ordered it.
+    pub peer_uid: Option<u32>,
+}
+
+impl RouterActor {
+    /// A router over `table`, whose requests walk with `means`.
+    pub fn new(table: Table, means: Means) -> RouterActor {
+        RouterActor { table: Rc::new(table), means: Rc::new(means) }
+    }
+}
+
+impl Actor for RouterActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Route> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, route: Route, _: &mut Context<Self>) {
+        actix::spawn(walk::run(self.table.clone(), self.means.clone(), route));
+    }
+}
+
+impl Handler<AskHealth> for RouterActor {
+    type Result = ResponseFuture<HealthView>;
+
+    fn handle(&mut self, ask: AskHealth, _: &mut Context<Self>) -> Self::Result {
+        let table = self.table.clone();
+        Box::pin(async move {
+            let asked = table.models().map(async |model| {
+                let health = model.actor.send(Snapshot { window: ask.0 }).await.ok()?;
+                Some((model.name().clone(), health))
+            });
+            join_all(asked).await.into_iter().flatten().collect()
+        })
+    }
+}
+
+impl Handler<AskChains> for RouterActor {
+    type Result = ResponseFuture<ChainsView>;
+
+    fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
+        let table = self.table.clone();
+        Box::pin(async move {
+            let mut chains = BTreeMap::new();
+            for chain in table.chains() {
+                let standings = chain.standings(&Needs::default()).await;
+                let (order, left_out) = views::order(&chain.models, &standings);
+                let configured = chain.models.iter().map(|model| model.name().clone()).collect();
+                chains.insert(chain.task.clone(), ChainView { configured, order, left_out });
+            }
+            chains
+        })
+    }
+}
+
+impl Handler<SetBreaker> for RouterActor {
+    type Result = ResponseFuture<Result<BreakerView, ErrorBody>>;
+
+    fn handle(&mut self, ask: SetBreaker, _: &mut Context<Self>) -> Self::Result {
+        let set = match ask.order.set {
+            BreakerSet::Open => Some((Force::Open, ask.order.during)),
+            BreakerSet::Closed => Some((Force::Closed, ask.order.during)),
+            BreakerSet::Auto => None,
+        };
+        let model = self.table.model(&ask.order.model).map(|model| model.actor.clone());
+        Box::pin(async move {
+            let order = Order { set, peer_uid: ask.peer_uid };
+            model?.send(order).await.map_err(|_| walk::internal("the model's owner is gone"))
+        })
+    }
+}

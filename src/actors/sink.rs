@@ -1,0 +1,99 @@
+//! Where a request's answer goes, and how its caller's wishes come back.
+//!
+//! One final reply is sent, exactly once, whatever happens: a sink that is dropped without an
+//! answer (a panic, a lost task) answers `internal` by itself. When the client is gone the sink is
+//! closed, and whoever works for it should stop.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::protocol::id::Id;
+use crate::protocol::reply::{ErrorBody, ErrorCode, Reply};
+use crate::protocol::view::PlanView;
+
+/// What a chat request is answered with.
+pub enum Outcome {
+    /// The answer or the error.
+    Reply(Reply),
+    /// What would have been done.
+    Plan(PlanView, Arc<str>),
+}
+
+/// One answer on its way to its connection.
+pub struct Delivery {
+    /// The connection's own number for the request.
+    pub token: u64,
+    /// The answer.
+    pub outcome: Outcome,
+}
+
+/// Where one request's answer goes.
+pub struct Sink {
+    token: u64,
+    deliveries: mpsc::Sender<Delivery>,
+    cancelled: oneshot::Receiver<()>,
+    answered: bool,
+}
+
+/// Why nobody needs an answer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The client asked for it and waits to hear so.
+    Cancelled,
+    /// The client is gone.
+    Gone,
+}
+
+impl Sink {
+    /// A sink that delivers under `token`. Sending to or dropping the returned handle's counterpart
+    /// is how the connection cancels.
+    pub fn new(token: u64, deliveries: mpsc::Sender<Delivery>) -> (Sink, oneshot::Sender<()>) {
+        let (cancel, cancelled) = oneshot::channel();
+        (Sink { token, deliveries, cancelled, answered: false }, cancel)
+    }
+
+    /// Resolves when the request should be given up.
+    pub async fn stopped(&mut self) -> Stop {
+        tokio::select! {
+            biased;
+            () = self.deliveries.closed() => Stop::Gone,
+            cancelled = &mut self.cancelled => match cancelled {
+                Ok(()) => Stop::Cancelled,
+                Err(_) => Stop::Gone,
+            },
+        }
+    }
+
+    /// Gives up without an answer, for a client that is gone.
+    pub fn abandon(mut self) {
+        self.answered = true;
+    }
+
+    /// Delivers the answer.
+    pub async fn answer(mut self, outcome: Outcome) {
+        self.answered = true;
+        let delivery = Delivery { token: self.token, outcome };
+        // A client that is gone needs no answer.
+        let _ = self.deliveries.send(delivery).await;
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let message = "the daemon lost this request through a fault of its own; try again, and \
+                       report it if it happens again";
+        let reply = Reply {
+            id: Id::Null,
+            request_id: "".into(),
+            result: Err(ErrorBody::new(ErrorCode::Internal, message)),
+            attempts: Vec::new(),
+        };
+        let delivery = Delivery { token: self.token, outcome: Outcome::Reply(reply) };
+        // The queue has room for every outstanding request; if not, the client is gone.
+        let _ = self.deliveries.try_send(delivery);
+    }
+}

@@ -1,0 +1,252 @@
+//! The table of models and chains: who can be asked, and in which configured order.
+//!
+//! It holds addresses and settings, nothing about health.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use super::model::{AskStanding, ModelActor};
+use crate::clock::Clock;
+use crate::config::{Config, Model, RequestDefaults, UnknownTask};
+use crate::domain::minute;
+use crate::domain::model::{ModelState, Settings, Standing};
+use crate::domain::need::{Needs, Skip, SkipReason};
+use crate::domain::window::Judged;
+use crate::protocol::chat::ChatRequest;
+use crate::protocol::reply::{ErrorBody, ErrorCode};
+use crate::recorder::event::{Event, LeftOut, OrderEvent};
+use crate::recorder::{ModelKey, Recorder, Restored};
+
+/// The name of the chain for everybody else.
+const DEFAULT: &str = "default";
+
+/// A model, its settings and its owner.
+#[derive(Clone)]
+pub struct ModelHandle {
+    /// Its settings.
+    pub config: Arc<Model>,
+    /// Its owner.
+    pub actor: Addr<ModelActor>,
+    /// Whether its circuit is open, for those who wait to call it again.
+    pub open: watch::Receiver<bool>,
+}
+
+/// A chain of models for one task.
+pub struct Chain {
+    /// The task.
+    pub task: Arc<str>,
+    /// Its models, in configured order.
+    pub models: Vec<ModelHandle>,
+    /// Deadline for requests that bring none.
+    pub timeout: Option<Duration>,
+    /// The order that was last taken; `None` for chains that a request brought itself.
+    last_order: Option<RefCell<Vec<usize>>>,
+}
+
+/// All models and chains.
+pub struct Table {
+    models: HashMap<Arc<str>, ModelHandle>,
+    chains: BTreeMap<Arc<str>, Arc<Chain>>,
+    fallback: Arc<Chain>,
+    request: RequestDefaults,
+}
+
+impl ModelHandle {
+    /// The model's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.config.name
+    }
+}
+
+/// What identifies a model across restarts and changes of settings.
+pub fn model_key(model: &Model) -> ModelKey {
+    ModelKey::new(&model.name, &model.provider.base_url, &model.model_id)
+}
+
+impl Table {
+    /// Starts an actor for every configured model, with what was stored of it.
+    pub fn start(
+        config: &Config,
+        mut restored: Restored,
+        clock: &Clock,
+        recorder: &Recorder,
+    ) -> Table {
+        let mut models = HashMap::new();
+        for model in &config.models {
+            let key = model_key(model);
+            let mut state = ModelState::new(settings(model, config.retention), clock.now());
+            if let Some(stored) = restored.models.remove(&key) {
+                state.restore(stored.breaker.as_ref(), stored.buckets, clock.now());
+            }
+            let (actor, open) = ModelActor::new(state, key, clock.clone(), recorder.clone());
+            let handle = ModelHandle { config: model.clone(), actor: actor.start(), open };
+            models.insert(model.name.clone(), handle);
+        }
+        let chains: BTreeMap<Arc<str>, Arc<Chain>> = config
+            .chains
+            .iter()
+            .map(|(task, chain)| {
+                let task: Arc<str> = task.as_str().into();
+                let handles = chain.models.iter().filter_map(|name| models.get(name)).cloned();
+                (task.clone(), Chain::configured(task, handles.collect(), chain.timeout))
+            })
+            .collect();
+        let fallback = chains.get(DEFAULT).cloned().unwrap_or_else(|| {
+            let all = config.models.iter().filter_map(|model| models.get(&model.name)).cloned();
+            Chain::configured(DEFAULT.into(), all.collect(), None)
+        });
+        Table { models, chains, fallback, request: config.request.clone() }
+    }
+
+    /// The chain that a request will use.
+    pub fn chain(&self, request: &ChatRequest) -> Result<Arc<Chain>, ErrorBody> {
+        let task = self.task(request.task.as_deref())?;
+        match &request.models {
+            None => Ok(task),
+            Some(names) => {
+                let models = names.iter().map(|name| self.model(name).cloned());
+                Ok(Arc::new(Chain {
+                    task: task.task.clone(),
+                    models: models.collect::<Result<_, _>>()?,
+                    timeout: task.timeout,
+                    last_order: None,
+                }))
+            }
+        }
+    }
+
+    /// A model by its name.
+    pub fn model(&self, name: &str) -> Result<&ModelHandle, ErrorBody> {
+        self.models.get(name).ok_or_else(|| {
+            let mut known: Vec<&str> = self.models.keys().map(|name| &**name).collect();
+            known.sort_unstable();
+            let message =
+                format!("there is no model {name:.80?}; configured are {}", known.join(", "));
+            ErrorBody::new(ErrorCode::UnknownModel, message)
+        })
+    }
+
+    /// All models, by name.
+    pub fn models(&self) -> impl Iterator<Item = &ModelHandle> {
+        self.models.values()
+    }
+
+    /// All chains, the one for everybody else included.
+    pub fn chains(&self) -> impl Iterator<Item = &Arc<Chain>> {
+        let implicit = (!self.chains.contains_key(DEFAULT)).then_some(&self.fallback);
+        self.chains.values().chain(implicit)
+    }
+
+    /// Defaults for requests that do not say.
+    pub fn request(&self) -> &RequestDefaults {
+        &self.request
+    }
+
+    fn task(&self, task: Option<&str>) -> Result<Arc<Chain>, ErrorBody> {
+        let Some(task) = task else { return Ok(self.fallback.clone()) };
+        match self.chains.get(task) {
+            Some(chain) => Ok(chain.clone()),
+            None if task == DEFAULT => Ok(self.fallback.clone()),
+            None if self.request.unknown_task == UnknownTask::Default => Ok(self.fallback.clone()),
+            None => {
+                let known: Vec<&str> = self.chains.keys().map(|task| &**task).collect();
+                let message =
+                    format!("there is no task {task:.80?}; configured are {}", known.join(", "));
+                Err(ErrorBody::new(ErrorCode::UnknownTask, message))
+            }
+        }
+    }
+}
+
+impl Chain {
+    fn configured(
+        task: Arc<str>,
+        models: Vec<ModelHandle>,
+        timeout: Option<Duration>,
+    ) -> Arc<Chain> {
+        let order = (0..models.len()).collect();
+        Arc::new(Chain { task, models, timeout, last_order: Some(RefCell::new(order)) })
+    }
+
+    /// Name of the first model; empty for an empty chain.
+    pub fn primary(&self) -> Arc<str> {
+        self.models.first().map_or_else(|| "".into(), |model| model.name().clone())
+    }
+
+    /// Asks all models at once how they stand.
+    pub async fn standings(&self, needs: &Needs) -> Vec<Standing> {
+        let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
+        let answers = join_all(asked).await;
+        // An actor that is gone is being rebuilt; it is left out of this one request.
+        let gone = Skip { reason: SkipReason::Busy, retry_in: None };
+        let absent = || Standing {
+            skip: Some(gone),
+            degraded: false,
+            judged: Judged::default(),
+            early_in: None,
+        };
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|_| absent())).collect()
+    }
+
+    /// The event to log when health gives this chain another order than before. What only this one
+    /// request cannot use is no change of order.
+    pub fn reordered(&self, standings: &[Standing]) -> Option<Event> {
+        let last = self.last_order.as_ref()?;
+        let out = |standing: &Standing| {
+            standing.skip.filter(|skip| {
+                matches!(
+                    skip.reason,
+                    SkipReason::CircuitOpen | SkipReason::RateLimited | SkipReason::Misconfigured
+                )
+            })
+        };
+        let with = |degraded: bool| {
+            let wanted = move |(_, standing): &(usize, &Standing)| {
+                standing.degraded == degraded && out(standing).is_none()
+            };
+            standings.iter().enumerate().filter(wanted).map(|(at, _)| at)
+        };
+        let order = || with(false).chain(with(true));
+        if order().eq(last.borrow().iter().copied()) {
+            return None;
+        }
+        last.replace(order().collect());
+        let name = |at: usize| self.models[at].name().clone();
+        let left_out = standings.iter().enumerate().filter_map(|(at, standing)| {
+            out(standing).map(|skip| LeftOut { model: name(at), reason: skip.reason })
+        });
+        Some(Event::Order(OrderEvent {
+            task: self.task.clone(),
+            order: order().map(name).collect(),
+            left_out: left_out.collect(),
+        }))
+    }
+}
+
+fn settings(model: &Model, retention: Duration) -> Settings {
+    Settings {
+        name: model.name.clone(),
+        misconfigured: model.provider.misconfigured.clone(),
+        abilities: model.supports,
+        context_window: model.context_window,
+        max_tokens: model.max_tokens,
+        price: model.price,
+        max_in_flight: model.max_in_flight,
+        per_minute: minute::Limits {
+            requests: model.requests_per_minute,
+            tokens: model.tokens_per_minute,
+        },
+        breaker: model.breaker.clone(),
+        probe_nearest: model.probe_nearest,
+        window: model.health.window,
+        degraded_below: model.health.degraded_below,
+        min_calls: model.health.min_calls,
+        retention,
+    }
+}

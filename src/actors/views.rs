@@ -1,0 +1,80 @@
+//! What people are shown of a model's state.
+
+use std::time::Duration;
+
+use crate::domain::breaker::{Force, Status};
+use crate::domain::model::{ModelState, Standing};
+use crate::domain::rank;
+use crate::domain::time::{Now, millis};
+use crate::protocol::view::{
+    BreakerView, LastErrorView, LeftOutView, ModelHealth, OverrideView, PlaceView,
+};
+use crate::recorder::line::rfc3339;
+
+use super::table::ModelHandle;
+
+/// A model's health over the last `window`.
+pub(super) fn health(state: &ModelState, window: Duration, now: Now) -> ModelHealth {
+    let total = state.total(window, now);
+    let answered = total.latency.count();
+    let average = |sum: u64| (answered > 0).then(|| sum as f64 / answered as f64);
+    ModelHealth {
+        success_rate: total.decided().success_rate(),
+        avg_latency_ms: average(total.latency_sum_ms),
+        p50_ms: total.latency.percentile(0.50),
+        p95_ms: total.latency.percentile(0.95),
+        total_calls: total.calls(),
+        degraded: state.degraded(),
+        in_flight: state.in_flight(),
+        misconfigured: state.settings().misconfigured.clone(),
+        last_error: state.last_error().map(|last| LastErrorView {
+            error_type: last.ending.fault,
+            status: last.ending.status,
+            code: last.ending.code.clone(),
+            at: rfc3339(last.at),
+        }),
+        breaker: circuit(&state.circuit(now)),
+        hold_until: state.hold_until(now).map(|until| rfc3339(until.wall())),
+    }
+}
+
+/// A circuit.
+pub(super) fn circuit(status: &Status) -> BreakerView {
+    BreakerView {
+        state: status.state.name(),
+        reason: status.reason.clone(),
+        since: rfc3339(status.since),
+        retry_at: status.retry_at.map(rfc3339),
+        consecutive_failures: status.consecutive_failures,
+        forced: status.forced.map(|forced| OverrideView {
+            set: force(forced.set),
+            until: forced.until.map(|until| rfc3339(until.wall())),
+        }),
+    }
+}
+
+/// An order's name.
+pub(super) fn force(force: Force) -> &'static str {
+    match force {
+        Force::Open => "open",
+        Force::Closed => "closed",
+    }
+}
+
+/// The order over a chain, with a reason for every model.
+pub(super) fn order(
+    chain: &[ModelHandle],
+    standings: &[Standing],
+) -> (Vec<PlaceView>, Vec<LeftOutView>) {
+    let ranking = rank::rank(standings);
+    let place = |&at: &usize| PlaceView {
+        model: chain[at].name().clone(),
+        reason: standings[at].reason(),
+    };
+    let left_out = ranking.left_out.iter().map(|&(at, skip)| LeftOutView {
+        model: chain[at].name().clone(),
+        reason: skip.reason,
+        retry_in_ms: skip.retry_in.map(millis),
+    });
+    (ranking.order.iter().map(place).collect(), left_out.collect())
+}

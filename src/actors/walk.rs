@@ -1,0 +1,257 @@
+//! One request's way along its chain.
+//!
+//! The order comes from the domain, the permission for every single call from the model's own
+//! actor, the answer from a provider. The walk goes from one to the next under one deadline, keeps
+//! what was tried, and stops at once when its sink does: dropping the work in progress closes the
+//! upstream connection and gives its permit back.
+//!
+//! What a failure means is not decided here; see [`crate::domain::fault`].
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ulid::Ulid;
+
+use super::permit::CallLabel;
+use super::router::Route;
+use super::sink::{Outcome, Stop};
+use super::table::{Chain, ModelHandle, Table};
+use super::views;
+use crate::clock::Clock;
+use crate::domain::fault::Next;
+use crate::domain::need::{Needs, SkipReason};
+use crate::domain::rank;
+use crate::domain::time::{Mono, Now};
+use crate::protocol::chat::{ChatRequest, OnRefusal};
+use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Reply};
+use crate::protocol::view::PlanView;
+use crate::provider::Provider;
+use crate::recorder::Recorder;
+use crate::recorder::event::{CallKind, Event};
+
+mod attempt;
+mod ending;
+mod pauses;
+#[cfg(test)]
+mod tests;
+mod trail;
+
+use attempt::{Attempted, Failed};
+use pauses::Pauses;
+use trail::Trail;
+
+/// What every walk needs.
+pub struct Means {
+    /// Calls models.
+    pub provider: Rc<dyn Provider>,
+    /// Takes what happened.
+    pub recorder: Recorder,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// One request on its way.
+struct Walk<'a> {
+    means: &'a Means,
+    chain: &'a Chain,
+    request: &'a ChatRequest,
+    needs: Needs,
+    label: CallLabel,
+    arrived: Now,
+    deadline: Mono,
+    /// Most tokens and temperature, with the defaults filled in.
+    max_tokens: u32,
+    temperature: f64,
+}
+
+/// What became of a model's turn.
+enum Turn {
+    Answered(Box<Answered>),
+    Next,
+    Stop(ErrorBody),
+}
+
+/// An error of the daemon itself.
+pub(super) fn internal(what: &str) -> ErrorBody {
+    let message = format!("{what}; try again, and report it if it happens again");
+    ErrorBody::new(ErrorCode::Internal, message)
+}
+
+/// Walks a request along its chain and delivers its answer.
+pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
+    let Route { request, mut sink, arrived, peer_uid } = route;
+    let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
+    let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
+    let mut trail = Trail::new(request_id.clone(), peer_uid);
+    let result = match table.chain(&request) {
+        Err(error) => Err(error),
+        Ok(chain) => {
+            trail.of(&chain);
+            let walk = Walk::new(&means, &chain, &request, (&table, request_id.clone(), arrived));
+            if request.plan {
+                let plan = walk.plan().await;
+                return sink.answer(Outcome::Plan(plan, request_id)).await;
+            }
+            tokio::select! {
+                biased;
+                stop = sink.stopped() => {
+                    trail.stopped(means.clock.mono());
+                    let error = ErrorBody::new(ErrorCode::Cancelled, "the request was cancelled");
+                    if stop == Stop::Gone {
+                        let event = trail.event(Err(&error), arrived, means.clock.now());
+                        means.recorder.record(means.clock.now().wall, event, None);
+                        return sink.abandon();
+                    }
+                    Err(error)
+                }
+                result = walk.answer(&mut trail) => result,
+            }
+        }
+    };
+    let now = means.clock.now();
+    means.recorder.record(now.wall, trail.event(result.as_ref(), arrived, now), None);
+    let attempts = trail.into_attempts();
+    let id = Default::default();
+    sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        means: &'a Means,
+        chain: &'a Chain,
+        request: &'a ChatRequest,
+        (table, request_id, arrived): (&Table, Arc<str>, Now),
+    ) -> Walk<'a> {
+        let defaults = table.request();
+        let timeout = request.timeout.or(chain.timeout).unwrap_or(defaults.timeout);
+        let max_tokens = request.max_tokens.unwrap_or(defaults.max_tokens);
+        Walk {
+            means,
+            chain,
+            request,
+            needs: request.needs(max_tokens),
+            label: CallLabel {
+                request_id,
+                task: chain.task.clone(),
+                primary: chain.primary(),
+                kind: CallKind::Live,
+                began: arrived.mono,
+            },
+            arrived,
+            deadline: arrived.mono.plus(timeout),
+            max_tokens,
+            temperature: request.temperature.unwrap_or(defaults.temperature),
+        }
+    }
+
+    async fn plan(&self) -> PlanView {
+        let standings = self.chain.standings(&self.needs).await;
+        let (order, left_out) = views::order(&self.chain.models, &standings);
+        PlanView {
+            task: self.chain.task.clone(),
+            primary: self.label.primary.clone(),
+            order,
+            left_out,
+        }
+    }
+
+    async fn answer(&self, trail: &mut Trail) -> Result<Box<Answered>, ErrorBody> {
+        let standings = self.chain.standings(&self.needs).await;
+        if let Some(event) = self.chain.reordered(&standings) {
+            self.record(event);
+        }
+        let ranking = rank::rank(&standings);
+        for &(at, skip) in &ranking.left_out {
+            trail.skipped(self.chain.models[at].name(), skip);
+        }
+        let mut pauses = Pauses::default();
+        for (place, &at) in ranking.order.iter().enumerate() {
+            let others_behind = place + 1 < ranking.order.len();
+            let model = &self.chain.models[at];
+            match self.turn(model, others_behind, (trail, &mut pauses)).await {
+                Turn::Answered(answered) => return Ok(answered),
+                Turn::Stop(error) => return Err(error),
+                Turn::Next => {}
+            }
+        }
+        if trail.calls() == 0
+            && let Some(at) = rank::nearest(&standings)
+        {
+            match self.early(&self.chain.models[at], trail).await {
+                Turn::Answered(answered) => return Ok(answered),
+                Turn::Stop(error) => return Err(error),
+                Turn::Next => {}
+            }
+        }
+        self.nobody_answered(trail).await
+    }
+
+    /// One model's turn: a call, and its repeats.
+    async fn turn(
+        &self,
+        model: &ModelHandle,
+        others_behind: bool,
+        (trail, pauses): (&mut Trail, &mut Pauses),
+    ) -> Turn {
+        if trail.known_too_small(model) {
+            trail.passed_over(model.name(), SkipReason::Incapable);
+            return Turn::Next;
+        }
+        let pause = pauses.left(&model.config.provider.name, self.means.clock.mono());
+        if self.left() <= pause {
+            trail.passed_over(model.name(), SkipReason::NoTime);
+            return Turn::Next;
+        }
+        if !pause.is_zero() && !self.wait(model, pause).await {
+            trail.passed_over(model.name(), SkipReason::CircuitOpen);
+            return Turn::Next;
+        }
+        let mut repeats = 0;
+        loop {
+            let failed = match self.attempt(model, (others_behind, false), trail).await {
+                Attempted::Answered(answered) => return Turn::Answered(answered),
+                Attempted::NotAdmitted(skip) => {
+                    if repeats == 0 {
+                        trail.skipped_late(model.name(), skip);
+                    }
+                    return Turn::Next;
+                }
+                Attempted::Failed(failed) => failed,
+            };
+            pauses.note(model, failed.fault, self.means.clock.mono());
+            match self.repeat_in(model, &failed, repeats) {
+                Some(wait) if self.wait(model, wait).await => repeats += 1,
+                _ => return self.after(failed),
+            }
+        }
+    }
+
+    /// With every circuit open: one call to the model nearest to recovery.
+    async fn early(&self, model: &ModelHandle, trail: &mut Trail) -> Turn {
+        match self.attempt(model, (false, true), trail).await {
+            Attempted::Answered(answered) => Turn::Answered(answered),
+            Attempted::NotAdmitted(_) => Turn::Next,
+            Attempted::Failed(failed) => self.after(failed),
+        }
+    }
+
+    /// Whether the next model is asked after a failure that is not repeated.
+    fn after(&self, failed: Failed) -> Turn {
+        match failed.fault.meaning().next {
+            Next::Yes | Next::NotAsSmall => Turn::Next,
+            Next::ByRefusalRule if self.request.on_refusal == OnRefusal::Fallback => Turn::Next,
+            Next::ByRefusalRule => Turn::Stop(ErrorBody::new(ErrorCode::Refused, failed.message)),
+            Next::No => Turn::Stop(ErrorBody::new(ErrorCode::InvalidRequest, failed.message)),
+        }
+    }
+
+    /// What is left of the request's deadline.
+    fn left(&self) -> Duration {
+        self.deadline.since(self.means.clock.mono())
+    }
+
+    fn record(&self, event: Event) {
+        self.means.recorder.record(self.means.clock.now().wall, event, None);
+    }
+}

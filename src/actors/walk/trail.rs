@@ -1,0 +1,219 @@
+//! What was tried for one request: its attempts, their costs, and what they say together.
+
+use std::sync::Arc;
+
+use super::super::table::{Chain, ModelHandle};
+use crate::domain::fault::{Fault, Next};
+use crate::domain::need::{Skip, SkipReason};
+use crate::domain::price::Nano;
+use crate::domain::time::{Mono, Now, millis};
+use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody};
+use crate::recorder::event::{Event, RequestEvent};
+
+/// The record of one request while it is under way.
+pub(super) struct Trail {
+    request_id: Arc<str>,
+    peer_uid: Option<u32>,
+    chain: Option<(Arc<str>, Arc<str>)>,
+    attempts: Vec<Attempt>,
+    current: Option<(Arc<str>, Mono)>,
+    calls: u32,
+    cost: Option<Nano>,
+    faults: Vec<Fault>,
+    /// Largest context window that is known to have been too small.
+    too_small: Option<u64>,
+    refusal: Option<Box<Answered>>,
+}
+
+impl Trail {
+    pub(super) fn new(request_id: Arc<str>, peer_uid: Option<u32>) -> Trail {
+        Trail {
+            request_id,
+            peer_uid,
+            chain: None,
+            attempts: Vec::new(),
+            current: None,
+            calls: 0,
+            cost: None,
+            faults: Vec::new(),
+            too_small: None,
+            refusal: None,
+        }
+    }
+
+    /// Says which chain the request uses.
+    pub(super) fn of(&mut self, chain: &Chain) {
+        self.chain = Some((chain.task.clone(), chain.primary()));
+    }
+
+    /// A model that the ranking left out.
+    pub(super) fn skipped(&mut self, model: &Arc<str>, skip: Skip) {
+        let retry_in_ms = skip.retry_in.map(millis);
+        let reason = Some(skip.reason);
+        let skipped = attempt(model, AttemptOutcome::Skipped);
+        self.attempts.push(Attempt { reason, retry_in_ms, ..skipped });
+    }
+
+    /// A model that was not admitted when its turn came.
+    pub(super) fn skipped_late(&mut self, model: &Arc<str>, skip: Skip) {
+        self.skipped(model, skip);
+    }
+
+    /// A model that was not even asked when its turn came.
+    pub(super) fn passed_over(&mut self, model: &Arc<str>, reason: SkipReason) {
+        self.skipped(model, Skip { reason, retry_in: None });
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self, model: &Arc<str>, now: Mono) {
+        self.calls += 1;
+        self.current = Some((model.clone(), now));
+    }
+
+    /// A call ended; gives its latency in milliseconds.
+    pub(super) fn end(&mut self, now: Mono) -> u64 {
+        let began = self.current.as_ref().map_or(now, |(_, began)| *began);
+        millis(now.since(began))
+    }
+
+    pub(super) fn answered(&mut self, latency_ms: u64) {
+        if let Some((model, _)) = self.current.take() {
+            let latency_ms = Some(latency_ms);
+            let answered = attempt(&model, AttemptOutcome::Answered);
+            self.attempts.push(Attempt { latency_ms, ..answered });
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        latency_ms: u64,
+        fault: Fault,
+        (status, message): (Option<u16>, &str),
+    ) {
+        self.faults.push(fault);
+        if let Some((model, _)) = self.current.take() {
+            self.attempts.push(Attempt {
+                error_type: Some(fault),
+                status,
+                latency_ms: Some(latency_ms),
+                message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+                ..attempt(&model, AttemptOutcome::Failed)
+            });
+        }
+    }
+
+    /// The request was given up; so was the call under way.
+    pub(super) fn stopped(&mut self, now: Mono) {
+        if let Some((model, began)) = self.current.take() {
+            let latency_ms = Some(millis(now.since(began)));
+            let cancelled = attempt(&model, AttemptOutcome::Cancelled);
+            self.attempts.push(Attempt { latency_ms, ..cancelled });
+        }
+    }
+
+    /// Adds a call's cost.
+    pub(super) fn paid(&mut self, amount: Option<Nano>) {
+        if let Some(amount) = amount {
+            self.cost = Some(self.cost.unwrap_or_default() + amount);
+        }
+    }
+
+    /// What all calls cost so far.
+    pub(super) fn cost(&self) -> Nano {
+        self.cost.unwrap_or_default()
+    }
+
+    /// Number of calls made so far.
+    pub(super) fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// How many models other than `answering` were called and failed.
+    pub(super) fn failed_models(&self, answering: &str) -> u32 {
+        let failed = |attempt: &&Attempt| attempt.outcome == AttemptOutcome::Failed;
+        let mut models: Vec<&str> = self
+            .attempts
+            .iter()
+            .filter(failed)
+            .map(|attempt| &*attempt.model)
+            .filter(|model| *model != answering)
+            .collect();
+        models.sort_unstable();
+        models.dedup();
+        u32::try_from(models.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Learns from a prompt that was too long for a model.
+    pub(super) fn too_long(&mut self, model: &ModelHandle, fault: Fault) {
+        if fault.meaning().next == Next::NotAsSmall {
+            self.too_small = self.too_small.max(model.config.context_window);
+        }
+    }
+
+    /// Whether a model is known to be no larger than one that was too small.
+    pub(super) fn known_too_small(&self, model: &ModelHandle) -> bool {
+        let (Some(small), Some(window)) = (self.too_small, model.config.context_window) else {
+            return false;
+        };
+        window <= small
+    }
+
+    /// Keeps a refusal that counts only if nobody else answers.
+    pub(super) fn keep_refusal(&mut self, refusal: Box<Answered>) {
+        self.refusal = Some(refusal);
+    }
+
+    pub(super) fn take_refusal(&mut self) -> Option<Box<Answered>> {
+        self.refusal.take()
+    }
+
+    pub(super) fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    pub(super) fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    pub(super) fn into_attempts(self) -> Vec<Attempt> {
+        self.attempts
+    }
+
+    /// The line about this request.
+    pub(super) fn event(
+        &self,
+        result: Result<&Box<Answered>, &ErrorBody>,
+        arrived: Now,
+        now: Now,
+    ) -> Event {
+        let (task, primary) = self.chain.clone().unzip();
+        let answered = result.ok();
+        Event::Request(RequestEvent {
+            request_id: self.request_id.clone(),
+            task: task.unwrap_or_else(|| "".into()),
+            success: result.is_ok(),
+            error: result.err().map(|error| error.code.name()),
+            primary,
+            model_used: answered.map(|answered| answered.model_used.clone()),
+            fallback_count: answered.map_or(0, |answered| answered.fallback_count),
+            latency_ms: millis(now.mono.since(arrived.mono)),
+            calls: self.calls,
+            request_cost_usd: self.cost,
+            primary_cost_usd: answered.and_then(|answered| answered.primary_cost_usd),
+            peer_uid: self.peer_uid,
+        })
+    }
+}
+
+fn attempt(model: &Arc<str>, outcome: AttemptOutcome) -> Attempt {
+    Attempt {
+        model: model.clone(),
+        outcome,
+        reason: None,
+        error_type: None,
+        status: None,
+        latency_ms: None,
+        message: None,
+        retry_in_ms: None,
+    }
+}

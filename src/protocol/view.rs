@@ -1,0 +1,128 @@
+//! What `health`, `chains`, `breaker` and `plan` show.
+//!
+//! Times are RFC 3339 in UTC, durations whole milliseconds, rates 0 to 1.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::fault::Fault;
+use crate::domain::need::SkipReason;
+
+/// One model's health.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelHealth {
+    /// Successes among decided calls; 1 when there were none.
+    pub success_rate: f64,
+    /// Mean latency of answered calls.
+    pub avg_latency_ms: Option<f64>,
+    /// Median latency of answered calls.
+    pub p50_ms: Option<u64>,
+    /// 95th percentile of the latency of answered calls.
+    pub p95_ms: Option<u64>,
+    /// Every call.
+    pub total_calls: u64,
+    /// Whether it is tried after the healthy ones.
+    pub degraded: bool,
+    /// Calls under way.
+    pub in_flight: u32,
+    /// Why it cannot be called at all, if so.
+    pub misconfigured: Option<String>,
+    /// The last failure.
+    pub last_error: Option<LastErrorView>,
+    /// Its circuit.
+    pub breaker: BreakerView,
+    /// End of a pause after a 429.
+    pub hold_until: Option<String>,
+}
+
+/// The last failure of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastErrorView {
+    /// Its kind.
+    pub error_type: Fault,
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The provider's code.
+    pub code: Option<String>,
+    /// When it was.
+    pub at: String,
+}
+
+/// A circuit.
+#[derive(Clone, Debug, Serialize)]
+pub struct BreakerView {
+    /// `closed`, `open` or `half_open`.
+    pub state: &'static str,
+    /// Why it is not simply closed.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: String,
+    /// When it may be called again.
+    pub retry_at: Option<String>,
+    /// The running count of consecutive failures.
+    pub consecutive_failures: u32,
+    /// An order in force.
+    #[serde(rename = "override")]
+    pub forced: Option<OverrideView>,
+}
+
+/// An order in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverrideView {
+    /// `open` or `closed`.
+    pub set: &'static str,
+    /// When it ends by itself.
+    pub until: Option<String>,
+}
+
+/// A task's chain, as configured and as it would be tried now.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChainView {
+    /// As configured.
+    pub configured: Vec<Arc<str>>,
+    /// Whom to try, in this order.
+    pub order: Vec<PlaceView>,
+    /// Whom to leave out.
+    pub left_out: Vec<LeftOutView>,
+}
+
+/// A model's place in an order.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlaceView {
+    /// The model.
+    pub model: Arc<str>,
+    /// Why it stands there.
+    pub reason: String,
+}
+
+/// A model left out of an order.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOutView {
+    /// The model.
+    pub model: Arc<str>,
+    /// Why.
+    pub reason: SkipReason,
+    /// When that may be different.
+    pub retry_in_ms: Option<u64>,
+}
+
+/// What a request with `plan` is answered with.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanView {
+    /// The chain that would be used.
+    pub task: Arc<str>,
+    /// First model of the configured chain.
+    pub primary: Arc<str>,
+    /// Whom would be tried, in this order.
+    pub order: Vec<PlaceView>,
+    /// Whom would be left out.
+    pub left_out: Vec<LeftOutView>,
+}
+
+/// All models' health.
+pub type HealthView = BTreeMap<Arc<str>, ModelHealth>;
+
+/// All tasks' chains.
+pub type ChainsView = BTreeMap<Arc<str>, ChainView>;
