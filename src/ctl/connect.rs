@@ -19,6 +19,7 @@ use super::attempts;
 use super::failure::{DaemonError, Failure};
 use super::reply;
 use super::screen::Screen;
+use super::text;
 
 /// How long the daemon may take over what needs no model.
 pub(super) const SOON: Option<Duration> = Some(Duration::from_secs(10));
@@ -69,10 +70,21 @@ pub(super) fn exchange(
     link.send(request)?;
     let (line, reply) = link.reply()?;
     if session.json {
-        writeln!(screen.out, "{line}")?;
+        print_json(&line, screen)?;
     }
     accept(&reply, session.json, screen)?;
     Ok((!session.json).then_some(reply))
+}
+
+/// One line of JSON, untouched; a terminal gets it without the control characters that JSON does
+/// not escape by itself.
+pub(super) fn print_json(line: &str, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    if screen.paper.terminal {
+        writeln!(screen.out, "{}", text::clean(line))?;
+    } else {
+        writeln!(screen.out, "{line}")?;
+    }
+    Ok(())
 }
 
 /// Turns an error reply into a failure that shows what was tried.
@@ -96,7 +108,10 @@ impl Link {
     /// Connects; every answer must come within `patience`.
     pub(super) fn open(socket: &Path, patience: Option<Duration>) -> Result<Link, Failure> {
         let stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
-        stream.set_read_timeout(patience).map_err(|error| unreachable(socket, &error))?;
+        stream
+            .set_read_timeout(patience)
+            .and_then(|()| stream.set_write_timeout(SOON))
+            .map_err(|error| unreachable(socket, &error))?;
         Ok(Link { socket: socket.to_owned(), stream: BufReader::new(stream) })
     }
 
@@ -161,7 +176,7 @@ fn unreachable(socket: &Path, error: &io::Error) -> Failure {
             ("permission denied".to_owned(), permission_hint(socket))
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => (
-            "it took the request and did not answer in time".to_owned(),
+            "it is there and did not answer in time".to_owned(),
             "`journalctl -u fallbackd` may say why".to_owned(),
         ),
         _ => (error.to_string(), "name the socket with --socket or FALLBACKD_SOCKET".to_owned()),
@@ -188,6 +203,7 @@ fn permission_hint(socket: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::screen::Paper;
     use super::*;
 
     #[test]
@@ -204,6 +220,18 @@ mod tests {
         let file = dir.path().join("broken.toml");
         std::fs::write(&file, "[daemon").unwrap();
         assert!(socket(None, Some(&file)).is_ok());
+    }
+
+    #[test]
+    fn json_is_untouched_in_a_pipe_and_harmless_on_a_terminal() {
+        for (terminal, wanted) in [(false, "{\"a\":\"\u{9b}2Jb\"}\n"), (true, "{\"a\":\"b\"}\n")] {
+            let (mut out, mut notes) = (Vec::new(), Vec::new());
+            let paper = Paper { terminal, ..Paper::default() };
+            let mut screen =
+                Screen { out: &mut out, paper, notes: &mut notes, notes_paper: Paper::default() };
+            print_json("{\"a\":\"\u{9b}2Jb\"}", &mut screen).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        }
     }
 
     #[test]

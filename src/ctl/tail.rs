@@ -6,7 +6,7 @@
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::connect::{Link, SOON, accept};
+use super::connect::{Link, SOON, accept, print_json};
 use super::failure::Failure;
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, attempts, moment, reply, text};
@@ -34,21 +34,18 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     let (line, reply) = link.reply()?;
     let refused = !reply::flag(&reply, "ok");
     if session.json && refused {
-        writeln!(screen.out, "{line}")?;
+        print_json(&line, screen)?;
     }
     accept(&reply, session.json, screen)?;
     link.wait_for_ever()?;
     let zone = TimeZone::system();
     while let Some((line, value)) = link.next()? {
-        let shown = if session.json {
-            Some(line)
-        } else {
-            render(&value, moment::wall(), &zone, screen.paper)
-        };
-        if let Some(line) = shown {
+        if session.json {
+            print_json(&line, screen)?;
+        } else if let Some(line) = render(&value, moment::wall(), &zone, screen.paper) {
             writeln!(screen.out, "{line}")?;
-            screen.out.flush()?;
         }
+        screen.out.flush()?;
     }
     writeln!(screen.notes, "fallbackctl: the daemon closed the connection")?;
     Ok(())
