@@ -12,4 +12,6 @@ pub mod clock;
 pub mod provider;
 pub mod recorder;
 
+pub mod actors;
+
 pub mod ctl;

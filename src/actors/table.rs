@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,8 +53,8 @@ pub struct Chain {
 /// All models and chains.
 pub struct Table {
     models: HashMap<Arc<str>, ModelHandle>,
-    chains: BTreeMap<Arc<str>, Arc<Chain>>,
-    fallback: Arc<Chain>,
+    chains: BTreeMap<Arc<str>, Rc<Chain>>,
+    fallback: Rc<Chain>,
     request: RequestDefaults,
 }
 
@@ -88,7 +89,7 @@ impl Table {
             let handle = ModelHandle { config: model.clone(), actor: actor.start(), open };
             models.insert(model.name.clone(), handle);
         }
-        let chains: BTreeMap<Arc<str>, Arc<Chain>> = config
+        let chains: BTreeMap<Arc<str>, Rc<Chain>> = config
             .chains
             .iter()
             .map(|(task, chain)| {
@@ -105,13 +106,13 @@ impl Table {
     }
 
     /// The chain that a request will use.
-    pub fn chain(&self, request: &ChatRequest) -> Result<Arc<Chain>, ErrorBody> {
+    pub fn chain(&self, request: &ChatRequest) -> Result<Rc<Chain>, ErrorBody> {
         let task = self.task(request.task.as_deref())?;
         match &request.models {
             None => Ok(task),
             Some(names) => {
                 let models = names.iter().map(|name| self.model(name).cloned());
-                Ok(Arc::new(Chain {
+                Ok(Rc::new(Chain {
                     task: task.task.clone(),
                     models: models.collect::<Result<_, _>>()?,
                     timeout: task.timeout,
@@ -138,7 +139,7 @@ impl Table {
     }
 
     /// All chains, the one for everybody else included.
-    pub fn chains(&self) -> impl Iterator<Item = &Arc<Chain>> {
+    pub fn chains(&self) -> impl Iterator<Item = &Rc<Chain>> {
         let implicit = (!self.chains.contains_key(DEFAULT)).then_some(&self.fallback);
         self.chains.values().chain(implicit)
     }
@@ -148,7 +149,7 @@ impl Table {
         &self.request
     }
 
-    fn task(&self, task: Option<&str>) -> Result<Arc<Chain>, ErrorBody> {
+    fn task(&self, task: Option<&str>) -> Result<Rc<Chain>, ErrorBody> {
         let Some(task) = task else { return Ok(self.fallback.clone()) };
         match self.chains.get(task) {
             Some(chain) => Ok(chain.clone()),
@@ -169,9 +170,9 @@ impl Chain {
         task: Arc<str>,
         models: Vec<ModelHandle>,
         timeout: Option<Duration>,
-    ) -> Arc<Chain> {
+    ) -> Rc<Chain> {
         let order = (0..models.len()).collect();
-        Arc::new(Chain { task, models, timeout, last_order: Some(RefCell::new(order)) })
+        Rc::new(Chain { task, models, timeout, last_order: Some(RefCell::new(order)) })
     }
 
     /// Name of the first model; empty for an empty chain.

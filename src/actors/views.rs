@@ -67,10 +67,8 @@ pub(super) fn order(
     standings: &[Standing],
 ) -> (Vec<PlaceView>, Vec<LeftOutView>) {
     let ranking = rank::rank(standings);
-    let place = |&at: &usize| PlaceView {
-        model: chain[at].name().clone(),
-        reason: standings[at].reason(),
-    };
+    let place =
+        |&at: &usize| PlaceView { model: chain[at].name().clone(), reason: standings[at].reason() };
     let left_out = ranking.left_out.iter().map(|&(at, skip)| LeftOutView {
         model: chain[at].name().clone(),
         reason: skip.reason,

@@ -41,6 +41,9 @@ use attempt::{Attempted, Failed};
 use pauses::Pauses;
 use trail::Trail;
 
+/// Added to what is left of the deadline to give the lease of a probe: time to report its result.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
 /// What every walk needs.
 pub struct Means {
     /// Calls models.
@@ -110,7 +113,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
         }
     };
     let now = means.clock.now();
-    means.recorder.record(now.wall, trail.event(result.as_ref(), arrived, now), None);
+    means.recorder.record(now.wall, trail.event(result.as_deref(), arrived, now), None);
     let attempts = trail.into_attempts();
     let id = Default::default();
     sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;

@@ -7,3 +7,4 @@ pub mod field;
 pub mod id;
 pub mod op;
 pub mod reply;
+pub mod view;

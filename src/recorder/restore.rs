@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::database::Contents;
 use super::rows::{ModelKey, RowKey, RowValue};
-use crate::domain::breaker::Stored;
+use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::Bucket;
 
@@ -27,7 +27,7 @@ pub struct RestoredModel {
     /// minutes wide instead of ten seconds.
     pub buckets: Vec<(Wall, Bucket)>,
     /// Its circuit.
-    pub breaker: Option<Stored>,
+    pub breaker: Option<StoredModel>,
 }
 
 /// Picks what belongs to the `wanted` models and begins at or after `oldest`.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::breaker::Stored;
+use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, COARSE_MS, FINE_MS};
 
@@ -54,7 +54,7 @@ pub enum Row {
         /// The model.
         model: ModelKey,
         /// Its state.
-        stored: Stored,
+        stored: StoredModel,
     },
 }
 
@@ -94,7 +94,7 @@ pub(super) enum RowValue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Saved {
     pub(super) at: Wall,
-    pub(super) stored: Stored,
+    pub(super) stored: StoredModel,
 }
 
 impl Row {

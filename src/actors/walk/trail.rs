@@ -182,7 +182,7 @@ impl Trail {
     /// The line about this request.
     pub(super) fn event(
         &self,
-        result: Result<&Box<Answered>, &ErrorBody>,
+        result: Result<&Answered, &ErrorBody>,
         arrived: Now,
         now: Now,
     ) -> Event {
