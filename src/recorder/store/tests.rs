@@ -150,7 +150,7 @@ fn a_database_held_by_another_process_is_not_put_aside() {
     let dir = tempfile::tempdir().unwrap();
     let (first, _) = start(settings(dir.path()));
     let (second, restored) = start(settings(dir.path()));
-    assert!(restored.problems[0].contains("lock"), "{:?}", restored.problems);
+    assert!(restored.problems[0].contains("another process uses it"), "{:?}", restored.problems);
     assert_eq!(second.status().store, StoreState::Absent);
     assert_eq!(first.status().store, StoreState::Ok);
     assert!(!dir.path().join("state/db.damaged-1").exists());
