@@ -172,6 +172,24 @@ fn too_many_waiting_rows_cost_the_oldest_buckets_never_a_circuit() {
 }
 
 #[test]
+fn a_database_that_keeps_failing_is_tried_less_and_less_often() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("db"), "a file in the way").unwrap();
+    let mut store = store(dir.path());
+    for _ in 0..20 {
+        store.open();
+    }
+    assert!(store.database.is_none());
+    assert_eq!(store.backoff, BACKOFF.1);
+    fs::remove_file(dir.path().join("db")).unwrap();
+    store.open();
+    assert_eq!(store.backoff, BACKOFF.1, "opening alone proves nothing");
+    store.waiting.extend([bucket(recent(), 1).split(Wall(0))]);
+    store.checkpoint();
+    assert_eq!(store.backoff, BACKOFF.0);
+}
+
+#[test]
 fn tidying_merges_old_buckets_and_forgets_circuits_nobody_configures() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store(dir.path());
