@@ -13,6 +13,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use sled::{Batch, Db, Mode};
 use thiserror::Error;
@@ -28,6 +30,9 @@ const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const SCHEMA: &[u8] = &[1];
 /// Damaged databases that are kept for whoever wants to look at them.
 const KEPT: u32 = 2;
+/// How often, and how far apart, a locked database is tried: three quarters of a second.
+const LOCK_TRIES: u32 = 30;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// An open database.
 #[derive(Debug)]
@@ -54,7 +59,10 @@ pub(super) enum StoreError {
     /// Its files make no sense.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// The disk, permissions, or another process.
+    /// Another process has it open, or threads of an earlier handle still do.
+    #[error("another process uses it; stop that fallbackd, or give this one its own state_dir")]
+    Locked,
+    /// The disk, or permissions.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is not ours to change.
@@ -72,7 +80,7 @@ impl Database {
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .mode(Mode::LowSpace);
-        let db = guarded(|| config.open())?;
+        let db = open_patiently(&config)?;
         // From here on the handle is closed under guard whatever happens.
         let database = Database { db: Some(db), data: File::open(dir.join("db"))? };
         let mut contents = database.scan()?;
@@ -215,6 +223,18 @@ pub(super) fn put_aside(dir: &Path) -> io::Result<PathBuf> {
     Ok(place(1))
 }
 
+/// Opens it, and waits a little for the one who has just closed it: sled's threads let go of its
+/// lock some time after the handle is gone, and so does a daemon that is being replaced.
+fn open_patiently(config: &sled::Config) -> Result<Db, StoreError> {
+    for _ in 0..LOCK_TRIES {
+        match guarded(|| config.open()) {
+            Err(StoreError::Locked) => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    Err(StoreError::Locked)
+}
+
 fn decode(key: &[u8], value: &[u8]) -> Option<(RowKey, RowValue)> {
     let key = RowKey::decode(key)?;
     let value = RowValue::decode(&key, value)?;
@@ -243,19 +263,23 @@ fn guarded<T>(ask: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
 
 fn classify(error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(error) if is_damage(&error) => StoreError::Damaged(error.to_string()),
-        sled::Error::Io(error) => StoreError::Io(error),
+        sled::Error::Io(error) => classify_io(error),
         other => StoreError::Damaged(other.to_string()),
     }
 }
 
-/// Whether an IO error speaks of what is in the files. sled reports a database that another
-/// process holds by this text alone.
-fn is_damage(error: &io::Error) -> bool {
+/// Tells errors that speak of what is in the files from those of the disk. sled reports a
+/// database that somebody else holds by this text alone.
+fn classify_io(error: io::Error) -> StoreError {
     match error.kind() {
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => true,
-        ErrorKind::Other => !error.to_string().starts_with("could not acquire lock"),
-        _ => false,
+        ErrorKind::Other if error.to_string().starts_with("could not acquire lock") => {
+            StoreError::Locked
+        }
+        ErrorKind::Other
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::InvalidData
+        | ErrorKind::InvalidInput => StoreError::Damaged(error.to_string()),
+        _ => StoreError::Io(error),
     }
 }
 

@@ -32,6 +32,21 @@ pub enum Event {
     Stop(StopEvent),
 }
 
+impl Event {
+    /// Its name in the log, for those who want only some kinds.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Call(_) => "call",
+            Event::Request(_) => "request",
+            Event::Breaker(_) => "breaker",
+            Event::Degraded(_) => "degraded",
+            Event::Order(_) => "order",
+            Event::Start(_) => "start",
+            Event::Stop(_) => "stop",
+        }
+    }
+}
+
 /// A call to a model ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallEvent {

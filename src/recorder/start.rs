@@ -128,6 +128,7 @@ impl Recorder {
             owes: AtomicBool::new(false),
             threads: Mutex::new(Some(Threads { done, handles: [journal, store] })),
         };
+        inner.shared.started();
         Ok((Recorder(Arc::new(inner)), restored))
     }
 }

@@ -1,9 +1,10 @@
 //! How the recorder itself is doing, for `health`.
 //!
 //! Counters that both threads and the handle add to, and the last words about what went wrong.
-//! Reading them never waits for a disk.
+//! Reading them never waits for a disk. Changes for the worse or the better are also told to the
+//! daemon's own log, once each; what goes wrong during the start is told by whoever starts it.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -55,6 +56,7 @@ pub(super) struct Shared {
     dropped: AtomicU64,
     rows_lost: AtomicU64,
     errors: AtomicU64,
+    started: AtomicBool,
     words: Mutex<Words>,
 }
 
@@ -95,21 +97,35 @@ impl Shared {
         self.rows_lost.fetch_add(rows, Relaxed);
     }
 
+    /// From now on changes are told as they come.
+    pub(super) fn started(&self) {
+        self.started.store(true, Relaxed);
+    }
+
     pub(super) fn log_works(&self) {
-        self.words().log_error = None;
+        if self.words().log_error.take().is_some() {
+            tracing::info!("the health log is written again");
+        }
     }
 
     pub(super) fn log_failed(&self, why: String) {
         self.errors.fetch_add(1, Relaxed);
-        self.words().log_error = Some(why);
+        let mut words = self.words();
+        if words.log_error.is_none() {
+            self.warn(&why);
+        }
+        words.log_error = Some(why);
     }
 
     pub(super) fn store_works(&self, put_aside: Option<String>) {
         let mut words = self.words();
         words.store = StoreState::Ok;
-        words.store_error = None;
-        if put_aside.is_some() {
-            words.store_put_aside = put_aside;
+        if words.store_error.take().is_some() {
+            tracing::info!("the database is open again");
+        }
+        if let Some(place) = put_aside {
+            self.warn(&format!("the database was damaged; it is now in {place}"));
+            words.store_put_aside = Some(place);
         }
     }
 
@@ -120,10 +136,19 @@ impl Shared {
     pub(super) fn store_failed(&self, why: String) {
         self.errors.fetch_add(1, Relaxed);
         let mut words = self.words();
+        if words.store_error.is_none() {
+            self.warn(&why);
+        }
         if words.store == StoreState::Ok {
             words.store = StoreState::Degraded;
         }
         words.store_error = Some(why);
+    }
+
+    fn warn(&self, why: &str) {
+        if self.started.load(Relaxed) {
+            tracing::warn!("{why}");
+        }
     }
 
     fn words(&self) -> MutexGuard<'_, Words> {

@@ -101,7 +101,6 @@ impl Store {
         match opened {
             Ok((database, contents)) => {
                 self.database = Some(database);
-                self.backoff = BACKOFF.0;
                 self.shared.store_works(aside);
                 self.tell_losses(&contents, problems.is_empty(), &mut problems);
                 (contents, problems)
@@ -133,6 +132,8 @@ impl Store {
         match database.write(&self.waiting) {
             Ok(()) => {
                 self.waiting.clear();
+                // Only now: one that opens and then fails to write has not recovered.
+                self.backoff = BACKOFF.0;
                 self.shared.checkpoint(self.clock.now().wall);
             }
             Err(error) => drop(self.failed("write", &error)),

@@ -1,1 +1,253 @@
-//! Tests.
+//! The recorder as the rest of the program sees it: lines.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::sync_channel;
+
+use serde_json::Value;
+
+use super::event::{CallEvent, CallKind, DegradedEvent, StopEvent};
+use super::*;
+use crate::clock::Clock;
+use crate::domain::breaker::Stored;
+use crate::domain::need::Verdict;
+use crate::domain::price::Nano;
+use crate::domain::window::Bucket;
+
+pub(super) const LONG: Duration = Duration::from_secs(20);
+
+pub(super) fn settings(dir: &Path) -> Settings {
+    Settings {
+        health_log: dir.join("log/health.jsonl"),
+        state_dir: dir.join("state"),
+        max_size: 1 << 20,
+        keep: 3,
+        fine: Duration::from_secs(600),
+        retention: Duration::from_secs(48 * 3600),
+        clock: Clock::system(),
+    }
+}
+
+pub(super) fn start(settings: Settings) -> (Recorder, Restored) {
+    let now = settings.clock.now();
+    Recorder::start(settings, &[model()], now).unwrap()
+}
+
+pub(super) fn model() -> ModelKey {
+    ModelKey::new("gpt", "https://api.example/v1", "gpt-4o")
+}
+
+pub(super) fn bucket(start: Wall, success: u32) -> Row {
+    let bucket = Bucket { success, ..Bucket::default() };
+    Row::Bucket { model: model(), start, bucket }
+}
+
+pub(super) fn breaker(until: Wall) -> Row {
+    let stored: Stored = serde_json::from_value(serde_json::json!({
+        "open": true, "reason": "3 failures", "blocked": false,
+        "since": 0, "until": until, "openings": 1,
+    }))
+    .unwrap();
+    Row::Breaker { model: model(), stored }
+}
+
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let clock = Clock::system();
+    while !holds() {
+        assert!(clock.mono().0 < LONG, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub(super) fn event(number: usize) -> Event {
+    Event::Stop(StopEvent { reason: "asked", unanswered: number })
+}
+
+fn call() -> Event {
+    Event::Call(CallEvent {
+        model_name: "gpt".into(),
+        success: true,
+        latency_ms: 812,
+        error_type: None,
+        status: None,
+        code: None,
+        verdict: Verdict::Success,
+        counted: true,
+        request_id: "01J".into(),
+        task: "a \"task\"\nof two lines".into(),
+        primary: "gpt".into(),
+        kind: CallKind::Live,
+        input_tokens: Some(21),
+        output_tokens: Some(60),
+        cached_tokens: None,
+        cost_usd: Some(Nano(963_000)),
+        cost_estimated: false,
+    })
+}
+
+fn lines(dir: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(dir.join("log/health.jsonl")).unwrap();
+    assert!(text.ends_with('\n'));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_call_is_one_line_with_the_promised_fields() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, restored) = start(settings(dir.path()));
+    assert!(restored.problems.is_empty(), "{:?}", restored.problems);
+    recorder.record(Clock::system().now().wall, call(), []);
+    assert!(recorder.close(LONG));
+    let lines = lines(dir.path());
+    assert_eq!(lines[0]["event"], "checkpoint");
+    assert_eq!(lines[0]["file"].as_str().unwrap().len(), 26);
+    let call = &lines[1];
+    for (field, value) in [
+        ("event", Value::from("call")),
+        ("model_name", "gpt".into()),
+        ("success", true.into()),
+        ("latency_ms", 812.into()),
+        ("error_type", Value::Null),
+        ("verdict", "success".into()),
+        ("counted", true.into()),
+        ("request_id", "01J".into()),
+        ("task", "a \"task\"\nof two lines".into()),
+        ("primary", "gpt".into()),
+        ("kind", "live".into()),
+        ("input_tokens", 21.into()),
+        ("output_tokens", 60.into()),
+        ("cost_usd", 0.000963.into()),
+    ] {
+        assert_eq!(call[field], value, "{field}");
+    }
+    let fields: Vec<&str> = call.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields[..2], ["timestamp", "event"]);
+}
+
+#[test]
+fn timestamps_never_decrease_even_across_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let wall = Arc::new(AtomicU64::new(1_795_168_800_000));
+    for back in [0, 3_600_000] {
+        let source = Arc::clone(&wall);
+        let clock = Clock::with_wall(move || Wall(source.load(Ordering::Relaxed)));
+        wall.fetch_sub(back, Ordering::Relaxed);
+        let (recorder, _) = start(Settings { clock: clock.clone(), ..settings(dir.path()) });
+        for step in [0, 500, -90_000, 100_000, -1] {
+            wall.fetch_add(step as u64, Ordering::Relaxed);
+            recorder.record(clock.now().wall, event(0), []);
+        }
+        assert!(recorder.close(LONG));
+    }
+    let stamps: Vec<String> =
+        lines(dir.path()).iter().map(|line| line["timestamp"].to_string()).collect();
+    assert_eq!(stamps.len(), 11);
+    assert!(stamps.is_sorted(), "{stamps:?}");
+}
+
+#[test]
+fn every_event_is_in_the_log_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _) = start(Settings { max_size: 40_000, ..settings(dir.path()) });
+    for number in 0..1000 {
+        recorder.clone().record(Wall(0), event(number), []);
+    }
+    let shared = Arc::clone(&recorder.0.shared);
+    assert!(recorder.close(LONG));
+    assert_eq!((shared.status().lines, shared.status().dropped), (1000, 0));
+    let mut seen = Vec::new();
+    for name in ["health.jsonl.3", "health.jsonl.2", "health.jsonl.1", "health.jsonl"] {
+        let text = fs::read_to_string(dir.path().join("log").join(name)).unwrap_or_default();
+        let read = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        seen.extend(read.filter_map(|line| line["unanswered"].as_u64()));
+    }
+    assert_eq!(seen, (0..1000).collect::<Vec<u64>>());
+}
+
+#[test]
+fn dropping_every_handle_still_writes_what_was_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _) = start(settings(dir.path()));
+    recorder.record(Wall(0), event(7), []);
+    let shared = Arc::clone(&recorder.0.shared);
+    drop(recorder);
+    until("the line is written", || shared.status().lines == 1);
+    assert_eq!(lines(dir.path())[1]["unanswered"], 7);
+}
+
+#[tokio::test]
+async fn watchers_get_the_very_lines_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _) = start(settings(dir.path()));
+    let mut watcher = recorder.subscribe();
+    recorder.record(Clock::system().now().wall, call(), []);
+    let degraded =
+        DegradedEvent { model_name: "gpt".into(), degraded: true, success_rate: 0.75, calls: 12 };
+    recorder.record(Wall(5), Event::Degraded(degraded), []);
+    let mut seen = Vec::new();
+    for name in ["call", "degraded"] {
+        let logged = watcher.recv().await.unwrap();
+        assert_eq!(logged.event.name(), name);
+        let line: Value = serde_json::from_str(&logged.line()).unwrap();
+        assert_eq!(line["event"], name);
+        seen.push(logged.line());
+    }
+    assert!(recorder.close(LONG));
+    let text = fs::read_to_string(dir.path().join("log/health.jsonl")).unwrap();
+    assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), seen);
+}
+
+#[test]
+fn a_full_queue_costs_lines_but_no_rows() {
+    let (queue, taken) = sync_channel(2);
+    let recorder = Recorder(Arc::new(Inner {
+        queue,
+        watchers: broadcast::Sender::new(1),
+        shared: Arc::default(),
+        owed: Mutex::default(),
+        owes: AtomicBool::new(false),
+        threads: Mutex::default(),
+    }));
+    let record = |number: usize| {
+        recorder.record(Wall(0), event(number), [bucket(Wall(0), number as u32)]);
+    };
+    (0..5).for_each(record);
+    assert_eq!(recorder.status().dropped, 3);
+    let rows = |message| match message {
+        Message::Entry(entry) => entry.rows,
+        Message::Close(rows) => rows,
+    };
+    assert_eq!(rows(taken.recv().unwrap()), [bucket(Wall(0), 0)]);
+    record(5);
+    assert_eq!(rows(taken.recv().unwrap()), [bucket(Wall(0), 1)]);
+    let late: Vec<Row> = (2..=5).map(|number| bucket(Wall(0), number)).collect();
+    assert_eq!(rows(taken.recv().unwrap()), late, "the newest last");
+}
+
+#[test]
+fn rows_kept_back_are_the_newest_of_their_keys() {
+    let many = (0..10).flat_map(|number| [bucket(Wall(0), number), breaker(Wall(number.into()))]);
+    let mut left = rows::newest(many.collect());
+    left.sort_by_key(Row::is_urgent);
+    assert_eq!(left, [bucket(Wall(0), 9), breaker(Wall(9))]);
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_reported_and_taken_up_later() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("log"), "").unwrap();
+    let (recorder, restored) = start(settings(dir.path()));
+    assert!(restored.problems[0].contains("cannot write the health log"), "{restored:?}");
+    assert!(recorder.status().log_error.is_some());
+    recorder.record(Wall(0), event(1), []);
+    until("the line is lost", || recorder.status().dropped == 1);
+    fs::remove_file(dir.path().join("log")).unwrap();
+    until("lines are written again", || {
+        recorder.record(Wall(0), event(2), []);
+        recorder.status().lines > 0
+    });
+    assert_eq!(recorder.status().log_error, None);
+    assert!(recorder.close(LONG));
+    assert_eq!(lines(dir.path())[1]["unanswered"], 2);
+}
