@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod fault;
 pub mod histogram;
 pub mod need;
+pub mod network;
 pub mod price;
 pub mod time;
 pub mod window;
