@@ -11,6 +11,7 @@ pub mod minute;
 pub mod model;
 pub mod need;
 pub mod pace;
+pub mod network;
 pub mod price;
 pub mod rank;
 pub mod time;

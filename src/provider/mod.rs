@@ -4,6 +4,21 @@
 //! follows from a fault is none of this folder's business: that is the table in
 //! [`crate::domain::fault`].
 
+mod anthropic;
+mod assemble;
+mod body;
+pub mod classify;
+pub mod errors;
+mod google;
+pub mod hint;
+pub mod http;
+mod openai;
+mod prepare;
+pub mod redact;
+mod resolve;
+mod reuse;
+mod transport;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -57,4 +72,26 @@ pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 pub trait Provider {
     /// Makes one call. It ends within the call's limit.
     fn call<'a>(&'a self, call: Call<'a>) -> CallFuture<'a>;
+}
+
+impl Failure {
+    /// A failure without anything from a provider's answer. The message is our own words.
+    pub fn new(fault: Fault, message: impl Into<String>) -> Failure {
+        Failure {
+            fault,
+            status: None,
+            code: None,
+            message: message.into(),
+            retry_after: None,
+            should_retry: None,
+            usage: None,
+        }
+    }
+
+    /// The same with the HTTP status of the answer.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Failure {
+        self.status = Some(status);
+        self
+    }
 }

@@ -1,0 +1,485 @@
+//! Every row of the classification, on bodies in the shapes their servers send.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Wall = Wall(1_795_132_800_000);
+
+fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Failure {
+    let headers =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let headers: HeaderMap = headers.collect();
+    classify(&Reply { status, headers: &headers, body: body.as_bytes() }, &Secrets::default(), NOW)
+}
+
+fn fault_of(status: u16, body: &str) -> Fault {
+    reply(status, &[], body).fault
+}
+
+fn openai(kind: &str, code: &str, message: &str) -> String {
+    serde_json::json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+        .to_string()
+}
+
+fn anthropic(kind: &str, message: &str) -> String {
+    serde_json::json!({"type": "error", "error": {"type": kind, "message": message},
+        "request_id": "req_1"})
+    .to_string()
+}
+
+fn google(code: u16, status: &str, message: &str, details: serde_json::Value) -> String {
+    serde_json::json!({"error": {"code": code, "message": message, "status": status,
+        "details": details}})
+    .to_string()
+}
+
+fn plain_google(code: u16, status: &str) -> String {
+    google(code, status, "m", serde_json::json!([]))
+}
+
+mod overloaded {
+    use super::*;
+
+    #[test]
+    fn anthropic_529_is_overloaded() {
+        assert_eq!(fault_of(529, &anthropic("overloaded_error", "Overloaded")), Fault::Overloaded);
+    }
+
+    #[test]
+    fn openai_503_is_overloaded() {
+        let body = openai("service_unavailable_error", "server_is_overloaded", "busy");
+        assert_eq!(fault_of(503, &body), Fault::Overloaded);
+    }
+
+    #[test]
+    fn google_unavailable_is_overloaded_even_in_a_list() {
+        let body = plain_google(503, "UNAVAILABLE");
+        assert_eq!(fault_of(503, &body), Fault::Overloaded);
+        assert_eq!(fault_of(503, &format!("[{body}]")), Fault::Overloaded);
+    }
+
+    #[test]
+    fn a_500_that_says_overloaded_is_overloaded() {
+        assert_eq!(fault_of(500, &anthropic("overloaded_error", "m")), Fault::Overloaded);
+    }
+
+    #[test]
+    fn groq_498_is_overloaded() {
+        assert_eq!(fault_of(498, &openai("x", "capacity_exceeded", "m")), Fault::Overloaded);
+    }
+
+    #[test]
+    fn llama_cpp_loading_its_model_is_overloaded() {
+        let body = r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
+        assert_eq!(fault_of(503, body), Fault::Overloaded);
+    }
+}
+
+mod server_error {
+    use super::*;
+
+    #[test]
+    fn openai_500_and_502_are_server_errors() {
+        for status in [500, 502, 504] {
+            let body =
+                r#"{"error":{"message":"m","type":"server_error","param":null,"code":null}}"#;
+            assert_eq!(fault_of(status, body), Fault::ServerError);
+        }
+    }
+
+    #[test]
+    fn anthropic_api_and_timeout_errors_are_server_errors() {
+        assert_eq!(fault_of(500, &anthropic("api_error", "m")), Fault::ServerError);
+        assert_eq!(fault_of(504, &anthropic("timeout_error", "m")), Fault::ServerError);
+    }
+
+    #[test]
+    fn google_internal_and_deadline_are_server_errors() {
+        assert_eq!(fault_of(500, &plain_google(500, "INTERNAL")), Fault::ServerError);
+        assert_eq!(fault_of(504, &plain_google(504, "DEADLINE_EXCEEDED")), Fault::ServerError);
+    }
+
+    #[test]
+    fn pages_of_the_edge_are_server_errors() {
+        for status in [502, 520, 522, 524, 527, 530] {
+            let failure = reply(status, &[], "<html><title>Bad gateway</title></html>");
+            assert_eq!(failure.fault, Fault::ServerError);
+            assert_eq!(failure.message, "an HTML page: Bad gateway");
+        }
+    }
+
+    #[test]
+    fn request_timeouts_and_failed_dependencies_are_server_errors() {
+        assert_eq!(fault_of(408, &openai("timeout", "timeout", "m")), Fault::ServerError);
+        assert_eq!(fault_of(424, &openai("x", "failed_dependency", "m")), Fault::ServerError);
+        assert_eq!(fault_of(500, ""), Fault::ServerError);
+        assert_eq!(fault_of(499, &plain_google(499, "CANCELLED")), Fault::ServerError);
+    }
+}
+
+mod rate_limited {
+    use super::*;
+
+    #[test]
+    fn openai_429_with_a_hint_is_a_rate_limit() {
+        let body = openai("requests", "rate_limit_exceeded", "Rate limit reached");
+        let failure = reply(429, &[("retry-after-ms", "1500"), ("retry-after", "2")], &body);
+        assert_eq!(failure.fault, Fault::RateLimited);
+        assert_eq!(failure.retry_after, Some(Duration::from_millis(1500)));
+        assert_eq!(failure.code.as_deref(), Some("rate_limit_exceeded"));
+        assert_eq!(failure.status, Some(429));
+    }
+
+    #[test]
+    fn anthropic_429_is_a_rate_limit_and_so_is_its_ramp_limit() {
+        assert_eq!(fault_of(429, &anthropic("rate_limit_error", "m")), Fault::RateLimited);
+        let ramp = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"ramp_limit_exceeded"}}}"#;
+        assert_eq!(fault_of(429, ramp), Fault::RateLimited);
+    }
+
+    #[test]
+    fn google_429_with_retry_info_is_a_rate_limit_with_that_wait() {
+        let details = serde_json::json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": "59s"}]);
+        let message = "You exceeded your current quota, please check your plan and billing details";
+        let failure = reply(429, &[], &google(429, "RESOURCE_EXHAUSTED", message, details));
+        assert_eq!(failure.fault, Fault::RateLimited);
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(59)));
+    }
+
+    #[test]
+    fn groq_413_by_tokens_per_minute_is_a_rate_limit() {
+        let body = openai("tokens", "rate_limit_exceeded", "Request too large for TPM");
+        assert_eq!(fault_of(413, &body), Fault::RateLimited);
+    }
+
+    #[test]
+    fn openrouter_402_with_retry_after_is_a_rate_limit() {
+        let body = r#"{"error":{"code":402,"message":"wait"}}"#;
+        assert_eq!(reply(402, &[("retry-after", "5")], body).fault, Fault::RateLimited);
+    }
+
+    #[test]
+    fn a_proxy_429_without_json_is_a_rate_limit() {
+        assert_eq!(fault_of(429, "slow down"), Fault::RateLimited);
+        let gateway =
+            r#"{"error":{"message":"m","type":"throttling_error","param":null,"code":"429"}}"#;
+        assert_eq!(fault_of(429, gateway), Fault::RateLimited);
+    }
+}
+
+mod quota_exhausted {
+    use super::*;
+
+    #[test]
+    fn openai_money_codes_are_quota() {
+        let body = openai("insufficient_quota", "insufficient_quota", "check your billing");
+        assert_eq!(fault_of(429, &body), Fault::QuotaExhausted);
+        let by_type =
+            r#"{"error":{"message":"m","type":"insufficient_quota","param":null,"code":null}}"#;
+        assert_eq!(fault_of(429, by_type), Fault::QuotaExhausted);
+        for code in [
+            "credit_balance_exhausted",
+            "organization_spend_limit_exceeded",
+            "project_spend_limit_exceeded",
+            "organization_usage_limit_exceeded",
+        ] {
+            assert_eq!(fault_of(429, &openai("requests", code, "m")), Fault::QuotaExhausted);
+        }
+    }
+
+    #[test]
+    fn anthropic_spend_limits_are_quota_in_all_three_forms() {
+        let limit = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#;
+        assert_eq!(fault_of(429, limit), Fault::QuotaExhausted);
+        assert_eq!(fault_of(402, &anthropic("billing_error", "m")), Fault::QuotaExhausted);
+        let own = "You have reached your specified API usage limits.";
+        let body = anthropic("invalid_request_error", own);
+        assert_eq!(fault_of(400, &body), Fault::QuotaExhausted);
+    }
+
+    #[test]
+    fn google_daily_quota_and_used_up_credit_are_quota() {
+        let details = serde_json::json!([
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [
+                {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "20s"}]);
+        let daily = google(429, "RESOURCE_EXHAUSTED", "m", details);
+        assert_eq!(fault_of(429, &daily), Fault::QuotaExhausted);
+        assert_eq!(fault_of(402, &plain_google(402, "RESOURCE_EXHAUSTED")), Fault::QuotaExhausted);
+    }
+
+    #[test]
+    fn deepseek_without_balance_is_quota() {
+        let body = openai("unknown_error", "invalid_request_error", "Insufficient Balance");
+        assert_eq!(fault_of(402, &body), Fault::QuotaExhausted);
+    }
+}
+
+mod auth {
+    use super::*;
+
+    #[test]
+    fn openai_401_and_403_are_auth() {
+        let body = openai("invalid_request_error", "invalid_api_key", "Incorrect API key");
+        assert_eq!(fault_of(401, &body), Fault::Auth);
+        let country = openai("x", "unsupported_country_region_territory", "Country not supported");
+        assert_eq!(fault_of(403, &country), Fault::Auth);
+    }
+
+    #[test]
+    fn azure_401_without_type_is_auth() {
+        assert_eq!(
+            fault_of(401, r#"{"error":{"code":"401","message":"Access denied"}}"#),
+            Fault::Auth
+        );
+    }
+
+    #[test]
+    fn anthropic_authentication_and_permission_are_auth() {
+        assert_eq!(fault_of(401, &anthropic("authentication_error", "m")), Fault::Auth);
+        assert_eq!(fault_of(403, &anthropic("permission_error", "m")), Fault::Auth);
+    }
+
+    #[test]
+    fn google_says_400_for_a_bad_key_and_for_a_wrong_country() {
+        let details = serde_json::json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "API_KEY_INVALID"}]);
+        let message = "API key not valid. Please pass a valid API key.";
+        let failure = reply(400, &[], &google(400, "INVALID_ARGUMENT", message, details));
+        assert_eq!(failure.fault, Fault::Auth);
+        assert_eq!(failure.code.as_deref(), Some("api_key_invalid"));
+        assert_eq!(fault_of(400, &plain_google(400, "FAILED_PRECONDITION")), Fault::Auth);
+        assert_eq!(fault_of(403, &plain_google(403, "PERMISSION_DENIED")), Fault::Auth);
+    }
+
+    #[test]
+    fn a_page_with_403_is_auth() {
+        assert_eq!(fault_of(403, "<!doctype html><title>Blocked</title>"), Fault::Auth);
+    }
+}
+
+mod model_not_found {
+    use super::*;
+
+    #[test]
+    fn every_providers_404_with_json_is_a_missing_model() {
+        let deployment = r#"{"error":{"code":"DeploymentNotFound","message":"m"}}"#;
+        let ollama = r#"{"error":{"message":"model 'x' not found","type":"not_found_error","param":null,"code":null}}"#;
+        for body in [
+            openai("invalid_request_error", "model_not_found", "The model `x` does not exist"),
+            anthropic("not_found_error", "model: x"),
+            plain_google(404, "NOT_FOUND"),
+            deployment.to_owned(),
+            ollama.to_owned(),
+            r#"{"error":"model not found"}"#.to_owned(),
+        ] {
+            assert_eq!(fault_of(404, &body), Fault::ModelNotFound, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_and_mistral_say_400_for_a_missing_model() {
+        let gateway = r#"{"error":{"message":"Invalid model name passed in model=x","type":"None","param":"None","code":"400"}}"#;
+        assert_eq!(fault_of(400, gateway), Fault::ModelNotFound);
+        let mistral = r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","param":null,"code":"1500"}"#;
+        assert_eq!(fault_of(400, mistral), Fault::ModelNotFound);
+    }
+}
+
+mod bad_endpoint {
+    use super::*;
+
+    #[test]
+    fn missing_pages_and_redirects_are_wrong_addresses() {
+        for status in [301, 302, 307, 308, 404, 405, 415, 501] {
+            assert_eq!(fault_of(status, "<html></html>"), Fault::BadEndpoint, "{status}");
+            assert_eq!(fault_of(status, ""), Fault::BadEndpoint, "{status}");
+        }
+        assert_eq!(fault_of(404, r#"{"detail":"Not Found"}"#), Fault::BadEndpoint);
+        assert!(reply(301, &[], "").message.contains("redirects are not followed"));
+    }
+
+    #[test]
+    fn a_json_404_about_the_path_is_a_wrong_address() {
+        let body = openai("invalid_request_error", "x", "Invalid URL (POST /v1/chat)");
+        assert_eq!(fault_of(404, &body), Fault::BadEndpoint);
+        let groq = openai("invalid_request_error", "unknown_url", "Unknown request URL");
+        assert_eq!(fault_of(404, &groq), Fault::BadEndpoint);
+    }
+}
+
+mod context_and_size {
+    use super::*;
+
+    #[test]
+    fn prompts_too_long_are_known_in_every_wording() {
+        let llama = r#"{"error":{"code":400,"message":"m","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":8}}"#;
+        assert_eq!(fault_of(400, llama), Fault::ContextTooLong);
+        let code = openai("invalid_request_error", "context_length_exceeded", "m");
+        assert_eq!(fault_of(400, &code), Fault::ContextTooLong);
+        let claude =
+            anthropic("invalid_request_error", "prompt is too long: 300 tokens > 200 maximum");
+        assert_eq!(fault_of(400, &claude), Fault::ContextTooLong);
+        let gemini = google(
+            400,
+            "INVALID_ARGUMENT",
+            "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+            serde_json::json!([]),
+        );
+        assert_eq!(fault_of(400, &gemini), Fault::ContextTooLong);
+        let vllm = r#"{"object":"error","message":"This model's maximum context length is 8 tokens","type":"BadRequestError","param":null,"code":400}"#;
+        assert_eq!(fault_of(400, vllm), Fault::ContextTooLong);
+    }
+
+    #[test]
+    fn a_string_too_long_for_its_field_is_no_context_problem() {
+        let body = openai("invalid_request_error", "string_above_max_length", "prompt is too long");
+        assert_eq!(fault_of(400, &body), Fault::InvalidRequest);
+    }
+
+    #[test]
+    fn a_body_too_large_is_too_large() {
+        assert_eq!(fault_of(413, &anthropic("request_too_large", "m")), Fault::TooLarge);
+        assert_eq!(fault_of(413, "<html></html>"), Fault::TooLarge);
+    }
+}
+
+mod the_request {
+    use super::*;
+
+    #[test]
+    fn parameters_that_a_model_does_not_take_are_unsupported() {
+        for body in [
+            openai("invalid_request_error", "unsupported_parameter", "m"),
+            openai("invalid_request_error", "unsupported_value", "m"),
+            openai("invalid_request_error", "unknown_parameter", "Unknown parameter: 'x'."),
+            anthropic("invalid_request_error", "`temperature` is deprecated for this model."),
+            anthropic("invalid_request_error", "This model does not support assistant prefill."),
+            anthropic("invalid_request_error", "x: Extra inputs are not permitted"),
+            google(400, "INVALID_ARGUMENT", "Unknown name \"x\"", serde_json::json!([])),
+        ] {
+            assert_eq!(fault_of(400, &body), Fault::UnsupportedParam, "{body}");
+        }
+        let llama = r#"{"error":{"code":501,"message":"no tools","type":"not_supported_error"}}"#;
+        assert_eq!(fault_of(501, llama), Fault::UnsupportedParam);
+    }
+
+    #[test]
+    fn other_400s_and_422s_are_invalid_requests() {
+        for body in [
+            openai("invalid_request_error", "invalid_image_url", "m"),
+            anthropic("invalid_request_error", "messages: at least one message is required"),
+            plain_google(400, "INVALID_ARGUMENT"),
+            r#"{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}"#.to_owned(),
+        ] {
+            assert_eq!(fault_of(400, &body), Fault::InvalidRequest, "{body}");
+            assert_eq!(fault_of(422, &body), Fault::InvalidRequest, "{body}");
+        }
+    }
+
+    #[test]
+    fn conflicts_are_conflicts() {
+        assert_eq!(fault_of(409, &anthropic("conflict_error", "m")), Fault::Conflict);
+        assert_eq!(fault_of(409, &plain_google(409, "ABORTED")), Fault::Conflict);
+    }
+
+    #[test]
+    fn groq_failing_at_a_tool_call_is_a_glitch() {
+        let body = openai("invalid_request_error", "tool_use_failed", "Failed to call a function");
+        assert_eq!(fault_of(400, &body), Fault::ModelGlitch);
+    }
+
+    #[test]
+    fn policy_is_refused_in_every_form() {
+        let azure = r#"{"error":{"code":"content_filter","message":"m","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#;
+        assert_eq!(fault_of(400, azure), Fault::Refused);
+        let openai_code = openai("invalid_request_error", "content_policy_violation", "m");
+        assert_eq!(fault_of(400, &openai_code), Fault::Refused);
+        let text = openai("x", "y", "Your request was rejected as a result of our safety system.");
+        assert_eq!(fault_of(400, &text), Fault::Refused);
+        let router = r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["x"],"flagged_input":"…"}}}"#;
+        assert_eq!(fault_of(403, router), Fault::Refused);
+    }
+}
+
+mod within_a_200 {
+    use super::*;
+
+    fn fault_of(error: serde_json::Value) -> Fault {
+        in_success(&error, &Secrets::default()).fault
+    }
+
+    #[test]
+    fn a_number_stands_for_the_status() {
+        let error = |code: u16| serde_json::json!({"code": code, "message": "m"});
+        assert_eq!(fault_of(error(429)), Fault::RateLimited);
+        assert_eq!(fault_of(error(502)), Fault::ServerError);
+        assert_eq!(fault_of(error(503)), Fault::Overloaded);
+        assert_eq!(fault_of(error(402)), Fault::QuotaExhausted);
+        assert_eq!(fault_of(error(401)), Fault::Auth);
+    }
+
+    #[test]
+    fn words_stand_for_the_status_where_there_is_no_number() {
+        let error = |kind: &str| serde_json::json!({"type": kind, "message": "m"});
+        assert_eq!(fault_of(error("overloaded_error")), Fault::Overloaded);
+        assert_eq!(fault_of(error("rate_limit_error")), Fault::RateLimited);
+        assert_eq!(fault_of(error("authentication_error")), Fault::Auth);
+        assert_eq!(fault_of(error("not_found_error")), Fault::ModelNotFound);
+        assert_eq!(fault_of(error("invalid_request_error")), Fault::InvalidRequest);
+        assert_eq!(fault_of(error("api_error")), Fault::ServerError);
+        assert_eq!(fault_of(serde_json::json!("it broke")), Fault::ServerError);
+    }
+}
+
+#[test]
+fn what_the_provider_says_about_retrying_is_passed_on() {
+    assert_eq!(reply(500, &[("x-should-retry", "false")], "").should_retry, Some(false));
+    assert_eq!(reply(400, &[("x-should-retry", "true")], "").should_retry, Some(true));
+    assert_eq!(reply(500, &[], "").should_retry, None);
+}
+
+#[test]
+fn a_key_in_message_and_code_is_not_passed_on() {
+    let secret = secrecy::SecretString::from("my-secret-key-123".to_owned());
+    let secrets = Secrets::new(&[secret]);
+    let body = openai("x", "my-secret-key-123", "Incorrect API key provided: my-secret-key-123.");
+    let empty = HeaderMap::new();
+    let reply = Reply { status: 401, headers: &empty, body: body.as_bytes() };
+    let failure = classify(&reply, &secrets, NOW);
+    assert!(!format!("{failure:?}").contains("my-secret-key-123"));
+    assert_eq!(failure.message, "Incorrect API key provided: [hidden].");
+    assert_eq!(failure.code, None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_with_any_status_are_classified(
+        status in 100u16..1000,
+        body in proptest::collection::vec(any::<u8>(), 0..300),
+        retry_after in "\\PC{0,20}",
+    ) {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = retry_after.parse() {
+            headers.insert("retry-after", value);
+        }
+        let reply = Reply { status, headers: &headers, body: &body };
+        let failure = classify(&reply, &Secrets::default(), NOW);
+        prop_assert!(failure.message.chars().count() <= 300);
+    }
+
+    #[test]
+    fn any_json_under_error_is_classified(message in any::<String>(), number in any::<i64>()) {
+        for error in [
+            serde_json::json!({"error": {"message": message, "code": number}}),
+            serde_json::json!({"error": {"details": [{"violations": message}, number]}}),
+            serde_json::json!([{"error": message}]),
+        ] {
+            reply(400, &[], &error.to_string());
+        }
+    }
+}

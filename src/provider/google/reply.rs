@@ -1,0 +1,176 @@
+//! Reads an answer of Gemini's `generateContent`.
+//!
+//! A blocked prompt gives no candidate at all, a blocked answer a candidate without parts. There
+//! is no finish reason for tool calls, and often no id on them. Thoughts are passed over, but
+//! the signature they leave on a call is kept.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::assemble::{self, End, Pieces};
+use super::super::redact::Secrets;
+use super::super::{Failure, Outcome, classify};
+use crate::domain::price::Usage;
+use crate::protocol::chat::ToolCall;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reply<'a> {
+    #[serde(default)]
+    candidates: Option<Vec<Candidate>>,
+    #[serde(default)]
+    prompt_feedback: Option<Feedback>,
+    #[serde(default, borrow)]
+    usage_metadata: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Feedback {
+    #[serde(default)]
+    block_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    #[serde(default)]
+    content: Option<Said>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    parts: Option<Vec<SaidPart>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SaidPart {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thought: Option<bool>,
+    #[serde(default)]
+    thought_signature: Option<String>,
+    #[serde(default)]
+    function_call: Option<SaidCall>,
+}
+
+#[derive(Deserialize)]
+struct SaidCall {
+    #[serde(default)]
+    id: Option<String>,
+    name: String,
+    #[serde(default)]
+    args: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spent {
+    prompt_token_count: u64,
+    #[serde(default)]
+    tool_use_prompt_token_count: Option<u64>,
+    #[serde(default)]
+    cached_content_token_count: Option<u64>,
+    #[serde(default)]
+    candidates_token_count: Option<u64>,
+    #[serde(default)]
+    thoughts_token_count: Option<u64>,
+}
+
+/// The answer in a 2xx body.
+pub(in super::super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
+    let reply: Reply<'_> = serde_json::from_slice(bytes)
+        .map_err(|error| assemble::bad_body(bytes, &assemble::why(&error)))?;
+    let usage = reply.usage_metadata.and_then(usage);
+    if let Some(error) = reply.error {
+        return Err(Failure { usage, ..classify::in_success(&error, secrets) });
+    }
+    let mut pieces =
+        Pieces { text: String::new(), tool_calls: Vec::new(), end: End::Refused, usage };
+    let Some(candidate) = reply.candidates.and_then(|all| all.into_iter().next()) else {
+        return match reply.prompt_feedback.and_then(|feedback| feedback.block_reason) {
+            Some(_) => pieces.finish(),
+            None => Err(assemble::bad_body(bytes, "`candidates` is missing or empty")),
+        };
+    };
+    pieces.end = end(candidate.finish_reason.as_deref());
+    let parts = candidate.content.and_then(|said| said.parts).unwrap_or_default();
+    parts.into_iter().for_each(|part| take(&mut pieces, part));
+    pieces.finish()
+}
+
+fn take(pieces: &mut Pieces, part: SaidPart) {
+    if let Some(call) = part.function_call {
+        pieces.tool_calls.push(tool_call(call, part.thought_signature));
+    } else if part.thought != Some(true)
+        && let Some(text) = part.text
+    {
+        match pieces.text.is_empty() {
+            true => pieces.text = text,
+            false => pieces.text.push_str(&text),
+        }
+    }
+}
+
+fn tool_call(said: SaidCall, signature: Option<String>) -> ToolCall {
+    let arguments = match said.args {
+        Some(args) if args.get() != "null" => args.get().to_owned(),
+        _ => "{}".to_owned(),
+    };
+    let call = assemble::tool_call(said.id, said.name, arguments);
+    let carried = |signature| serde_json::json!({"google": {"thought_signature": signature}});
+    ToolCall { extra_content: signature.map(carried), ..call }
+}
+
+fn end(reason: Option<&str>) -> End {
+    match reason {
+        Some("STOP") => End::Done,
+        Some("MAX_TOKENS" | "CONTINUATION") => End::Length,
+        Some(
+            "SAFETY"
+            | "RECITATION"
+            | "LANGUAGE"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION"
+            | "ESCALATION"
+            | "MODEL_ARMOR"
+            | "PUP_LIMITED_DISABLED",
+        ) => End::Refused,
+        Some(
+            "MALFORMED_FUNCTION_CALL"
+            | "MALFORMED_RESPONSE"
+            | "UNEXPECTED_TOOL_CALL"
+            | "TOO_MANY_TOOL_CALLS"
+            | "MISSING_THOUGHT_SIGNATURE"
+            | "NO_IMAGE"
+            | "IMAGE_OTHER"
+            | "OTHER",
+        ) => End::Glitch,
+        _ => End::Unknown,
+    }
+}
+
+/// Numbers that cannot be read are unknown, not zero.
+fn usage(raw: &RawValue) -> Option<Usage> {
+    let spent: Spent = serde_json::from_str(raw.get()).ok()?;
+    let thoughts = spent.thoughts_token_count.unwrap_or(0);
+    let tools = spent.tool_use_prompt_token_count.unwrap_or(0);
+    Some(Usage {
+        input_tokens: spent.prompt_token_count.saturating_add(tools),
+        output_tokens: spent.candidates_token_count.unwrap_or(0).saturating_add(thoughts),
+        cached_tokens: spent.cached_content_token_count.unwrap_or(0),
+        reasoning_tokens: thoughts,
+    })
+}

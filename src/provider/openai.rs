@@ -1,0 +1,210 @@
+//! OpenAI's chat completions, and every server that imitates them.
+//!
+//! The socket speaks the same form, so most of a request is passed on as it came; only what a
+//! server is known to refuse is changed, and servers are told apart by their host alone.
+//!
+//! Nothing here touches the network or decides what a failure means.
+
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::body;
+use super::{Call, Failure};
+use crate::config::{MaxTokensField, Provider};
+use crate::protocol::chat::{
+    Effort, FunctionCall, FunctionKind, JsonSchema, Message, ResponseFormat, Role, Tool, ToolCall,
+    ToolChoice,
+};
+use crate::protocol::content::Content;
+
+/// The path behind the base URL.
+pub(super) const PATH: &str = "/chat/completions";
+
+/// Whose rules a server follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// OpenAI's own and Azure: strict about fields, knows `developer`.
+    Own,
+    /// Other words for seed and tool choice.
+    Mistral,
+    /// Refuses names on messages.
+    Groq,
+    /// The common ground of all others.
+    Common,
+}
+
+impl Dialect {
+    /// Only OpenAI's own and Azure hosts are configured with the newer name of the token limit.
+    fn of(provider: &Provider) -> Dialect {
+        let host = provider.base_url.split('/').nth(2).unwrap_or_default();
+        match (provider.max_tokens_field, host) {
+            (_, "api.mistral.ai") => Dialect::Mistral,
+            (_, "api.groq.com") => Dialect::Groq,
+            (MaxTokensField::MaxCompletionTokens, _) => Dialect::Own,
+            (MaxTokensField::MaxTokens, _) => Dialect::Common,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: Messages<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random_seed: Option<i64>,
+    #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
+    tools: &'a [Tool],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choosing<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Format<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<Effort>,
+}
+
+struct Messages<'a> {
+    messages: &'a [Message],
+    dialect: Dialect,
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: Role,
+    content: Option<&'a Content>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireCall<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: FunctionKind,
+    function: &'a FunctionCall,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Choosing<'a> {
+    Plain(&'a ToolChoice),
+    Word(&'static str),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Format<'a> {
+    JsonObject,
+    JsonSchema { json_schema: &'a JsonSchema },
+}
+
+/// The request body.
+pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+    let request = call.request;
+    let dialect = Dialect::of(&call.model.provider);
+    check_calls(&request.messages)?;
+    let newer = call.model.provider.max_tokens_field == MaxTokensField::MaxCompletionTokens;
+    let has_tools = !request.tools.is_empty();
+    let mistral = dialect == Dialect::Mistral;
+    let body = Body {
+        model: &call.model.model_id,
+        messages: Messages { messages: &request.messages, dialect },
+        max_tokens: (!newer).then_some(call.max_tokens),
+        max_completion_tokens: newer.then_some(call.max_tokens),
+        temperature: call.temperature,
+        // A model that refuses a temperature refuses the other way of sampling too.
+        top_p: request.top_p.filter(|_| call.model.supports.temperature),
+        stop: &request.stop,
+        seed: request.seed.filter(|_| !mistral),
+        random_seed: request.seed.filter(|_| mistral),
+        tools: &request.tools,
+        // Both are refused without tools.
+        tool_choice: request.tool_choice.as_ref().filter(|_| has_tools).map(|choice| {
+            match (choice, mistral) {
+                (ToolChoice::Required, true) => Choosing::Word("any"),
+                _ => Choosing::Plain(choice),
+            }
+        }),
+        parallel_tool_calls: request.parallel_tool_calls.filter(|_| has_tools),
+        response_format: match &request.response_format {
+            None | Some(ResponseFormat::Text) => None,
+            Some(ResponseFormat::JsonObject) => Some(Format::JsonObject),
+            Some(ResponseFormat::JsonSchema { json_schema }) => {
+                Some(Format::JsonSchema { json_schema })
+            }
+        },
+        reasoning_effort: request.reasoning_effort,
+    };
+    body::to_bytes(call, &body)
+}
+
+/// Arguments travel as text here, but broken ones would be refused by every other provider.
+fn check_calls(messages: &[Message]) -> Result<(), Failure> {
+    let mut calls = messages.iter().flat_map(|message| &message.tool_calls);
+    calls.try_for_each(|call| body::arguments(call).map(|_| ()))
+}
+
+impl Serialize for Messages<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut list = out.serialize_seq(Some(self.messages.len()))?;
+        for message in self.messages {
+            list.serialize_element(&wire_message(message, self.dialect))?;
+        }
+        list.end()
+    }
+}
+
+fn wire_message(message: &Message, dialect: Dialect) -> WireMessage<'_> {
+    let common = dialect == Dialect::Common;
+    let role = match message.role {
+        Role::Developer if dialect != Dialect::Own => Role::System,
+        role => role,
+    };
+    let calls = message.tool_calls.iter().map(|call| wire_call(call, common));
+    WireMessage {
+        role,
+        content: message.content.as_ref(),
+        name: message.name.as_deref().filter(|_| dialect != Dialect::Groq),
+        tool_calls: calls.collect(),
+        tool_call_id: message.tool_call_id.as_deref(),
+        reasoning_content: message.reasoning_content.as_deref().filter(|_| common),
+    }
+}
+
+fn wire_call(call: &ToolCall, with_extra: bool) -> WireCall<'_> {
+    WireCall {
+        id: &call.id,
+        kind: call.kind,
+        function: &call.function,
+        extra_content: call.extra_content.as_ref().filter(|_| with_extra),
+    }
+}
+
+mod reply;
+
+pub(super) use reply::answer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! What is the same in every call to a model, made once: address, headers, secrets to hide.
+//!
+//! Building these for each request would cost more than sending it. A model whose address or
+//! headers cannot be built still gets an entry, so that a call to it says what is wrong.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use reqwest::{Method, Request, Url};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::redact::Secrets;
+use super::{Failure, anthropic, google, openai, resolve};
+use crate::config::{Auth, Kind, Model, Provider};
+use crate::domain::fault::Fault;
+
+/// Sent with every request.
+const AGENT: &str = concat!("fallbackd/", env!("CARGO_PKG_VERSION"));
+
+/// Everything about a model's calls that no request changes.
+pub(super) struct Prepared {
+    pub(super) provider: Arc<str>,
+    pub(super) host: String,
+    pub(super) secrets: Secrets,
+    url: Url,
+    headers: HeaderMap,
+}
+
+impl Prepared {
+    /// Prepares a model, or says why it cannot be called.
+    pub(super) fn new(model: &Model) -> Result<Prepared, Failure> {
+        let provider = &*model.provider;
+        if provider.key.is_none() && provider.auth != Auth::None {
+            let what = format!("provider {} has no API key; set its api_key", provider.name);
+            return Err(Failure::new(Fault::Auth, what));
+        }
+        let url = url(model)?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if bare.parse::<IpAddr>().is_ok_and(resolve::is_refused) {
+            let what =
+                format!("connections to {host} are refused: a link-local or metadata address");
+            return Err(Failure::new(Fault::BadEndpoint, what));
+        }
+        let configured = provider.headers.iter().chain(&provider.query).map(|(_, value)| value);
+        Ok(Prepared {
+            provider: Arc::clone(&provider.name),
+            secrets: Secrets::new(provider.key.iter().chain(configured)),
+            headers: headers(provider)?,
+            host,
+            url,
+        })
+    }
+
+    /// A request with this body.
+    pub(super) fn request(&self, body: impl Into<reqwest::Body>) -> Request {
+        let mut request = Request::new(Method::POST, self.url.clone());
+        *request.headers_mut() = self.headers.clone();
+        *request.body_mut() = Some(body.into());
+        request
+    }
+}
+
+fn url(model: &Model) -> Result<Url, Failure> {
+    let provider = &model.provider;
+    let bad = || {
+        let what = format!("base_url of provider {} is not an address", provider.name);
+        Failure::new(Fault::BadEndpoint, what)
+    };
+    let mut url = Url::parse(&provider.base_url).map_err(|_| bad())?;
+    let base = url.path().trim_end_matches('/').to_owned();
+    let path = match provider.kind {
+        Kind::OpenAi => openai::PATH.to_owned(),
+        // The version may already be part of the base, as in other programs' settings.
+        Kind::Anthropic if base.ends_with("/v1") => "/messages".to_owned(),
+        Kind::Anthropic => "/v1/messages".to_owned(),
+        Kind::Google => google::path(&model.model_id),
+    };
+    url.set_path(&format!("{base}{path}"));
+    if !provider.query.is_empty() {
+        let pairs = provider.query.iter().map(|(name, value)| (name, value.expose_secret()));
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    Ok(url)
+}
+
+fn headers(provider: &Provider) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    if provider.kind == Kind::Anthropic {
+        let version = HeaderValue::from_static(anthropic::VERSION);
+        headers.insert(HeaderName::from_static("anthropic-version"), version);
+    }
+    if let Some(key) = &provider.key
+        && let Some((name, value)) = auth(provider.auth, key)
+    {
+        headers.insert(name, secret_value(&value, provider, "api_key")?);
+    }
+    for (name, value) in &provider.headers {
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        let parsed = parsed.map_err(|_| unusable(provider, &format!("header `{name}`")))?;
+        headers.insert(parsed, secret_value(value, provider, &format!("header `{name}`"))?);
+    }
+    Ok(headers)
+}
+
+fn auth(auth: Auth, key: &SecretString) -> Option<(HeaderName, SecretString)> {
+    let name = match auth {
+        Auth::Bearer => {
+            let value = format!("Bearer {}", key.expose_secret());
+            return Some((AUTHORIZATION, SecretString::from(value)));
+        }
+        Auth::XApiKey => "x-api-key",
+        Auth::ApiKey => "api-key",
+        Auth::XGoogApiKey => "x-goog-api-key",
+        Auth::None => return None,
+    };
+    Some((HeaderName::from_static(name), key.clone()))
+}
+
+fn secret_value(
+    value: &SecretString,
+    provider: &Provider,
+    what: &str,
+) -> Result<HeaderValue, Failure> {
+    let mut value =
+        HeaderValue::from_str(value.expose_secret()).map_err(|_| unusable(provider, what))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unusable(provider: &Provider, what: &str) -> Failure {
+    let message = format!("{what} of provider {} cannot be sent as a header", provider.name);
+    Failure::new(Fault::Auth, message)
+}

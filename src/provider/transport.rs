@@ -1,0 +1,135 @@
+//! What went wrong when there is no HTTP answer: from a client's error to a fault and plain words.
+//!
+//! The HTTP client wraps its causes several layers deep, and prints the whole address, query and
+//! all. So the chain of causes is searched for the kinds that matter and the message is written
+//! here; nothing of the client's own text is shown.
+
+use std::error::Error;
+use std::io;
+
+use super::Failure;
+use super::resolve::ResolveError;
+use crate::domain::fault::Fault;
+
+/// Out of file descriptors, for this process and for the system.
+const NO_DESCRIPTORS: [i32; 2] = [24, 23];
+
+/// What the chain of causes holds.
+#[derive(Default)]
+struct Causes<'a> {
+    io: Option<&'a io::Error>,
+    tls: Option<&'a rustls::Error>,
+    http: Option<&'a hyper::Error>,
+    resolve: Option<&'a ResolveError>,
+}
+
+/// The failure of a request that got no answer from `host`.
+pub(super) fn before_answer(error: &reqwest::Error, host: &str) -> Failure {
+    let causes = Causes::of(error);
+    let (fault, what) = causes.local().or_else(|| causes.tls()).unwrap_or_else(|| {
+        if error.is_connect() { causes.connecting(error) } else { causes.sending(error) }
+    });
+    let subject = match fault {
+        Fault::NoNetwork => "this machine cannot connect to",
+        Fault::Reset | Fault::BadBody => "no answer from",
+        _ => "cannot connect to",
+    };
+    Failure::new(fault, format!("{subject} {host}: {what}"))
+}
+
+/// The failure of an answer that began and did not end.
+pub(super) fn within_answer(error: &reqwest::Error, status: u16) -> Failure {
+    let what = match Causes::of(error).http {
+        Some(http) if http.is_parse() => "the answer is not valid HTTP",
+        _ => "the connection broke in the middle of the answer",
+    };
+    Failure::new(Fault::BadBody, what).with_status(status)
+}
+
+impl<'a> Causes<'a> {
+    fn of(error: &'a reqwest::Error) -> Causes<'a> {
+        let mut causes = Causes::default();
+        let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
+        while let Some(error) = next {
+            causes.note(error);
+            // An io error that wraps another one names only the other one's cause as its source.
+            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            next = match wrapped {
+                Some(inner) => Some(inner as &(dyn Error + 'static)),
+                None => error.source(),
+            };
+        }
+        causes
+    }
+
+    fn note(&mut self, error: &'a (dyn Error + 'static)) {
+        if let Some(io) = error.downcast_ref() {
+            self.io = Some(io);
+        } else if let Some(tls) = error.downcast_ref() {
+            self.tls = Some(tls);
+        } else if let Some(http) = error.downcast_ref() {
+            self.http = Some(http);
+        } else if let Some(resolve) = error.downcast_ref() {
+            self.resolve = Some(resolve);
+        }
+    }
+
+    /// Reasons that lie with this machine.
+    fn local(&self) -> Option<(Fault, String)> {
+        use io::ErrorKind as Kind;
+        let io = self.io?;
+        let descriptors = io.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.contains(&code));
+        let what = match io.kind() {
+            _ if descriptors => "out of file descriptors; raise LimitNOFILE or `ulimit -n`",
+            _ if self.resolve.is_some_and(ResolveError::is_unreachable) => {
+                "no name server can be reached"
+            }
+            Kind::NetworkUnreachable | Kind::HostUnreachable => "there is no route",
+            Kind::NetworkDown => "the network is down",
+            Kind::AddrNotAvailable => "no local address is available",
+            _ => return None,
+        };
+        Some((Fault::NoNetwork, what.to_owned()))
+    }
+
+    fn tls(&self) -> Option<(Fault, String)> {
+        self.tls.map(|tls| {
+            let what = match tls {
+                rustls::Error::InvalidCertificate(why) => {
+                    format!("its certificate is not valid: {why:?}")
+                }
+                other => format!("the TLS handshake failed: {other}"),
+            };
+            (Fault::Tls, what)
+        })
+    }
+
+    fn connecting(&self, error: &reqwest::Error) -> (Fault, String) {
+        use io::ErrorKind as Kind;
+        match (self.resolve, self.io.map(io::Error::kind)) {
+            (Some(ResolveError::Refused), _) => {
+                (Fault::BadEndpoint, ResolveError::Refused.to_string())
+            }
+            (Some(ResolveError::Lookup(_)), _) => (Fault::Connect, "the name is not known".into()),
+            _ if error.is_timeout() => {
+                (Fault::Connect, "no connection within timeouts.connect".into())
+            }
+            (_, Some(Kind::ConnectionRefused)) => (Fault::Connect, "connection refused".into()),
+            (_, Some(Kind::UnexpectedEof)) => {
+                (Fault::Tls, "the connection was closed during the TLS handshake".into())
+            }
+            (_, Some(kind)) => (Fault::Connect, kind.to_string()),
+            (_, None) => (Fault::Connect, "the connection failed".into()),
+        }
+    }
+
+    fn sending(&self, error: &reqwest::Error) -> (Fault, String) {
+        match self.http {
+            _ if error.is_builder() => (Fault::BadEndpoint, "the address is not usable".into()),
+            Some(http) if http.is_parse() => {
+                (Fault::BadBody, "what came back is not HTTP; check base_url".into())
+            }
+            _ => (Fault::Reset, "the connection was closed before an answer".into()),
+        }
+    }
+}
