@@ -10,3 +10,5 @@ pub mod protocol;
 
 pub mod provider;
 pub mod recorder;
+
+pub mod sim;
