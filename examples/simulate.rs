@@ -2,7 +2,7 @@
 //! its standard input ends.
 //!
 //! `cargo run --example simulate -- [--openai-port P] [--anthropic-port P] [--google-port P]
-//! [--key K]`. A model whose name begins with `sim-` gets the reply named after it, in every
+//! [--key K] [--keep N]`. A model whose name begins with `sim-` gets the reply named after it, in every
 //! format: `sim-overloaded`, `sim-rate-limited`, `sim-quota`, `sim-auth`, `sim-server-error`,
 //! `sim-not-found`, `sim-context`, `sim-policy`, `sim-empty`, `sim-refusal`, `sim-blocked`,
 //! `sim-hang`. All others are answered. Standard input, not a signal, ends it, so that it cannot
@@ -12,8 +12,7 @@ use std::io::Write;
 
 use clap::Parser;
 use fallbackd::config::Kind;
-use fallbackd::sim::{Behaviour, Simulator};
-use tokio::io::AsyncReadExt;
+use fallbackd::sim::{Background, Behaviour};
 
 /// Simulated OpenAI, Anthropic and Google on loopback.
 #[derive(Parser)]
@@ -37,11 +36,6 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(arguments))
-}
-
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let wanted = [
         (Kind::OpenAi, arguments.openai_port),
         (Kind::Anthropic, arguments.anthropic_port),
@@ -50,7 +44,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut running = Vec::new();
     let mut addresses = serde_json::Map::new();
     for (kind, port) in wanted {
-        let simulator = Simulator::start_at(kind, port)?;
+        let simulator = Background::start_at(kind, port)?;
         simulator.keep(arguments.keep);
         if let Some(key) = &arguments.key {
             simulator.require_key(key);
@@ -64,8 +58,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::Value::Object(addresses))?;
     out.flush()?;
-    let mut ignored = [0; 1024];
-    while tokio::io::stdin().read(&mut ignored).await? > 0 {}
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
     Ok(())
 }
 

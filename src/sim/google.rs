@@ -4,6 +4,7 @@
 //! time to wait stands in the body instead of a header, there is no finish reason for tools, and no
 //! request id is sent. What is accepted and what is refused is in [`read`].
 
+mod names;
 mod read;
 
 use serde_json::{Value, json};

@@ -1,12 +1,12 @@
 //! What the simulated Gemini accepts: a `generateContent` request, read strictly.
 //!
 //! The real API is written down as protocol buffers, so an unknown name is refused at every level;
-//! here it is at the top, in `generationConfig` and in parts. Only the camel-case names are taken,
-//! as nothing in this project sends others.
+//! here it is at the top, in `generationConfig` and in parts. Names may be in either spelling, and
+//! base64 in either alphabet, as JSON for protocol buffers has it.
 
 use serde_json::{Map, Value};
 
-use super::{key, model};
+use super::{key, model, names};
 use crate::sim::ask::{Ask, Tool};
 use crate::sim::behaviour::{ErrorReply, Meaning};
 use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
@@ -55,16 +55,17 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
     if call.get || !call.path.ends_with(":generateContent") || !rules.knows(&ask.model) {
         return Err(ErrorReply::new(Meaning::ModelNotFound));
     }
-    let Some(body) = call.body.as_object() else {
+    let body = names::camel(&call.body);
+    let Some(fields) = body.as_object() else {
         return Err(ErrorReply::invalid("Invalid JSON payload received. Expected an object."));
     };
-    known(body, FIELDS, "")?;
-    for part in call.body.get("systemInstruction").map_or(&[][..], |all| items(all, "parts")) {
+    known(fields, FIELDS, "")?;
+    for part in body.get("systemInstruction").map_or(&[][..], |all| items(all, "parts")) {
         ask.hear(text(part, "text"), true);
     }
-    contents(&call.body, &mut ask)?;
-    tools(&call.body, &mut ask)?;
-    if let Some(config) = given(&call.body, "generationConfig") {
+    contents(&body, &mut ask)?;
+    tools(&body, &mut ask)?;
+    if let Some(config) = given(&body, "generationConfig") {
         known(config.as_object().unwrap_or(&Map::new()), CONFIG, " at 'generation_config'")?;
         limits(config, &mut ask)?;
         ask.json = json_wanted(config)?;
@@ -121,7 +122,7 @@ fn part(part: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), Err
     if let Some(said) = given(part, "text") {
         ask.hear(said.as_str().unwrap_or_default(), first);
     } else if let Some(data) = given(part, "inlineData") {
-        if text(data, "mimeType").is_empty() || !is_base64(text(data, "data")) {
+        if text(data, "mimeType").is_empty() || !is_base64(&standard(text(data, "data"))) {
             return Err(ErrorReply::invalid("Unable to process input image."));
         }
         ask.hear("", first);
@@ -147,6 +148,11 @@ fn part(part: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), Err
         )));
     }
     Ok(())
+}
+
+/// The same data in the standard alphabet.
+fn standard(data: &str) -> String {
+    data.replace('-', "+").replace('_', "/")
 }
 
 /// What a function gave back: the text of its `output`, or all of it.
