@@ -89,16 +89,15 @@ impl Journal {
         Self { kept: Mutex::new(kept), counts: watch::Sender::new(Counts::default()) }
     }
 
-    /// Writes a call down and gives its number.
-    pub(super) fn arrive(&self, mut seen: Seen) -> u64 {
+    /// Writes a call down and gives its number. What is not to be kept is not even put together.
+    pub(super) fn arrive(&self, seen: impl FnOnce() -> Seen) -> u64 {
         let number = self.with(|kept| {
             let number = kept.next;
             kept.next += 1;
-            seen.number = number;
             if kept.most > 0 {
-                kept.calls.push_back(seen);
+                kept.calls.push_back(Seen { number, ..seen() });
+                kept.trim();
             }
-            kept.trim();
             number
         });
         self.counts.send_modify(|counts| counts.calls += 1);

@@ -125,6 +125,11 @@ impl Simulator {
         self.shared.rules().key = Some(key.to_owned());
     }
 
+    /// From now on calls without a key are fine, as with a server on one's own machine.
+    pub fn need_no_key(&self) {
+        self.shared.rules().keyless = true;
+    }
+
     /// From now on only these models exist; before, all do.
     pub fn models(&self, names: &[&str]) {
         let names = names.iter().map(|name| (*name).to_owned()).collect();

@@ -23,7 +23,7 @@ pub(super) async fn serve(shared: &Shared, call: Incoming) -> Option<(Outgoing, 
     let model = model(shared.kind, &call).to_owned();
     let behaviour = shared.script().take(&model);
     let mut released = shared.released.subscribe();
-    let number = shared.journal.arrive(seen(shared, &call, &model, &behaviour));
+    let number = shared.journal.arrive(|| seen(shared, &call, &model, &behaviour));
     let outage = shared.outage.subscribe();
     let mut guard = Guard { journal: &shared.journal, outage, number, done: false };
     let behaviour = wait(behaviour).await;

@@ -14,6 +14,9 @@ use crate::config::Kind;
 
 const KINDS: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
 
+/// The headers of a key, for every kind.
+const PLANTED: &str = "authorization: Bearer k-planted\r\nx-goog-api-key: k-planted\r\n";
+
 struct Got {
     status: u16,
     head: String,
@@ -45,11 +48,10 @@ fn question(kind: Kind, model: &str) -> (String, Value) {
     }
 }
 
-async fn send(sim: &Simulator, path: &str, body: &Value) -> io::Result<TcpStream> {
+async fn send(sim: &Simulator, path: &str, body: &Value, key: &str) -> io::Result<TcpStream> {
     let body = body.to_string();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {}\r\n\
-         authorization: Bearer k-planted\r\nx-goog-api-key: k-planted\r\n\
+        "POST {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {}\r\n{key}\
          anthropic-version: 2023-06-01\r\n\r\n{body}",
         body.len()
     );
@@ -59,8 +61,12 @@ async fn send(sim: &Simulator, path: &str, body: &Value) -> io::Result<TcpStream
 }
 
 async fn fetch(sim: &Simulator, path: &str, body: &Value) -> io::Result<Got> {
+    fetch_as(sim, path, body, PLANTED).await
+}
+
+async fn fetch_as(sim: &Simulator, path: &str, body: &Value, key: &str) -> io::Result<Got> {
     let mut bytes = Vec::new();
-    send(sim, path, body).await?.read_to_end(&mut bytes).await?;
+    send(sim, path, body, key).await?.read_to_end(&mut bytes).await?;
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
@@ -206,7 +212,7 @@ async fn a_client_that_leaves_is_noticed_and_its_secrets_stay_out_of_debug() {
     let sim = Simulator::start(Kind::Anthropic).expect("a free port");
     sim.set(Behaviour::Hang);
     let (path, body) = question(Kind::Anthropic, "m");
-    let stream = send(&sim, &path, &body).await.expect("a connection");
+    let stream = send(&sim, &path, &body, PLANTED).await.expect("a connection");
     sim.wait_calls(1).await;
     assert!(!sim.calls()[0].cancelled);
     drop(stream);
@@ -215,6 +221,22 @@ async fn a_client_that_leaves_is_noticed_and_its_secrets_stay_out_of_debug() {
     assert!(seen.cancelled && seen.status.is_none());
     assert_eq!(seen.header("authorization"), Some("Bearer k-planted"));
     assert!(!format!("{seen:?} {sim:?}").contains("planted"));
+}
+
+#[test]
+fn it_runs_inside_an_actor_system_and_needs_no_key_when_told() {
+    actix::System::new().block_on(async {
+        for kind in KINDS {
+            let sim = Simulator::start(kind).expect("a free port");
+            let (path, body) = question(kind, "m");
+            let refused = fetch_as(&sim, &path, &body, "").await.expect("an error");
+            let status = if kind == Kind::Google { 403 } else { 401 };
+            assert_eq!(refused.status, status, "{}", refused.body);
+            sim.need_no_key();
+            let got = fetch_as(&sim, &path, &body, "").await.expect("an answer");
+            assert_eq!(got.status, 200, "{}", got.body);
+        }
+    });
 }
 
 #[tokio::test]
@@ -237,7 +259,7 @@ fn a_provider_in_its_own_thread_goes_down_and_comes_back_on_its_port() {
         let address = sim.address();
         sim.set(Behaviour::Hang);
         let (path, body) = question(Kind::OpenAi, "m");
-        let mut open = send(&sim, &path, &body).await.expect("a connection");
+        let mut open = send(&sim, &path, &body, PLANTED).await.expect("a connection");
         sim.wait_calls(1).await;
         sim.down().expect("the port is kept");
         assert!(open.read_to_end(&mut Vec::new()).await.is_err(), "open connections are reset");

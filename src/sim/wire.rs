@@ -33,6 +33,8 @@ pub(super) struct Outgoing {
 pub(super) struct Rules {
     /// The only key that is right; any will do without.
     pub(super) key: Option<String>,
+    /// Calls without a key are fine, as with a server on one's own machine.
+    pub(super) keyless: bool,
     /// The models there are; every name will do without.
     pub(super) models: Option<Vec<String>>,
 }
@@ -43,7 +45,8 @@ impl Rules {
     }
 
     pub(super) fn accepts(&self, key: &str) -> bool {
-        !key.is_empty() && self.key.as_ref().is_none_or(|right| right == key)
+        let right = self.key.as_ref().is_none_or(|right| right == key);
+        right && (self.keyless || !key.is_empty())
     }
 }
 

@@ -34,11 +34,9 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
     if call.get || call.path != "/v1/messages" {
         return Err(ErrorReply::saying(Meaning::ModelNotFound, "Not Found"));
     }
-    if key(call).is_empty() {
-        return Err(ErrorReply::saying(Meaning::Auth, "x-api-key header is required"));
-    }
     if !rules.accepts(key(call)) {
-        return Err(ErrorReply::new(Meaning::Auth));
+        let missing = key(call).is_empty().then(|| "x-api-key header is required".to_owned());
+        return Err(ErrorReply { message: missing, ..ErrorReply::new(Meaning::Auth) });
     }
     let version = call.header("anthropic-version").unwrap_or_default();
     if version.is_empty() {

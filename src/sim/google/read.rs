@@ -34,19 +34,8 @@ const PART: &[&str] = &[
 
 /// Checks a call and takes from it what the answer depends on.
 pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
-    if key(call).is_empty() {
-        return Err(ErrorReply {
-            status: Some(403),
-            code: Some("PERMISSION_DENIED".to_owned()),
-            ..ErrorReply::invalid(
-                "Method doesn't allow unregistered callers (callers without established \
-                 identity). Please use API Key or other form of API consumer identity to call \
-                 this API.",
-            )
-        });
-    }
     if !rules.accepts(key(call)) {
-        return Err(ErrorReply::new(Meaning::Auth));
+        return Err(if key(call).is_empty() { stranger() } else { ErrorReply::new(Meaning::Auth) });
     }
     if call.path.ends_with(":streamGenerateContent") {
         return Err(ErrorReply::invalid("This simulator does not stream."));
@@ -71,6 +60,17 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
         ask.json = json_wanted(config)?;
     }
     Ok(ask)
+}
+
+fn stranger() -> ErrorReply {
+    ErrorReply {
+        status: Some(403),
+        code: Some("PERMISSION_DENIED".to_owned()),
+        ..ErrorReply::invalid(
+            "Method doesn't allow unregistered callers (callers without established identity). \
+             Please use API Key or other form of API consumer identity to call this API.",
+        )
+    }
 }
 
 fn known(object: &Map<String, Value>, names: &[&str], place: &str) -> Result<(), ErrorReply> {
