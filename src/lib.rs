@@ -15,3 +15,4 @@ pub mod recorder;
 pub mod actors;
 
 pub mod ctl;
+pub mod sim;

@@ -1,0 +1,80 @@
+//! Runs the simulated providers for scripts: prints their addresses as one JSON line and runs until
+//! its standard input ends.
+//!
+//! `cargo run --example simulate -- [--openai-port P] [--anthropic-port P] [--google-port P]
+//! [--key K] [--keep N]`. A model whose name begins with `sim-` gets the reply named after it, in every
+//! format: `sim-overloaded`, `sim-rate-limited`, `sim-quota`, `sim-auth`, `sim-server-error`,
+//! `sim-not-found`, `sim-context`, `sim-policy`, `sim-empty`, `sim-refusal`, `sim-blocked`,
+//! `sim-hang`. All others are answered. Standard input, not a signal, ends it, so that it cannot
+//! outlive the script that started it.
+
+use std::io::Write;
+
+use clap::Parser;
+use fallbackd::config::Kind;
+use fallbackd::sim::{Background, Behaviour};
+
+/// Simulated OpenAI, Anthropic and Google on loopback.
+#[derive(Parser)]
+struct Arguments {
+    /// Port of the simulated OpenAI; 0 is a free one.
+    #[arg(long, default_value_t = 0)]
+    openai_port: u16,
+    /// Port of the simulated Anthropic.
+    #[arg(long, default_value_t = 0)]
+    anthropic_port: u16,
+    /// Port of the simulated Google.
+    #[arg(long, default_value_t = 0)]
+    google_port: u16,
+    /// The only key that is accepted; any is, if not given.
+    #[arg(long)]
+    key: Option<String>,
+    /// How many calls to remember.
+    #[arg(long, default_value_t = 0)]
+    keep: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = [
+        (Kind::OpenAi, arguments.openai_port),
+        (Kind::Anthropic, arguments.anthropic_port),
+        (Kind::Google, arguments.google_port),
+    ];
+    let mut running = Vec::new();
+    let mut addresses = serde_json::Map::new();
+    for (kind, port) in wanted {
+        let simulator = Background::start_at(kind, port)?;
+        simulator.keep(arguments.keep);
+        if let Some(key) = &arguments.key {
+            simulator.require_key(key);
+        }
+        for (model, behaviour) in by_name() {
+            simulator.set_for(model, behaviour);
+        }
+        addresses.insert(kind.name().to_owned(), simulator.base_url().into());
+        running.push(simulator);
+    }
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::Value::Object(addresses))?;
+    out.flush()?;
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    Ok(())
+}
+
+fn by_name() -> [(&'static str, Behaviour); 12] {
+    [
+        ("sim-overloaded", Behaviour::overloaded()),
+        ("sim-rate-limited", Behaviour::rate_limited(Some("7"))),
+        ("sim-quota", Behaviour::quota()),
+        ("sim-auth", Behaviour::auth()),
+        ("sim-server-error", Behaviour::server_error()),
+        ("sim-not-found", Behaviour::model_not_found()),
+        ("sim-context", Behaviour::context_too_long()),
+        ("sim-policy", Behaviour::content_policy()),
+        ("sim-empty", Behaviour::empty()),
+        ("sim-refusal", Behaviour::refusal()),
+        ("sim-blocked", Behaviour::blocked_200()),
+        ("sim-hang", Behaviour::Hang),
+    ]
+}

@@ -1,0 +1,160 @@
+//! What the simulated Anthropic says: messages, odd replies, errors, headers.
+//!
+//! Two traps of the real one are kept on purpose: good answers carry a `retry-after` header, and an
+//! error because of money has the same type as a rate limit and differs only in its details. What
+//! is accepted and what is refused is in [`read`].
+
+mod read;
+
+use serde_json::{Value, json};
+
+use super::ask::{Ask, Finish, Reply};
+use super::behaviour::{ErrorReply, Meaning, Odd};
+use super::wire::{Incoming, Outgoing};
+
+pub(super) use read::read;
+
+const HEADERS: &[(&str, &str)] = &[
+    ("anthropic-organization-id", "00000000-0000-4000-8000-000000000000"),
+    ("anthropic-ratelimit-requests-limit", "4000"),
+    ("anthropic-ratelimit-requests-remaining", "3999"),
+    ("anthropic-ratelimit-requests-reset", "2026-11-20T12:00:00Z"),
+    ("anthropic-ratelimit-input-tokens-limit", "400000"),
+    ("anthropic-ratelimit-input-tokens-remaining", "400000"),
+    ("anthropic-ratelimit-input-tokens-reset", "2026-11-20T12:00:00Z"),
+    ("anthropic-ratelimit-output-tokens-limit", "80000"),
+    ("anthropic-ratelimit-output-tokens-remaining", "80000"),
+    ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T12:00:00Z"),
+];
+
+/// The key a call was sent with.
+pub(super) fn key(call: &Incoming) -> &str {
+    call.header("x-api-key").or_else(|| call.bearer()).unwrap_or_default()
+}
+
+/// An answer.
+pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    let content = match &reply.tool {
+        Some((name, input)) => {
+            let id = format!("toolu_sim{number:08}");
+            json!([{ "type": "tool_use", "id": id, "name": name, "input": input }])
+        }
+        None if reply.text.is_empty() => json!([]),
+        None => json!([{ "type": "text", "text": reply.text }]),
+    };
+    let (stop, sequence) = match &reply.finish {
+        Finish::Stop => ("end_turn", None),
+        Finish::Sequence(sequence) => ("stop_sequence", Some(sequence.as_str())),
+        Finish::Length => ("max_tokens", None),
+        Finish::Tool => ("tool_use", None),
+    };
+    let mut body = message(ask, content, stop, (reply.input, reply.output), number);
+    body["stop_sequence"] = json!(sequence);
+    good(&body, number)
+}
+
+/// A complete reply without an answer.
+pub(super) fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    let stop = match odd {
+        Odd::ErrorIn200 => {
+            let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
+            return good(&json!({ "type": "error", "error": error }), number);
+        }
+        Odd::Blocked | Odd::Refusal => "refusal",
+        Odd::Empty | Odd::Glitch => "end_turn",
+    };
+    let mut body = message(ask, json!([]), stop, (ask.input_tokens(), 1), number);
+    if odd == Odd::Refusal {
+        body["stop_details"] = json!({
+            "type": "refusal",
+            "category": "cyber",
+            "explanation": "The request asks for something that is not allowed.",
+        });
+    }
+    good(&body, number)
+}
+
+fn message(ask: &Ask, content: Value, stop: &str, used: (u64, u64), number: u64) -> Value {
+    json!({
+        "id": format!("msg_sim{number:08}"),
+        "type": "message",
+        "role": "assistant",
+        "model": ask.model,
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": null,
+        "usage": {
+            "input_tokens": used.0,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0 },
+            "output_tokens": used.1,
+            "service_tier": "standard",
+        },
+    })
+}
+
+/// An error.
+pub(super) fn error(error: &ErrorReply, model: &str, number: u64) -> Outgoing {
+    let (status, kind, details, message) = usual(error.meaning, model);
+    let mut inner = json!({
+        "type": error.code.as_deref().unwrap_or(kind),
+        "message": error.message.as_deref().unwrap_or(&message),
+    });
+    if let Some(code) = details {
+        inner["details"] = json!({ "error_visibility": "user_facing", "error_code": code });
+    }
+    let id = request_id(number);
+    let body = json!({ "type": "error", "error": inner, "request_id": id });
+    let status = error.status.unwrap_or(status);
+    let mut reply = Outgoing::json(status, &body).with("request-id", &id);
+    if matches!(status, 429 | 529) {
+        reply = reply.fixed(HEADERS);
+    }
+    if let Some(wait) = &error.retry_after {
+        reply = reply.with("retry-after", wait);
+    }
+    reply.scripted(error)
+}
+
+type Usual = (u16, &'static str, Option<&'static str>, String);
+
+fn usual(meaning: Meaning, model: &str) -> Usual {
+    const INVALID: &str = "invalid_request_error";
+    let (status, kind, message) = match meaning {
+        Meaning::Overloaded => (529, "overloaded_error", "Overloaded"),
+        Meaning::ServerError => (500, "api_error", "Internal server error"),
+        Meaning::RateLimited => {
+            let text = "This request would exceed your organization's rate limit of 4,000 \
+                        requests per minute. Please try again later.";
+            (429, "rate_limit_error", text)
+        }
+        Meaning::Quota => {
+            let text = "You have reached your specified spend limit.";
+            let code = Some("enforced_spend_limit_reached");
+            return (429, "rate_limit_error", code, text.to_owned());
+        }
+        Meaning::Auth => (401, "authentication_error", "invalid x-api-key"),
+        Meaning::ModelNotFound => {
+            return (404, "not_found_error", None, format!("model: {model}"));
+        }
+        Meaning::ContextTooLong => {
+            (400, INVALID, "prompt is too long: 250000 tokens > 200000 maximum")
+        }
+        Meaning::ContentPolicy => (400, INVALID, "Output blocked by content filtering policy"),
+        Meaning::UnsupportedParam => (400, INVALID, "`temperature` is deprecated for this model."),
+        Meaning::InvalidRequest => (400, INVALID, "The request is invalid."),
+    };
+    (status, kind, None, message.to_owned())
+}
+
+fn good(body: &Value, number: u64) -> Outgoing {
+    Outgoing::json(200, body)
+        .fixed(HEADERS)
+        .fixed(&[("retry-after", "49")])
+        .with("request-id", &request_id(number))
+}
+
+fn request_id(number: u64) -> String {
+    format!("req_sim{number:08}")
+}

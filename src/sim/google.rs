@@ -1,0 +1,190 @@
+//! What the simulated Gemini says: candidates, odd replies, errors.
+//!
+//! Its habits are kept: a wrong key is a 400, a blocked prompt is a 200 without candidates, the
+//! time to wait stands in the body instead of a header, there is no finish reason for tools, and no
+//! request id is sent. What is accepted and what is refused is in [`read`].
+
+mod names;
+mod read;
+
+use serde_json::{Value, json};
+
+use super::ask::{Ask, Finish, Reply};
+use super::behaviour::{ErrorReply, Meaning, Odd};
+use super::wire::{Incoming, Outgoing};
+
+pub(super) use read::read;
+
+const HEADERS: &[(&str, &str)] = &[
+    ("vary", "Origin, X-Origin, Referer"),
+    ("server", "scaffolding on HTTPServer2"),
+    ("server-timing", "gfet4t7; dur=7"),
+    ("x-xss-protection", "0"),
+    ("x-frame-options", "SAMEORIGIN"),
+    ("x-content-type-options", "nosniff"),
+];
+
+/// The model a call is for.
+pub(super) fn model(call: &Incoming) -> &str {
+    let rest = call.path.strip_prefix("/v1beta/models/").unwrap_or_default();
+    rest.rsplit_once(':').map_or(rest, |(model, _)| model)
+}
+
+/// The key a call was sent with.
+pub(super) fn key(call: &Incoming) -> &str {
+    call.header("x-goog-api-key").or_else(|| call.query_value("key")).unwrap_or_default()
+}
+
+/// An answer.
+pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    let part = match &reply.tool {
+        Some((name, args)) => json!({ "functionCall": { "name": name, "args": args } }),
+        None => json!({ "text": reply.text }),
+    };
+    let finish = if reply.finish == Finish::Length { "MAX_TOKENS" } else { "STOP" };
+    let candidate = json!({
+        "content": { "parts": [part], "role": "model" },
+        "finishReason": finish,
+        "index": 0,
+    });
+    let mut body = response(ask, candidate, number);
+    body["usageMetadata"]["candidatesTokenCount"] = json!(reply.output);
+    body["usageMetadata"]["totalTokenCount"] = json!(reply.input + reply.output);
+    sent(200, &body)
+}
+
+/// A complete reply without an answer.
+pub(super) fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    let finish = match odd {
+        Odd::ErrorIn200 => {
+            let error = json!({
+                "code": 503,
+                "message": "The model is overloaded. Please try again later.",
+                "status": "UNAVAILABLE",
+            });
+            return sent(200, &json!([{ "error": error }]));
+        }
+        Odd::Blocked => {
+            let mut body = response(ask, Value::Null, number);
+            if let Some(fields) = body.as_object_mut() {
+                fields.shift_remove("candidates");
+            }
+            body["promptFeedback"] = json!({ "blockReason": "PROHIBITED_CONTENT" });
+            return sent(200, &body);
+        }
+        Odd::Empty => "STOP",
+        Odd::Refusal => "SAFETY",
+        Odd::Glitch => "MALFORMED_FUNCTION_CALL",
+    };
+    let candidate = json!({ "content": { "role": "model" }, "finishReason": finish, "index": 0 });
+    sent(200, &response(ask, candidate, number))
+}
+
+fn response(ask: &Ask, candidate: Value, number: u64) -> Value {
+    let input = ask.input_tokens();
+    json!({
+        "candidates": [candidate],
+        "usageMetadata": {
+            "promptTokenCount": input,
+            "totalTokenCount": input,
+            "promptTokensDetails": [{ "modality": "TEXT", "tokenCount": input }],
+        },
+        "modelVersion": ask.model,
+        "responseId": format!("sim{number:08}"),
+    })
+}
+
+/// An error. A prompt against the rules is none here, but a blocked answer.
+pub(super) fn error(error: &ErrorReply, ask: &Ask, number: u64) -> Outgoing {
+    if error.meaning == Meaning::ContentPolicy {
+        return odd(Odd::Blocked, ask, number);
+    }
+    let (status, name, message) = usual(error.meaning, &ask.model);
+    let status = error.status.unwrap_or(status);
+    let mut details = details(error.meaning, &ask.model);
+    let mut header = None;
+    match error.retry_after.as_deref() {
+        Some(wait) if wait.parse::<f64>().is_ok() => details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": format!("{wait}s"),
+        })),
+        other => header = other,
+    }
+    let mut inner = json!({
+        "code": status,
+        "message": error.message.as_deref().unwrap_or(&message),
+        "status": error.code.as_deref().unwrap_or(name),
+    });
+    if !details.is_empty() {
+        inner["details"] = Value::Array(details);
+    }
+    let mut reply = sent(status, &json!({ "error": inner }));
+    if let Some(wait) = header {
+        reply = reply.with("retry-after", wait);
+    }
+    reply.scripted(error)
+}
+
+fn usual(meaning: Meaning, model: &str) -> (u16, &'static str, String) {
+    const INVALID: &str = "INVALID_ARGUMENT";
+    let (status, name, message) = match meaning {
+        Meaning::Overloaded => {
+            (503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
+        }
+        Meaning::ServerError => (500, "INTERNAL", "An internal error has occurred. Please retry."),
+        Meaning::RateLimited | Meaning::Quota => {
+            let text =
+                "You exceeded your current quota, please check your plan and billing details.";
+            (429, "RESOURCE_EXHAUSTED", text)
+        }
+        Meaning::Auth => (400, INVALID, "API key not valid. Please pass a valid API key."),
+        Meaning::ModelNotFound => {
+            let text = format!(
+                "models/{model} is not found for API version v1beta, or is not supported for \
+                 generateContent."
+            );
+            return (404, "NOT_FOUND", text);
+        }
+        Meaning::ContextTooLong => {
+            let text = "The input token count (1200000) exceeds the maximum number of tokens \
+                        allowed (1048576).";
+            (400, INVALID, text)
+        }
+        Meaning::UnsupportedParam => {
+            (400, INVALID, "Thinking level is not supported for this model.")
+        }
+        Meaning::ContentPolicy | Meaning::InvalidRequest => {
+            (400, INVALID, "Request contains an invalid argument.")
+        }
+    };
+    (status, name, message.to_owned())
+}
+
+fn details(meaning: Meaning, model: &str) -> Vec<Value> {
+    let span = match meaning {
+        Meaning::Auth => {
+            return vec![json!({
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "API_KEY_INVALID",
+                "domain": "googleapis.com",
+                "metadata": { "service": "generativelanguage.googleapis.com" },
+            })];
+        }
+        Meaning::RateLimited => "PerMinute",
+        Meaning::Quota => "PerDay",
+        _ => return Vec::new(),
+    };
+    vec![json!({
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{
+            "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
+            "quotaId": format!("GenerateRequests{span}PerProjectPerModel"),
+            "quotaDimensions": { "model": model, "location": "global" },
+            "quotaValue": "10",
+        }],
+    })]
+}
+
+fn sent(status: u16, body: &Value) -> Outgoing {
+    Outgoing::json(status, body).fixed(HEADERS)
+}

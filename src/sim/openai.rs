@@ -1,0 +1,219 @@
+//! What the simulated OpenAI says: answers, odd replies, errors, headers.
+//!
+//! Shapes follow the public API description of chat completions; texts are close to the real ones,
+//! since clients match on some of them. Compatible servers and Azure are served too: a deployment
+//! in the path wins over `model`, and `api-key` is taken as a key. What is accepted and what is
+//! refused is in [`read`].
+
+mod read;
+
+use serde_json::{Value, json};
+
+use super::ask::{Ask, Finish, Reply};
+use super::behaviour::{ErrorReply, Meaning, Odd};
+use super::wire::{Incoming, Outgoing, Rules};
+
+pub(super) use read::read;
+
+/// Seconds since 1970 that answers give as their time; fixed, so that answers are repeatable.
+const CREATED: u64 = 1_795_000_000;
+
+const HEADERS: &[(&str, &str)] = &[
+    ("openai-version", "2020-10-01"),
+    ("openai-organization", "org-simulated"),
+    ("openai-processing-ms", "7"),
+    ("x-ratelimit-limit-requests", "10000"),
+    ("x-ratelimit-limit-tokens", "2000000"),
+    ("x-ratelimit-remaining-requests", "9999"),
+    ("x-ratelimit-remaining-tokens", "1999976"),
+    ("x-ratelimit-reset-requests", "6ms"),
+    ("x-ratelimit-reset-tokens", "0s"),
+];
+
+/// The model a call is for.
+pub(super) fn model(call: &Incoming) -> &str {
+    let deployment = call.path.strip_prefix("/openai/deployments/");
+    deployment.and_then(|rest| rest.split('/').next()).unwrap_or_else(|| call.body_model())
+}
+
+/// The key a call was sent with.
+pub(super) fn key(call: &Incoming) -> &str {
+    call.bearer().or_else(|| call.header("api-key")).unwrap_or_default()
+}
+
+/// The list of models, where a call asks for it.
+pub(super) fn models(call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
+    if !call.get || call.path != "/v1/models" {
+        return None;
+    }
+    if !rules.accepts(key(call)) {
+        return Some(error(&ErrorReply::new(Meaning::Auth), key(call), "", number));
+    }
+    let names = rules.models.as_deref().unwrap_or_default().iter();
+    let data: Vec<Value> = names
+        .map(|name| json!({ "id": name, "object": "model", "created": CREATED, "owned_by": "system" }))
+        .collect();
+    Some(sent(200, &json!({ "object": "list", "data": data }), number))
+}
+
+/// An answer.
+pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    let mut message =
+        json!({ "role": "assistant", "content": reply.text, "refusal": null, "annotations": [] });
+    if let Some((name, arguments)) = &reply.tool {
+        message["content"] = Value::Null;
+        message["tool_calls"] = json!([{
+            "id": format!("call_sim{number:08}"),
+            "type": "function",
+            "function": { "name": name, "arguments": arguments.to_string() },
+        }]);
+    }
+    let finish = match reply.finish {
+        Finish::Stop | Finish::Sequence(_) => "stop",
+        Finish::Length => "length",
+        Finish::Tool => "tool_calls",
+    };
+    let body = completion(ask, &message, finish, (reply.input, reply.output), number);
+    sent(200, &body, number)
+}
+
+/// A complete reply without an answer.
+pub(super) fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    let (content, refusal, finish) = match odd {
+        Odd::ErrorIn200 => {
+            let error = json!({ "message": "Provider returned error", "code": 502 });
+            return sent(200, &json!({ "error": error }), number);
+        }
+        Odd::Glitch => {
+            let error = ErrorReply {
+                code: Some("tool_use_failed".to_owned()),
+                ..ErrorReply::invalid("Failed to call a function. Please adjust your prompt.")
+            };
+            return self::error(&error, "", &ask.model, number);
+        }
+        Odd::Blocked => (Value::Null, Value::Null, "content_filter"),
+        Odd::Empty => (json!(""), Value::Null, "stop"),
+        Odd::Refusal => (Value::Null, json!("I'm sorry, I can't help with that."), "stop"),
+    };
+    let message = json!({ "role": "assistant", "content": content, "refusal": refusal });
+    sent(200, &completion(ask, &message, finish, (ask.input_tokens(), 0), number), number)
+}
+
+fn completion(ask: &Ask, message: &Value, finish: &str, used: (u64, u64), number: u64) -> Value {
+    let (input, output) = used;
+    json!({
+        "id": format!("chatcmpl-sim{number:08}"),
+        "object": "chat.completion",
+        "created": CREATED + number,
+        "model": ask.model,
+        "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": finish }],
+        "usage": {
+            "prompt_tokens": input,
+            "completion_tokens": output,
+            "total_tokens": input + output,
+            "prompt_tokens_details": { "cached_tokens": 0, "audio_tokens": 0 },
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+        "service_tier": "default",
+        "system_fingerprint": "fp_simulated",
+    })
+}
+
+/// An error. The key appears in it only as far as the real provider shows it.
+pub(super) fn error(error: &ErrorReply, key: &str, model: &str, number: u64) -> Outgoing {
+    let (status, kind, code, message) = usual(error.meaning, key, model);
+    let body = json!({ "error": {
+        "message": error.message.clone().unwrap_or(message),
+        "type": kind,
+        "param": error.param,
+        "code": error.code.as_deref().or(code),
+    } });
+    let mut reply = sent(error.status.unwrap_or(status), &body, number);
+    if let Some(wait) = &error.retry_after {
+        reply = reply.with("retry-after", wait);
+    }
+    reply.scripted(error)
+}
+
+const TOO_LONG: &str = "This model's maximum context length is 128000 tokens. However, your \
+     messages resulted in 250000 tokens. Please reduce the length of the messages.";
+
+type Usual = (u16, &'static str, Option<&'static str>, String);
+
+fn usual(meaning: Meaning, key: &str, model: &str) -> Usual {
+    const INVALID: &str = "invalid_request_error";
+    let (status, kind, code, message) = match meaning {
+        Meaning::Overloaded => (
+            503,
+            "service_unavailable_error",
+            Some("server_is_overloaded"),
+            "Our servers are currently overloaded. Please try again later.".to_owned(),
+        ),
+        Meaning::ServerError => (
+            500,
+            "server_error",
+            None,
+            "The server had an error while processing your request. Sorry about that!".to_owned(),
+        ),
+        Meaning::RateLimited => (
+            429,
+            "requests",
+            Some("rate_limit_exceeded"),
+            format!(
+                "Rate limit reached for {model} on requests per min (RPM): Limit 500, Used 500."
+            ),
+        ),
+        Meaning::Quota => (
+            429,
+            "insufficient_quota",
+            Some("insufficient_quota"),
+            "You exceeded your current quota, please check your plan and billing details."
+                .to_owned(),
+        ),
+        Meaning::Auth => {
+            (401, INVALID, (!key.is_empty()).then_some("invalid_api_key"), wrong_key(key))
+        }
+        Meaning::ModelNotFound => (
+            404,
+            INVALID,
+            Some("model_not_found"),
+            format!("The model `{model}` does not exist or you do not have access to it."),
+        ),
+        Meaning::ContextTooLong => {
+            (400, INVALID, Some("context_length_exceeded"), TOO_LONG.to_owned())
+        }
+        Meaning::ContentPolicy => (
+            400,
+            INVALID,
+            Some("content_policy_violation"),
+            "Your request was rejected as a result of our safety system.".to_owned(),
+        ),
+        Meaning::UnsupportedParam => (
+            400,
+            INVALID,
+            Some("unsupported_parameter"),
+            "Unsupported parameter: 'temperature' is not supported with this model.".to_owned(),
+        ),
+        Meaning::InvalidRequest => (400, INVALID, None, "The request is invalid.".to_owned()),
+    };
+    (status, kind, code, message)
+}
+
+fn wrong_key(key: &str) -> String {
+    if key.is_empty() {
+        return "You didn't provide an API key. You need to provide your API key in an \
+                Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+            .to_owned();
+    }
+    let start: String = key.chars().take(3).collect();
+    format!("Incorrect API key provided: {start}***. You can find your API key in your account.")
+}
+
+fn sent(status: u16, body: &Value, number: u64) -> Outgoing {
+    Outgoing::json(status, body).fixed(HEADERS).with("x-request-id", &format!("req_sim{number:08}"))
+}

@@ -1,0 +1,188 @@
+//! One call, from the request to the reply: journal, script, checks, answer.
+//!
+//! The order is fixed: a call is written down before anything else happens, so that a test that
+//! waits for it finds it; then the script decides; only then is the request checked as the provider
+//! would. If the client leaves meanwhile the future is dropped, and a guard notes that.
+
+use std::future::pending;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::ask::Ask;
+use super::behaviour::{Behaviour, ErrorReply, Meaning, Odd};
+use super::body::Sending;
+use super::journal::{Journal, Seen};
+use super::wire::{Incoming, Outgoing, Rules};
+use super::{Shared, anthropic, google, openai};
+use crate::config::Kind;
+
+/// What a call gets; `None` is a reset connection.
+pub(super) async fn serve(shared: &Shared, call: Incoming) -> Option<(Outgoing, Sending)> {
+    let model = model(shared.kind, &call).to_owned();
+    let behaviour = shared.script().take(&model);
+    let mut released = shared.released.subscribe();
+    let number = shared.journal.arrive(|| seen(shared, &call, &model, &behaviour));
+    let outage = shared.outage.subscribe();
+    let mut guard = Guard { journal: &shared.journal, outage, number, done: false };
+    let behaviour = wait(behaviour).await;
+    let asked = Asked { kind: shared.kind, call: &call, model: &model, number };
+    let reply = match &behaviour {
+        Behaviour::Hang => pending().await,
+        Behaviour::ResetBeforeHeaders | Behaviour::ResetOnConnect => None,
+        Behaviour::Held => {
+            let _ = released.changed().await;
+            Some(asked.reply(&shared.rules(), &behaviour))
+        }
+        _ => Some(asked.reply(&shared.rules(), &behaviour)),
+    };
+    guard.done = true;
+    let reply = reply?;
+    shared.journal.answered(number, reply.status);
+    let sending = match behaviour {
+        Behaviour::TruncatedBody => Sending::half(&reply.body),
+        Behaviour::HugeBody(blanks) => Sending::Padded { blanks, then: reply.body.clone() },
+        _ => Sending::Whole(reply.body.clone()),
+    };
+    Some((reply, sending))
+}
+
+struct Guard<'a> {
+    journal: &'a Journal,
+    outage: watch::Receiver<()>,
+    number: u64,
+    done: bool,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // In an outage it is the provider who leaves.
+        if !self.done && matches!(self.outage.has_changed(), Ok(false)) {
+            self.journal.cancelled(self.number);
+        }
+    }
+}
+
+async fn wait(mut behaviour: Behaviour) -> Behaviour {
+    while let Behaviour::After(time, then) = behaviour {
+        if time > Duration::ZERO {
+            tokio::time::sleep(time).await;
+        }
+        behaviour = *then;
+    }
+    behaviour
+}
+
+fn model(kind: Kind, call: &Incoming) -> &str {
+    match kind {
+        Kind::OpenAi => openai::model(call),
+        Kind::Anthropic => call.body_model(),
+        Kind::Google => google::model(call),
+    }
+}
+
+fn seen(shared: &Shared, call: &Incoming, model: &str, served: &Behaviour) -> Seen {
+    let headers = call.headers.iter();
+    let query = if call.query.is_empty() { "" } else { "?" };
+    Seen {
+        number: 0,
+        at: shared.started.elapsed(),
+        path: format!("{}{query}{}", call.path, call.query),
+        model: model.to_owned(),
+        headers: headers
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
+            .collect(),
+        body: call.body.clone(),
+        served: served.clone(),
+        status: None,
+        cancelled: false,
+    }
+}
+
+/// A call and what is known about it.
+struct Asked<'a> {
+    kind: Kind,
+    call: &'a Incoming,
+    model: &'a str,
+    number: u64,
+}
+
+impl Asked<'_> {
+    fn reply(&self, rules: &Rules, behaviour: &Behaviour) -> Outgoing {
+        match behaviour {
+            Behaviour::Error(error) => self.error(error),
+            Behaviour::Odd(odd) => self.odd(*odd),
+            Behaviour::NotJson => Outgoing::html(200),
+            Behaviour::Html404 => Outgoing::html(404),
+            Behaviour::EchoKey => {
+                let message = format!("Incorrect API key provided: {}", self.key());
+                self.error(&ErrorReply::saying(Meaning::Auth, message))
+            }
+            Behaviour::Raw { status, headers, body } => {
+                let reply = Outgoing::new(*status, "application/json", body.clone());
+                headers.iter().fold(reply, |reply, (name, value)| reply.with(name, value))
+            }
+            Behaviour::Say(text) => self.answer(rules, Some(text)),
+            _ => self.answer(rules, None),
+        }
+    }
+
+    fn answer(&self, rules: &Rules, scripted: Option<&str>) -> Outgoing {
+        if self.kind == Kind::OpenAi
+            && let Some(list) = openai::models(self.call, rules, self.number)
+        {
+            return list;
+        }
+        let ask = match self.kind {
+            Kind::OpenAi => openai::read(self.call, rules),
+            Kind::Anthropic => anthropic::read(self.call, rules),
+            Kind::Google => google::read(self.call, rules),
+        };
+        let ask = match ask {
+            Ok(ask) => ask,
+            Err(error) => return self.error(&error),
+        };
+        let reply = ask.reply(scripted);
+        match self.kind {
+            Kind::OpenAi => openai::answer(&ask, &reply, self.number),
+            Kind::Anthropic => anthropic::answer(&ask, &reply, self.number),
+            Kind::Google => google::answer(&ask, &reply, self.number),
+        }
+    }
+
+    fn error(&self, error: &ErrorReply) -> Outgoing {
+        match self.kind {
+            Kind::OpenAi => openai::error(error, self.key(), self.model, self.number),
+            Kind::Anthropic => anthropic::error(error, self.model, self.number),
+            Kind::Google => google::error(error, &self.unread(), self.number),
+        }
+    }
+
+    fn odd(&self, odd: Odd) -> Outgoing {
+        match self.kind {
+            Kind::OpenAi => openai::odd(odd, &self.unread(), self.number),
+            Kind::Anthropic => anthropic::odd(odd, &self.unread(), self.number),
+            Kind::Google => google::odd(odd, &self.unread(), self.number),
+        }
+    }
+
+    /// As much of a request as can be said without checking it.
+    fn unread(&self) -> Ask {
+        let chars = match &self.call.body {
+            Value::Null => 0,
+            body => body.to_string().len(),
+        };
+        Ask { model: self.model.to_owned(), chars, ..Ask::default() }
+    }
+
+    fn key(&self) -> &str {
+        match self.kind {
+            Kind::OpenAi => openai::key(self.call),
+            Kind::Anthropic => anthropic::key(self.call),
+            Kind::Google => google::key(self.call),
+        }
+    }
+}
