@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::event::{CallEvent, CallKind, DegradedEvent, StopEvent};
 use super::*;
 use crate::clock::Clock;
-use crate::domain::breaker::Stored;
+use crate::domain::model::StoredModel;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::window::Bucket;
@@ -44,9 +44,12 @@ pub(super) fn bucket(start: Wall, success: u32) -> Row {
 }
 
 pub(super) fn breaker(until: Wall) -> Row {
-    let stored: Stored = serde_json::from_value(serde_json::json!({
-        "open": true, "reason": "3 failures", "blocked": false,
-        "since": 0, "until": until, "openings": 1,
+    let stored: StoredModel = serde_json::from_value(serde_json::json!({
+        "breaker": {
+            "open": true, "reason": "3 failures", "blocked": false,
+            "since": 0, "until": until, "openings": 1, "run": 3, "forced": null,
+        },
+        "judged_from": { "bucket": 0, "before": { "success": 0, "failure": 0 } },
     }))
     .unwrap();
     Row::Breaker { model: model(), stored }

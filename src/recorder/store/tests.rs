@@ -50,7 +50,7 @@ fn rows_survive_closing_and_starting_again() {
     let (recorder, restored) = start(settings(dir.path()));
     assert_eq!(successes(&restored), [(before, 7), (now, 2)], "ascending, newest values");
     let open = restored.models[&model()].breaker.as_ref().unwrap();
-    assert!(open.open && open.until == Wall(9));
+    assert!(open.breaker.open && open.breaker.until == Wall(9));
     assert!(restored.problems.is_empty(), "{:?}", restored.problems);
     assert_eq!(recorder.status().store, StoreState::Ok);
 }
