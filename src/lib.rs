@@ -13,6 +13,7 @@ pub mod provider;
 pub mod recorder;
 
 pub mod actors;
+pub mod server;
 
 pub mod ctl;
 pub mod sim;

@@ -8,3 +8,6 @@ pub mod id;
 pub mod op;
 pub mod reply;
 pub mod view;
+
+/// Version of the protocol, as `ping` tells it.
+pub const PROTOCOL: u32 = 1;

@@ -80,6 +80,23 @@ pub enum EventType {
     Checkpoint,
 }
 
+impl EventType {
+    /// Its name in the health log.
+    pub fn name(self) -> &'static str {
+        match self {
+            EventType::Call => "call",
+            EventType::Request => "request",
+            EventType::Breaker => "breaker",
+            EventType::Degraded => "degraded",
+            EventType::Order => "order",
+            EventType::Config => "config",
+            EventType::Start => "start",
+            EventType::Stop => "stop",
+            EventType::Checkpoint => "checkpoint",
+        }
+    }
+}
+
 /// A line that could not be understood, with its id where one was found.
 #[derive(Debug)]
 pub struct Mistake {

@@ -1,0 +1,196 @@
+//! How much all clients together may ask for at once.
+//!
+//! A ticket is held by every unanswered request and gives its share back when it is dropped,
+//! whatever happened to the request.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::config::Limits;
+
+/// What is in use, and how much may be.
+pub(super) struct Budget {
+    connections: Cell<usize>,
+    requests: Cell<usize>,
+    bytes: Cell<usize>,
+    by_uid: RefCell<HashMap<u32, usize>>,
+    most_connections: usize,
+    most_requests: usize,
+    most_bytes: usize,
+    most_per_uid: Option<usize>,
+}
+
+/// A connection's place.
+pub(super) struct Place(Rc<Budget>);
+
+/// A request's share.
+pub(super) struct Ticket {
+    budget: Rc<Budget>,
+    bytes: usize,
+    uid: Option<u32>,
+}
+
+/// Bytes of a line that is still arriving.
+pub(super) struct Arriving {
+    budget: Rc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Budget {
+        Budget {
+            connections: Cell::new(0),
+            requests: Cell::new(0),
+            bytes: Cell::new(0),
+            by_uid: RefCell::default(),
+            most_connections: limits.connections,
+            most_requests: limits.in_flight,
+            most_bytes: limits.request_bytes_total,
+            most_per_uid: limits.requests_per_uid,
+        }
+    }
+
+    /// Unanswered requests.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.get()
+    }
+
+    /// A place for one more connection, if there is one.
+    pub(super) fn connect(self: &Rc<Self>) -> Option<Place> {
+        if self.connections.get() >= self.most_connections {
+            return None;
+        }
+        self.connections.set(self.connections.get() + 1);
+        Some(Place(self.clone()))
+    }
+
+    /// A share for one more request, or which limit is reached.
+    pub(super) fn request(
+        self: &Rc<Self>,
+        bytes: usize,
+        uid: Option<u32>,
+    ) -> Result<Ticket, String> {
+        if self.requests.get() >= self.most_requests {
+            return Err(format!(
+                "{} requests are outstanding (`limits.in_flight`); try again later",
+                self.most_requests
+            ));
+        }
+        if self.bytes.get().saturating_add(bytes) > self.most_bytes {
+            return Err(format!(
+                "outstanding requests hold {} bytes (`limits.request_bytes_total`); try again later",
+                self.bytes.get()
+            ));
+        }
+        if let (Some(uid), Some(most)) = (uid, self.most_per_uid) {
+            let mut by_uid = self.by_uid.borrow_mut();
+            let count = by_uid.entry(uid).or_default();
+            if *count >= most {
+                return Err(format!(
+                    "user {uid} has {most} outstanding requests (`limits.requests_per_uid`); \
+                     try again later"
+                ));
+            }
+            *count += 1;
+        }
+        self.requests.set(self.requests.get() + 1);
+        self.bytes.set(self.bytes.get() + bytes);
+        Ok(Ticket { budget: self.clone(), bytes, uid })
+    }
+
+    /// A share for a connection's line while it arrives.
+    pub(super) fn arriving(self: &Rc<Self>) -> Arriving {
+        Arriving { budget: self.clone(), bytes: 0 }
+    }
+}
+
+impl Arriving {
+    /// Says how many bytes have arrived; false when there is no room for them.
+    pub(super) fn hold(&mut self, bytes: usize) -> bool {
+        let others = self.budget.bytes.get().saturating_sub(self.bytes);
+        let fits = bytes == 0 || others.saturating_add(bytes) <= self.budget.most_bytes;
+        self.bytes = if fits { bytes } else { 0 };
+        self.budget.bytes.set(others + self.bytes);
+        fits
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.hold(0);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get().saturating_sub(1));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.budget.requests.set(self.budget.requests.get().saturating_sub(1));
+        self.budget.bytes.set(self.budget.bytes.get().saturating_sub(self.bytes));
+        let Some(uid) = self.uid.filter(|_| self.budget.most_per_uid.is_some()) else { return };
+        let mut by_uid = self.budget.by_uid.borrow_mut();
+        if let Some(count) = by_uid.get_mut(&uid) {
+            *count -= 1;
+            if *count == 0 {
+                by_uid.remove(&uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(requests: usize, bytes: usize, per_uid: Option<usize>) -> Rc<Budget> {
+        Rc::new(Budget::new(&Limits {
+            line_bytes: 100,
+            connections: 1,
+            requests_per_connection: 64,
+            in_flight: requests,
+            request_bytes_total: bytes,
+            response_bytes: 100,
+            requests_per_uid: per_uid,
+        }))
+    }
+
+    #[test]
+    fn every_share_comes_back_when_its_ticket_is_dropped() {
+        let budget = budget(2, 100, Some(1));
+        for _ in 0..10 {
+            let first = budget.request(60, Some(7)).unwrap_or_else(|error| panic!("{error}"));
+            assert!(budget.request(1, Some(7)).is_err_and(|error| error.contains("user 7")));
+            assert!(budget.request(60, Some(8)).is_err_and(|error| error.contains("bytes")));
+            let second = budget.request(40, Some(8));
+            assert!(budget.request(0, None).is_err_and(|error| error.contains("in_flight")));
+            drop((first, second));
+        }
+        assert_eq!((budget.requests(), budget.bytes.get()), (0, 0));
+        assert!(budget.by_uid.borrow().is_empty());
+    }
+
+    #[test]
+    fn arriving_bytes_count_until_the_line_is_complete() {
+        let budget = budget(9, 100, None);
+        let (mut one, mut two) = (budget.arriving(), budget.arriving());
+        assert!(one.hold(80));
+        assert!(!two.hold(30));
+        assert!(one.hold(0) && two.hold(30));
+        drop(two);
+        assert_eq!(budget.bytes.get(), 0);
+    }
+
+    #[test]
+    fn connections_are_limited() {
+        let budget = budget(9, 100, None);
+        let first = budget.connect();
+        assert!(first.is_some() && budget.connect().is_none());
+        drop(first);
+        assert!(budget.connect().is_some());
+    }
+}

@@ -1,0 +1,265 @@
+//! One client: its lines, its outstanding requests, and its answers.
+//!
+//! The task waits for whatever comes first: bytes, an answer, room to write, news for a watcher, a
+//! limit. It stops reading while too much is outstanding. After end-of-file it finishes what was
+//! asked for; a client that is gone takes its requests with it, because dropping this task closes
+//! their sinks.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::budget::{Arriving, Place, Ticket};
+use super::control::{ControlFuture, Peer};
+use super::lines::{Line, Lines};
+use super::outbox::Outbox;
+use super::watchers::Watcher;
+use super::{GONE_CHECK, LINE_TIME, Phase, Server};
+use crate::actors::sink::Delivery;
+use crate::protocol::id::Id;
+
+mod requests;
+
+/// A client that cannot be served further.
+#[derive(Debug)]
+pub(super) enum Closed {
+    /// It is done, and so are we.
+    Done,
+    /// It is gone, or its socket failed.
+    Gone,
+    /// It kept a line unfinished, or took no bytes, for too long.
+    TooSlow,
+}
+
+/// One client.
+pub(super) struct Connection {
+    server: Rc<Server>,
+    stream: UnixStream,
+    peer: Peer,
+    phase: watch::Receiver<Phase>,
+    lines: Lines,
+    arriving: Arriving,
+    outbox: Outbox,
+    outstanding: Vec<Outstanding>,
+    controls: FuturesUnordered<ControlFuture>,
+    watcher: Option<Watcher>,
+    deliveries: (mpsc::Sender<Delivery>, mpsc::Receiver<Delivery>),
+    next_token: u64,
+    /// Whether end-of-file has been seen.
+    ended: bool,
+    line_since: Option<Instant>,
+    /// Its place among all connections; given back when this is dropped.
+    _place: Place,
+}
+
+/// A request that is not answered yet.
+struct Outstanding {
+    token: u64,
+    id: Id,
+    cancel: Option<oneshot::Sender<()>>,
+    /// Its share of the common limits; given back when this is dropped.
+    _ticket: Ticket,
+}
+
+impl Connection {
+    pub(super) fn new(server: Rc<Server>, stream: UnixStream, place: Place) -> Connection {
+        let peer = Peer::of(&stream);
+        let limits = &server.limits;
+        Connection {
+            peer,
+            phase: server.phase.clone(),
+            lines: Lines::new(limits.line_bytes),
+            arriving: server.budget.arriving(),
+            outbox: Outbox::default(),
+            outstanding: Vec::new(),
+            controls: FuturesUnordered::new(),
+            watcher: None,
+            deliveries: mpsc::channel(limits.requests_per_connection.max(1)),
+            next_token: 0,
+            ended: false,
+            line_since: None,
+            _place: place,
+            server,
+            stream,
+        }
+    }
+
+    /// Serves the client to its end.
+    pub(super) async fn run(mut self) {
+        let closed = self.serve().await;
+        tracing::debug!(peer = ?self.peer, reason = ?closed, "connection closed");
+    }
+
+    async fn serve(&mut self) -> Closed {
+        loop {
+            if self.outbox.flush(&self.stream).is_err() {
+                return Closed::Gone;
+            }
+            if self.is_done() {
+                return Closed::Done;
+            }
+            if let Err(closed) = self.step().await {
+                // What can still be said is said; a client that does not take it loses it.
+                let _ = self.outbox.flush(&self.stream);
+                return closed;
+            }
+        }
+    }
+
+    /// Waits for whatever comes first, and deals with it.
+    async fn step(&mut self) -> Result<(), Closed> {
+        let may_read = self.may_read();
+        let alarm = self.alarm(may_read);
+        let wait = async {
+            match alarm {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let watching = self.watcher.is_some() && !self.outbox.is_plenty();
+        tokio::select! {
+            biased;
+            Some(delivery) = self.deliveries.1.recv() => {
+                self.deliver(delivery);
+                while let Ok(delivery) = self.deliveries.1.try_recv() {
+                    self.deliver(delivery);
+                }
+                self.take_lines(false);
+                Ok(())
+            }
+            Some(line) = self.controls.next(), if !self.controls.is_empty() => {
+                self.outbox.line(&line);
+                self.take_lines(false);
+                Ok(())
+            }
+            ready = self.stream.readable(), if may_read => self.read(ready),
+            ready = self.stream.writable(), if !self.outbox.is_empty() => ready.map_err(gone),
+            news = Watcher::next(&mut self.watcher), if watching => {
+                self.outbox.raw(&[news.as_bytes(), b"\n"]);
+                Ok(())
+            }
+            changed = self.phase.changed() => {
+                self.change_phase(changed.is_err());
+                Ok(())
+            }
+            () = wait => self.ring(),
+        }
+    }
+
+    /// Reads what has arrived and takes its lines.
+    fn read(&mut self, ready: io::Result<()>) -> Result<(), Closed> {
+        ready.map_err(gone)?;
+        match self.stream.try_read_buf(self.lines.space()) {
+            Ok(0) => {
+                self.ended = true;
+                self.take_lines(true);
+                Ok(())
+            }
+            Ok(_) => {
+                self.take_lines(true);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(gone(error)),
+        }
+    }
+
+    /// Takes whole lines as long as more may be outstanding.
+    fn take_lines(&mut self, arrived: bool) {
+        let mut any = !arrived;
+        while self.has_room() {
+            let next = self.lines.next();
+            let next = if self.ended { next.or_else(|| self.lines.last()) } else { next };
+            let Some(line) = next else { break };
+            any = true;
+            match line {
+                Line::Whole(line) => self.take(&line),
+                Line::TooLong => self.too_long(),
+            }
+        }
+        if !self.arriving.hold(self.lines.held()) {
+            self.lines.skip();
+            self.no_room_for_line();
+        }
+        match self.lines.has_begun() {
+            true if any || self.line_since.is_none() => self.line_since = Some(Instant::now()),
+            true => {}
+            false => self.line_since = None,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let most = self.server.limits.requests_per_connection.max(1);
+        self.outstanding.len() + self.controls.len() < most
+    }
+
+    fn may_read(&self) -> bool {
+        !self.ended && self.has_room()
+    }
+
+    fn is_done(&self) -> bool {
+        let draining = *self.phase.borrow() != Phase::Serving;
+        let watching = self.watcher.is_some() && !draining;
+        (self.ended || draining)
+            && self.outstanding.is_empty()
+            && self.controls.is_empty()
+            && !watching
+            && self.outbox.is_empty()
+    }
+
+    /// When the task must wake although nothing happens.
+    fn alarm(&self, may_read: bool) -> Option<Instant> {
+        let line = self.line_since.filter(|_| may_read).map(|since| since + LINE_TIME);
+        let gone = (!may_read).then(|| Instant::now() + GONE_CHECK);
+        [line, gone, self.outbox.patience()].into_iter().flatten().min()
+    }
+
+    /// Looks which limit has passed.
+    fn ring(&mut self) -> Result<(), Closed> {
+        let now = Instant::now();
+        if self.outbox.patience().is_some_and(|patience| patience <= now) {
+            return Err(Closed::TooSlow);
+        }
+        if self.may_read() && self.line_since.is_some_and(|since| since + LINE_TIME <= now) {
+            self.half_a_line();
+            return Err(Closed::TooSlow);
+        }
+        if !self.may_read() && self.is_gone() {
+            return Err(Closed::Gone);
+        }
+        Ok(())
+    }
+
+    /// Whether the client has closed both directions.
+    fn is_gone(&self) -> bool {
+        let mut watched = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut watched, PollTimeout::ZERO);
+        let hung_up = PollFlags::POLLHUP | PollFlags::POLLERR;
+        let seen = watched[0].revents().unwrap_or_else(PollFlags::empty);
+        polled.is_ok() && seen.intersects(hung_up)
+    }
+}
+
+fn gone(_: io::Error) -> Closed {
+    Closed::Gone
+}
+
+/// Tells a client that found no place why, and lets it go.
+pub(super) async fn turn_away(stream: UnixStream, most: usize) {
+    let mut outbox = Outbox::default();
+    let message = format!(
+        "{most} connections are open (`limits.connections`); close some, or try again later"
+    );
+    requests::refusal(&mut outbox, &Id::Null, super::control::overloaded(message));
+    // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.writable()).await;
+    let _ = outbox.flush(&stream);
+}

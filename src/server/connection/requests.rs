@@ -1,0 +1,133 @@
+//! What a client's lines ask for, and what it is answered.
+
+use serde_json::{Value, json};
+
+use super::super::control::{self, overloaded};
+use super::super::outbox::Outbox;
+use super::super::watchers::Watcher;
+use super::super::{LINE_TIME, Phase};
+use super::{Connection, Outstanding};
+use crate::actors::router::Route;
+use crate::actors::sink::{Delivery, Outcome, Sink};
+use crate::protocol::chat::ChatRequest;
+use crate::protocol::id::Id;
+use crate::protocol::op::{self, Mistake, Op};
+use crate::protocol::reply::{ErrorBody, ErrorCode};
+
+/// Writes an error that no request stands behind.
+pub(super) fn refusal(outbox: &mut Outbox, id: &Id, error: ErrorBody) {
+    outbox.line(&json!({ "id": id, "ok": false, "error": error }));
+}
+
+impl Connection {
+    /// Takes one line.
+    pub(super) fn take(&mut self, line: &[u8]) {
+        match op::read(line) {
+            Ok((id, Op::Chat(request))) => {
+                if let Err(error) = self.chat(&id, request) {
+                    refusal(&mut self.outbox, &id, error);
+                }
+            }
+            Ok((id, op)) => self.control(id, op),
+            Err(Mistake { id, error }) => refusal(&mut self.outbox, &id, error),
+        }
+    }
+
+    fn chat(&mut self, id: &Id, request: Box<ChatRequest>) -> Result<(), ErrorBody> {
+        if *self.phase.borrow() != Phase::Serving {
+            return Err(control::shutting_down());
+        }
+        if *id != Id::Null && self.outstanding.iter().any(|other| other.id == *id) {
+            let message = "`id`: a request with this id is outstanding on this connection; use \
+                           another, or wait for its answer";
+            return Err(ErrorBody::new(ErrorCode::BadRequest, message));
+        }
+        let ticket =
+            self.server.budget.request(request.bytes, self.peer.uid).map_err(overloaded)?;
+        self.next_token += 1;
+        let token = self.next_token;
+        let (sink, cancel) = Sink::new(token, self.deliveries.0.clone());
+        let arrived = self.server.clock.now();
+        let peer_uid = self.peer.uid;
+        self.server.router.do_send(Route { request, sink, arrived, peer_uid });
+        let (id, cancel) = (id.clone(), Some(cancel));
+        self.outstanding.push(Outstanding { token, id, cancel, _ticket: ticket });
+        Ok(())
+    }
+
+    fn control(&mut self, id: Id, op: Op) {
+        match op {
+            Op::Events { types } => {
+                self.watcher = Some(Watcher::new(&self.server.recorder, types));
+                self.outbox.line(&json!({ "id": id, "ok": true }));
+            }
+            Op::Cancel { target } => {
+                let cancelled = self.cancel(&target);
+                self.outbox.line(&json!({ "id": id, "ok": true, "cancelled": cancelled }));
+            }
+            op => self.controls.push(control::answer(self.server.clone(), self.peer, id, op)),
+        }
+    }
+
+    /// Cancels an outstanding request; false when there is none of that id.
+    fn cancel(&mut self, target: &Id) -> bool {
+        let found = self.outstanding.iter_mut().find(|request| request.id == *target);
+        let cancel = found.and_then(|request| request.cancel.take());
+        cancel.is_some_and(|cancel| cancel.send(()).is_ok())
+    }
+
+    /// Answers a request.
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
+        let token = delivery.token;
+        let Some(at) = self.outstanding.iter().position(|request| request.token == token) else {
+            return;
+        };
+        let id = self.outstanding.swap_remove(at).id;
+        match delivery.outcome {
+            Outcome::Reply(mut reply) => {
+                reply.id = id;
+                self.outbox.line(&reply);
+            }
+            Outcome::Plan(plan, request_id) => {
+                let mut line = json!({ "id": id, "ok": true, "request_id": request_id });
+                control::merge(&mut line, serde_json::to_value(plan).unwrap_or(Value::Null));
+                self.outbox.line(&line);
+            }
+        }
+    }
+
+    /// Obeys the daemon's end.
+    pub(super) fn change_phase(&mut self, gone: bool) {
+        if !gone && *self.phase.borrow() != Phase::Ending {
+            return;
+        }
+        for request in std::mem::take(&mut self.outstanding) {
+            refusal(&mut self.outbox, &request.id, control::shutting_down());
+        }
+        self.controls.clear();
+    }
+
+    pub(super) fn too_long(&mut self) {
+        let most = self.server.limits.line_bytes;
+        let message =
+            format!("the line is longer than {most} bytes (`limits.line_bytes`) and was skipped");
+        refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::LineTooLong, message));
+    }
+
+    pub(super) fn no_room_for_line(&mut self) {
+        let most = self.server.limits.request_bytes_total;
+        let message = format!(
+            "requests of {most} bytes are outstanding (`limits.request_bytes_total`); the line was \
+             skipped, try again later"
+        );
+        refusal(&mut self.outbox, &Id::Null, overloaded(message));
+    }
+
+    pub(super) fn half_a_line(&mut self) {
+        let message = format!(
+            "a line was begun and not ended within {} s; the connection is closed",
+            LINE_TIME.as_secs()
+        );
+        refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::BadRequest, message));
+    }
+}

@@ -1,0 +1,134 @@
+//! The operations that are not chats: what they answer, and who may use them.
+
+use std::pin::Pin;
+use std::rc::Rc;
+
+use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+
+use super::Server;
+use crate::actors::router::{AskChains, AskHealth, SetBreaker};
+use crate::protocol::PROTOCOL;
+use crate::protocol::id::Id;
+use crate::protocol::op::{BreakerOp, Op};
+use crate::protocol::reply::{ErrorBody, ErrorCode};
+
+/// A control operation under way; gives the line to send.
+pub(super) type ControlFuture = Pin<Box<dyn Future<Output = Value>>>;
+
+/// Who is at the other end, as the kernel says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Peer {
+    pub(super) uid: Option<u32>,
+    pub(super) gid: Option<u32>,
+    pub(super) pid: Option<i32>,
+}
+
+impl Peer {
+    pub(super) fn of(stream: &UnixStream) -> Peer {
+        stream.peer_cred().map_or_else(
+            |_| Peer::default(),
+            |peer| Peer { uid: Some(peer.uid()), gid: Some(peer.gid()), pid: peer.pid() },
+        )
+    }
+
+    /// Root, the daemon's own user, and those the configuration names.
+    fn may_steer(&self, server: &Server) -> bool {
+        let Some(uid) = self.uid else { return false };
+        let admins = &server.admins;
+        uid == 0
+            || uid == geteuid().as_raw()
+            || admins.uids.contains(&uid)
+            || (!admins.gids.is_empty() && self.groups(uid).any(|gid| admins.gids.contains(&gid)))
+    }
+
+    fn groups(&self, uid: u32) -> impl Iterator<Item = u32> {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        let listed = user.and_then(|user| {
+            let name = std::ffi::CString::new(user.name).ok()?;
+            getgrouplist(&name, user.gid).ok()
+        });
+        self.gid.into_iter().chain(listed.unwrap_or_default().into_iter().map(Gid::as_raw))
+    }
+}
+
+/// The daemon's own limits are reached.
+pub(super) fn overloaded(message: String) -> ErrorBody {
+    ErrorBody::new(ErrorCode::Overloaded, message)
+}
+
+/// The daemon is ending.
+pub(super) fn shutting_down() -> ErrorBody {
+    ErrorBody::new(ErrorCode::ShuttingDown, "the daemon is ending; connect again in a moment")
+}
+
+/// Answers a control operation.
+pub(super) fn answer(server: Rc<Server>, peer: Peer, id: Id, op: Op) -> ControlFuture {
+    Box::pin(async move {
+        match work(&server, peer, op).await {
+            Ok(fields) => {
+                let mut line = json!({ "id": id, "ok": true });
+                merge(&mut line, fields);
+                line
+            }
+            Err(error) => json!({ "id": id, "ok": false, "error": error }),
+        }
+    })
+}
+
+/// Puts the members of one object behind those of another.
+pub(super) fn merge(line: &mut Value, fields: Value) {
+    if let (Value::Object(line), Value::Object(fields)) = (line, fields) {
+        line.extend(fields);
+    }
+}
+
+async fn work(server: &Server, peer: Peer, op: Op) -> Result<Value, ErrorBody> {
+    match op {
+        Op::Ping => Ok(json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "protocol": PROTOCOL,
+            "uptime_ms": crate::domain::time::millis(server.clock.mono().0),
+            "pid": std::process::id(),
+        })),
+        Op::Health { window } => {
+            let models = server.router.send(AskHealth(window)).await.map_err(gone)?;
+            Ok(json!({ "models": models, "recorder": server.recorder.status() }))
+        }
+        Op::Chains => {
+            let chains = server.router.send(AskChains).await.map_err(gone)?;
+            Ok(json!({ "chains": chains }))
+        }
+        Op::Breaker(order) => breaker(server, peer, order).await,
+        Op::Chat(_) | Op::Events { .. } | Op::Cancel { .. } => {
+            Err(ErrorBody::new(ErrorCode::Internal, "not a control operation"))
+        }
+    }
+}
+
+async fn breaker(server: &Server, peer: Peer, order: BreakerOp) -> Result<Value, ErrorBody> {
+    let allowed = peer.may_steer(server);
+    tracing::info!(
+        uid = peer.uid, gid = peer.gid, pid = peer.pid, allowed,
+        model = %order.model.chars().take(128).collect::<String>(),
+        set = ?order.set, "breaker order"
+    );
+    if !allowed {
+        let uid =
+            peer.uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}"));
+        let message = format!(
+            "{uid} may not set circuits; root, the daemon's own user and `daemon.admin_uids` and \
+             `daemon.admin_gids` may"
+        );
+        return Err(ErrorBody::new(ErrorCode::Forbidden, message));
+    }
+    let model = order.model.clone();
+    let set = SetBreaker { order, peer_uid: peer.uid };
+    let breaker = server.router.send(set).await.map_err(gone)??;
+    Ok(json!({ "model": model, "breaker": breaker }))
+}
+
+fn gone(_: actix::MailboxError) -> ErrorBody {
+    ErrorBody::new(ErrorCode::Internal, "the router is being rebuilt; try again")
+}
