@@ -13,7 +13,7 @@ const CHARS_PER_TOKEN: usize = 4;
 const TOKENS_PER_IMAGE: u64 = 85;
 
 /// A request, whatever format it came in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Ask {
     pub(super) model: String,
     /// What the last message says: the text of the user or the result of a tool.
@@ -29,7 +29,7 @@ pub(super) struct Ask {
     pub(super) stop: Vec<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tool {
     pub(super) name: String,
     pub(super) schema: Value,

@@ -13,7 +13,6 @@ use hyper::body::{Body, Frame, SizeHint};
 static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
 
 /// A body being sent.
-#[derive(Debug)]
 pub(super) enum Sending {
     /// All of it.
     Whole(Bytes),

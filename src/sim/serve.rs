@@ -22,9 +22,10 @@ use crate::config::Kind;
 pub(super) async fn serve(shared: &Shared, call: Incoming) -> Option<(Outgoing, Sending)> {
     let model = model(shared.kind, &call).to_owned();
     let behaviour = shared.script().take(&model);
+    // Both before the call is written down: who waits for it may act at once.
     let mut released = shared.released.subscribe();
-    let number = shared.journal.arrive(|| seen(shared, &call, &model, &behaviour));
     let outage = shared.outage.subscribe();
+    let number = shared.journal.arrive(|| seen(shared, &call, &model, &behaviour));
     let mut guard = Guard { journal: &shared.journal, outage, number, done: false };
     let behaviour = wait(behaviour).await;
     let asked = Asked { kind: shared.kind, call: &call, model: &model, number };

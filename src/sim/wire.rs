@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 
 use super::behaviour::ErrorReply;
 
-/// A request that has been read.
-#[derive(Debug)]
+/// A request that has been read. It holds a key, so it has no `Debug`.
 pub(super) struct Incoming {
     pub(super) get: bool,
     pub(super) path: String,
@@ -21,7 +20,6 @@ pub(super) struct Incoming {
 }
 
 /// A reply to be sent.
-#[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
@@ -29,7 +27,7 @@ pub(super) struct Outgoing {
 }
 
 /// What a simulator was told about who may ask for what.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Rules {
     /// The only key that is right; any will do without.
     pub(super) key: Option<String>,

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -272,6 +273,8 @@ def main():
     for name in ("--daemon", "--aimock", "--llmposter"):
         parser.add_argument(name, default="")
     wanted = parser.parse_args()
+    # So that what was started here is ended when the time is up, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("out of time"))
     with tempfile.TemporaryDirectory() as folder:
         running = Running(folder)
         try:
