@@ -16,4 +16,5 @@ pub mod actors;
 pub mod server;
 
 pub mod ctl;
+pub mod daemon;
 pub mod sim;

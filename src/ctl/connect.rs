@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group, geteuid};
+use nix::unistd::{Gid, Group};
 use serde_json::Value;
 
 use super::Session;
@@ -20,6 +20,7 @@ use super::failure::{DaemonError, Failure};
 use super::reply;
 use super::screen::Screen;
 use super::text;
+use crate::config::{Env, locate};
 
 /// How long the daemon may take over what needs no model.
 pub(super) const SOON: Option<Duration> = Some(Duration::from_secs(10));
@@ -32,7 +33,8 @@ pub(super) fn socket(flag: Option<&Path>, config: Option<&Path>) -> Result<PathB
     if let (None, Some(file)) = (flag, config) {
         readable(file)?;
     }
-    Ok(located(flag.map(Path::to_owned), config.map(Path::to_owned)))
+    let env = Env::of_process();
+    Ok(locate::socket(flag.map(Path::to_owned), config.map(Path::to_owned), &env))
 }
 
 /// A configuration that was named must be there, or another daemon's socket might be used. What
@@ -42,19 +44,6 @@ fn readable(file: &Path) -> Result<(), Failure> {
     opened.map(drop).map_err(|error| Failure::Configuration {
         message: format!("cannot read the configuration {}: {error}", file.display()),
         hint: "name the file the daemon was started with, or use --socket".to_owned(),
-    })
-}
-
-fn located(flag: Option<PathBuf>, _config: Option<PathBuf>) -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    flag.or_else(|| set("FALLBACKD_SOCKET").map(PathBuf::from)).unwrap_or_else(|| {
-        let user = geteuid();
-        let base = match set("XDG_RUNTIME_DIR") {
-            _ if user.is_root() => PathBuf::from("/run"),
-            Some(own) => PathBuf::from(own),
-            None => PathBuf::from(format!("/run/user/{user}")),
-        };
-        base.join("fallbackd/fallbackd.sock")
     })
 }
 

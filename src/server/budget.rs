@@ -51,6 +51,11 @@ impl Budget {
         }
     }
 
+    /// Clients that are connected.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
     /// Unanswered requests.
     pub(super) fn requests(&self) -> usize {
         self.requests.get()

@@ -82,6 +82,11 @@ impl Server {
         Server { router, recorder, clock, limits, admins, budget, phase }
     }
 
+    /// Clients that are connected.
+    pub fn connections(&self) -> usize {
+        self.budget.connections()
+    }
+
     /// Requests that are not answered yet.
     pub fn outstanding(&self) -> usize {
         self.budget.requests()

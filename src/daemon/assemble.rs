@@ -1,0 +1,159 @@
+//! The daemon's parts, put together in the order in which they need each other, and taken apart in
+//! the order that loses nothing.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::actors::router::RouterActor;
+use crate::actors::table::{Table, model_key};
+use crate::actors::walk::Means;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::time::Now;
+use crate::provider::http::{Http, SetupError};
+use crate::recorder::event::{Event, StartEvent, StopEvent};
+use crate::recorder::{self, Recorder};
+use crate::server::listen::{self, ListenError, Socket};
+use crate::server::{Phase, Server, serve};
+
+/// Time for last answers to reach their clients once everything is over.
+const LAST_LINES: Duration = Duration::from_millis(500);
+/// Time for the recorder to write what it has.
+const LAST_ROWS: Duration = Duration::from_secs(5);
+/// How often a draining daemon looks whether it is done.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A daemon that serves.
+pub struct Running {
+    server: Rc<Server>,
+    router: Addr<RouterActor>,
+    recorder: Recorder,
+    clock: Clock,
+    phase: watch::Sender<Phase>,
+    drain_timeout: Duration,
+    socket: Socket,
+}
+
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopped {
+    /// Requests that could not be answered in time.
+    pub unanswered: usize,
+    /// Whether everything recorded was written.
+    pub saved: bool,
+}
+
+/// Why a daemon cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The socket cannot be made.
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    /// Calls cannot be made.
+    #[error("cannot set up calls to providers: {0}")]
+    Provider(#[from] SetupError),
+    /// The recorder's threads cannot be started.
+    #[error("cannot start the recorder: {0}")]
+    Recorder(#[from] recorder::StartError),
+    /// The runtime cannot be made.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+impl Running {
+    /// Starts a daemon as `config` says. It serves when this returns.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
+        let daemon = &config.daemon;
+        let group = daemon.socket_group.as_deref();
+        // First of all: a second daemon must not touch the first one's files.
+        let (listener, socket) = listen::bind(&daemon.socket, daemon.socket_mode, group)?;
+        let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
+        let now = clock.now();
+        let (recorder, restored) = Recorder::start(settings(config, &clock), &wanted, now)?;
+        for problem in &restored.problems {
+            tracing::warn!("{problem}");
+        }
+        let start = StartEvent {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            models: config.models.len(),
+            restored: restored.models.len(),
+        };
+        recorder.record(now.wall, Event::Start(start), None);
+        let response_bytes = config.limits.response_bytes;
+        let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
+        let table = Table::start(config, restored, &clock, &recorder);
+        let means = Means { provider, recorder: recorder.clone(), clock: clock.clone() };
+        let router = RouterActor::new(table, means).start();
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let parts = (router.clone(), recorder.clone(), clock.clone());
+        let server = Rc::new(Server::new(parts, config.limits.clone(), daemon, phases));
+        actix::spawn(serve(server.clone(), listener));
+        tracing::info!(
+            socket = %daemon.socket.display(), models = config.models.len(),
+            "serving"
+        );
+        let drain_timeout = daemon.drain_timeout;
+        Ok(Running { server, router, recorder, clock, phase, drain_timeout, socket })
+    }
+
+    /// The owner of the table, for whoever asks from within the process.
+    pub fn router(&self) -> &Addr<RouterActor> {
+        &self.router
+    }
+
+    /// Ends the daemon: nobody new is served, what runs is answered within the drain limit or
+    /// until `hurry` resolves, the rest is told, everything recorded is written.
+    pub async fn stop(self, reason: &'static str, hurry: impl Future<Output = ()>) -> Stopped {
+        self.phase.send_replace(Phase::Draining);
+        let answered = async {
+            while self.server.outstanding() > 0 {
+                sleep(LOOK).await;
+            }
+        };
+        let patience = sleep(self.drain_timeout);
+        tokio::select! {
+            () = answered => {}
+            () = patience => {}
+            () = hurry => {}
+        }
+        let unanswered = self.server.outstanding();
+        self.phase.send_replace(Phase::Ending);
+        let closed = async {
+            while self.server.connections() > 0 {
+                sleep(LOOK).await;
+            }
+        };
+        // A client that does not read its last line is not waited for.
+        let _ = timeout(LAST_LINES, closed).await;
+        let stop = StopEvent { reason, unanswered };
+        self.recorder.record(self.clock.now().wall, Event::Stop(stop), None);
+        let saved = self.recorder.clone().close(LAST_ROWS);
+        drop(self.socket);
+        Stopped { unanswered, saved }
+    }
+}
+
+fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
+    let clock = clock.clone();
+    Rc::new(move || clock.now())
+}
+
+fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
+    let longest = config.models.iter().map(|model| model.health.window).max();
+    recorder::Settings {
+        health_log: config.daemon.health_log.clone(),
+        state_dir: config.daemon.state_dir.clone(),
+        max_size: config.log.max_size,
+        keep: config.log.keep,
+        fine: longest.unwrap_or_default(),
+        retention: config.retention,
+        clock: clock.clone(),
+    }
+}

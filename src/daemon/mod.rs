@@ -1,0 +1,123 @@
+//! The daemon: its parts put together, its start and its end.
+//!
+//! Everything runs on one single-threaded runtime, except the recorder, whose disks block. This
+//! folder wires and waits; what is decided is decided further down.
+
+mod assemble;
+mod descriptors;
+mod logging;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use actix::System;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config::{self, Env, Loaded};
+
+pub use assemble::{Running, StartError, Stopped};
+
+/// Exit code for a configuration that cannot be used; systemd does not restart after it.
+const EX_CONFIG: u8 = 78;
+
+const EXAMPLES: &str = "\
+Examples:
+  fallbackd --demo                        see it work, without keys or configuration
+  fallbackd --check                       read the configuration and explain every mistake
+  fallbackd --config ./fallbackd.toml     serve with this configuration
+
+Environment:
+  FALLBACKD_SOCKET   socket to serve on
+  FALLBACKD_LOG      how much to tell on standard error: error, warn, info (default), debug, trace";
+
+/// Local gateway that keeps programs answering when an AI provider fails.
+#[derive(Parser)]
+#[command(name = "fallbackd", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Configuration file [default: /etc/fallbackd/fallbackd.toml for root, otherwise
+    /// $XDG_CONFIG_HOME/fallbackd/fallbackd.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Socket to serve on, over the configuration's
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Read the configuration, explain every mistake, and end
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs the daemon as the command line says.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let env = Env::of_process();
+    let path = config::locate::config_file(arguments.config.clone(), &env);
+    if arguments.check {
+        let (report, valid) = config::check_report(&path, &env);
+        let shown = std::io::stdout().lock().write_all(report.as_bytes());
+        return match (valid, shown) {
+            (true, Ok(())) => ExitCode::SUCCESS,
+            (true, Err(_)) => ExitCode::FAILURE,
+            (false, _) => ExitCode::from(EX_CONFIG),
+        };
+    }
+    logging::start(&env);
+    let mut loaded = match config::load(&path, &env) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            // Written plainly: this is for the person who just started the daemon.
+            let _ = write!(std::io::stderr().lock(), "{mistakes}");
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    if let Some(socket) = arguments.socket.or_else(|| env.path("FALLBACKD_SOCKET")) {
+        loaded.config.daemon.socket = socket;
+    }
+    match serve(&loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "fallbackd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(loaded: &Loaded) -> Result<(), StartError> {
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.as_warning().trim_end());
+    }
+    descriptors::raise();
+    system()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+        let running = Running::start(&loaded.config, Clock::system()).await?;
+        let reason = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(reason, "ending; a second signal ends at once");
+        let again = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let stopped = running.stop(reason, again).await;
+        tracing::info!(unanswered = stopped.unanswered, saved = stopped.saved, "ended");
+        Ok(())
+    })
+}
+
+/// The one single-threaded runtime that everything runs on.
+pub fn system() -> Result<actix::SystemRunner, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    // actix asks for a function that makes the runtime, and calls it once.
+    let runtime = std::cell::Cell::new(Some(runtime));
+    #[expect(clippy::expect_used, reason = "actix calls this exactly once, on this thread")]
+    Ok(System::with_tokio_rt(move || runtime.take().expect("one runtime for one system")))
+}
