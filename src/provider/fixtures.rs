@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -81,3 +82,58 @@ pub(super) fn call<'a>(model: &'a Model, request: &'a ChatRequest) -> Call<'a> {
 pub(super) fn tree(written: Result<Vec<u8>, Failure>) -> Value {
     serde_json::from_slice(&written.map_err(|failure| failure.message).unwrap()).unwrap()
 }
+
+/// Trees of the names and words that readers look for, in places where they do not belong.
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        proptest::sample::select(&WORDS[..]).prop_map(Value::from),
+    ];
+    let names = proptest::sample::select(&NAMES[..]).prop_map(str::to_owned);
+    leaf.prop_recursive(8, 64, 4, move |inner| {
+        let members = proptest::collection::vec((names.clone(), inner.clone()), 0..4);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..3).prop_map(Value::Array),
+            members.prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+const NAMES: [&str; 30] = [
+    "choices",
+    "message",
+    "content",
+    "finish_reason",
+    "usage",
+    "prompt_tokens",
+    "tool_calls",
+    "function",
+    "arguments",
+    "refusal",
+    "error",
+    "code",
+    "type",
+    "details",
+    "violations",
+    "metadata",
+    "innererror",
+    "detail",
+    "candidates",
+    "parts",
+    "text",
+    "functionCall",
+    "args",
+    "finishReason",
+    "usageMetadata",
+    "promptFeedback",
+    "stop_reason",
+    "stop_details",
+    "input",
+    "name",
+];
+
+const WORDS: [&str; 10] =
+    ["stop", "length", "STOP", "text", "tool_use", "SAFETY", "error", "429", "{}", ""];

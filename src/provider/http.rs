@@ -150,6 +150,7 @@ impl Http {
             failure.fault = Fault::NoNetwork;
             failure.message += "; other providers cannot be reached either";
         }
+        failure.message = prepared.secrets.clean(&failure.message);
         failure
     }
 
@@ -202,11 +203,13 @@ impl Setup {
         connect: Duration,
         old: &[Rc<Clients>],
     ) -> Result<Rc<Clients>, SetupError> {
-        let mut known = self.clients.iter().chain(old);
-        if let Some(clients) = known.find(|clients| clients.connect == connect) {
-            let clients = Rc::clone(clients);
-            self.clients.push(Rc::clone(&clients));
-            return Ok(clients);
+        let same = |clients: &&Rc<Clients>| clients.connect == connect;
+        if let Some(clients) = self.clients.iter().find(same) {
+            return Ok(Rc::clone(clients));
+        }
+        if let Some(clients) = old.iter().find(same) {
+            self.clients.push(Rc::clone(clients));
+            return Ok(Rc::clone(clients));
         }
         let pooled = builder(connect).build().map_err(SetupError)?;
         let clients = Rc::new(Clients { connect, pooled, fresh: OnceCell::new() });

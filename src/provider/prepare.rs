@@ -37,6 +37,9 @@ impl Prepared {
             let what = format!("provider {} has no API key; set its api_key", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
+        if let Some(why) = &provider.misconfigured {
+            return Err(Failure::new(Fault::Auth, why.as_str()));
+        }
         let url = url(model)?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::super::fixtures;
 use super::*;
 use crate::domain::fault::Fault;
 use crate::protocol::answer::{Answer, Finish};
@@ -94,6 +95,11 @@ fn an_unknown_reason_with_text_is_a_stop() {
 }
 
 proptest! {
+    #[test]
+    fn any_json_is_read_without_panic(json in fixtures::any_json()) {
+        let _ = outcome(&json);
+    }
+
     #[test]
     fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = answer(&bytes, &Secrets::default());

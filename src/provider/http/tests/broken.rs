@@ -164,6 +164,7 @@ async fn https_to_a_plain_server_is_a_tls_failure() {
     let model = model(Kind::OpenAi, &base.replace("http:", "https:"));
     let failure = call(&http(&[Arc::clone(&model)]), &model).await.err().unwrap();
     assert_eq!(failure.fault, Fault::Tls);
+    assert!(failure.message.contains("the TLS handshake failed"), "{}", failure.message);
     server.await.unwrap();
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::super::fixtures;
 use super::*;
 use crate::domain::fault::Fault;
 use crate::protocol::answer::{Answer, Finish};
@@ -146,6 +147,11 @@ fn what_is_not_such_an_answer_is_a_bad_body() {
 }
 
 proptest! {
+    #[test]
+    fn any_json_is_read_without_panic(json in fixtures::any_json()) {
+        let _ = outcome(&json);
+    }
+
     #[test]
     fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = answer(&bytes, &Secrets::default());
