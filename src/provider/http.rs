@@ -59,6 +59,7 @@ struct Setup {
 }
 
 struct Entry {
+    kind: Kind,
     prepared: Result<Prepared, Failure>,
     clients: Rc<Clients>,
 }
@@ -93,7 +94,7 @@ impl Http {
     async fn run(&self, call: Call<'_>) -> Outcome {
         let (entry, response_bytes) = self.entry(call.model)?;
         let prepared = entry.prepared.as_ref().map_err(Clone::clone)?;
-        let kind = call.model.provider.kind;
+        let kind = entry.kind;
         let body = Bytes::from(match kind {
             Kind::OpenAi => openai::body(&call),
             Kind::Anthropic => anthropic::body(&call),
@@ -110,11 +111,14 @@ impl Http {
         })
     }
 
+    /// What was prepared for the model. A reload may have removed it, or given its name to a model
+    /// of another kind, while this request was on its way to it: then the next one is asked, and
+    /// nothing is held against anybody.
     fn entry(&self, model: &Model) -> Result<(Rc<Entry>, usize), Failure> {
         let setup = self.setup.borrow();
-        let entry = setup.models.get(&model.name).map(Rc::clone);
-        let unknown = || Failure::new(Fault::Cancelled, "the model is no longer configured");
-        entry.map(|entry| (entry, setup.response_bytes)).ok_or_else(unknown)
+        let entry = setup.models.get(&model.name).filter(|e| e.kind == model.provider.kind);
+        let gone = || Failure::new(Fault::UnsupportedParam, "this model is no longer configured");
+        entry.map(|entry| (Rc::clone(entry), setup.response_bytes)).ok_or_else(gone)
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -192,7 +196,8 @@ impl Setup {
         let mut setup = Setup { models: HashMap::new(), clients: Vec::new(), response_bytes };
         for model in models {
             let clients = setup.clients(model.timeouts.connect, old)?;
-            let entry = Entry { prepared: Prepared::new(model), clients };
+            let entry =
+                Entry { kind: model.provider.kind, prepared: Prepared::new(model), clients };
             setup.models.insert(Arc::clone(&model.name), Rc::new(entry));
         }
         Ok(setup)

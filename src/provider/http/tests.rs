@@ -184,3 +184,13 @@ async fn settings_can_change_and_the_pool_stays() {
     assert!(call(&http, &second).await.is_ok());
     assert_eq!(server.await.unwrap(), ["/v1/chat/completions", "/v2/chat/completions"]);
 }
+
+#[tokio::test]
+async fn a_model_removed_or_changed_in_kind_is_passed_over() {
+    let old = model(Kind::OpenAi, "http://127.0.0.1:1");
+    let http = http(&[Arc::clone(&old)]);
+    http.update(&[model(Kind::Google, "http://127.0.0.1:1")], LIMIT).unwrap();
+    assert_eq!(call(&http, &old).await.err().unwrap().fault, Fault::UnsupportedParam);
+    http.update(&[], LIMIT).unwrap();
+    assert_eq!(call(&http, &old).await.err().unwrap().fault, Fault::UnsupportedParam);
+}
