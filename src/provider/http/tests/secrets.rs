@@ -44,7 +44,7 @@ async fn values_of_headers_and_query_are_secrets_too() {
     let (server, base) = echo("400 Bad Request", |request| request.to_owned()).await;
     let mut provider = fixtures::provider(Kind::OpenAi, &base);
     provider.headers = vec![("x-org".into(), "quiet header".to_owned().into())];
-    provider.query = vec![("sig".into(), "quiet-query".to_owned().into())];
+    provider.query = vec![("sig".into(), "quiet query/1".to_owned().into())];
     let model = Arc::new(fixtures::model(provider));
     let failure = call(&http(&[Arc::clone(&model)]), &model).await.err().unwrap();
     server.await.unwrap();
