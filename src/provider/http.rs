@@ -59,6 +59,7 @@ struct Setup {
 }
 
 struct Entry {
+    kind: Kind,
     prepared: Result<Prepared, Failure>,
     clients: Rc<Clients>,
 }
@@ -93,7 +94,7 @@ impl Http {
     async fn run(&self, call: Call<'_>) -> Outcome {
         let (entry, response_bytes) = self.entry(call.model)?;
         let prepared = entry.prepared.as_ref().map_err(Clone::clone)?;
-        let kind = call.model.provider.kind;
+        let kind = entry.kind;
         let body = Bytes::from(match kind {
             Kind::OpenAi => openai::body(&call),
             Kind::Anthropic => anthropic::body(&call),
@@ -110,11 +111,14 @@ impl Http {
         })
     }
 
+    /// What was prepared for the model. A reload may have removed it, or given its name to a model
+    /// of another kind, while this request was on its way to it: then the next one is asked, and
+    /// nothing is held against anybody.
     fn entry(&self, model: &Model) -> Result<(Rc<Entry>, usize), Failure> {
         let setup = self.setup.borrow();
-        let entry = setup.models.get(&model.name).map(Rc::clone);
-        let unknown = || Failure::new(Fault::Cancelled, "the model is no longer configured");
-        entry.map(|entry| (entry, setup.response_bytes)).ok_or_else(unknown)
+        let entry = setup.models.get(&model.name).filter(|e| e.kind == model.provider.kind);
+        let gone = || Failure::new(Fault::UnsupportedParam, "this model is no longer configured");
+        entry.map(|entry| (Rc::clone(entry), setup.response_bytes)).ok_or_else(gone)
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -150,6 +154,7 @@ impl Http {
             failure.fault = Fault::NoNetwork;
             failure.message += "; other providers cannot be reached either";
         }
+        failure.message = prepared.secrets.clean(&failure.message);
         failure
     }
 
@@ -191,7 +196,8 @@ impl Setup {
         let mut setup = Setup { models: HashMap::new(), clients: Vec::new(), response_bytes };
         for model in models {
             let clients = setup.clients(model.timeouts.connect, old)?;
-            let entry = Entry { prepared: Prepared::new(model), clients };
+            let entry =
+                Entry { kind: model.provider.kind, prepared: Prepared::new(model), clients };
             setup.models.insert(Arc::clone(&model.name), Rc::new(entry));
         }
         Ok(setup)
@@ -202,11 +208,13 @@ impl Setup {
         connect: Duration,
         old: &[Rc<Clients>],
     ) -> Result<Rc<Clients>, SetupError> {
-        let mut known = self.clients.iter().chain(old);
-        if let Some(clients) = known.find(|clients| clients.connect == connect) {
-            let clients = Rc::clone(clients);
-            self.clients.push(Rc::clone(&clients));
-            return Ok(clients);
+        let same = |clients: &&Rc<Clients>| clients.connect == connect;
+        if let Some(clients) = self.clients.iter().find(same) {
+            return Ok(Rc::clone(clients));
+        }
+        if let Some(clients) = old.iter().find(same) {
+            self.clients.push(Rc::clone(clients));
+            return Ok(Rc::clone(clients));
         }
         let pooled = builder(connect).build().map_err(SetupError)?;
         let clients = Rc::new(Clients { connect, pooled, fresh: OnceCell::new() });

@@ -9,6 +9,8 @@ mod assemble;
 mod body;
 pub mod classify;
 pub mod errors;
+#[cfg(test)]
+mod fixtures;
 mod google;
 pub mod hint;
 pub mod http;

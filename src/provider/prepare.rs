@@ -37,6 +37,9 @@ impl Prepared {
             let what = format!("provider {} has no API key; set its api_key", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
+        if let Some(why) = &provider.misconfigured {
+            return Err(Failure::new(Fault::Auth, why.as_str()));
+        }
         let url = url(model)?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -46,9 +49,13 @@ impl Prepared {
             return Err(Failure::new(Fault::BadEndpoint, what));
         }
         let configured = provider.headers.iter().chain(&provider.query).map(|(_, value)| value);
+        // A server that echoes the address echoes its values as they were encoded.
+        let encoded = url.query().unwrap_or_default().split('&');
+        let encoded = encoded.filter_map(|pair| pair.split_once('='));
+        let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
-            secrets: Secrets::new(provider.key.iter().chain(configured)),
+            secrets: Secrets::new(provider.key.iter().chain(configured).chain(&encoded)),
             headers: headers(provider)?,
             host,
             url,

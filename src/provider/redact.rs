@@ -15,6 +15,12 @@ pub const MAX_CHARS: usize = 300;
 /// Longest text looked at, in bytes; what follows is not shown, so it need not be searched.
 const MAX_LOOK: usize = 16 * 1024;
 
+/// Shortest secret, in bytes, that is looked for as a whole.
+const MIN_SECRET: usize = 6;
+
+/// Shortest word of a secret, in bytes, that is looked for by itself.
+const MIN_WORD: usize = 8;
+
 /// What stands in place of something secret.
 const MASK: &str = "[hidden]";
 
@@ -43,10 +49,18 @@ const SECRET_NAMES: [&str; 7] =
 pub struct Secrets(Vec<SecretString>);
 
 impl Secrets {
-    /// Takes the secrets to look for; very short ones are left alone, they would mask words.
+    /// Takes the secrets to look for, and their words: of `Bearer KEY` a provider may echo only
+    /// the key. Very short ones are left alone, they would mask ordinary words.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Secrets {
-        let mut found: Vec<SecretString> =
-            secrets.into_iter().filter(|s| s.expose_secret().len() >= 6).cloned().collect();
+        let mut found = Vec::new();
+        for secret in secrets {
+            let whole = secret.expose_secret();
+            let words = whole.split_whitespace().filter(|word| word.len() >= MIN_WORD);
+            found.extend(words.map(SecretString::from));
+            if whole.len() >= MIN_SECRET {
+                found.push(secret.clone());
+            }
+        }
         // The longest first, so that a secret within another one leaves no rest behind.
         found.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
         Secrets(found)

@@ -133,3 +133,55 @@ impl<'a> Causes<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::CertificateError;
+
+    use super::*;
+
+    fn local(code: i32) -> Option<Fault> {
+        let error = io::Error::from_raw_os_error(code);
+        let causes = Causes { io: Some(&error), ..Causes::default() };
+        causes.local().map(|(fault, _)| fault)
+    }
+
+    #[test]
+    fn reasons_of_this_machine_are_no_network() {
+        for (code, name) in [
+            (23, "ENFILE"),
+            (24, "EMFILE"),
+            (99, "EADDRNOTAVAIL"),
+            (100, "ENETDOWN"),
+            (101, "ENETUNREACH"),
+            (113, "EHOSTUNREACH"),
+        ] {
+            assert_eq!(local(code), Some(Fault::NoNetwork), "{name}");
+        }
+        for (code, name) in [(104, "ECONNRESET"), (110, "ETIMEDOUT"), (111, "ECONNREFUSED")] {
+            assert_eq!(local(code), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_resolver_out_of_reach_is_no_network_and_an_unknown_name_is_not() {
+        let failed = |text: &str| {
+            let resolve = ResolveError::Lookup(io::Error::other(text.to_owned()));
+            let io = io::Error::other("x");
+            let causes = Causes { io: Some(&io), resolve: Some(&resolve), ..Causes::default() };
+            causes.local().map(|(fault, _)| fault)
+        };
+        let again = "failed to lookup address information: Temporary failure in name resolution";
+        assert_eq!(failed(again), Some(Fault::NoNetwork));
+        let unknown = "failed to lookup address information: Name or service not known";
+        assert_eq!(failed(unknown), None);
+    }
+
+    #[test]
+    fn a_bad_certificate_is_called_one() {
+        let error = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        let causes = Causes { tls: Some(&error), ..Causes::default() };
+        let (fault, what) = causes.tls().unwrap();
+        assert_eq!((fault, what.as_str()), (Fault::Tls, "its certificate is not valid: Expired"));
+    }
+}

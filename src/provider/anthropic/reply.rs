@@ -123,3 +123,6 @@ fn usage(raw: &RawValue) -> Option<Usage> {
         reasoning_tokens: thinking.unwrap_or(0),
     })
 }
+
+#[cfg(test)]
+mod tests;

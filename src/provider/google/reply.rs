@@ -174,3 +174,6 @@ fn usage(raw: &RawValue) -> Option<Usage> {
         reasoning_tokens: thoughts,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,3 +201,6 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text(joined))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,12 @@ fn names_of_models_pages_and_ordinary_words_stay_readable() {
 }
 
 #[test]
+fn the_key_alone_is_masked_when_the_secret_is_a_whole_header_value() {
+    let cleaned = knowing("Bearer plainwords").clean("got plainwords, expected another");
+    assert_eq!(cleaned, "got [hidden], expected another");
+}
+
+#[test]
 fn a_key_split_by_control_characters_is_found() {
     let cleaned = knowing("secretkey").clean("it was secr\u{0}et\u{200b}key indeed");
     assert_eq!(cleaned, "it was [hidden] indeed");
