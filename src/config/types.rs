@@ -73,6 +73,10 @@ pub struct Limits {
     pub response_bytes: usize,
     /// Most unanswered requests of one user; `None` for no such limit.
     pub requests_per_uid: Option<usize>,
+    /// A started line must be complete within this time, while the server reads.
+    pub line_timeout: Duration,
+    /// A client that takes no bytes for this long is dropped.
+    pub reader_timeout: Duration,
 }
 
 /// `[request]`

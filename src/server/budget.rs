@@ -150,6 +150,8 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn budget(requests: usize, bytes: usize, per_uid: Option<usize>) -> Rc<Budget> {
@@ -161,6 +163,8 @@ mod tests {
             request_bytes_total: bytes,
             response_bytes: 100,
             requests_per_uid: per_uid,
+            line_timeout: Duration::from_secs(10),
+            reader_timeout: Duration::from_secs(30),
         }))
     }
 

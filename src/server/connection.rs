@@ -22,11 +22,14 @@ use super::control::{ControlFuture, Peer};
 use super::lines::{Line, Lines};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
-use super::{GONE_CHECK, LINE_TIME, Phase, Server};
+use super::{GONE_CHECK, Phase, Server};
 use crate::actors::sink::Delivery;
 use crate::protocol::id::Id;
 
 mod requests;
+
+/// How long a client that found no place may take to be ready for its one line.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A client that cannot be served further.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Connection {
             phase: server.phase.clone(),
             lines: Lines::new(limits.line_bytes),
             arriving: server.budget.arriving(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(limits.reader_timeout),
             outstanding: Vec::new(),
             controls: FuturesUnordered::new(),
             watcher: None,
@@ -147,8 +150,9 @@ impl Connection {
                 Ok(())
             }
             changed = self.phase.changed() => {
-                self.change_phase(changed.is_err());
-                Ok(())
+                self.change_phase();
+                // Without an owner the daemon is gone, and nobody will ever say so.
+                changed.map_err(|_| Closed::Done)
             }
             () = wait => self.ring(),
         }
@@ -217,7 +221,10 @@ impl Connection {
 
     /// When the task must wake although nothing happens.
     fn alarm(&self, may_read: bool) -> Option<Instant> {
-        let line = self.line_since.filter(|_| may_read).map(|since| since + LINE_TIME);
+        let line = self
+            .line_since
+            .filter(|_| may_read)
+            .map(|since| since + self.server.limits.line_timeout);
         let gone = (!may_read).then(|| Instant::now() + GONE_CHECK);
         [line, gone, self.outbox.patience()].into_iter().flatten().min()
     }
@@ -228,7 +235,9 @@ impl Connection {
         if self.outbox.patience().is_some_and(|patience| patience <= now) {
             return Err(Closed::TooSlow);
         }
-        if self.may_read() && self.line_since.is_some_and(|since| since + LINE_TIME <= now) {
+        if self.may_read()
+            && self.line_since.is_some_and(|since| since + self.server.limits.line_timeout <= now)
+        {
             self.half_a_line();
             return Err(Closed::TooSlow);
         }
@@ -254,12 +263,12 @@ fn gone(_: io::Error) -> Closed {
 
 /// Tells a client that found no place why, and lets it go.
 pub(super) async fn turn_away(stream: UnixStream, most: usize) {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(FAREWELL);
     let message = format!(
         "{most} connections are open (`limits.connections`); close some, or try again later"
     );
     requests::refusal(&mut outbox, &Id::Null, super::control::overloaded(message));
     // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.writable()).await;
+    let _ = tokio::time::timeout(FAREWELL, stream.writable()).await;
     let _ = outbox.flush(&stream);
 }

@@ -27,10 +27,6 @@ use crate::recorder::Recorder;
 pub use accept::serve;
 use budget::Budget;
 
-/// A started line must be complete within this time while the server reads.
-const LINE_TIME: Duration = Duration::from_secs(10);
-/// A client that takes no bytes for this long is dropped.
-const READER_TIME: Duration = Duration::from_secs(30);
 /// How often a half-closed client is looked at, to see whether it is gone.
 const GONE_CHECK: Duration = Duration::from_millis(50);
 

@@ -4,13 +4,12 @@
 //! what waits is bounded by its outstanding requests and by that time.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use serde::Serialize;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
-
-use super::READER_TIME;
 
 /// Capacity above which an empty buffer is given back.
 const KEEP: usize = 64 * 1024;
@@ -18,14 +17,20 @@ const KEEP: usize = 64 * 1024;
 const PLENTY: usize = 1 << 20;
 
 /// Bytes that wait to be taken.
-#[derive(Default)]
 pub(super) struct Outbox {
     bytes: BytesMut,
+    /// How long a client may take no bytes.
+    limit: Duration,
     /// When the client must have taken something.
     patience: Option<Instant>,
 }
 
 impl Outbox {
+    /// An empty outbox for a client that may take no bytes for `limit`.
+    pub(super) fn new(limit: Duration) -> Outbox {
+        Outbox { bytes: BytesMut::new(), limit, patience: None }
+    }
+
     /// Adds one line.
     pub(super) fn line(&mut self, value: &impl Serialize) {
         let before = self.bytes.len();
@@ -52,7 +57,7 @@ impl Outbox {
                     self.patience = None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.patience.get_or_insert_with(|| Instant::now() + READER_TIME);
+                    self.patience.get_or_insert_with(|| Instant::now() + self.limit);
                     return Ok(());
                 }
                 Err(error) => return Err(error),

@@ -23,6 +23,12 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
             .unwrap_or(256 << 20),
         response_bytes: section.value("response_bytes", |f| f.size(1024)).unwrap_or(16 << 20),
         requests_per_uid: section.value("requests_per_uid", count),
+        line_timeout: section
+            .value("line_timeout", Field::duration)
+            .unwrap_or(Duration::from_secs(10)),
+        reader_timeout: section
+            .value("reader_timeout", Field::duration)
+            .unwrap_or(Duration::from_secs(30)),
     };
     if limits.line_bytes > limits.request_bytes_total {
         let line = show_size(limits.line_bytes as u64);

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::super::Phase;
 use super::super::control::{self, overloaded};
 use super::super::outbox::Outbox;
 use super::super::watchers::Watcher;
-use super::super::{LINE_TIME, Phase};
 use super::{Connection, Outstanding};
 use crate::actors::router::Route;
 use crate::actors::sink::{Delivery, Outcome, Sink};
@@ -97,8 +97,8 @@ impl Connection {
     }
 
     /// Obeys the daemon's end.
-    pub(super) fn change_phase(&mut self, gone: bool) {
-        if !gone && *self.phase.borrow() != Phase::Ending {
+    pub(super) fn change_phase(&mut self) {
+        if *self.phase.borrow() != Phase::Ending {
             return;
         }
         for request in std::mem::take(&mut self.outstanding) {
@@ -125,8 +125,9 @@ impl Connection {
 
     pub(super) fn half_a_line(&mut self) {
         let message = format!(
-            "a line was begun and not ended within {} s; the connection is closed",
-            LINE_TIME.as_secs()
+            "a line was begun and not ended within {} (`limits.line_timeout`); the connection is \
+             closed",
+            humantime::format_duration(self.server.limits.line_timeout)
         );
         refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::BadRequest, message));
     }
