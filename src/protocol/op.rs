@@ -141,6 +141,10 @@ fn check(chat: &ChatRequest) -> Result<(), Mistake> {
             "`models`: expected at least one model name; leave it out to use the task's chain",
         );
     }
+    let models = chat.models.as_deref().unwrap_or_default();
+    if models.iter().enumerate().any(|(at, model)| models[..at].contains(model)) {
+        return wrong("`models`: a model stands there twice; a chain has each model once");
+    }
     for (at, message) in chat.messages.iter().enumerate() {
         if let Some(mistake) = message.mistake() {
             return wrong(&format!("`messages[{at}]`: {mistake}"));

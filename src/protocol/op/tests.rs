@@ -47,6 +47,7 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(&format!(r#"{{{HI},"timeout":"soon"}}"#), "such as 30s or a number of seconds");
     bad(&format!(r#"{{{HI},"stop":["a","b","c","d","e"]}}"#), "up to four strings");
     bad(&format!(r#"{{{HI},"models":[]}}"#), "`models`");
+    bad(&format!(r#"{{{HI},"models":["a","b","a"]}}"#), "twice");
     bad(&format!(r#"{{{HI},"stream":true}}"#), "does not stream yet");
     bad(r#"{"messages":[]}"#, "at least one message");
     bad(r#"{}"#, "missing field `messages`");
