@@ -14,7 +14,8 @@ impl Walk<'_> {
         &self,
         trail: &mut Trail,
     ) -> Result<Box<Answered>, ErrorBody> {
-        if let Some(refusal) = trail.take_refusal() {
+        if let Some(mut refusal) = trail.take_refusal() {
+            refusal.latency_ms = millis(self.means.clock.mono().since(self.arrived.mono));
             return Ok(refusal);
         }
         if trail.faults().contains(&Fault::Refused) {
