@@ -25,9 +25,13 @@ pub struct ModelActor {
     key: ModelKey,
     clock: Clock,
     recorder: Recorder,
-    /// Tells those who wait to call this model again that its circuit has opened.
-    open: watch::Sender<bool>,
+    /// Tells those who wait to call this model that its circuit has opened, and until when.
+    open_until: watch::Sender<OpenUntil>,
 }
+
+/// Until when a circuit is open; `None` while it is not. It is past its time without being told
+/// again: the circuit is half-open then.
+pub type OpenUntil = Option<Deadline>;
 
 /// How does the model stand towards a request?
 #[derive(Message)]
@@ -91,16 +95,15 @@ pub struct Snapshot {
 }
 
 impl ModelActor {
-    /// An actor for `state`. Those who wait to repeat a call watch the returned flag.
+    /// An actor for `state`. Those who wait to call it watch what is returned beside it.
     pub fn new(
         state: ModelState,
         key: ModelKey,
         clock: Clock,
         recorder: Recorder,
-    ) -> (ModelActor, watch::Receiver<bool>) {
-        let now = clock.now();
-        let (open, watched) = watch::channel(state.circuit(now).state != State::Closed);
-        (ModelActor { state, key, clock, recorder, open }, watched)
+    ) -> (ModelActor, watch::Receiver<OpenUntil>) {
+        let (open_until, watched) = watch::channel(open_until(&state, clock.now()));
+        (ModelActor { state, key, clock, recorder, open_until }, watched)
     }
 
     /// Logs and stores what changed beside a call.
@@ -135,8 +138,7 @@ impl ModelActor {
         };
         let row = Row::Breaker { model: self.key.clone(), stored: self.state.stored(now) };
         self.recorder.record(now.wall, Event::Breaker(event), [row]);
-        let open = change.to != State::Closed;
-        self.open.send_if_modified(|was| std::mem::replace(was, open) != open);
+        self.open_until.send_replace(open_until(&self.state, now));
     }
 
     fn publish_call(&self, call: FinishedCall, settlement: Settlement, now: Now) {
@@ -166,6 +168,12 @@ impl ModelActor {
         let row = Row::Bucket { model: self.key.clone(), start, bucket };
         self.recorder.record(now.wall, Event::Call(event), [row]);
     }
+}
+
+fn open_until(state: &ModelState, now: Now) -> OpenUntil {
+    let circuit = state.circuit(now);
+    let left = circuit.retry_at.map_or(Duration::MAX, |at| at.since(now.wall));
+    (circuit.state == State::Open).then(|| Deadline::after(now, left))
 }
 
 impl Actor for ModelActor {

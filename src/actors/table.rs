@@ -12,7 +12,7 @@ use actix::{Actor, Addr};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use super::model::{AskStanding, ModelActor};
+use super::model::{AskStanding, ModelActor, OpenUntil};
 use crate::clock::Clock;
 use crate::config::{Config, Model, RequestDefaults, UnknownTask};
 use crate::domain::minute;
@@ -34,8 +34,8 @@ pub struct ModelHandle {
     pub config: Arc<Model>,
     /// Its owner.
     pub actor: Addr<ModelActor>,
-    /// Whether its circuit is open, for those who wait to call it again.
-    pub open: watch::Receiver<bool>,
+    /// Until when its circuit is open, for those who wait to call it.
+    pub open_until: watch::Receiver<OpenUntil>,
 }
 
 /// A chain of models for one task.
@@ -85,8 +85,8 @@ impl Table {
             if let Some(stored) = restored.models.remove(&key) {
                 state.restore(stored.breaker.as_ref(), stored.buckets, clock.now());
             }
-            let (actor, open) = ModelActor::new(state, key, clock.clone(), recorder.clone());
-            let handle = ModelHandle { config: model.clone(), actor: actor.start(), open };
+            let (actor, open_until) = ModelActor::new(state, key, clock.clone(), recorder.clone());
+            let handle = ModelHandle { config: model.clone(), actor: actor.start(), open_until };
             models.insert(model.name.clone(), handle);
         }
         let chains: BTreeMap<Arc<str>, Rc<Chain>> = config

@@ -7,10 +7,12 @@
 //!
 //! What a failure means is not decided here; see [`crate::domain::fault`].
 
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use ulid::Ulid;
 
 use super::permit::CallLabel;
@@ -108,7 +110,13 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                     }
                     Err(error)
                 }
-                result = walk.answer(&mut trail) => result,
+                // A panic must cost no more than its own request, not even that one's line.
+                result = AssertUnwindSafe(walk.answer(&mut trail)).catch_unwind() => {
+                    result.unwrap_or_else(|_| {
+                        trail.stopped(means.clock.mono());
+                        Err(internal("the daemon lost this request"))
+                    })
+                }
             }
         }
     };

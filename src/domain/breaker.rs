@@ -373,7 +373,6 @@ impl Breaker {
         self.epoch += 1;
         self.probe = None;
         self.wasted = 0;
-        self.early_after = None;
     }
 
     fn changed(&self, from: State, reason: String, now: Now) -> Change {

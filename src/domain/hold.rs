@@ -20,13 +20,16 @@ pub struct Hold {
 
 impl Hold {
     /// Takes note of a 429. A hint is kept within 1 s and 1 h; without one the pause is 2 s,
-    /// doubling to 60 s. A later, shorter pause never shortens a running one.
+    /// doubling to 60 s. A later, shorter pause never shortens a running one. Calls that were
+    /// already under way when a pause began are told the same thing, so they do not double it.
     pub fn begin(&mut self, hint: Option<Duration>, now: Now) {
         let wait = match hint {
             Some(hint) => hint.clamp(SHORTEST, LONGEST),
             None => {
-                let doubled = UNHINTED.saturating_mul(1 << self.unhinted.min(5));
-                self.unhinted = self.unhinted.saturating_add(1);
+                if self.left(now).is_none() || self.unhinted == 0 {
+                    self.unhinted = self.unhinted.saturating_add(1);
+                }
+                let doubled = UNHINTED.saturating_mul(1 << (self.unhinted - 1).min(5));
                 doubled.min(UNHINTED_LONGEST)
             }
         };
@@ -90,5 +93,16 @@ mod tests {
         hold.answered();
         hold.begin(None, now);
         assert_eq!(hold.left(now), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn calls_refused_together_without_a_hint_make_one_pause() {
+        let mut hold = Hold::default();
+        for _ in 0..40 {
+            hold.begin(None, after(0));
+        }
+        assert_eq!(hold.left(after(0)), Some(Duration::from_secs(2)));
+        hold.begin(None, after(2));
+        assert_eq!(hold.left(after(2)), Some(Duration::from_secs(4)));
     }
 }

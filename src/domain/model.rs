@@ -235,7 +235,8 @@ impl ModelState {
             Verdict::Success => self.hold.answered(),
             Verdict::Failure | Verdict::Neutral => {}
         }
-        if let Some(ending) = ended.fault.as_ref().filter(|_| verdict != Verdict::Success) {
+        let held_against_it = |ending: &&Ending| verdict != Verdict::Success && !ending.excused;
+        if let Some(ending) = ended.fault.as_ref().filter(held_against_it) {
             self.last_error = Some(LastError { ending: ending.clone(), at: now.wall });
         }
         let judged = self.judged(now);

@@ -2,7 +2,7 @@
 
 use super::trail::Trail;
 use super::{Answered, ErrorBody, ErrorCode, Walk, rank};
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Next};
 use crate::domain::need::SkipReason;
 use crate::domain::time::millis;
 use crate::protocol::reply::{Attempt, AttemptOutcome};
@@ -14,7 +14,8 @@ impl Walk<'_> {
         &self,
         trail: &mut Trail,
     ) -> Result<Box<Answered>, ErrorBody> {
-        if let Some(refusal) = trail.take_refusal() {
+        if let Some(mut refusal) = trail.take_refusal() {
+            refusal.latency_ms = millis(self.means.clock.mono().since(self.arrived.mono));
             return Ok(refusal);
         }
         if trail.faults().contains(&Fault::Refused) {
@@ -53,7 +54,8 @@ impl Walk<'_> {
                 let window = self.chain.models.iter().find(named);
                 let window = window.and_then(|model| model.config.context_window);
                 let known = window.is_some_and(|window| (self.needs.bytes / 6) as u64 > window);
-                let passed_over = trail.faults().contains(&Fault::ContextTooLong);
+                let too_small = |fault: &Fault| fault.meaning().next == Next::NotAsSmall;
+                let passed_over = trail.faults().iter().any(too_small);
                 attempt.reason == Some(SkipReason::Incapable) && (known || passed_over)
             }
             AttemptOutcome::Answered | AttemptOutcome::Cancelled => false,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::model::OpenUntil;
 use super::attempt::Failed;
 use super::{ModelHandle, Walk};
 use crate::config::Retry;
@@ -71,12 +72,14 @@ impl Walk<'_> {
         (short_enough && wait < self.left()).then_some(wait)
     }
 
-    /// Waits; false when the model's circuit opened meanwhile.
+    /// Waits; false when the model's circuit is open or opens meanwhile. One that is half-open is
+    /// waited for: it may be this call that closes it.
     pub(super) async fn wait(&self, model: &ModelHandle, wait: Duration) -> bool {
-        let mut open = model.open.clone();
+        let mut open_until = model.open_until.clone();
+        let is_open = |until: &OpenUntil| until.is_some_and(|u| !u.passed(self.means.clock.now()));
         tokio::select! {
             biased;
-            opened = open.wait_for(|open| *open) => opened.is_err(),
+            opened = open_until.wait_for(is_open) => opened.is_err(),
             () = tokio::time::sleep(wait) => true,
         }
     }

@@ -163,8 +163,19 @@ impl Trail {
         self.refusal = Some(refusal);
     }
 
+    /// The refusal that is the answer after all, with everything that was paid until now.
     pub(super) fn take_refusal(&mut self) -> Option<Box<Answered>> {
-        self.refusal.take()
+        let mut refusal = self.refusal.take()?;
+        refusal.request_cost_usd = refusal.request_cost_usd.and(self.cost);
+        let its_call = |attempt: &&mut Attempt| {
+            attempt.model == refusal.model_used && attempt.error_type == Some(Fault::Refused)
+        };
+        if let Some(call) = self.attempts.iter_mut().rev().find(its_call) {
+            let latency_ms = call.latency_ms;
+            *call =
+                Attempt { latency_ms, ..attempt(&refusal.model_used, AttemptOutcome::Answered) };
+        }
+        Some(refusal)
     }
 
     pub(super) fn faults(&self) -> &[Fault] {
