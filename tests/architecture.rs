@@ -265,6 +265,16 @@ mod architecture {
     }
 
     #[test]
+    fn the_map_names_only_files_that_exist() {
+        let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+        let all = [files(&root().join("src")), files(&root().join("tests"))].concat();
+        let named = map.split('`').skip(1).step_by(2);
+        for name in named.filter(|name| name.ends_with(".rs") && !name.contains(' ')) {
+            assert!(all.iter().any(|file| file.ends_with(name)), "there is no {name}");
+        }
+    }
+
+    #[test]
     fn what_clippy_must_refuse_is_still_refused() {
         let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
         let lints = ["unwrap_used", "expect_used", "panic", "todo", "disallowed_methods"];
