@@ -35,7 +35,9 @@ impl Stage {
             .arg("--config")
             .arg(&config)
             .env_clear()
-            .env("FALLBACKD_SOCKET", folder.path().join("d.sock"))
+            // Relative, as a person may type it; clients take it the same way.
+            .current_dir(folder.path())
+            .env("FALLBACKD_SOCKET", "d.sock")
             .env("STATE_DIRECTORY", folder.path())
             .env("LOGS_DIRECTORY", folder.path())
             .env("OPENAI_API_KEY", "k-openai")
