@@ -184,7 +184,7 @@ mod ctl {
         assert_eq!(output.status.code(), Some(69));
         let text = notes(&output);
         assert!(text.contains(socket.to_str().unwrap()), "{text}");
-        assert!(text.contains("systemctl start fallbackd.socket"), "{text}");
+        assert!(text.contains("systemctl start fallbackd`"), "{text}");
 
         drop(UnixListener::bind(&socket).unwrap());
         let output = command(&socket).arg("ping").output().unwrap();

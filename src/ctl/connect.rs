@@ -25,7 +25,7 @@ use crate::config::{Env, locate};
 /// How long the daemon may take over what needs no model.
 pub(super) const SOON: Option<Duration> = Some(Duration::from_secs(10));
 
-const START: &str = "start it with `systemctl start fallbackd.socket` or `fallbackd --config FILE`; \
+const START: &str = "start it with `systemctl start fallbackd` or `fallbackd --config FILE`; \
                      `fallbackd --demo --stay` runs one that needs no key";
 
 /// The socket to talk to: the flag, the environment, the configuration, the default.
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn each_way_of_not_reaching_it_names_the_socket_and_a_way_out() {
         let rows = [
-            (io::ErrorKind::NotFound, "systemctl start fallbackd.socket"),
+            (io::ErrorKind::NotFound, "systemctl start fallbackd"),
             (io::ErrorKind::ConnectionRefused, "fallbackd --config"),
             (io::ErrorKind::PermissionDenied, "usermod -aG"),
             (io::ErrorKind::WouldBlock, "journalctl"),

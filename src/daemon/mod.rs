@@ -72,7 +72,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    if let Some(socket) = arguments.socket.or_else(|| env.path("FALLBACKD_SOCKET")) {
+    if let Some(socket) =
+        arguments.socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from))
+    {
         loaded.config.daemon.socket = socket;
     }
     match serve(&loaded) {
