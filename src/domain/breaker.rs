@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::time::{Deadline, Now};
 use super::window::Judged;
 
+mod orders;
 mod types;
 
 pub use types::{
@@ -185,39 +186,6 @@ impl Breaker {
             true => self.settle_probe(Finding::Nothing, 0.0, now),
             false => None,
         }
-    }
-
-    /// Obeys a person: a state for a while, for ever, or (`None`) the breaker's own again.
-    pub fn order(&mut self, order: Option<Override>, now: Now) -> Change {
-        let from = self.state(now);
-        self.forced = order;
-        self.epoch += 1;
-        self.probe = None;
-        if order.is_some_and(|order| order.set == Force::Closed) {
-            self.phase = Phase::Closed;
-            self.run = 0;
-        }
-        self.since = now;
-        let reason = match order.map(|order| order.set) {
-            Some(Force::Open) => "override: forced open",
-            Some(Force::Closed) => "override: forced closed",
-            None => "override removed",
-        };
-        self.changed(from, reason.to_owned(), now)
-    }
-
-    /// Ends an order whose time is over.
-    pub fn expire(&mut self, now: Now) -> Option<Change> {
-        let over = self.forced?.until?.passed(now);
-        over.then(|| {
-            let from = match self.forced.take() {
-                Some(Override { set: Force::Open, .. }) => State::Open,
-                _ => State::Closed,
-            };
-            self.epoch += 1;
-            self.since = now;
-            self.changed(from, "override ended".to_owned(), now)
-        })
     }
 
     /// The state as it is now.

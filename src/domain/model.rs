@@ -395,5 +395,6 @@ fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
     (finding, verdict)
 }
 
+mod reconfigure;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
-//! Claims about the breaker: examples first, then its properties under random interleavings.
-
-use proptest::prelude::*;
+//! Claims about the breaker, as examples.
 
 use super::*;
 use crate::domain::time::{Mono, Wall};
+
+mod properties;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const ASK: Ask = Ask { lease: MINUTE, early: false };
@@ -178,6 +178,17 @@ fn blocking_reasons_open_at_once_without_growth_and_only_a_success_ends_them() {
 }
 
 #[test]
+fn a_cure_ends_only_what_needed_a_person() {
+    let mut blocked = breaker();
+    let (permit, _) = blocked.admit(ASK, start()).unwrap();
+    blocked.settle(permit, Finding::Block(Fault::Auth), (NONE, 0.0), start());
+    assert_eq!(blocked.cure(start()).unwrap().to, State::Closed);
+    let mut failing = opened(start());
+    assert_eq!(failing.cure(start()), None);
+    assert_eq!(failing.state(start()), State::Open);
+}
+
+#[test]
 fn a_neutral_answer_to_the_probe_closes_and_a_hold_gives_the_slot_back() {
     let now = start().plus(5 * MINUTE);
     let mut breaker = opened(start());
@@ -272,124 +283,4 @@ fn a_restart_keeps_the_deadline_and_never_makes_it_longer_than_legal() {
     assert_eq!(wait(after(300_000)), None, "due: the next caller probes");
     let stepped_back = wait(after(-86_400_000)).unwrap().unwrap();
     assert!(stepped_back <= (30 * MINUTE).mul_f64(1.1), "{stepped_back:?}");
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Wait { mono_ms: u64, wall_ms: i64 },
-    Admit { early: bool },
-    Settle { which: usize, finding: Finding, chance: f64 },
-    Abandon { which: usize },
-    Order { set: Option<Force>, for_ms: Option<u64> },
-    Restart,
-}
-
-fn finding() -> impl Strategy<Value = Finding> {
-    prop_oneof![
-        Just(Finding::Success),
-        Just(Finding::Alive),
-        Just(Finding::Nothing),
-        Just(Finding::Hold),
-        Just(Finding::Failure(Fault::Overloaded)),
-        Just(Finding::Failure(Fault::Overloaded)),
-        Just(Finding::Block(Fault::Auth)),
-    ]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0u64..400_000, -100_000i64..400_000)
-            .prop_map(|(mono_ms, wall_ms)| Step::Wait { mono_ms, wall_ms }),
-        1 => (0u64..5_000_000_000, -5_000_000_000i64..5_000_000_000)
-            .prop_map(|(mono_ms, wall_ms)| Step::Wait { mono_ms, wall_ms }),
-        6 => any::<bool>().prop_map(|early| Step::Admit { early }),
-        6 => (0usize..8, finding(), 0.0f64..1.0)
-            .prop_map(|(which, finding, chance)| Step::Settle { which, finding, chance }),
-        2 => (0usize..8).prop_map(|which| Step::Abandon { which }),
-        1 => (
-            prop_oneof![Just(None), Just(Some(Force::Open)), Just(Some(Force::Closed))],
-            prop::option::of(1u64..1_000_000),
-        ).prop_map(|(set, for_ms)| Step::Order { set, for_ms }),
-        1 => Just(Step::Restart),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    /// At most one live probe, forced open never admits, only legal transitions, and from every
-    /// reachable state somebody is admitted after the longest lease plus the longest opening.
-    #[test]
-    fn no_interleaving_breaks_the_rules(steps in prop::collection::vec(step(), 1..80)) {
-        let mut breaker = breaker();
-        let mut now = start();
-        let mut permits: Vec<(Permit, Now)> = Vec::new();
-        for step in steps {
-            breaker.expire(now);
-            let deadline = match &breaker.phase {
-                Phase::Open { until, .. } => Some(*until),
-                Phase::Closed => None,
-            };
-            match step {
-                Step::Wait { mono_ms, wall_ms } => {
-                    now.mono = now.mono.plus(Duration::from_millis(mono_ms));
-                    now.wall = Wall(now.wall.0.saturating_add_signed(wall_ms));
-                }
-                Step::Admit { early } => {
-                    let state = breaker.state(now);
-                    let forced_open =
-                        breaker.forced(now).is_some_and(|forced| forced.set == Force::Open);
-                    if let Ok((permit, _)) = breaker.admit(Ask { early, ..ASK }, now) {
-                        prop_assert!(!forced_open);
-                        let live = |(held, at): &&(Permit, Now)| held.probe
-                            && held.epoch == permit.epoch
-                            && !Deadline::after(*at, MINUTE).passed(now);
-                        prop_assert_eq!(permits.iter().filter(live).count(), 0);
-                        prop_assert_eq!(permit.probe, state != State::Closed);
-                        permits.push((permit, now));
-                    } else {
-                        prop_assert!(state != State::Closed);
-                    }
-                }
-                Step::Settle { which, finding, chance } if !permits.is_empty() => {
-                    let (permit, _) = permits.swap_remove(which % permits.len());
-                    let stale = permit.epoch != breaker.epoch;
-                    let settled = breaker.settle(permit, finding, (NONE, chance), now);
-                    prop_assert_eq!(settled.counted, !stale);
-                    prop_assert!(!stale || settled.change.is_none());
-                    if let (Some(before), Phase::Open { until, .. }) = (deadline, &breaker.phase) {
-                        prop_assert!(until.left(now) >= before.left(now), "moved earlier");
-                    }
-                    if let Some(change) = settled.change {
-                        prop_assert!(change.to == State::Open || change.to == State::Closed);
-                    }
-                }
-                Step::Abandon { which } if !permits.is_empty() => {
-                    let (permit, _) = permits.swap_remove(which % permits.len());
-                    breaker.abandon(permit, now);
-                }
-                Step::Order { set, for_ms } => {
-                    let until = for_ms.map(|ms| Deadline::after(now, Duration::from_millis(ms)));
-                    breaker.order(set.map(|set| Override { set, until }), now);
-                }
-                Step::Restart => {
-                    let stored = breaker.stored(now);
-                    let waited = breaker.refusal(false, now);
-                    breaker = Breaker::new(rules(), 10 * MINUTE, now);
-                    breaker.restore(&stored, now);
-                    permits.clear();
-                    match (waited, breaker.refusal(false, now)) {
-                        (Some(Some(before)), Some(Some(after))) =>
-                            prop_assert!(after <= before.max(33 * MINUTE)),
-                        (None, Some(_)) => prop_assert!(false, "a restart closed the door"),
-                        _ => {}
-                    }
-                }
-                Step::Settle { .. } | Step::Abandon { .. } => {}
-            }
-        }
-        breaker.order(None, now);
-        let healed = now.plus(33 * MINUTE + MINUTE);
-        prop_assert!(breaker.admit(ASK, healed).is_ok(), "nobody is ever admitted again");
-    }
 }
