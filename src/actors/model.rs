@@ -12,7 +12,7 @@ use super::permit::{CallLabel, Cost, Permit};
 use super::views;
 use crate::clock::Clock;
 use crate::domain::breaker::{Ask, Change, Override, State};
-use crate::domain::model::{Admission, Changes, Ended, ModelState, Settlement, Standing};
+use crate::domain::model::{Admission, Changes, Ended, ModelState, Settings, Settlement, Standing};
 use crate::domain::need::{Needs, Skip, Verdict};
 use crate::domain::time::{Deadline, Now, millis};
 use crate::protocol::view::{BreakerView, ModelHealth};
@@ -84,6 +84,16 @@ pub struct Order {
     pub set: Option<(crate::domain::breaker::Force, Option<Duration>)>,
     /// Who ordered it.
     pub peer_uid: Option<u32>,
+}
+
+/// New settings for a model that stays.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure {
+    /// The settings.
+    pub settings: Settings,
+    /// Whether its provider's key has changed, which ends an opening that waited for a person.
+    pub cured: bool,
 }
 
 /// How is the model doing?
@@ -231,6 +241,16 @@ impl Handler<Order> for ModelActor {
         let change = self.state.order(set, now);
         self.publish_change(change, order.peer_uid, now);
         MessageResult(views::circuit(&self.state.circuit(now)))
+    }
+}
+
+impl Handler<Reconfigure> for ModelActor {
+    type Result = ();
+
+    fn handle(&mut self, new: Reconfigure, _: &mut Context<Self>) {
+        let now = self.clock.now();
+        let changes = self.state.reconfigure(new.settings, new.cured, now);
+        self.publish(changes, None, now);
     }
 }
 

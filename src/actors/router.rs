@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, Context, Handler, Message, MessageResult, ResponseFuture};
 use futures_util::future::join_all;
 
 use super::model::{Order, Snapshot};
 use super::sink::Sink;
-use super::table::Table;
+use super::table::{Renewal, Table};
 use super::views;
 use super::walk::{self, Means};
+use crate::config::Config;
 use crate::domain::breaker::Force;
 use crate::domain::need::Needs;
 use crate::domain::time::Now;
@@ -62,6 +63,11 @@ pub struct SetBreaker {
     /// Who ordered it.
     pub peer_uid: Option<u32>,
 }
+
+/// Take a changed configuration, which has no mistakes.
+#[derive(Message)]
+#[rtype(result = "Renewal")]
+pub struct Reload(pub Box<Config>);
 
 impl RouterActor {
     /// A router over `table`, whose requests walk with `means`.
@@ -112,6 +118,18 @@ impl Handler<AskChains> for RouterActor {
             }
             chains
         })
+    }
+}
+
+impl Handler<Reload> for RouterActor {
+    type Result = MessageResult<Reload>;
+
+    fn handle(&mut self, reload: Reload, _: &mut Context<Self>) -> Self::Result {
+        let Means { clock, recorder, .. } = &*self.means;
+        let (table, renewal) = self.table.renewed(&reload.0, clock, recorder);
+        // Requests under way keep the table they began with.
+        self.table = Rc::new(table);
+        MessageResult(renewal)
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use futures_util::future::join_all;
+use serde::Serialize;
 use tokio::sync::watch;
 
-use super::model::{AskStanding, ModelActor, OpenUntil};
+use super::model::{AskStanding, ModelActor, OpenUntil, Reconfigure};
 use crate::clock::Clock;
 use crate::config::{Config, Model, RequestDefaults, UnknownTask};
 use crate::domain::minute;
@@ -58,6 +59,17 @@ pub struct Table {
     request: RequestDefaults,
 }
 
+/// What a new table changed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Renewal {
+    /// How many models stayed themselves.
+    pub kept: usize,
+    /// Models that are new, or new under an old name.
+    pub added: Vec<Arc<str>>,
+    /// Models that are gone, or gone under a name that stays.
+    pub removed: Vec<Arc<str>>,
+}
+
 impl ModelHandle {
     /// The model's name.
     pub fn name(&self) -> &Arc<str> {
@@ -78,17 +90,49 @@ impl Table {
         clock: &Clock,
         recorder: &Recorder,
     ) -> Table {
-        let mut models = HashMap::new();
-        for model in &config.models {
+        let handles = config.models.iter().map(|model| {
             let key = model_key(model);
             let mut state = ModelState::new(settings(model, config.retention), clock.now());
             if let Some(stored) = restored.models.remove(&key) {
                 state.restore(stored.breaker.as_ref(), stored.buckets, clock.now());
             }
-            let (actor, open_until) = ModelActor::new(state, key, clock.clone(), recorder.clone());
-            let handle = ModelHandle { config: model.clone(), actor: actor.start(), open_until };
-            models.insert(model.name.clone(), handle);
-        }
+            handle(model, state, clock, recorder)
+        });
+        Table::of(config, handles.collect())
+    }
+
+    /// A table for a changed configuration. A model whose identity stays keeps its actor, and with
+    /// it its window, its circuit and its running calls; one that goes lives on until its last
+    /// call has ended; a new one starts with nothing known about it.
+    pub fn renewed(&self, config: &Config, clock: &Clock, recorder: &Recorder) -> (Table, Renewal) {
+        let mut renewal = Renewal::default();
+        let handles = config.models.iter().map(|model| {
+            let same = |old: &&ModelHandle| model_key(&old.config) == model_key(model);
+            let Some(old) = self.models.get(&model.name).filter(same) else {
+                renewal.added.push(model.name.clone());
+                let state = ModelState::new(settings(model, config.retention), clock.now());
+                return handle(model, state, clock, recorder);
+            };
+            let new = Reconfigure {
+                settings: settings(model, config.retention),
+                cured: old.config.provider.key() != model.provider.key(),
+            };
+            old.actor.do_send(new);
+            renewal.kept += 1;
+            ModelHandle { config: model.clone(), ..old.clone() }
+        });
+        let table = Table::of(config, handles.collect());
+        let gone =
+            |name: &&Arc<str>| !table.models.contains_key(*name) || renewal.added.contains(*name);
+        renewal.removed = self.models.keys().filter(gone).cloned().collect();
+        renewal.removed.sort();
+        (table, renewal)
+    }
+
+    fn of(config: &Config, handles: Vec<ModelHandle>) -> Table {
+        let all = || handles.iter().cloned();
+        let models: HashMap<Arc<str>, ModelHandle> =
+            all().map(|handle| (handle.name().clone(), handle)).collect();
         let chains: BTreeMap<Arc<str>, Rc<Chain>> = config
             .chains
             .iter()
@@ -98,10 +142,10 @@ impl Table {
                 (task.clone(), Chain::configured(task, handles.collect(), chain.timeout))
             })
             .collect();
-        let fallback = chains.get(DEFAULT).cloned().unwrap_or_else(|| {
-            let all = config.models.iter().filter_map(|model| models.get(&model.name)).cloned();
-            Chain::configured(DEFAULT.into(), all.collect(), None)
-        });
+        let fallback = chains
+            .get(DEFAULT)
+            .cloned()
+            .unwrap_or_else(|| Chain::configured(DEFAULT.into(), all().collect(), None));
         Table { models, chains, fallback, request: config.request.clone() }
     }
 
@@ -228,6 +272,17 @@ impl Chain {
             left_out: left_out.collect(),
         }))
     }
+}
+
+fn handle(
+    model: &Arc<Model>,
+    state: ModelState,
+    clock: &Clock,
+    recorder: &Recorder,
+) -> ModelHandle {
+    let key = model_key(model);
+    let (actor, open_until) = ModelActor::new(state, key, clock.clone(), recorder.clone());
+    ModelHandle { config: model.clone(), actor: actor.start(), open_until }
 }
 
 fn settings(model: &Model, retention: Duration) -> Settings {

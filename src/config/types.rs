@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::domain::breaker;
@@ -247,6 +247,13 @@ pub struct Chain {
     pub models: Vec<Arc<str>>,
     /// Deadline for requests of this task that do not bring their own.
     pub timeout: Option<Duration>,
+}
+
+impl Provider {
+    /// The key, for the one who sends it and for comparison; never to be shown.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(ExposeSecret::expose_secret)
+    }
 }
 
 impl Kind {

@@ -52,6 +52,8 @@ pub(super) struct DaemonError {
     code: String,
     message: String,
     retry_after_ms: Option<u64>,
+    /// Whether the daemon's configuration is what is wrong.
+    configuration: bool,
     /// Printed below the message, such as what was tried.
     pub(super) details: String,
     /// The reply was already printed as JSON: only the exit code is left to give.
@@ -67,13 +69,15 @@ impl DaemonError {
             message: reply::word(error, "message")
                 .unwrap_or_else(|| "the daemon gave no reason".to_owned()),
             retry_after_ms: reply::whole(error, "retry_after_ms"),
-            details: String::new(),
+            configuration: error.get("mistakes").is_some(),
+            details: mistakes(error),
             printed: false,
         }
     }
 
     fn exit_code(&self) -> u8 {
         match self.code.as_str() {
+            _ if self.configuration => CONFIGURATION,
             "no_model_available" | "overloaded" | "shutting_down" => TRY_AGAIN,
             _ => ERROR,
         }
@@ -103,6 +107,12 @@ impl DaemonError {
             (Some(wait), advice) => format!("{wait}; {advice}"),
         }
     }
+}
+
+/// The mistakes in a configuration, as `fallbackd --check` lists them.
+fn mistakes(error: &Value) -> String {
+    let listed = reply::list(error, "mistakes").iter().filter_map(Value::as_str);
+    listed.map(|mistake| format!("{}\n", text::clean(mistake))).collect()
 }
 
 impl Failure {

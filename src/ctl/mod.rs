@@ -19,6 +19,7 @@ mod grid;
 mod health;
 mod moment;
 mod ping;
+mod reload;
 mod reply;
 mod screen;
 mod tail;
@@ -73,6 +74,8 @@ enum Verb {
     Chains(chains::Args),
     /// Force a model's circuit open or closed, or give it back to the rules
     Breaker(breaker::Args),
+    /// Have the daemon read its configuration again
+    Reload(reload::Args),
     /// Ask whether the daemon is there
     Ping(ping::Args),
     /// Print events of the health log as they happen
@@ -111,6 +114,7 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
         Verb::Health(args) => health::run(args, &session, screen),
         Verb::Chains(args) => chains::run(args, &session, screen),
         Verb::Breaker(args) => breaker::run(args, &session, screen),
+        Verb::Reload(args) => reload::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
     }?;

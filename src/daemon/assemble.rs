@@ -6,16 +6,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::reload::{Reloader, Source};
 use crate::actors::router::RouterActor;
 use crate::actors::table::{Table, model_key};
 use crate::actors::walk::Means;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::time::Now;
+use crate::protocol::reply::ErrorBody;
 use crate::provider::http::{Http, SetupError};
 use crate::recorder::event::{Event, StartEvent, StopEvent};
 use crate::recorder::{self, Recorder};
@@ -67,8 +70,13 @@ pub enum StartError {
 }
 
 impl Running {
-    /// Starts a daemon as `config` says. It serves when this returns.
-    pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
+    /// Starts a daemon as `config` says. It serves when this returns. `source` says where a reload
+    /// reads the configuration from; without one there is nothing to reload.
+    pub async fn start(
+        config: &Config,
+        source: Option<Source>,
+        clock: Clock,
+    ) -> Result<Running, StartError> {
         let daemon = &config.daemon;
         let group = daemon.socket_group.as_deref();
         // First of all: a second daemon must not touch the first one's files.
@@ -89,11 +97,15 @@ impl Running {
         let response_bytes = config.limits.response_bytes;
         let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
         let table = Table::start(config, restored, &clock, &recorder);
-        let means = Means { provider, recorder: recorder.clone(), clock: clock.clone() };
+        let means =
+            Means { provider: provider.clone(), recorder: recorder.clone(), clock: clock.clone() };
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
-        let server = Rc::new(Server::new(parts, config.limits.clone(), daemon, phases));
+        let reloader = Reloader::new(source, config, (provider, router.clone()), &recorder);
+        let server = Rc::new_cyclic(|server| {
+            Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
+        });
         actix::spawn(serve(server.clone(), listener));
         tracing::info!(
             socket = %daemon.socket.display(), models = config.models.len(),
@@ -106,6 +118,11 @@ impl Running {
     /// The owner of the table, for whoever asks from within the process.
     pub fn router(&self) -> &Addr<RouterActor> {
         &self.router
+    }
+
+    /// Reads the configuration again.
+    pub async fn reload(&self) -> Result<Value, ErrorBody> {
+        (self.server.reload)().await
     }
 
     /// Ends the daemon: nobody new is served, what runs is answered within the drain limit or

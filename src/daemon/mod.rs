@@ -6,6 +6,7 @@
 mod assemble;
 mod descriptors;
 mod logging;
+mod reload;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{self, Env, Loaded};
 
 pub use assemble::{Running, StartError, Stopped};
+pub use reload::Source;
 
 /// Exit code for a configuration that cannot be used; systemd does not restart after it.
 const EX_CONFIG: u8 = 78;
@@ -64,7 +66,9 @@ pub fn main() -> ExitCode {
         };
     }
     logging::start(&env);
-    let mut loaded = match config::load(&path, &env) {
+    let socket = arguments.socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from));
+    let source = Source { path, env, socket };
+    let loaded = match source.load() {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             // Written plainly: this is for the person who just started the daemon.
@@ -72,12 +76,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    if let Some(socket) =
-        arguments.socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from))
-    {
-        loaded.config.daemon.socket = socket;
-    }
-    match serve(&loaded) {
+    match serve(&loaded, source) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "fallbackd: {error}");
@@ -86,7 +85,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve(loaded: &Loaded) -> Result<(), StartError> {
+fn serve(loaded: &Loaded, source: Source) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.as_warning().trim_end());
     }
@@ -94,10 +93,18 @@ fn serve(loaded: &Loaded) -> Result<(), StartError> {
     system()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
-        let running = Running::start(&loaded.config, Clock::system()).await?;
-        let reason = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
+        let running = Running::start(&loaded.config, Some(source), Clock::system()).await?;
+        let reason = loop {
+            tokio::select! {
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
+                _ = hangup.recv() => {
+                    let refused = running.reload().await.err();
+                    let mistakes = refused.into_iter().flat_map(|error| error.mistakes);
+                    mistakes.for_each(|mistake| tracing::warn!("{mistake}"));
+                }
+            }
         };
         tracing::info!(reason, "ending; a second signal ends at once");
         let again = async {

@@ -34,6 +34,8 @@ pub enum Op {
         /// Which events; all when empty.
         types: Vec<EventType>,
     },
+    /// To read the configuration again.
+    Reload,
     /// To cancel an outstanding request of the same connection.
     Cancel {
         /// Its id.
@@ -189,6 +191,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         }),
         "ping" => typed::<Bare>(text).map(|_| Op::Ping),
         "chains" => typed::<Bare>(text).map(|_| Op::Chains),
+        "reload" => typed::<Bare>(text).map(|_| Op::Reload),
         "health" => typed::<HealthLine>(text).map(|line| Op::Health { window: line.window }),
         "breaker" => typed::<BreakerLine>(text).map(|line| {
             Op::Breaker(BreakerOp { model: line.model, set: line.set, during: line.during })
@@ -198,7 +201,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         other => {
             let message = format!(
                 "there is no operation {other:.40?}; there are chat, ping, health, chains, \
-                 breaker, events and cancel"
+                 breaker, reload, events and cancel"
             );
             return Err(Mistake { id, error: ErrorBody::new(ErrorCode::UnknownOp, message) });
         }

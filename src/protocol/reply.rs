@@ -70,6 +70,9 @@ pub struct ErrorBody {
     /// When asking again may help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<Option<u64>>,
+    /// What is wrong with the configuration, as `fallbackd --check` says it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
 }
 
 /// The kinds of errors.
@@ -156,7 +159,7 @@ pub enum AttemptOutcome {
 impl ErrorBody {
     /// An error without a hint about time.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> ErrorBody {
-        ErrorBody { code, message: message.into(), retry_after_ms: None }
+        ErrorBody { code, message: message.into(), retry_after_ms: None, mistakes: Vec::new() }
     }
 
     /// An error that says when asking again may help; `None` says that time alone will not.

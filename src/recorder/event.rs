@@ -26,6 +26,8 @@ pub enum Event {
     Degraded(DegradedEvent),
     /// A task's chain takes another order than before.
     Order(OrderEvent),
+    /// The configuration was read again.
+    Config(ConfigEvent),
     /// The daemon serves.
     Start(StartEvent),
     /// The daemon ends.
@@ -41,6 +43,7 @@ impl Event {
             Event::Breaker(_) => "breaker",
             Event::Degraded(_) => "degraded",
             Event::Order(_) => "order",
+            Event::Config(_) => "config",
             Event::Start(_) => "start",
             Event::Stop(_) => "stop",
         }
@@ -180,6 +183,21 @@ pub struct LeftOut {
     pub model: Arc<str>,
     /// Why.
     pub reason: SkipReason,
+}
+
+/// The configuration was read again.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigEvent {
+    /// Whether it was taken; if not, nothing changed.
+    pub success: bool,
+    /// Number of mistakes found.
+    pub mistakes: usize,
+    /// Models that kept their state.
+    pub kept: usize,
+    /// Models that are new.
+    pub added: Vec<Arc<str>>,
+    /// Models that are gone.
+    pub removed: Vec<Arc<str>>,
 }
 
 /// The daemon serves.

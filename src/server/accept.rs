@@ -30,7 +30,7 @@ pub async fn serve(server: Rc<Server>, listener: UnixListener) {
                         actix::spawn(Connection::new(server.clone(), stream, place).run());
                     }
                     None => {
-                        actix::spawn(turn_away(stream, server.limits.connections));
+                        actix::spawn(turn_away(stream, server.rules().limits.connections));
                     }
                 },
                 Err(error) => {

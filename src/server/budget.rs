@@ -15,10 +15,16 @@ pub(super) struct Budget {
     requests: Cell<usize>,
     bytes: Cell<usize>,
     by_uid: RefCell<HashMap<u32, usize>>,
-    most_connections: usize,
-    most_requests: usize,
-    most_bytes: usize,
-    most_per_uid: Option<usize>,
+    most: Cell<Most>,
+}
+
+/// How much may be in use.
+#[derive(Clone, Copy)]
+struct Most {
+    connections: usize,
+    requests: usize,
+    bytes: usize,
+    per_uid: Option<usize>,
 }
 
 /// A connection's place.
@@ -44,11 +50,13 @@ impl Budget {
             requests: Cell::new(0),
             bytes: Cell::new(0),
             by_uid: RefCell::default(),
-            most_connections: limits.connections,
-            most_requests: limits.in_flight,
-            most_bytes: limits.request_bytes_total,
-            most_per_uid: limits.requests_per_uid,
+            most: Cell::new(Most::of(limits)),
         }
+    }
+
+    /// Takes changed limits. What is in use stays, even above them.
+    pub(super) fn renew(&self, limits: &Limits) {
+        self.most.set(Most::of(limits));
     }
 
     /// Clients that are connected.
@@ -63,7 +71,7 @@ impl Budget {
 
     /// A place for one more connection, if there is one.
     pub(super) fn connect(self: &Rc<Self>) -> Option<Place> {
-        if self.connections.get() >= self.most_connections {
+        if self.connections.get() >= self.most.get().connections {
             return None;
         }
         self.connections.set(self.connections.get() + 1);
@@ -76,19 +84,21 @@ impl Budget {
         bytes: usize,
         uid: Option<u32>,
     ) -> Result<Ticket, String> {
-        if self.requests.get() >= self.most_requests {
+        let most = self.most.get();
+        if self.requests.get() >= most.requests {
             return Err(format!(
                 "{} requests are outstanding (`limits.in_flight`); try again later",
-                self.most_requests
+                most.requests
             ));
         }
-        if self.bytes.get().saturating_add(bytes) > self.most_bytes {
+        if self.bytes.get().saturating_add(bytes) > most.bytes {
             return Err(format!(
                 "outstanding requests hold {} bytes (`limits.request_bytes_total`); try again later",
                 self.bytes.get()
             ));
         }
-        if let (Some(uid), Some(most)) = (uid, self.most_per_uid) {
+        if let Some(uid) = uid {
+            let most = most.per_uid.unwrap_or(usize::MAX);
             let mut by_uid = self.by_uid.borrow_mut();
             let count = by_uid.entry(uid).or_default();
             if *count >= most {
@@ -110,11 +120,22 @@ impl Budget {
     }
 }
 
+impl Most {
+    fn of(limits: &Limits) -> Most {
+        Most {
+            connections: limits.connections,
+            requests: limits.in_flight,
+            bytes: limits.request_bytes_total,
+            per_uid: limits.requests_per_uid,
+        }
+    }
+}
+
 impl Arriving {
     /// Says how many bytes have arrived; false when there is no room for them.
     pub(super) fn hold(&mut self, bytes: usize) -> bool {
         let others = self.budget.bytes.get().saturating_sub(self.bytes);
-        let fits = bytes == 0 || others.saturating_add(bytes) <= self.budget.most_bytes;
+        let fits = bytes == 0 || others.saturating_add(bytes) <= self.budget.most.get().bytes;
         self.bytes = if fits { bytes } else { 0 };
         self.budget.bytes.set(others + self.bytes);
         fits
@@ -137,7 +158,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         self.budget.requests.set(self.budget.requests.get().saturating_sub(1));
         self.budget.bytes.set(self.budget.bytes.get().saturating_sub(self.bytes));
-        let Some(uid) = self.uid.filter(|_| self.budget.most_per_uid.is_some()) else { return };
+        let Some(uid) = self.uid else { return };
         let mut by_uid = self.budget.by_uid.borrow_mut();
         if let Some(count) = by_uid.get_mut(&uid) {
             *count -= 1;

@@ -59,6 +59,7 @@ pub(super) struct Connection {
     /// Whether end-of-file has been seen.
     ended: bool,
     line_since: Option<Instant>,
+    line_timeout: Duration,
     /// Its place among all connections; given back when this is dropped.
     _place: Place,
 }
@@ -75,7 +76,8 @@ struct Outstanding {
 impl Connection {
     pub(super) fn new(server: Rc<Server>, stream: UnixStream, place: Place) -> Connection {
         let peer = Peer::of(&stream);
-        let limits = &server.limits;
+        let rules = server.rules();
+        let limits = &rules.limits;
         Connection {
             peer,
             phase: server.phase.clone(),
@@ -89,6 +91,7 @@ impl Connection {
             next_token: 0,
             ended: false,
             line_since: None,
+            line_timeout: limits.line_timeout,
             _place: place,
             server,
             stream,
@@ -201,7 +204,7 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        let most = self.server.limits.requests_per_connection.max(1);
+        let most = self.deliveries.0.max_capacity();
         self.outstanding.len() + self.controls.len() < most
     }
 
@@ -221,10 +224,7 @@ impl Connection {
 
     /// When the task must wake although nothing happens.
     fn alarm(&self, may_read: bool) -> Option<Instant> {
-        let line = self
-            .line_since
-            .filter(|_| may_read)
-            .map(|since| since + self.server.limits.line_timeout);
+        let line = self.line_since.filter(|_| may_read).map(|since| since + self.line_timeout);
         let gone = (!may_read).then(|| Instant::now() + GONE_CHECK);
         [line, gone, self.outbox.patience()].into_iter().flatten().min()
     }
@@ -235,8 +235,7 @@ impl Connection {
         if self.outbox.patience().is_some_and(|patience| patience <= now) {
             return Err(Closed::TooSlow);
         }
-        if self.may_read()
-            && self.line_since.is_some_and(|since| since + self.server.limits.line_timeout <= now)
+        if self.may_read() && self.line_since.is_some_and(|since| since + self.line_timeout <= now)
         {
             self.half_a_line();
             return Err(Closed::TooSlow);

@@ -36,11 +36,12 @@ impl Peer {
     /// Root, the daemon's own user, and those the configuration names.
     fn may_steer(&self, server: &Server) -> bool {
         let Some(uid) = self.uid else { return false };
-        let admins = &server.admins;
+        let rules = server.rules();
+        let gids = &rules.admin_gids;
         uid == 0
             || uid == geteuid().as_raw()
-            || admins.uids.contains(&uid)
-            || (!admins.gids.is_empty() && self.groups(uid).any(|gid| admins.gids.contains(&gid)))
+            || rules.admin_uids.contains(&uid)
+            || (!gids.is_empty() && self.groups(uid).any(|gid| gids.contains(&gid)))
     }
 
     fn groups(&self, uid: u32) -> impl Iterator<Item = u32> {
@@ -101,6 +102,14 @@ async fn work(server: &Server, peer: Peer, op: Op) -> Result<Value, ErrorBody> {
             Ok(json!({ "chains": chains }))
         }
         Op::Breaker(order) => breaker(server, peer, order).await,
+        Op::Reload => {
+            let allowed = peer.may_steer(server);
+            tracing::info!(uid = peer.uid, gid = peer.gid, pid = peer.pid, allowed, "reload asked");
+            if !allowed {
+                return Err(forbidden(peer, "reload the configuration"));
+            }
+            (server.reload)().await
+        }
         Op::Chat(_) | Op::Events { .. } | Op::Cancel { .. } => {
             Err(ErrorBody::new(ErrorCode::Internal, "not a control operation"))
         }
@@ -115,18 +124,21 @@ async fn breaker(server: &Server, peer: Peer, order: BreakerOp) -> Result<Value,
         set = ?order.set, "breaker order"
     );
     if !allowed {
-        let uid =
-            peer.uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}"));
-        let message = format!(
-            "{uid} may not set circuits; root, the daemon's own user and `daemon.admin_uids` and \
-             `daemon.admin_gids` may"
-        );
-        return Err(ErrorBody::new(ErrorCode::Forbidden, message));
+        return Err(forbidden(peer, "set circuits"));
     }
     let model = order.model.clone();
     let set = SetBreaker { order, peer_uid: peer.uid };
     let breaker = server.router.send(set).await.map_err(gone)??;
     Ok(json!({ "model": model, "breaker": breaker }))
+}
+
+fn forbidden(peer: Peer, what: &str) -> ErrorBody {
+    let uid = peer.uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}"));
+    let message = format!(
+        "{uid} may not {what}; root, the daemon's own user and `daemon.admin_uids` and \
+         `daemon.admin_gids` may"
+    );
+    ErrorBody::new(ErrorCode::Forbidden, message)
 }
 
 fn gone(_: actix::MailboxError) -> ErrorBody {

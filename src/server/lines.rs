@@ -81,6 +81,11 @@ impl Lines {
         !self.bytes.is_empty() || self.skipping
     }
 
+    /// The longest line there may be, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
         self.bytes.len()

@@ -13,15 +13,19 @@ pub mod listen;
 mod outbox;
 mod watchers;
 
+use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::Addr;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
 use crate::clock::Clock;
-use crate::config::{Daemon, Limits};
+use crate::config::{Config, Limits};
+use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
 pub use accept::serve;
@@ -38,20 +42,26 @@ pub struct Server {
     pub recorder: Recorder,
     /// Tells the time.
     pub clock: Clock,
-    /// Limits of the socket.
-    pub limits: Limits,
-    /// Who, beside root and the daemon's own user, may use control operations.
-    pub admins: Admins,
+    /// Reads the configuration again, when somebody asks for it.
+    pub reload: Reload,
+    rules: RefCell<Rc<Rules>>,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
 
-/// Who may use control operations.
-pub struct Admins {
-    /// Users.
-    pub uids: Vec<u32>,
-    /// Groups.
-    pub gids: Vec<u32>,
+/// Reads the configuration again; gives what to tell the one who asked.
+pub type Reload = Rc<dyn Fn() -> ReloadFuture>;
+
+/// A reload under way.
+pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<Value, ErrorBody>>>>;
+
+/// What a reload may change about the socket.
+struct Rules {
+    limits: Limits,
+    /// Users, beside root and the daemon's own, who may use control operations.
+    admin_uids: Vec<u32>,
+    /// Groups whose members may.
+    admin_gids: Vec<u32>,
 }
 
 /// How far the daemon's end has come.
@@ -69,13 +79,20 @@ impl Server {
     /// A server that answers through `router` until `phase` says otherwise.
     pub fn new(
         (router, recorder, clock): (Addr<RouterActor>, Recorder, Clock),
-        limits: Limits,
-        daemon: &Daemon,
+        config: &Config,
+        reload: Reload,
         phase: watch::Receiver<Phase>,
     ) -> Server {
-        let admins = Admins { uids: daemon.admin_uids.clone(), gids: daemon.admin_gids.clone() };
-        let budget = Rc::new(Budget::new(&limits));
-        Server { router, recorder, clock, limits, admins, budget, phase }
+        let budget = Rc::new(Budget::new(&config.limits));
+        let rules = RefCell::new(Rc::new(Rules::of(config)));
+        Server { router, recorder, clock, reload, rules, budget, phase }
+    }
+
+    /// Takes the limits and admins of a changed configuration. Connections that are open keep the
+    /// longest line they began with.
+    pub fn renew(&self, config: &Config) {
+        self.budget.renew(&config.limits);
+        self.rules.replace(Rc::new(Rules::of(config)));
     }
 
     /// Clients that are connected.
@@ -86,5 +103,19 @@ impl Server {
     /// Requests that are not answered yet.
     pub fn outstanding(&self) -> usize {
         self.budget.requests()
+    }
+
+    fn rules(&self) -> Rc<Rules> {
+        self.rules.borrow().clone()
+    }
+}
+
+impl Rules {
+    fn of(config: &Config) -> Rules {
+        Rules {
+            limits: config.limits.clone(),
+            admin_uids: config.daemon.admin_uids.clone(),
+            admin_gids: config.daemon.admin_gids.clone(),
+        }
     }
 }

@@ -108,14 +108,14 @@ impl Connection {
     }
 
     pub(super) fn too_long(&mut self) {
-        let most = self.server.limits.line_bytes;
+        let most = self.lines.longest();
         let message =
             format!("the line is longer than {most} bytes (`limits.line_bytes`) and was skipped");
         refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::LineTooLong, message));
     }
 
     pub(super) fn no_room_for_line(&mut self) {
-        let most = self.server.limits.request_bytes_total;
+        let most = self.server.rules().limits.request_bytes_total;
         let message = format!(
             "requests of {most} bytes are outstanding (`limits.request_bytes_total`); the line was \
              skipped, try again later"
@@ -127,7 +127,7 @@ impl Connection {
         let message = format!(
             "a line was begun and not ended within {} (`limits.line_timeout`); the connection is \
              closed",
-            humantime::format_duration(self.server.limits.line_timeout)
+            humantime::format_duration(self.line_timeout)
         );
         refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::BadRequest, message));
     }

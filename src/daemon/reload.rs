@@ -1,0 +1,133 @@
+//! Reading the configuration again while the daemon serves.
+//!
+//! The new file is checked whole before anything is touched: one mistake, and nothing changes. Then
+//! it is taken whole: calls to providers, models and chains, limits. What cannot change without a
+//! restart is named in the answer.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+use actix::Addr;
+use serde_json::{Value, json};
+
+use crate::actors::router::{Reload as Renew, RouterActor};
+use crate::actors::table::Renewal;
+use crate::clock::Clock;
+use crate::config::{self, Config, Env, Loaded, Mistakes};
+use crate::protocol::reply::{ErrorBody, ErrorCode};
+use crate::provider::http::Http;
+use crate::recorder::Recorder;
+use crate::recorder::event::{ConfigEvent, Event};
+use crate::server::{Reload, Server};
+
+/// Where the configuration comes from.
+#[derive(Clone)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// The environment that the daemon was started in.
+    pub env: Env,
+    /// The socket that the command line or the environment chose, over the file's.
+    pub socket: Option<PathBuf>,
+}
+
+/// All that a reload changes.
+pub(super) struct Reloader {
+    source: Option<Source>,
+    current: RefCell<Config>,
+    http: Rc<Http>,
+    router: Addr<RouterActor>,
+    recorder: Recorder,
+}
+
+impl Source {
+    /// Reads it.
+    pub fn load(&self) -> Result<Loaded, Mistakes> {
+        let mut loaded = config::load(&self.path, &self.env)?;
+        if let Some(socket) = &self.socket {
+            loaded.config.daemon.socket = socket.clone();
+        }
+        Ok(loaded)
+    }
+}
+
+impl Reloader {
+    pub(super) fn new(
+        source: Option<Source>,
+        current: &Config,
+        (http, router): (Rc<Http>, Addr<RouterActor>),
+        recorder: &Recorder,
+    ) -> Reloader {
+        let current = RefCell::new(current.clone());
+        Reloader { source, current, http, router, recorder: recorder.clone() }
+    }
+
+    /// The reload as the server offers it.
+    pub(super) fn for_server(self, server: Weak<Server>, clock: &Clock) -> Reload {
+        let (reloader, clock) = (Rc::new(self), clock.clone());
+        Rc::new(move || {
+            let (reloader, server, clock) = (reloader.clone(), server.clone(), clock.clone());
+            Box::pin(async move { reloader.reload(&server, &clock).await })
+        })
+    }
+
+    async fn reload(&self, server: &Weak<Server>, clock: &Clock) -> Result<Value, ErrorBody> {
+        let (Some(source), Some(server)) = (&self.source, server.upgrade()) else {
+            let message = "this daemon has no configuration file to read again";
+            return Err(ErrorBody::new(ErrorCode::BadRequest, message));
+        };
+        let Loaded { config, warnings } = match source.load() {
+            Ok(loaded) => loaded,
+            Err(mistakes) => return Err(self.refuse(&mistakes, clock)),
+        };
+        let internal = |message| ErrorBody::new(ErrorCode::Internal, message);
+        self.http
+            .update(&config.models, config.limits.response_bytes)
+            .map_err(|error| internal(format!("{error}; nothing was changed")))?;
+        let renewed = self.router.send(Renew(Box::new(config.clone()))).await;
+        let renewal = renewed
+            .map_err(|_| internal("the router is being rebuilt; reload again".to_owned()))?;
+        server.renew(&config);
+        let restart = needs_restart(&self.current.borrow(), &config);
+        self.current.replace(config);
+        self.tell(Some(&renewal), 0, clock);
+        tracing::info!(kept = renewal.kept, "configuration read again");
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        Ok(json!({ "models": renewal, "needs_restart": restart, "warnings": warnings }))
+    }
+
+    fn refuse(&self, mistakes: &Mistakes, clock: &Clock) -> ErrorBody {
+        let count = mistakes.list.len();
+        self.tell(None, count, clock);
+        tracing::warn!(mistakes = count, "the changed configuration has mistakes; nothing changed");
+        let message = "the configuration has mistakes; nothing was changed";
+        ErrorBody {
+            mistakes: mistakes.list.iter().map(ToString::to_string).collect(),
+            ..ErrorBody::new(ErrorCode::BadRequest, message)
+        }
+    }
+
+    fn tell(&self, renewal: Option<&Renewal>, mistakes: usize, clock: &Clock) {
+        let success = renewal.is_some();
+        let Renewal { kept, added, removed } = renewal.cloned().unwrap_or_default();
+        let event = Event::Config(ConfigEvent { success, mistakes, kept, added, removed });
+        self.recorder.record(clock.now().wall, event, None);
+    }
+}
+
+/// Keys whose new value waits for a restart.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (a, b) = (&old.daemon, &new.daemon);
+    [
+        ("daemon.socket", a.socket != b.socket),
+        ("daemon.socket_mode", a.socket_mode != b.socket_mode),
+        ("daemon.socket_group", a.socket_group != b.socket_group),
+        ("daemon.state_dir", a.state_dir != b.state_dir),
+        ("daemon.health_log", a.health_log != b.health_log),
+        ("daemon.drain_timeout", a.drain_timeout != b.drain_timeout),
+    ]
+    .into_iter()
+    .filter_map(|(key, changed)| changed.then_some(key))
+    .collect()
+}
