@@ -35,8 +35,6 @@ use crate::recorder::event::{CallKind, Event};
 mod attempt;
 mod ending;
 mod pauses;
-#[cfg(test)]
-mod tests;
 mod trail;
 
 use attempt::{Attempted, Failed};

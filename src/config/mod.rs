@@ -1,6 +1,6 @@
 //! The configuration file, each mistake explained.
 //!
-//! [`load`] is the one way in: text becomes a spanned TOML tree, the readers of [`read`] turn it
+//! [`load`] is the one way in: text becomes a spanned TOML tree, the readers in `read` turn it
 //! into the types of this module, and whatever is wrong is collected, never thrown, so that one
 //! run reports all of it with file, line, column and a hint. Nothing here opens a socket or talks
 //! to a provider, and no value that may be secret is ever part of a message.

@@ -4,7 +4,7 @@
 //! milliseconds. Lines are written tens of thousands of times per second on a busy day, so the
 //! calendar is consulted once per second of log time, not once per line.
 //!
-//! Timestamps never decrease, whatever the wall clock does: [`Stamper`] repeats the latest one
+//! Timestamps never decrease, whatever the wall clock does: `Stamper` repeats the latest one
 //! until the clock has caught up. A line never holds a newline of its own; JSON escapes them.
 
 use jiff::Timestamp;

@@ -22,7 +22,10 @@ if [ ! -f "$aimock" ]; then
         --prefix "$tools/aimock" @copilotkit/aimock > "$tools/aimock.log" 2>&1 || true
 fi
 if [ ! -f "$aimock" ] || ! command -v node > /dev/null; then
-    echo "SKIP: aimock cannot be installed (see $tools/aimock.log)"
+    echo "SKIP: aimock cannot be installed (see $tools/aimock.log; it needs npm)"
+    aimock=
+elif ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)'; then
+    echo "SKIP: aimock needs node 20 or newer, this is $(node --version)"
     aimock=
 fi
 
@@ -39,7 +42,7 @@ fi
 [ -n "$aimock$llmposter" ] || exit 0
 
 if [ -z "${FALLBACKD:-}" ]; then
-    cargo build --quiet --bin fallbackd
+    cargo build --bin fallbackd
     FALLBACKD=$build/debug/fallbackd
 fi
 
