@@ -35,6 +35,8 @@ use crate::recorder::event::{CallKind, Event};
 mod attempt;
 mod ending;
 mod pauses;
+#[cfg(test)]
+mod tests;
 mod trail;
 
 use attempt::{Attempted, Failed};

@@ -1,0 +1,214 @@
+//! The stage: actors over a configuration, a scripted provider, a recorder in a folder that goes
+//! away, and paused time on both clocks.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::script::Scripted;
+use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
+use crate::actors::sink::{Delivery, Outcome, Sink};
+use crate::actors::table::Table;
+use crate::actors::walk::Means;
+use crate::clock::Clock;
+use crate::config::{self, Env};
+use crate::domain::time::{Wall, millis};
+use crate::protocol::chat::ChatRequest;
+use crate::protocol::op::{BreakerOp, BreakerSet};
+use crate::recorder::{Recorder, Restored, Settings};
+
+/// 2026-11-20T00:00:00Z
+const START: u64 = 1_795_132_800_000;
+
+/// Three models of three providers, and what the tests add to them.
+pub(super) const THREE: &str = r#"
+    [models.a]
+    provider = "p"
+    model_id = "a"
+    [models.b]
+    provider = "q"
+    model_id = "b"
+    [models.c]
+    provider = "r"
+    model_id = "c"
+    [chains]
+    default = ["a", "b", "c"]
+"#;
+
+/// Three models of one provider.
+pub(super) const ONE_PROVIDER: &str = r#"
+    [models.a]
+    provider = "p"
+    model_id = "a"
+    [models.b]
+    provider = "p"
+    model_id = "b"
+    [models.c]
+    provider = "p"
+    model_id = "c"
+    [chains]
+    default = ["a", "b", "c"]
+"#;
+
+/// The stage.
+pub(super) struct Rig {
+    pub(super) script: Rc<Scripted>,
+    pub(super) router: Addr<RouterActor>,
+    pub(super) clock: Clock,
+    recorder: Recorder,
+    folder: TempDir,
+}
+
+/// A request that was sent.
+pub(super) struct Asked {
+    /// Tells that the client wants it given up.
+    pub(super) cancel: oneshot::Sender<()>,
+    answers: mpsc::Receiver<Delivery>,
+}
+
+/// Plays a scene on paused time.
+pub(super) fn play(scene: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, scene());
+}
+
+/// Lets time pass.
+pub(super) async fn pass(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+impl Rig {
+    /// A stage with this configuration behind four providers named `p` to `s`.
+    pub(super) fn new(text: &str) -> Rig {
+        let providers: String = ["p", "q", "r", "s"]
+            .map(|name| {
+                format!(
+                    "[providers.{name}]\nkind = \"openai\"\nauth = \"none\"\n\
+                     base_url = \"http://127.0.0.1:9/{name}\"\n"
+                )
+            })
+            .concat();
+        let text = format!("{text}\n{providers}");
+        let config = config::parse(&text, "test.toml", &Env::new(7, [("HOME", "/nonexistent")]));
+        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}")).config;
+        let began = Instant::now();
+        let clock = Clock::with_wall(move || Wall(START + millis(began.elapsed())));
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            health_log: folder.path().join("health.jsonl"),
+            state_dir: folder.path().join("state"),
+            max_size: 1 << 30,
+            keep: 1,
+            fine: Duration::from_secs(600),
+            retention: config.retention,
+            clock: Clock::system(),
+        };
+        let (recorder, _) = Recorder::start(settings, &[], clock.now()).unwrap();
+        let table = Table::start(&config, Restored::default(), &clock, &recorder);
+        let script = Rc::new(Scripted::new());
+        let means =
+            Means { provider: script.clone(), recorder: recorder.clone(), clock: clock.clone() };
+        let router = RouterActor::new(table, means).start();
+        Rig { script, router, clock, recorder, folder }
+    }
+
+    /// Sends a request and goes on.
+    pub(super) fn send(&self, mut request: Value) -> Asked {
+        if request.get("messages").is_none() {
+            request["messages"] = json!([{ "role": "user", "content": "hello" }]);
+        }
+        let line = request.to_string();
+        let mut request: Box<ChatRequest> = serde_json::from_str(&line).unwrap();
+        request.bytes = line.len();
+        let (deliveries, answers) = mpsc::channel(1);
+        let (sink, cancel) = Sink::new(1, deliveries);
+        let arrived = self.clock.now();
+        self.router.do_send(Route { request, sink, arrived, peer_uid: Some(7) });
+        Asked { cancel, answers }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub(super) async fn ask(&self, request: Value) -> Value {
+        self.send(request).reply().await
+    }
+
+    /// The plainest request.
+    pub(super) async fn hello(&self) -> Value {
+        self.ask(json!({})).await
+    }
+
+    /// A model's health, as the `health` operation shows it.
+    pub(super) async fn health(&self, model: &str) -> Value {
+        let health = self.router.send(AskHealth(None)).await.unwrap();
+        serde_json::to_value(&health[model]).unwrap()
+    }
+
+    /// The state of a model's circuit.
+    pub(super) async fn state(&self, model: &str) -> String {
+        self.health(model).await["breaker"]["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Sets an override.
+    pub(super) async fn order(&self, model: &str, set: BreakerSet, during: Option<Duration>) {
+        let order = BreakerOp { model: model.to_owned(), set, during };
+        self.router.send(SetBreaker { order, peer_uid: Some(7) }).await.unwrap().unwrap();
+    }
+
+    /// Everything that was logged, after the last message has arrived.
+    pub(super) async fn log(self) -> Vec<Value> {
+        pass(1.0).await;
+        assert!(self.recorder.close(Duration::from_secs(10)), "the recorder did not close");
+        let log = std::fs::read_to_string(self.folder.path().join("health.jsonl")).unwrap();
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Asked {
+    /// Waits for the reply.
+    pub(super) async fn reply(mut self) -> Value {
+        let delivery = self.answers.recv().await.expect("every request gets a reply");
+        match delivery.outcome {
+            Outcome::Reply(reply) => serde_json::to_value(&reply).unwrap(),
+            Outcome::Plan(plan, _) => serde_json::to_value(&plan).unwrap(),
+        }
+    }
+
+    /// Tells that the client gives the request up, and waits for what it is told.
+    pub(super) async fn cancelled(self) -> Value {
+        let Asked { cancel, mut answers } = self;
+        cancel.send(()).unwrap();
+        let delivery = answers.recv().await.expect("a cancelled request is answered");
+        let Outcome::Reply(reply) = delivery.outcome else { panic!("not a plan") };
+        serde_json::to_value(&reply).unwrap()
+    }
+}
+
+/// The models of a reply's attempts with what became of each, such as `a overloaded`,
+/// `b circuit_open` or `c answered`.
+pub(super) fn tried(reply: &Value) -> Vec<String> {
+    let word = |attempt: &Value| {
+        let text = |name: &str| attempt[name].as_str().map(str::to_owned);
+        let what = text("error_type").or_else(|| text("reason")).or_else(|| text("outcome"));
+        format!("{} {}", attempt["model"].as_str().unwrap(), what.unwrap())
+    };
+    reply["attempts"].as_array().unwrap().iter().map(word).collect()
+}
+
+/// The error code of a reply.
+pub(super) fn code(reply: &Value) -> &str {
+    reply["error"]["code"].as_str().unwrap_or("none")
+}
+
+/// Lines of one kind.
+pub(super) fn lines<'a>(log: &'a [Value], event: &str) -> Vec<&'a Value> {
+    log.iter().filter(|line| line["event"] == event).collect()
+}
