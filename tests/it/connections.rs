@@ -88,14 +88,14 @@ fn five_hundred_connections_at_once_get_their_own_answers_and_leave_no_memory_be
             assert_eq!(reply["id"], at);
         }
     };
+    let before = daemon.resident_kib();
     round("first");
     let after_one = daemon.resident_kib();
     (0..4).for_each(|_| round("again"));
     let after_five = daemon.resident_kib();
-    assert!(
-        after_five < after_one + 16 * 1024,
-        "resident memory grew from {after_one} to {after_five} KiB over the same load"
-    );
+    let memory = format!("resident KiB: {before} before, {after_one} after, {after_five} again");
+    assert!(after_one < before + 64 * 1024, "{memory}");
+    assert!(after_five < after_one + 16 * 1024, "the same load takes more and more: {memory}");
 }
 
 #[test]

@@ -50,17 +50,18 @@ fn setup(sim: &Background) -> Setup {
 }
 
 /// An error of a provider that repeats all it was given.
-fn parrot(status: u16) -> Behaviour {
-    let all = format!("{} {} {IN_PROMPT} {IN_ANSWER}", KEYS.join(" "), KEYS.join("\\n"));
+fn parrot(status: u16, key: &str) -> Behaviour {
+    let given = [key, IN_HEADER, IN_QUERY, IN_PROMPT, IN_ANSWER];
+    let all = format!("{} {}", given.join(" "), given.join("\\n"));
     let error =
-        json!({ "error": { "message": all, "type": all, "code": IN_KEY, "param": IN_HEADER } });
-    let headers = vec![("x-request-id".to_owned(), IN_KEY.to_owned())];
+        json!({ "error": { "message": all, "type": all, "code": key, "param": IN_HEADER } });
+    let headers = vec![("x-request-id".to_owned(), key.to_owned())];
     Behaviour::Raw { status, headers, body: error.to_string() }
 }
 
-fn behaviours() -> Vec<Behaviour> {
+fn behaviours(key: &str) -> Vec<Behaviour> {
     let mut all: Vec<Behaviour> =
-        [400, 401, 403, 404, 413, 422, 429, 500, 503, 529].map(parrot).into();
+        [400, 401, 403, 404, 413, 422, 429, 500, 503, 529].map(|status| parrot(status, key)).into();
     let raw = |body: String| Behaviour::Raw { status: 200, headers: Vec::new(), body };
     all.extend([
         Behaviour::EchoKey,
@@ -68,9 +69,9 @@ fn behaviours() -> Vec<Behaviour> {
         Behaviour::TruncatedBody,
         Behaviour::ResetBeforeHeaders,
         Behaviour::error_in_200(),
-        raw(format!("{{\"error\":{{\"message\":\"{IN_KEY} {IN_HEADER} {IN_QUERY}\"}}}}")),
-        raw(format!("{IN_KEY} {IN_HEADER} {IN_QUERY} {IN_PROMPT}")),
-        raw(format!("{{\"choices\":\"{IN_KEY}{IN_QUERY}\"}}")),
+        raw(format!("{{\"error\":{{\"message\":\"{key} {IN_HEADER} {IN_QUERY}\"}}}}")),
+        raw(format!("{key} {IN_HEADER} {IN_QUERY} {IN_PROMPT}")),
+        raw(format!("{{\"choices\":\"{key}{IN_QUERY}\"}}")),
         Behaviour::Say(format!("all is well {IN_ANSWER}")),
     ]);
     all
@@ -82,9 +83,9 @@ fn everything(daemon: &Daemon, sim: &Background) -> Vec<String> {
     watcher.ask_ok(&json!({ "op": "events" }));
     let mut client = daemon.client();
     let mut told = Vec::new();
-    for behaviour in behaviours() {
-        for model in ["m", "other", "filed"] {
-            sim.set(behaviour.clone());
+    for (model, key) in [("m", IN_KEY), ("other", IN_KEY), ("filed", IN_FILE)] {
+        for behaviour in behaviours(key) {
+            sim.set(behaviour);
             told.push(client.ask(&chat_with(&["gone", model], IN_PROMPT)).to_string());
             // A pause or a block that this brought must not hide the next one.
             for order in ["closed", "auto"] {
