@@ -28,10 +28,9 @@ pub(super) async fn health(stage: &mut Stage, teller: &mut Teller) -> Result<(),
 pub(super) fn costs(stage: &Stage, teller: &mut Teller) {
     let tally = &stage.tally;
     let (paid, would) = (dollars(tally.paid), dollars(tally.primary_would));
+    let (fallbacks, answers) = (tally.by_fallback, tally.answered);
     teller.say(&format!(
-        "\n{} of {} answers came from a fallback: {paid}, and {would} at the price of\n\
-         the first models.",
-        tally.by_fallback, tally.answered
+        "\n{fallbacks} of {answers} answers were fallbacks: {paid} paid, {would} at primary prices."
     ));
 }
 

@@ -194,6 +194,8 @@ async fn everything_down(stage: &mut Stage, teller: &mut Teller) -> Result<(), T
     let before = stage.providers.calls();
     let third = stage.ask(chat("complex_reasoning")).await?;
     teller.show(&third);
+    let error = third.error.as_ref();
+    teller.quote(error.map_or("", |error| error.message.as_str()));
     let chain = ["gpt-4o", "claude-sonnet-4-6", "gemini-2.5-flash"];
     let tried = [&first, &second].iter().all(|reply| {
         let all = chain.iter().all(|model| !reply.calls_of(model).is_empty());
@@ -204,7 +206,7 @@ async fn everything_down(stage: &mut Stage, teller: &mut Teller) -> Result<(), T
     let at_once =
         third.error_code() == "no_model_available" && open && stage.providers.calls() == before;
     teller.claim(at_once, "then all circuits are open: the third fails at once, without a call");
-    let again = third.error.as_ref().and_then(|error| error.retry_after_ms);
+    let again = error.and_then(|error| error.retry_after_ms);
     teller.claim(again.is_some_and(|wait| wait > 0), "and it says when asking again may help");
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::Trouble;
 use super::client::{Client, Reply};
-use crate::config::{self, Config, Env, Kind};
+use crate::config::{self, Config, Env, Kind, Loaded};
 use crate::sim::{Behaviour, Simulator};
 
 const CONFIG: &str = include_str!("demo.toml");
@@ -82,17 +82,20 @@ impl Providers {
 
     /// A configuration for a daemon that asks them and keeps its files in `folder`.
     pub(super) fn config(&self, folder: &Path, socket: &Path) -> Result<Config, Trouble> {
+        let mut config = self.load()?.config;
+        config.daemon.socket = socket.to_owned();
+        config.daemon.state_dir = folder.join("state");
+        config.daemon.health_log = folder.join("health.jsonl");
+        Ok(config)
+    }
+
+    fn load(&self) -> Result<Loaded, Trouble> {
         let text = CONFIG
             .replace("{openai}", &self.openai.base_url())
             .replace("{anthropic}", &self.anthropic.base_url())
             .replace("{google}", &self.google.base_url());
         let env = Env::new(geteuid().as_raw(), [(KEY_NAME, KEY)]);
-        let loaded = config::parse(&text, "demo.toml", &env).map_err(Trouble::Config)?;
-        let mut config = loaded.config;
-        config.daemon.socket = socket.to_owned();
-        config.daemon.state_dir = folder.join("state");
-        config.daemon.health_log = folder.join("health.jsonl");
-        Ok(config)
+        config::parse(&text, "demo.toml", &env).map_err(Trouble::Config)
     }
 }
 
@@ -198,13 +201,8 @@ mod tests {
     #[tokio::test]
     async fn the_embedded_configuration_is_valid_and_warns_of_nothing() {
         let providers = Providers::start().unwrap();
-        let config = providers.config(Path::new("/f"), Path::new("/f/s")).unwrap();
-        assert!(config.models.iter().all(|model| model.provider.misconfigured.is_none()));
-        let env = Env::new(7, [(KEY_NAME, KEY)]);
-        let text = ["{openai}", "{anthropic}", "{google}"]
-            .iter()
-            .fold(CONFIG.to_owned(), |text, name| text.replace(name, "http://127.0.0.1:1/v1"));
-        assert!(config::parse(&text, "demo.toml", &env).unwrap().warnings.is_empty());
+        let loaded = providers.load().unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::io::{self, IsTerminal, Write};
 use super::client::{Attempt, Reply};
 use crate::config::Env;
 
+/// The narrowest terminal that people use.
+const WIDTH: usize = 80;
+
 /// Where the story goes, and what has been told.
 pub(super) struct Teller {
     out: Box<dyn Write>,
@@ -83,6 +86,20 @@ impl Teller {
         let tone = if reply.ok { Tone::Good } else { Tone::Bad };
         let end = self.paint(&end, tone);
         self.say(&format!("     {end}"));
+    }
+
+    /// What somebody else wrote, in lines that fit.
+    pub(super) fn quote(&mut self, text: &str) {
+        let mut line = "    ".to_owned();
+        for word in text.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.say(&self.paint(&line, Tone::Dim));
+                line = "    ".to_owned();
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        self.say(&self.paint(&line, Tone::Dim));
     }
 
     /// Something that must be so.
@@ -244,6 +261,14 @@ mod tests {
             stripped = stripped.replace(code, "");
         }
         assert_eq!(stripped, plain.text());
+    }
+
+    #[test]
+    fn a_quotation_is_broken_between_words() {
+        let page = Page::default();
+        Teller::new(Box::new(page.clone()), false).quote(&"circuit ".repeat(12));
+        let lengths: Vec<_> = page.text().lines().map(str::len).collect();
+        assert_eq!(lengths, [4 + 9 * 8, 4 + 3 * 8]);
     }
 
     #[test]
