@@ -4,6 +4,7 @@
 //! folder wires and waits; what is decided is decided further down.
 
 mod assemble;
+mod demo;
 mod descriptors;
 mod logging;
 mod reload;
@@ -49,12 +50,23 @@ struct Arguments {
     /// Read the configuration, explain every mistake, and end
     #[arg(long)]
     check: bool,
+    /// Play outages against simulated providers and tell what happens; needs no key and no
+    /// configuration
+    #[arg(long, conflicts_with_all = ["config", "check"])]
+    demo: bool,
+    /// Keep the demo's daemon running afterwards, and say how to talk to it
+    #[arg(long, requires = "demo")]
+    stay: bool,
 }
 
 /// Runs the daemon as the command line says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let env = Env::of_process();
+    if arguments.demo {
+        let options = demo::Options { socket: arguments.socket, stay: arguments.stay };
+        return demo::run(&options, &env);
+    }
     let path = config::locate::config_file(arguments.config.clone(), &env);
     if arguments.check {
         let (report, valid) = config::check_report(&path, &env);

@@ -1,0 +1,122 @@
+//! What is told when the scenes are over: health, money, and how to go on by hand.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Trouble;
+use super::stage::Stage;
+use super::teller::{Teller, Tone, dollars, span};
+use crate::config::Env;
+
+/// How every model did, as `health` has it.
+pub(super) async fn health(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    let reply = stage.client.exchange(json!({"op": "health"})).await?;
+    let heading = teller.paint("Health after all that", Tone::Bold);
+    teller.say(&format!("\n{heading}"));
+    let cells = ["MODEL", "STATE", "SUCCESS", "CALLS", "P50", "LAST ERROR"];
+    let heads = teller.paint(&row(cells.map(str::to_owned)), Tone::Dim);
+    teller.say(&heads);
+    let models = reply["models"].as_object().into_iter().flatten();
+    for (name, model) in models.filter(|(_, model)| model["total_calls"] != 0) {
+        teller.say(&row(cells_of(name, model)));
+    }
+    Ok(())
+}
+
+/// What the fallbacks cost.
+pub(super) fn costs(stage: &Stage, teller: &mut Teller) {
+    let tally = &stage.tally;
+    let (paid, would) = (dollars(tally.paid), dollars(tally.primary_would));
+    let (fallbacks, answers) = (tally.by_fallback, tally.answered);
+    teller.say(&format!(
+        "\n{fallbacks} of {answers} answers were fallbacks: {paid} paid, {would} at primary prices."
+    ));
+}
+
+/// Puts every circuit back to closed, as a person would with `fallbackctl breaker`, so that who
+/// tries things out does not begin with the end of the story.
+pub(super) async fn close_circuits(stage: &mut Stage) -> Result<(), Trouble> {
+    let mut reply = stage.client.exchange(json!({"op": "health"})).await?;
+    let Value::Object(models) = reply["models"].take() else { return Ok(()) };
+    for (name, _) in models.iter().filter(|(_, model)| model["breaker"]["state"] != "closed") {
+        for set in ["closed", "auto"] {
+            let order = json!({"op": "breaker", "model": name, "set": set});
+            stage.client.exchange(order).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What to type to talk to the daemon.
+pub(super) fn by_hand(socket: &Path, env: &Env, teller: &mut Teller) {
+    let (socket, ctl) = (socket.display(), fallbackctl(env));
+    let heading = teller.paint("The daemon keeps running; Ctrl-C ends it.", Tone::Bold);
+    teller.say(&format!(
+        r#"
+{heading} In another terminal:
+
+  export FALLBACKD_SOCKET={socket}
+
+  {ctl} ask -v "Name three rivers."
+  {ctl} health        # also: chains, tail, ping
+
+  echo '{{"messages":[{{"role":"user","content":"Name three rivers."}}]}}' |
+    socat -t 600 - UNIX-CONNECT:$FALLBACKD_SOCKET
+
+  python3 -c 'import os, socket; s = socket.socket(socket.AF_UNIX); (
+    s.connect(os.environ["FALLBACKD_SOCKET"]),
+    s.sendall(b"""{{"messages":[{{"role":"user","content":"Hello"}}]}}\n"""),
+    print(s.makefile().readline()))'
+
+The first model of each of these tasks misbehaves. Ask a few times, and look at
+`health`: as in  {ctl} ask -v --task broken Hello
+
+  broken    says 503; after three failed calls its circuit opens
+  limited   says 429, and to come back after 20 s
+  hanging   never answers
+  nothing   all models of the chain fail"#
+    ));
+}
+
+/// What to type for `fallbackctl`: its name, or its path if it was built beside this program but
+/// is not where the shell looks.
+fn fallbackctl(env: &Env) -> String {
+    let name = "fallbackctl";
+    let folder = std::env::current_exe().ok();
+    let folder = folder.as_deref().and_then(Path::parent);
+    let path = env.var("PATH").unwrap_or_default();
+    match folder {
+        Some(folder) if std::env::split_paths(path).any(|known| known == folder) => name.to_owned(),
+        Some(folder) if folder.join(name).exists() => folder.join(name).display().to_string(),
+        _ => "cargo run --release --bin fallbackctl --".to_owned(),
+    }
+}
+
+fn cells_of(name: &str, model: &Value) -> [String; 6] {
+    let breaker = &model["breaker"];
+    let state = match breaker["state"].as_str() {
+        Some("closed") if !model["hold_until"].is_null() => "on hold",
+        Some("closed") if model["degraded"] == true => "degraded",
+        Some("half_open") => "half-open",
+        Some(state) => state,
+        None => "",
+    };
+    let share = model["success_rate"].as_f64().unwrap_or_default();
+    let error = &model["last_error"];
+    let status = error["status"].as_u64().map(|status| format!(" {status}"));
+    let kind = error["error_type"].as_str().unwrap_or_default();
+    [
+        name.to_owned(),
+        state.to_owned(),
+        format!("{:.0} %", (share * 100.0).floor()),
+        model["total_calls"].to_string(),
+        model["p50_ms"].as_u64().map(span).unwrap_or_default(),
+        format!("{kind}{}", status.unwrap_or_default()),
+    ]
+}
+
+fn row([name, state, success, calls, p50, error]: [String; 6]) -> String {
+    let line = format!("  {name:<19}{state:<10}{success:>8}{calls:>7}{p50:>9}  {error}");
+    line.trim_end().to_owned()
+}

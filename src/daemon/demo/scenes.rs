@@ -1,0 +1,230 @@
+//! The story: six scenes, each a fault, what the daemon makes of it, and what must be true then.
+//!
+//! What is claimed is looked up where it cannot be made up: in the reply that the client got, in
+//! the daemon's health, and in the journal of the simulated provider. Scenes wait for conditions,
+//! never for time. They follow each other: the circuit that opens in the second closes in the
+//! fifth, and the two in between use other models.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use super::Trouble;
+use super::stage::Stage;
+use super::teller::Teller;
+use crate::sim::Behaviour;
+
+const SOON: Duration = Duration::from_millis(20);
+/// How often health is asked when a change is awaited, and how long.
+const LOOK: Duration = Duration::from_millis(25);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+
+/// Plays everything in order.
+pub(super) async fn play(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    all_well(stage, teller).await?;
+    primary_down(stage, teller).await?;
+    rate_limit(stage, teller).await?;
+    hanging(stage, teller).await?;
+    recovery(stage, teller).await?;
+    everything_down(stage, teller).await?;
+    stage.providers.recover()
+}
+
+async fn all_well(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "1 All is well",
+        "The first model of the chain answers. Two more requests name their model\n\
+         themselves, so that each of the three wire formats is spoken once.",
+    );
+    let first = stage.ask(chat("complex_reasoning")).await?;
+    teller.show(&first);
+    let mut others = Vec::new();
+    for model in ["claude-sonnet-4-6", "gemini-2.5-flash"] {
+        let mut request = chat("complex_reasoning");
+        request["models"] = json!([model]);
+        let reply = stage.ask(request).await?;
+        teller.show(&reply);
+        others.push(reply.is_by(model));
+    }
+    let primary = first.is_by("gpt-4o") && !first.used_fallback;
+    teller.claim(primary, "gpt-4o, the first of its chain, answered");
+    let text = first.content.as_deref().unwrap_or_default();
+    teller.claim(text.ends_with(PROMPT), "the answer's text came through unchanged");
+    let each = stage.providers.all().iter().all(|provider| provider.counts().calls == 1);
+    let spoken = each && others.iter().all(|ok| *ok);
+    teller.claim(spoken, "OpenAI, Anthropic and Google each got and answered one call");
+    Ok(())
+}
+
+async fn primary_down(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "2 The primary is down",
+        "gpt-4o says 503 to everything. A call is repeated once, then the next model is\n\
+         asked. After three failed calls in a row the circuit opens.",
+    );
+    let openai = stage.providers.openai.clone();
+    let calls = || openai.calls_for("gpt-4o").len();
+    openai.set_for("gpt-4o", Behaviour::overloaded().after(SOON));
+    let before = calls();
+    let mut replies = Vec::new();
+    for _ in 0..2 {
+        replies.push(stage.ask(chat("complex_reasoning")).await?);
+        teller.show(&replies[replies.len() - 1]);
+    }
+    let failed = calls() - before;
+    let circuit = stage.client.circuit("gpt-4o").await?;
+    let third = stage.ask(chat("complex_reasoning")).await?;
+    teller.show(&third);
+    let untouched = calls() - before == failed && third.left_out("gpt-4o", "circuit_open");
+    replies.push(third);
+    let answered = replies.iter().all(|reply| reply.is_by("claude-sonnet-4-6"));
+    teller.claim(answered, "claude-sonnet-4-6 answered all three requests");
+    let exactly = failed == 3 && circuit == "open";
+    teller.claim(exactly, "the circuit opened after exactly 3 calls, repeats included");
+    teller.claim(untouched, "the third request did not touch gpt-4o");
+    Ok(())
+}
+
+async fn rate_limit(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "3 A rate limit",
+        "gpt-4o-mini says 429: first \"retry after 1 s\", which is short enough to wait\n\
+         for, then \"retry after 20 s\", which is not.",
+    );
+    let openai = stage.providers.openai.clone();
+    let calls = || openai.calls_for("gpt-4o-mini").len();
+    openai.push_for("gpt-4o-mini", Behaviour::rate_limited(Some("1")).after(SOON));
+    let short = stage.ask(chat("simple_generation")).await?;
+    teller.show(&short);
+    openai.push_for("gpt-4o-mini", Behaviour::rate_limited(Some("20")).after(SOON));
+    let long = stage.ask(chat("simple_generation")).await?;
+    teller.show(&long);
+    let before = calls();
+    let next = stage.ask(chat("simple_generation")).await?;
+    teller.show(&next);
+    let limited = Some("rate_limited");
+    let waited = short.is_by("gpt-4o-mini")
+        && short.latency_ms >= 1_000
+        && short.calls_of("gpt-4o-mini") == [limited, None];
+    teller.claim(waited, "the short pause was kept, then the same model answered");
+    let moved_on = long.is_by("gemini-2.5-flash") && long.calls_of("gpt-4o-mini") == [limited];
+    teller.claim(moved_on, "with the long one the next model was asked at once");
+    let held = next.is_by("gemini-2.5-flash")
+        && next.left_out("gpt-4o-mini", "rate_limited")
+        && calls() == before;
+    teller.claim(held, "the next caller knew, and left gpt-4o-mini alone");
+    Ok(())
+}
+
+async fn hanging(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "4 A model hangs",
+        "claude-haiku-4-5 takes the request and never answers. The request has 3 s in\n\
+         all; a call to this model may take 800 ms of them.",
+    );
+    let anthropic = stage.providers.anthropic.clone();
+    anthropic.set_for("claude-haiku-4-5", Behaviour::Hang);
+    let cancelled = anthropic.counts().cancelled;
+    let mut request = chat("document_analysis");
+    request["timeout"] = "3s".into();
+    let reply = stage.ask(request).await?;
+    teller.show(&reply);
+    let answered = reply.is_by("gemini-2.5-flash") && reply.latency_ms < 3_000;
+    teller.claim(answered, "gemini-2.5-flash answered within the deadline");
+    let timed_out = reply.calls_of("claude-haiku-4-5") == [Some("timeout")];
+    teller.claim(timed_out, "the timeout was not repeated, since that would take too long");
+    let hung_up = timeout(LONGEST_WAIT, anthropic.wait_cancelled(cancelled + 1)).await;
+    teller.claim(hung_up.is_ok(), "the silent call was hung up; nothing is left behind");
+    Ok(())
+}
+
+async fn recovery(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "5 Recovery",
+        "gpt-4o is well again, and its circuit has been open for 3 s: half-open. Three\n\
+         requests come at once, and one of them may try it.",
+    );
+    half_open(stage).await?;
+    let openai = stage.providers.openai.clone();
+    let calls = || openai.calls_for("gpt-4o").len();
+    // The probe waits until the others have their answers: so they cannot have waited for it.
+    openai.set_for("gpt-4o", Behaviour::Held);
+    let before = calls();
+    for _ in 0..3 {
+        stage.client.send(chat("complex_reasoning")).await?;
+    }
+    let mut replies = Vec::new();
+    for _ in 0..2 {
+        replies.push(stage.reply().await?);
+    }
+    let others = replies
+        .iter()
+        .all(|reply| reply.is_by("claude-sonnet-4-6") && reply.left_out("gpt-4o", "circuit_open"));
+    openai.set_for("gpt-4o", Behaviour::delay(SOON));
+    openai.release();
+    replies.push(stage.reply().await?);
+    let probes = calls() - before;
+    let last = stage.ask(chat("complex_reasoning")).await?;
+    for reply in replies.iter().chain([&last]) {
+        teller.show(reply);
+    }
+    let probe = probes == 1 && replies[2].is_by("gpt-4o");
+    teller.claim(probe, "exactly one request reached gpt-4o, and got its answer there");
+    teller.claim(others, "the other two had theirs from the next model, without waiting");
+    let closed = stage.client.circuit("gpt-4o").await? == "closed";
+    let first = closed && last.is_by("gpt-4o") && last.attempts.len() == 1;
+    teller.claim(first, "the circuit is closed, and gpt-4o is back in first place");
+    Ok(())
+}
+
+async fn everything_down(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "6 Everything is down",
+        "gpt-4o says 503, Anthropic refuses connections, gemini-2.5-flash says 500. There\n\
+         is no answer to be had, but there is a clear error.",
+    );
+    stage.providers.openai.set_for("gpt-4o", Behaviour::overloaded().after(SOON));
+    stage.providers.anthropic.down().map_err(Trouble::Simulator)?;
+    stage.providers.google.set_for("gemini-2.5-flash", Behaviour::server_error().after(SOON));
+    let first = stage.ask(chat("complex_reasoning")).await?;
+    teller.show(&first);
+    let second = stage.ask(chat("complex_reasoning")).await?;
+    teller.show(&second);
+    let before = stage.providers.calls();
+    let third = stage.ask(chat("complex_reasoning")).await?;
+    teller.show(&third);
+    let error = third.error.as_ref();
+    teller.quote(error.map_or("", |error| error.message.as_str()));
+    let chain = ["gpt-4o", "claude-sonnet-4-6", "gemini-2.5-flash"];
+    let tried = [&first, &second].iter().all(|reply| {
+        let all = chain.iter().all(|model| !reply.calls_of(model).is_empty());
+        reply.error_code() == "all_models_failed" && all
+    });
+    teller.claim(tried, "the first two errors list every model and what was wrong with it");
+    let open = chain.iter().all(|model| third.left_out(model, "circuit_open"));
+    let at_once =
+        third.error_code() == "no_model_available" && open && stage.providers.calls() == before;
+    teller.claim(at_once, "then all circuits are open: the third fails at once, without a call");
+    let again = error.and_then(|error| error.retry_after_ms);
+    teller.claim(again.is_some_and(|wait| wait > 0), "and it says when asking again may help");
+    Ok(())
+}
+
+/// Waits until the time of the open circuit is over.
+async fn half_open(stage: &mut Stage) -> Result<(), Trouble> {
+    let waiting = async {
+        while stage.client.circuit("gpt-4o").await? != "half_open" {
+            sleep(LOOK).await;
+        }
+        Ok(())
+    };
+    let waited = timeout(LONGEST_WAIT, waiting).await;
+    waited.unwrap_or_else(|_| Err(Trouble::too_slow("the half-open circuit of gpt-4o")))
+}
+
+const PROMPT: &str = "Name three rivers.";
+
+fn chat(task: &str) -> Value {
+    json!({"task": task, "messages": [{"role": "user", "content": PROMPT}]})
+}

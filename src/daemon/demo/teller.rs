@@ -1,0 +1,291 @@
+//! Tells the story on standard output: sentences, tables of who was asked, claims kept or broken.
+//!
+//! Lines fit 80 columns. Colours appear on a terminal only, and not if `NO_COLOR` is set. A reader
+//! who left, as `head` does, is no reason to stop: the exit code still tells how it went. The
+//! teller judges nothing itself; it only remembers which claims did not hold.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::client::{Attempt, Reply};
+use crate::config::Env;
+
+/// The narrowest terminal that people use.
+const WIDTH: usize = 80;
+
+/// Where the story goes, and what has been told.
+pub(super) struct Teller {
+    out: Box<dyn Write>,
+    colour: bool,
+    scene: String,
+    shown: usize,
+    broken: Vec<String>,
+}
+
+/// What a colour says.
+#[derive(Clone, Copy)]
+pub(super) enum Tone {
+    Good,
+    Warn,
+    Bad,
+    Dim,
+    Bold,
+}
+
+impl Teller {
+    /// Tells on standard output.
+    pub(super) fn of_stdout(env: &Env) -> Teller {
+        let smart = env.var("TERM").is_some_and(|term| term != "dumb");
+        let colour = io::stdout().is_terminal() && smart && env.var("NO_COLOR").is_none();
+        Teller::new(Box::new(io::stdout()), colour)
+    }
+
+    fn new(out: Box<dyn Write>, colour: bool) -> Teller {
+        Teller { out, colour, scene: String::new(), shown: 0, broken: Vec::new() }
+    }
+
+    /// One line, or several.
+    pub(super) fn say(&mut self, text: &str) {
+        // Whoever left does not hear the rest; see above.
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
+
+    /// Begins a scene.
+    pub(super) fn scene(&mut self, title: &str, story: &str) {
+        title.clone_into(&mut self.scene);
+        self.shown = 0;
+        let heading = self.paint(title, Tone::Bold);
+        self.say(&format!("\n{heading}\n{story}\n"));
+        let heads = row(("#", "ASKED"), "OUTCOME    ", ("WHY", "TOOK"));
+        let heads = self.paint(&heads, Tone::Dim);
+        self.say(&heads);
+    }
+
+    /// What one request led to: everybody who was asked, then the answer or the error.
+    pub(super) fn show(&mut self, reply: &Reply) {
+        self.shown += 1;
+        for (at, attempt) in reply.attempts.iter().enumerate() {
+            let number = if at == 0 { self.shown.to_string() } else { String::new() };
+            let line = self.attempt(&number, attempt);
+            self.say(&line);
+        }
+        let end = match &reply.error {
+            None => {
+                let cost = reply
+                    .request_cost_usd
+                    .map_or_else(String::new, |cost| format!(", {}", dollars(cost)));
+                let (who, took) = (&reply.model_used, span(reply.latency_ms));
+                format!("= {who} answered in {took}{cost}")
+            }
+            Some(error) => {
+                let again = error
+                    .retry_after_ms
+                    .map_or_else(String::new, |wait| format!(", ask again in {}", span(wait)));
+                format!("= {}{again}", error.code)
+            }
+        };
+        let tone = if reply.ok { Tone::Good } else { Tone::Bad };
+        let end = self.paint(&end, tone);
+        self.say(&format!("     {end}"));
+    }
+
+    /// What somebody else wrote, in lines that fit.
+    pub(super) fn quote(&mut self, text: &str) {
+        let mut line = "    ".to_owned();
+        for word in text.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.say(&self.paint(&line, Tone::Dim));
+                line = "    ".to_owned();
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        self.say(&self.paint(&line, Tone::Dim));
+    }
+
+    /// Something that must be so.
+    pub(super) fn claim(&mut self, holds: bool, what: &str) {
+        if holds {
+            let mark = self.paint("ok", Tone::Good);
+            self.say(&format!("  {mark} {what}"));
+        } else {
+            self.broken.push(format!("{}: {what}", self.scene));
+            let mark = self.paint("NOT SO:", Tone::Bad);
+            self.say(&format!("  {mark} {what}"));
+        }
+    }
+
+    /// The claims that did not hold, each with its scene.
+    pub(super) fn broken(&self) -> &[String] {
+        &self.broken
+    }
+
+    /// The text in the colour of its tone, where colours are wanted.
+    pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Good => 32,
+            Tone::Warn => 33,
+            Tone::Bad => 31,
+            Tone::Dim => 2,
+            Tone::Bold => 1,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    fn attempt(&self, number: &str, attempt: &Attempt) -> String {
+        let why = match (&attempt.reason, &attempt.error_type) {
+            (Some(reason), _) => {
+                let left = attempt.retry_in_ms.map(|left| format!(", {} left", span(left)));
+                format!("{}{}", reason.replace('_', " "), left.unwrap_or_default())
+            }
+            (None, Some(error)) => {
+                let status = attempt.status.map(|status| format!(" {status}"));
+                format!("{error}{}", status.unwrap_or_default())
+            }
+            (None, None) => String::new(),
+        };
+        let took = attempt.latency_ms.map(span).unwrap_or_default();
+        let tone = match attempt.outcome.as_str() {
+            "answered" => Tone::Good,
+            "failed" => Tone::Bad,
+            _ => Tone::Warn,
+        };
+        // Padded before it is painted: colours take room in a text, but none on the screen.
+        let outcome = self.paint(&format!("{:<11}", attempt.outcome), tone);
+        row((number, &attempt.model), &outcome, (&why, &took))
+    }
+}
+
+/// One row of a scene's table. The outcome brings its own padding.
+fn row((number, model): (&str, &str), outcome: &str, (why, took): (&str, &str)) -> String {
+    format!("  {number:<2} {model:<19}{outcome}{why:<26}{took:>8}").trim_end().to_owned()
+}
+
+/// A short time for people.
+pub(super) fn span(millis: u64) -> String {
+    if millis < 1_000 {
+        return format!("{millis} ms");
+    }
+    format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
+}
+
+/// Money; a call costs fractions of a cent.
+pub(super) fn dollars(amount: f64) -> String {
+    format!("${amount:.6}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Page {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    fn reply() -> Reply {
+        let failed = Attempt {
+            model: "failed-model".to_owned(),
+            outcome: "failed".to_owned(),
+            error_type: Some("overloaded".to_owned()),
+            status: Some(503),
+            latency_ms: Some(21),
+            ..Attempt::default()
+        };
+        let skipped = Attempt {
+            model: "claude-sonnet-4-6".to_owned(),
+            outcome: "skipped".to_owned(),
+            reason: Some("circuit_open".to_owned()),
+            retry_in_ms: Some(2_940),
+            ..Attempt::default()
+        };
+        let error = super::super::client::ErrorPart {
+            code: "all_models_failed".to_owned(),
+            message: String::new(),
+            retry_after_ms: Some(2_940),
+        };
+        Reply { error: Some(error), attempts: vec![skipped, failed], ..Reply::default() }
+    }
+
+    #[test]
+    fn a_reply_is_a_table_and_its_end() {
+        let page = Page::default();
+        let mut teller = Teller::new(Box::new(page.clone()), false);
+        teller.show(&reply());
+        let wanted = "  1  claude-sonnet-4-6  skipped    circuit open, 2.9 s left
+     failed-model       failed     overloaded 503               21 ms
+     = all_models_failed, ask again in 2.9 s
+";
+        assert_eq!(page.text(), wanted);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colour() {
+        let (plain, coloured) = (Page::default(), Page::default());
+        Teller::new(Box::new(plain.clone()), false).show(&reply());
+        Teller::new(Box::new(coloured.clone()), true).show(&reply());
+        assert!(coloured.text().contains("\x1b[33mskipped    \x1b[0m"));
+        let mut stripped = coloured.text();
+        for code in ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain.text());
+    }
+
+    #[test]
+    fn a_quotation_is_broken_between_words() {
+        let page = Page::default();
+        Teller::new(Box::new(page.clone()), false).quote(&"circuit ".repeat(12));
+        let lengths: Vec<_> = page.text().lines().map(str::len).collect();
+        assert_eq!(lengths, [4 + 9 * 8, 4 + 3 * 8]);
+    }
+
+    #[test]
+    fn a_broken_claim_is_remembered_with_its_scene() {
+        let mut teller = Teller::new(Box::new(io::sink()), false);
+        teller.scene("1 Rain", "It rains.");
+        teller.claim(true, "the street is wet");
+        teller.claim(false, "nobody sings");
+        assert_eq!(teller.broken(), ["1 Rain: nobody sings"]);
+    }
+
+    #[test]
+    fn a_reader_who_left_is_no_reason_to_stop() {
+        let mut teller = Teller::new(Box::new(Closed), false);
+        teller.scene("1 Rain", "It rains.");
+        teller.show(&reply());
+        teller.claim(true, "the street is wet");
+        assert!(teller.broken().is_empty());
+    }
+}
