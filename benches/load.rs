@@ -15,17 +15,15 @@ mod load {
     pub(crate) mod wire;
 }
 
-use std::cell::RefCell;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Parser;
-use futures_util::future::join_all;
+use mio::{Events, Poll, Token};
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use load::histogram::Histogram;
 use load::process::Usage;
@@ -79,13 +77,8 @@ pub(crate) struct Run {
     begin: Instant,
     /// When no more requests are sent.
     end: Instant,
-    most: u64,
-    seen: RefCell<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    sent: u64,
+    /// How many more requests may be sent.
+    left: u64,
     errors: u64,
     first_error: Option<String>,
     latencies: Histogram,
@@ -93,27 +86,36 @@ struct Seen {
 }
 
 impl Run {
-    /// Whether one more request may be sent.
-    pub(crate) fn next(&self, now: Instant) -> bool {
-        let mut seen = self.seen.borrow_mut();
-        let more = now < self.end && seen.sent < self.most;
-        seen.sent += u64::from(more);
+    fn new(arguments: &Arguments) -> Run {
+        let begin = Instant::now() + Duration::from_secs(arguments.warmup.into());
+        Run {
+            begin,
+            end: begin + Duration::from_secs(arguments.seconds.into()),
+            left: arguments.requests,
+            errors: 0,
+            first_error: None,
+            latencies: Histogram::default(),
+            last: None,
+        }
+    }
+
+    /// Whether one more request may be sent; takes it into account.
+    pub(crate) fn next(&mut self, now: Instant) -> bool {
+        let more = now < self.end && self.left > 0;
+        self.left -= u64::from(more);
         more
     }
 
     /// Counts a reply.
-    pub(crate) fn reply(&self, sent: Instant, now: Instant, good: bool, text: &[u8]) {
-        let mut seen = self.seen.borrow_mut();
+    pub(crate) fn reply(&mut self, (sent, now): (Instant, Instant), good: bool, text: &[u8]) {
         if !good {
-            seen.failed(&String::from_utf8_lossy(&text[..text.len().min(300)]));
+            self.failed(&String::from_utf8_lossy(&text[..text.len().min(300)]));
         } else if now >= self.begin {
-            seen.latencies.add(now.duration_since(sent));
-            seen.last = Some(now);
+            self.latencies.add(now.duration_since(sent));
+            self.last = Some(now);
         }
     }
-}
 
-impl Seen {
     fn failed(&mut self, why: &str) {
         self.errors += 1;
         self.first_error.get_or_insert_with(|| why.to_owned());
@@ -130,11 +132,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = target.and_then(|target| {
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(measure(&arguments, &target))
-    });
+    let outcome = target.and_then(|target| measure(&arguments, &target));
     match outcome {
         Ok((line, good)) => {
             say(std::io::stdout(), &line);
@@ -152,73 +150,91 @@ fn say(mut to: impl Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }
 
-async fn measure(arguments: &Arguments, target: &Target) -> Result<(String, bool), String> {
+fn measure(arguments: &Arguments, target: &Target) -> Result<(String, bool), String> {
+    let slots = arguments.outstanding as usize;
     let mut clients = Vec::new();
     for _ in 0..arguments.connections {
-        clients.push(connect(arguments, target).await?);
+        clients
+            .push(connect(arguments, target, slots).map_err(|e| format!("cannot connect: {e}"))?);
     }
-    let usage = |pid: Option<u32>| Usage::of(&pid.map_or("self".to_owned(), |p| p.to_string()));
-    let rss_before = arguments.pid.and_then(|pid| usage(Some(pid))).map(|usage| usage.rss_kib);
-    let now = Instant::now();
-    let begin = now + Duration::from_secs(arguments.warmup.into());
-    let end = begin + Duration::from_secs(arguments.seconds.into());
-    let seen = RefCell::default();
-    let run = Rc::new(Run { begin, end, most: arguments.requests, seen });
-    let work = join_all(clients.into_iter().map(|client| client.run(run.clone())));
-    let at_begin = async {
-        tokio::time::sleep_until(begin).await;
-        (usage(arguments.pid), usage(None))
-    };
-    let patience = end - now + Duration::from_secs(30);
-    let both = async { tokio::join!(work, at_begin) };
-    let (ends, before) =
-        timeout(patience, both).await.map_err(|_| "replies are missing".to_owned())?;
-    let after = (usage(arguments.pid), usage(None));
-    let mut seen = run.seen.borrow_mut();
-    for why in ends.into_iter().filter_map(Result::err) {
-        seen.failed(&why);
-    }
-    let replies = seen.latencies.count();
-    let elapsed = seen.last.map_or(0.0, |last| (last - begin).as_secs_f64());
+    let usage = || (arguments.pid.and_then(Usage::of), Usage::of(std::process::id()));
+    let rss_before = usage().0.map(|usage| usage.rss_kib);
+    let mut run = Run::new(arguments);
+    let before = load(clients, &mut run, usage).map_err(|error| error.to_string())?;
+    let after = usage();
+    let replies = run.latencies.count();
+    let elapsed = run.last.map_or(0.0, |last| (last - run.begin).as_secs_f64());
     let each = |before: Option<Usage>, after: Option<Usage>| {
         let spent = after?.cpu.checked_sub(before?.cpu)?;
         Some(round(spent.as_secs_f64() * 1e6 / replies.max(1) as f64))
     };
-    let micros = |share| seen.latencies.percentile(share).as_micros() as u64;
-    let daemon = arguments.pid.is_some();
+    let micros = |share| run.latencies.percentile(share).as_micros() as u64;
     let line = json!({
         "target": if arguments.socket.is_some() { "socket" } else { "direct" },
         "connections": arguments.connections,
         "outstanding": arguments.outstanding,
         "seconds": round(elapsed),
         "replies": replies,
-        "errors": seen.errors,
+        "errors": run.errors,
         "replies_per_s": (replies as f64 / elapsed.max(1e-9)).round(),
         "p50_us": micros(0.5),
         "p90_us": micros(0.9),
         "p99_us": micros(0.99),
         "p999_us": micros(0.999),
         "max_us": micros(1.0),
-        "cpu_us_per_reply": daemon.then(|| each(before.0, after.0)),
+        "cpu_us_per_reply": each(before.0, after.0),
         "load_cpu_us_per_reply": each(before.1, after.1),
-        "rss_kib": after.0.filter(|_| daemon).map(|usage| usage.rss_kib),
+        "rss_kib": after.0.map(|usage| usage.rss_kib),
         "rss_before_kib": rss_before,
-        "first_error": seen.first_error,
+        "first_error": run.first_error,
     });
-    Ok((line.to_string(), seen.errors == 0 && replies > 0))
+    Ok((line.to_string(), run.errors == 0 && replies > 0))
 }
 
-async fn connect(arguments: &Arguments, target: &Target) -> Result<Client, String> {
+fn connect(arguments: &Arguments, target: &Target, slots: usize) -> io::Result<Client> {
     let patience = Instant::now() + Duration::from_secs(arguments.wait.into());
     loop {
-        let outstanding = arguments.outstanding as usize;
-        match Client::connect(target, arguments.prompt, outstanding).await {
-            Err(_) if Instant::now() < patience => {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+        match Client::connect(target, arguments.prompt, slots) {
+            Err(_) if Instant::now() < patience => std::thread::sleep(Duration::from_millis(1)),
             outcome => return outcome,
         }
     }
+}
+
+/// Runs all clients to the end; gives what `usage` said when the warm-up was over.
+fn load<U>(mut clients: Vec<Client>, run: &mut Run, usage: impl Fn() -> U) -> io::Result<U> {
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(1024);
+    for (at, client) in clients.iter_mut().enumerate() {
+        client.begin(Token(at), poll.registry(), run)?;
+    }
+    let mut running = clients.iter().filter(|client| !client.is_done()).count();
+    let mut at_begin = None;
+    let patience = run.end + Duration::from_secs(30);
+    while running > 0 {
+        let now = Instant::now();
+        if at_begin.is_none() && now >= run.begin {
+            at_begin = Some(usage());
+        }
+        if now >= patience {
+            return Err(io::Error::other("replies are missing"));
+        }
+        poll.poll(&mut events, Some(Duration::from_millis(100)))?;
+        for event in &events {
+            let client = &mut clients[event.token().0];
+            if client.is_done() {
+                continue;
+            }
+            if let Err(error) = client.turn(run) {
+                run.failed(&format!("a connection broke: {error}"));
+                running -= 1;
+                client.give_up();
+            } else if client.is_done() {
+                running -= 1;
+            }
+        }
+    }
+    Ok(at_begin.unwrap_or_else(usage))
 }
 
 fn round(number: f64) -> f64 {

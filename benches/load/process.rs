@@ -16,8 +16,8 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Of the process `pid`, which may be `self`; `None` when it is gone.
-    pub(crate) fn of(pid: &str) -> Option<Usage> {
+    /// Of a process; `None` when it is gone.
+    pub(crate) fn of(pid: u32) -> Option<Usage> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name may hold anything, but nothing behind its last parenthesis does.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

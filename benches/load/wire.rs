@@ -2,16 +2,15 @@
 //!
 //! Requests are made once; on the socket only their id differs, and it is the number of the slot
 //! that waits for the reply. Over HTTP one request is under way at a time and a reply ends where
-//! its `content-length` says.
+//! its `content-length` says. Streams never block; what a full one does not take waits here.
 
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 
-use bytes::{Buf, BytesMut};
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use crate::Run;
@@ -24,6 +23,32 @@ pub(crate) enum Target {
     Http(SocketAddr, String),
 }
 
+/// One connection.
+pub(crate) struct Client {
+    stream: Stream,
+    /// One for each slot.
+    requests: Vec<Vec<u8>>,
+    /// Since when each slot waits for a reply.
+    since: Vec<Option<Instant>>,
+    waiting: usize,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// Finds a whole reply at the start of the input.
+    whole: fn(&[u8]) -> Option<Reply>,
+}
+
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// A reply that is there.
+struct Reply {
+    length: usize,
+    slot: usize,
+    good: bool,
+}
+
 impl Target {
     /// An HTTP server by its URL, with a numeric address.
     pub(crate) fn http(url: &str) -> Result<Target, String> {
@@ -34,116 +59,138 @@ impl Target {
     }
 }
 
-/// One connection.
-pub(crate) enum Client {
-    Socket(Wire<UnixStream>),
-    Http(Wire<TcpStream>),
-}
-
-/// A stream, the requests for it, and since when each of them is under way.
-pub(crate) struct Wire<S> {
-    stream: S,
-    requests: Vec<Vec<u8>>,
-    since: Vec<Option<Instant>>,
-    input: BytesMut,
-    /// Finds a whole reply at the start of the input.
-    whole: fn(&[u8]) -> Option<Reply>,
-}
-
-/// A reply that is there.
-struct Reply {
-    length: usize,
-    slot: usize,
-    good: bool,
-}
-
 impl Client {
-    pub(crate) async fn connect(
-        target: &Target,
-        prompt: usize,
-        outstanding: usize,
-    ) -> Result<Client, String> {
-        let text = "How do I keep answering? ".chars().cycle().take(prompt).collect::<String>();
+    /// Connects, and prepares the requests for `slots` of them under way at once.
+    pub(crate) fn connect(target: &Target, prompt: usize, slots: usize) -> io::Result<Client> {
+        let text: String = "How do I keep answering? ".chars().cycle().take(prompt).collect();
         let messages = json!([{ "role": "user", "content": text }]);
-        let failed = |error: std::io::Error| format!("cannot connect: {error}");
-        match target {
+        let (stream, requests, whole): (_, _, fn(&[u8]) -> _) = match target {
             Target::Socket(path) => {
-                let stream = UnixStream::connect(path).await.map_err(failed)?;
                 let line = |id: usize| format!("{}\n", json!({ "id": id, "messages": messages }));
-                let requests = (0..outstanding).map(|id| line(id).into_bytes()).collect();
-                Ok(Client::Socket(Wire::new(stream, requests, whole_line)))
+                let requests = (0..slots).map(|id| line(id).into_bytes()).collect();
+                (unix(path)?, requests, whole_line)
             }
             Target::Http(address, path) => {
-                let stream = TcpStream::connect(address).await.map_err(failed)?;
-                stream.set_nodelay(true).map_err(failed)?;
                 let body = json!({ "model": "bench", "messages": messages }).to_string();
                 let request = format!(
                     "POST {path} HTTP/1.1\r\nhost: {address}\r\n\
                      content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                     body.len()
                 );
-                Ok(Client::Http(Wire::new(stream, vec![request.into_bytes()], whole_response)))
+                (tcp(*address)?, vec![request.into_bytes()], whole_response)
             }
+        };
+        let since = vec![None; requests.len()];
+        let (input, output) = (Vec::new(), Vec::new());
+        Ok(Client { stream, requests, since, waiting: 0, input, output, whole })
+    }
+
+    /// Sends the first requests and waits for events under `token`.
+    pub(crate) fn begin(
+        &mut self,
+        token: Token,
+        registry: &Registry,
+        run: &mut Run,
+    ) -> io::Result<()> {
+        let now = Instant::now();
+        (0..self.requests.len()).for_each(|slot| self.ask(slot, now, run));
+        // Room to write is only asked for by those who lack it: whoever asks for it is woken up
+        // for every byte that the other side takes.
+        self.flush()?;
+        let wanted = match self.output.is_empty() {
+            true => Interest::READABLE,
+            false => Interest::READABLE | Interest::WRITABLE,
+        };
+        match &mut self.stream {
+            Stream::Unix(stream) => registry.register(stream, token, wanted),
+            Stream::Tcp(stream) => registry.register(stream, token, wanted),
         }
     }
 
-    /// Asks until the run is over and everything is answered.
-    pub(crate) async fn run(self, run: Rc<Run>) -> Result<(), String> {
-        match self {
-            Client::Socket(wire) => wire.run(&run).await,
-            Client::Http(wire) => wire.run(&run).await,
+    /// Whether everything is answered.
+    pub(crate) fn is_done(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Waits for nothing any more.
+    pub(crate) fn give_up(&mut self) {
+        self.waiting = 0;
+    }
+
+    /// Takes the replies that are there and sends as many further requests.
+    pub(crate) fn turn(&mut self, run: &mut Run) -> io::Result<()> {
+        self.flush()?;
+        self.fill()?;
+        let now = Instant::now();
+        let mut taken = 0;
+        while let Some(reply) = (self.whole)(&self.input[taken..]) {
+            let since = self.since.get_mut(reply.slot).and_then(Option::take);
+            let since = since.ok_or_else(|| io::Error::other("a reply to nothing came"))?;
+            self.waiting -= 1;
+            let text = &self.input[taken..taken + reply.length];
+            run.reply((since, now), reply.good, text);
+            taken += reply.length;
+            self.ask(reply.slot, now, run);
+        }
+        self.input.drain(..taken);
+        self.flush()
+    }
+
+    fn ask(&mut self, slot: usize, now: Instant, run: &mut Run) {
+        if run.next(now) {
+            self.since[slot] = Some(now);
+            self.waiting += 1;
+            self.output.extend_from_slice(&self.requests[slot]);
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            let written = match &mut self.stream {
+                Stream::Unix(stream) => stream.write(&self.output),
+                Stream::Tcp(stream) => stream.write(&self.output),
+            };
+            match written {
+                Ok(count) => drop(self.output.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until a read is short: then nothing more is there.
+    fn fill(&mut self) -> io::Result<()> {
+        loop {
+            let mut room = [0; 16 * 1024];
+            let read = match &mut self.stream {
+                Stream::Unix(stream) => stream.read(&mut room),
+                Stream::Tcp(stream) => stream.read(&mut room),
+            };
+            match read {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.input.extend_from_slice(&room[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if matches!(read, Ok(count) if count < room.len()) {
+                return Ok(());
+            }
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    fn new(stream: S, requests: Vec<Vec<u8>>, whole: fn(&[u8]) -> Option<Reply>) -> Wire<S> {
-        let since = vec![None; requests.len()];
-        Wire { stream, requests, since, input: BytesMut::new(), whole }
-    }
+fn unix(path: &Path) -> io::Result<Stream> {
+    let stream = std::os::unix::net::UnixStream::connect(path)?;
+    stream.set_nonblocking(true)?;
+    Ok(Stream::Unix(UnixStream::from_std(stream)))
+}
 
-    async fn run(mut self, run: &Run) -> Result<(), String> {
-        let broken = |error: std::io::Error| format!("the connection broke: {error}");
-        let mut free: Vec<usize> = (0..self.requests.len()).collect();
-        loop {
-            self.send(run, &mut free).await.map_err(broken)?;
-            if self.since.iter().all(Option::is_none) {
-                return Ok(());
-            }
-            self.input.reserve(16 * 1024);
-            if self.stream.read_buf(&mut self.input).await.map_err(broken)? == 0 {
-                return Err("the connection was closed before every reply came".to_owned());
-            }
-            let now = Instant::now();
-            while let Some(reply) = (self.whole)(&self.input) {
-                let since = self.since.get_mut(reply.slot).and_then(Option::take);
-                let since = since.ok_or("a reply came for a request that was not made")?;
-                run.reply(since, now, reply.good, &self.input[..reply.length]);
-                self.input.advance(reply.length);
-                free.push(reply.slot);
-            }
-        }
-    }
-
-    /// Sends a request for every free slot, all in one go.
-    async fn send(&mut self, run: &Run, free: &mut Vec<usize>) -> std::io::Result<()> {
-        let now = Instant::now();
-        if let [slot] = free[..] {
-            if run.next(now) {
-                self.since[slot] = Some(now);
-                self.stream.write_all(&self.requests[slot]).await?;
-            }
-        } else {
-            let mut out = Vec::new();
-            for slot in free.drain(..).filter(|_| run.next(now)) {
-                self.since[slot] = Some(now);
-                out.extend_from_slice(&self.requests[slot]);
-            }
-            self.stream.write_all(&out).await?;
-        }
-        free.clear();
-        Ok(())
-    }
+fn tcp(address: SocketAddr) -> io::Result<Stream> {
+    let stream = std::net::TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(Stream::Tcp(TcpStream::from_std(stream)))
 }
 
 /// `{"id":SLOT,"ok":true,…}` and a newline.
