@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -135,6 +136,7 @@ impl Connection {
             }
         };
         let watching = self.watcher.is_some() && !self.outbox.is_plenty();
+        let (mut reader, writer) = self.stream.split();
         tokio::select! {
             biased;
             Some(delivery) = self.deliveries.1.recv() => {
@@ -150,8 +152,8 @@ impl Connection {
                 self.take_lines(false);
                 Ok(())
             }
-            ready = self.stream.readable(), if may_read => self.read(ready),
-            ready = self.stream.writable(), if !self.outbox.is_empty() => ready.map_err(gone),
+            read = reader.read_buf(self.lines.space()), if may_read => self.arrived(read),
+            ready = writer.writable(), if !self.outbox.is_empty() => ready.map_err(gone),
             news = Watcher::next(&mut self.watcher), if watching => {
                 self.outbox.raw(&[news.as_bytes(), b"\n"]);
                 Ok(())
@@ -165,22 +167,11 @@ impl Connection {
         }
     }
 
-    /// Reads what has arrived and takes its lines.
-    fn read(&mut self, ready: io::Result<()>) -> Result<(), Closed> {
-        ready.map_err(gone)?;
-        match self.stream.try_read_buf(self.lines.space()) {
-            Ok(0) => {
-                self.ended = true;
-                self.take_lines(true);
-                Ok(())
-            }
-            Ok(_) => {
-                self.take_lines(true);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(gone(error)),
-        }
+    /// Takes the lines of what was read.
+    fn arrived(&mut self, read: io::Result<usize>) -> Result<(), Closed> {
+        self.ended = read.map_err(gone)? == 0;
+        self.take_lines(true);
+        Ok(())
     }
 
     /// Takes whole lines as long as more may be outstanding.

@@ -88,9 +88,17 @@ impl Outbox {
 struct Writer<'a>(&'a mut BytesMut);
 
 impl io::Write for Writer<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    /// The serialiser calls nothing else, once for every brace and comma.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
