@@ -105,7 +105,7 @@ async fn perform(options: &Options, env: &Env, teller: &mut Teller) -> Result<En
     let config = providers.config(folder.path(), &socket)?;
     let lock = LockFile::beside(&socket);
     let clock = Clock::system();
-    let running = Running::start(&config, clock.clone()).await?;
+    let running = Running::start(&config, None, clock.clone()).await?;
     let is_told = Cell::new(false);
     let told = async {
         let client = Client::connect(&socket).await?;

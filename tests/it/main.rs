@@ -27,6 +27,8 @@ mod limits;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod secrets;
