@@ -5,7 +5,11 @@
 //! circuits to the millisecond are tested on paused time in the library; here it is shown that a
 //! provider's own words lead to them.
 
+#[cfg(test)]
 mod errors;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod mapping;
+#[cfg(test)]
 mod transport;
