@@ -228,7 +228,7 @@ impl Chain {
     pub async fn standings(&self, needs: &Needs) -> Vec<Standing> {
         let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
         let answers = join_all(asked).await;
-        // An actor that is gone is being rebuilt; it is left out of this one request.
+        // An actor that is gone is left out; the rest of the chain serves.
         let gone = Skip { reason: SkipReason::Busy, retry_in: None };
         let absent = || Standing {
             skip: Some(gone),

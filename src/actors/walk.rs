@@ -102,6 +102,8 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                 biased;
                 stop = sink.stopped() => {
                     trail.stopped(means.clock.mono());
+                    // The call's permit was dropped; its model's owner logs it before the request.
+                    tokio::task::yield_now().await;
                     let error = ErrorBody::new(ErrorCode::Cancelled, "the request was cancelled");
                     if stop == Stop::Gone {
                         let event = trail.event(Err(&error), arrived, means.clock.now());
@@ -111,12 +113,14 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                     Err(error)
                 }
                 // A panic must cost no more than its own request, not even that one's line.
-                result = AssertUnwindSafe(walk.answer(&mut trail)).catch_unwind() => {
-                    result.unwrap_or_else(|_| {
+                result = AssertUnwindSafe(walk.answer(&mut trail)).catch_unwind() => match result {
+                    Ok(result) => result,
+                    Err(_) => {
                         trail.stopped(means.clock.mono());
+                        tokio::task::yield_now().await;
                         Err(internal("the daemon lost this request"))
-                    })
-                }
+                    }
+                },
             }
         }
     };

@@ -231,13 +231,17 @@ impl Breaker {
 
     fn settle_probe(&mut self, finding: Finding, chance: f64, now: Now) -> Option<Change> {
         let early = self.probe.take().is_some_and(|lease| lease.early);
-        let Phase::Open { until, blocked, .. } = &self.phase else { return None };
+        let Phase::Open { until, reason, blocked } = &self.phase else { return None };
         let still_early = early && !until.passed(now);
         match finding {
             Finding::Success => Some(self.close(now)),
             Finding::Alive if !blocked => Some(self.close(now)),
             Finding::Hold => None,
             Finding::Failure(_) if still_early => None,
+            // It says nothing about what needs a person.
+            Finding::Failure(_) if *blocked => {
+                Some(self.open(reason.clone(), true, self.rules.blocked_for, now))
+            }
             Finding::Failure(fault) => {
                 Some(self.open_for_failures(format!("probe failed: {fault}"), chance, now))
             }

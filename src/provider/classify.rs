@@ -38,6 +38,8 @@ const POLICY: [&str; 4] = [
     "ResponsibleAIPolicyViolation",
 ];
 
+const POLICY_TEXTS: [&str; 2] = ["our safety system", "content filtering policy"];
+
 const CONTEXT: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
 
 const CONTEXT_TEXTS: [&str; 8] = [
@@ -197,7 +199,7 @@ fn by_words(status: u16, error: &ErrorBody) -> Option<Fault> {
     let any = |words: &[&str]| words.iter().any(|word| error.says(word));
     let texts = |texts: &[&str]| says_text(error, texts);
     let client_error = (400..500).contains(&status);
-    if client_error && (any(&POLICY) || error.moderated || texts(&["our safety system"])) {
+    if client_error && (any(&POLICY) || error.moderated || texts(&POLICY_TEXTS)) {
         return Some(Fault::Refused);
     }
     let may_be_long =

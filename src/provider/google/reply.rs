@@ -87,8 +87,7 @@ struct Spent {
 
 /// The answer in a 2xx body.
 pub(in super::super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
-    let reply: Reply<'_> = serde_json::from_slice(bytes)
-        .map_err(|error| assemble::bad_body(bytes, &assemble::why(&error)))?;
+    let reply = read(bytes).map_err(|e| assemble::bad_body(bytes, &assemble::why(&e)))?;
     let usage = reply.usage_metadata.and_then(usage);
     if let Some(error) = reply.error {
         return Err(Failure { usage, ..classify::in_success(&error, secrets) });
@@ -105,6 +104,14 @@ pub(in super::super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
     let parts = candidate.content.and_then(|said| said.parts).unwrap_or_default();
     parts.into_iter().for_each(|part| take(&mut pieces, part));
     pieces.finish()
+}
+
+/// The reply, which may be alone in a list: errors are often sent so.
+fn read(bytes: &[u8]) -> Result<Reply<'_>, serde_json::Error> {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice(bytes).map(|[reply]: [Reply<'_>; 1]| reply);
+    }
+    serde_json::from_slice(bytes)
 }
 
 fn take(pieces: &mut Pieces, part: SaidPart) {

@@ -77,6 +77,11 @@ fn blocking_failures_open_at_once_for_a_quarter_of_an_hour() {
             rig.script.always("a", fails(Fault::InvalidRequest));
             rig.hello().await;
             assert_eq!(rig.state("a").await, "half_open", "only a success ends it");
+            rig.script.always("a", fails(Fault::Overloaded));
+            rig.hello().await;
+            let breaker = rig.health("a").await["breaker"].clone();
+            assert_eq!((&breaker["state"], &breaker["reason"]), (&json!("open"), &json!(fault)));
+            pass(901.0).await;
             rig.script.heal();
             assert_eq!(rig.hello().await["model_used"], "a");
             assert_eq!(rig.state("a").await, "closed");

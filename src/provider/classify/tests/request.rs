@@ -141,6 +141,8 @@ mod the_request {
         assert_eq!(fault_of(400, &openai_code), Fault::Refused);
         let text = openai("x", "y", "Your request was rejected as a result of our safety system.");
         assert_eq!(fault_of(400, &text), Fault::Refused);
+        let text = anthropic("invalid_request_error", "Output blocked by content filtering policy");
+        assert_eq!(fault_of(400, &text), Fault::Refused);
         let router = r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["x"],"flagged_input":"…"}}}"#;
         assert_eq!(fault_of(403, router), Fault::Refused);
     }

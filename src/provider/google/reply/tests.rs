@@ -51,6 +51,13 @@ fn function_calls_are_tool_calls_though_the_reason_is_stop() {
 }
 
 #[test]
+fn an_error_alone_in_a_list_is_that_error() {
+    let error = json!([{"error": {"code": 503, "message": "m", "status": "UNAVAILABLE"}}]);
+    assert_eq!(outcome(&error).err().unwrap().fault, Fault::Overloaded);
+    assert_eq!(outcome(&json!([])).err().unwrap().fault, Fault::BadBody);
+}
+
+#[test]
 fn a_blocked_prompt_and_a_blocked_answer_are_refusals() {
     let prompt = json!({"promptFeedback": {"blockReason": "SAFETY"},
         "usageMetadata": {"promptTokenCount": 6, "totalTokenCount": 6}});
