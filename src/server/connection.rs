@@ -1,7 +1,7 @@
 //! One client: its lines, its outstanding requests, and its answers.
 //!
 //! The task waits for whatever comes first: bytes, an answer, room to write, news for a watcher, a
-//! limit. It stops reading while too much is outstanding. After end-of-file it finishes what was
+//! limit. It stops reading while too much is outstanding or not taken. After end-of-file it finishes what was
 //! asked for; a client that is gone takes its requests with it, because dropping this task closes
 //! their sinks.
 
@@ -100,8 +100,12 @@ impl Connection {
 
     async fn serve(&mut self) -> Closed {
         loop {
+            let was_full = self.outbox.is_plenty();
             if self.outbox.flush(&self.stream).is_err() {
                 return Closed::Gone;
+            }
+            if was_full {
+                self.take_lines(false);
             }
             if self.is_done() {
                 return Closed::Done;
@@ -196,9 +200,11 @@ impl Connection {
         }
     }
 
+    /// Whether more may be asked for. A client that does not take its answers gets no more of
+    /// them, or its mistakes alone would fill the memory.
     fn has_room(&self) -> bool {
         let most = self.server.limits.requests_per_connection.max(1);
-        self.outstanding.len() + self.controls.len() < most
+        self.outstanding.len() + self.controls.len() < most && !self.outbox.is_plenty()
     }
 
     fn may_read(&self) -> bool {

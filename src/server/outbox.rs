@@ -14,7 +14,7 @@ use super::READER_TIME;
 
 /// Capacity above which an empty buffer is given back.
 const KEEP: usize = 64 * 1024;
-/// Waiting bytes above which watchers get nothing more for now.
+/// Waiting bytes above which nothing more is read from the client and watchers get nothing more.
 const PLENTY: usize = 1 << 20;
 
 /// Bytes that wait to be taken.
@@ -69,7 +69,7 @@ impl Outbox {
         self.bytes.is_empty()
     }
 
-    /// Whether so much waits that mere news should not be added.
+    /// Whether so much waits that nothing more should be taken on.
     pub(super) fn is_plenty(&self) -> bool {
         self.bytes.len() > PLENTY
     }
