@@ -94,7 +94,10 @@ async fn work(server: &Server, peer: Peer, op: Op) -> Result<Value, ErrorBody> {
         })),
         Op::Health { window } => {
             let models = server.router.send(AskHealth(window)).await.map_err(gone)?;
-            Ok(json!({ "models": models, "recorder": server.recorder.status() }))
+            // Without one in the request every model has its own, so there is none to name.
+            let window = window.map(crate::domain::time::millis);
+            let recorder = server.recorder.status();
+            Ok(json!({ "window_ms": window, "models": models, "recorder": recorder }))
         }
         Op::Chains => {
             let chains = server.router.send(AskChains).await.map_err(gone)?;
