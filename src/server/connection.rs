@@ -108,14 +108,8 @@ impl Connection {
     async fn serve(&mut self) -> Closed {
         loop {
             let was_full = self.outbox.is_plenty();
-            let was_plenty = self.outbox.is_plenty();
             if self.outbox.flush(&self.stream).is_err() {
                 return Closed::Gone;
-            }
-            if was_plenty && !self.outbox.is_plenty() {
-                // Lines may have waited for the client to take its answers.
-                self.take_lines(false);
-                continue;
             }
             if was_full {
                 self.take_lines(false);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fallbackd::sim::Behaviour;
 use serde_json::{Value, json};
 
-use super::harness::{Client, Daemon, NO_RETRY, Setup, chat, chat_with, code, openai};
+use super::harness::{Client, Daemon, NO_RETRY, Setup, chat, chat_with, code, eventually, openai};
 
 fn watch(daemon: &Daemon, types: Value) -> Client {
     let mut client = daemon.client();
@@ -73,6 +73,25 @@ fn a_watching_connection_still_answers_requests() {
     let replies = lines.iter().filter(|line| line["content"] == "[m] p").count();
     assert_eq!((logs, replies), (1, 1), "{lines:?}");
     assert_eq!(client.ask(&json!({ "id": 5, "op": "ping" }))["id"], 5);
+}
+
+#[test]
+fn a_watcher_that_ended_its_writing_goes_on_watching_until_it_leaves() {
+    let sim = openai();
+    let daemon = Setup::of(&sim, &["m"]).toml("[limits]\nconnections = 3\n").start();
+    for round in 0..10 {
+        // The places of those who left are free again, or this would soon be refused.
+        let mut watcher = eventually("a free place", || {
+            let mut client = daemon.client();
+            let order = json!({ "op": "events", "types": ["call"] });
+            client.try_ask(&order).filter(|reply| reply["ok"] == true).map(|_| client)
+        });
+        watcher.end_writing();
+        let asked = eventually("a free place", || {
+            daemon.client().try_ask(&chat(round, "p")).filter(|reply| reply["ok"] == true)
+        });
+        assert_eq!(event(&mut watcher)["request_id"], asked["request_id"]);
+    }
 }
 
 #[test]

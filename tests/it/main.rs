@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod connections;
@@ -20,6 +22,8 @@ mod drain;
 mod events;
 #[cfg(test)]
 mod gone;
+#[cfg(test)]
+mod hardship;
 #[cfg(test)]
 mod health_log;
 #[cfg(test)]
