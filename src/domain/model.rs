@@ -177,7 +177,8 @@ impl ModelState {
             self.judged_from = model.judged_from;
         }
         self.window.restore(buckets, self.judged_from);
-        self.degraded = self.is_degraded(self.judged(now));
+        let judged = self.judged(now);
+        self.degraded = self.is_degraded(judged);
     }
 
     /// What must survive a restart, beside the buckets.
@@ -357,7 +358,7 @@ impl ModelState {
         estimate.input_tokens.saturating_add(estimate.output_tokens)
     }
 
-    fn judged(&self, now: Now) -> Judged {
+    fn judged(&mut self, now: Now) -> Judged {
         self.window.judged(self.settings.window, now.wall)
     }
 

@@ -81,6 +81,16 @@ pub struct Window {
     from: JudgedFrom,
     fine_span: Duration,
     retention: Duration,
+    /// The last answer to [`Window::judged`]: asked several times per call, changed by one.
+    last_judged: Option<(Reach, Judged)>,
+}
+
+/// The first and the last ten seconds that a sum may include. All buckets begin at full ten
+/// seconds, so between two changes equal reaches have equal sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reach {
+    after: u64,
+    upto: u64,
 }
 
 impl Judged {
@@ -160,7 +170,13 @@ impl Window {
     /// An empty window that judges `window` and keeps `retention`.
     pub fn new(window: Duration, retention: Duration) -> Window {
         let fine_span = window.max(Duration::from_millis(FINE_SPAN_MS));
-        Window { buckets: VecDeque::new(), from: JudgedFrom::default(), fine_span, retention }
+        Window {
+            buckets: VecDeque::new(),
+            from: JudgedFrom::default(),
+            fine_span,
+            retention,
+            last_judged: None,
+        }
     }
 
     /// Takes up what was stored: buckets in any order, and where the judging period began.
@@ -168,6 +184,7 @@ impl Window {
         buckets.sort_by_key(|&(start, _)| start);
         self.buckets = buckets.into();
         self.from = from;
+        self.last_judged = None;
     }
 
     /// Changes how long buckets stay fine and how long they are kept.
@@ -178,6 +195,7 @@ impl Window {
 
     /// Counts a call; gives the bucket it went into, as it is now.
     pub fn record(&mut self, sample: Sample, now: Wall) -> (Wall, &Bucket) {
+        self.last_judged = None;
         let start = Wall(now.0 - now.0 % FINE_MS);
         let at = self.place(start, now);
         if start < self.from.bucket {
@@ -194,11 +212,22 @@ impl Window {
         let before = self.buckets.iter().rev().find(|(start, _)| *start == bucket);
         let before = before.map(|(_, found)| found.judged()).unwrap_or_default();
         self.from = JudgedFrom { bucket, before };
+        self.last_judged = None;
         self.from
     }
 
     /// Decided calls of the last `window` that belong to the current judging period.
-    pub fn judged(&self, window: Duration, now: Wall) -> Judged {
+    pub fn judged(&mut self, window: Duration, now: Wall) -> Judged {
+        let reach = Reach { after: oldest(window, now) / FINE_MS, upto: now.0 / FINE_MS };
+        if let Some((_, sum)) = self.last_judged.filter(|(last, _)| *last == reach) {
+            return sum;
+        }
+        let sum = self.sum_judged(window, now);
+        self.last_judged = Some((reach, sum));
+        sum
+    }
+
+    fn sum_judged(&self, window: Duration, now: Wall) -> Judged {
         let mut sum = Judged::default();
         for (start, bucket) in self.within(window, now) {
             if *start < self.from.bucket {
@@ -234,7 +263,7 @@ impl Window {
 
     /// Buckets that reach into the last `window`, newest first.
     fn within(&self, window: Duration, now: Wall) -> impl Iterator<Item = &(Wall, Bucket)> {
-        let oldest = now.minus(window).0.saturating_sub(FINE_MS);
+        let oldest = oldest(window, now);
         self.buckets
             .iter()
             .rev()
@@ -280,6 +309,11 @@ impl Window {
         }
         self.buckets = merged;
     }
+}
+
+/// Buckets that reach into the last `window` begin later than this.
+fn oldest(window: Duration, now: Wall) -> u64 {
+    now.minus(window).0.saturating_sub(FINE_MS)
 }
 
 #[cfg(test)]

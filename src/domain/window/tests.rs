@@ -103,4 +103,26 @@ proptest! {
             prop_assert_eq!(judged.failure, count(Verdict::Failure));
         }
     }
+
+    #[test]
+    fn what_is_judged_does_not_depend_on_who_asked_before(
+        steps in prop::collection::vec((-30_000i64..60_000, 0u8..5), 1..80),
+    ) {
+        let mut window = Window::new(WINDOW, DAY);
+        let mut now = 1_800_000_000_000i64;
+        for (step, kind) in steps {
+            now += step;
+            let wall = Wall(now as u64);
+            match kind {
+                0 => _ = window.record(sample(Verdict::Success), wall),
+                1 => _ = window.record(sample(Verdict::Failure), wall),
+                2 => _ = window.judge_from(wall),
+                _ => {}
+            }
+            for width in [WINDOW, Duration::from_millis(25_500)] {
+                let afresh = window.sum_judged(width, wall);
+                prop_assert_eq!(window.judged(width, wall), afresh);
+            }
+        }
+    }
 }
