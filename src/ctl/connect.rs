@@ -83,7 +83,7 @@ pub(super) fn accept(reply: &Value, printed: bool, screen: &Screen<'_>) -> Resul
     }
     let mut error = DaemonError::read(reply);
     error.printed = printed;
-    error.details = attempts::render(reply::list(reply, "attempts"), screen.notes_paper);
+    error.details += &attempts::render(reply::list(reply, "attempts"), screen.notes_paper);
     Err(Failure::Daemon(error))
 }
 

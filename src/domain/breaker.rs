@@ -180,14 +180,6 @@ impl Breaker {
         Settled { counted: true, change }
     }
 
-    /// Takes back a permit whose call never came to a result.
-    pub fn abandon(&mut self, permit: Permit, now: Now) -> Option<Change> {
-        match permit.epoch == self.epoch && permit.probe {
-            true => self.settle_probe(Finding::Nothing, 0.0, now),
-            false => None,
-        }
-    }
-
     /// The state as it is now.
     pub fn state(&self, now: Now) -> State {
         match (self.forced(now).map(|forced| forced.set), &self.phase) {

@@ -64,7 +64,7 @@ pub struct Standing {
 
 /// The right to make one call, with what was reserved for it.
 #[derive(Debug)]
-#[must_use = "an admission must be settled or abandoned"]
+#[must_use = "an admission must be settled, or its place is never given back"]
 pub struct Admission {
     permit: Permit,
     reserved_tokens: u64,
@@ -254,13 +254,6 @@ impl ModelState {
         }
         changes.degraded = self.compare(now).or(changes.degraded);
         Settlement { verdict, counted: settled.counted, bucket, changes }
-    }
-
-    /// Takes back an admission whose call never came to an end.
-    pub fn abandon(&mut self, admission: Admission, now: Now) -> Changes {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        let circuit = self.breaker.abandon(admission.permit, now).into_iter().collect();
-        Changes { circuit, degraded: None }
     }
 
     /// Obeys a person.

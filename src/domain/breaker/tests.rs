@@ -35,6 +35,10 @@ fn fail(breaker: &mut Breaker, now: Now) -> Settled {
     breaker.settle(permit, Finding::Failure(Fault::Overloaded), (NONE, 0.0), now)
 }
 
+fn lose(breaker: &mut Breaker, permit: Permit, now: Now) -> Option<Change> {
+    breaker.settle(permit, Finding::Nothing, (NONE, 0.0), now).change
+}
+
 fn opened(now: Now) -> Breaker {
     let mut breaker = breaker();
     (0..3).for_each(|_| drop(fail(&mut breaker, now)));
@@ -205,10 +209,10 @@ fn three_wasted_probes_pause_for_a_tenth_of_the_base_time() {
     let mut breaker = opened(start());
     for _ in 0..2 {
         let (probe, _) = breaker.admit(ASK, now).unwrap();
-        assert_eq!(breaker.abandon(probe, now), None);
+        assert_eq!(lose(&mut breaker, probe, now), None);
     }
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    assert_eq!(breaker.abandon(probe, now).unwrap().to, State::Open);
+    assert_eq!(lose(&mut breaker, probe, now).unwrap().to, State::Open);
     assert_eq!(left(&breaker, now), MINUTE / 2);
 }
 

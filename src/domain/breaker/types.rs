@@ -59,9 +59,9 @@ pub struct Override {
     pub until: Option<Deadline>,
 }
 
-/// The right to make one call. Settle or abandon it exactly once.
+/// The right to make one call. Settle it exactly once, a lost call with [`Finding::Nothing`].
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a permit that is neither settled nor abandoned blocks a probe slot until its lease ends"]
+#[must_use = "a permit that is not settled blocks a probe slot until its lease ends"]
 pub struct Permit {
     pub(super) epoch: u64,
     pub(super) probe: bool,

@@ -142,7 +142,7 @@ fn calls_in_flight_are_limited_and_given_back() {
         model.admit(&Needs::default(), ASK, start()).0.unwrap_err().reason,
         SkipReason::Busy
     );
-    model.abandon(first.unwrap(), start());
+    model.settle(first.unwrap(), &ended(Some(Fault::Cancelled)), start());
     assert_eq!(model.in_flight(), 0);
     assert!(model.admit(&Needs::default(), ASK, start()).0.is_ok());
 }

@@ -96,7 +96,7 @@ proptest! {
                 }
                 Step::Abandon { which } if !permits.is_empty() => {
                     let (permit, _) = permits.swap_remove(which % permits.len());
-                    breaker.abandon(permit, now);
+                    lose(&mut breaker, permit, now);
                 }
                 Step::Order { set, for_ms } => {
                     let until = for_ms.map(|ms| Deadline::after(now, Duration::from_millis(ms)));
