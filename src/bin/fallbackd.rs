@@ -1,6 +1,13 @@
 //! The daemon's program: arguments, the library, an exit code.
+//!
+//! It brings its own allocator. A request makes some hundred small allocations of many sizes, and
+//! a crowd of clients leaves holes behind: jemalloc is quicker at the former and gives memory back
+//! after the latter, which the system's allocator does not.
 
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     fallbackd::daemon::main()
