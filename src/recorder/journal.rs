@@ -1,30 +1,28 @@
 //! The thread that writes the health log.
 //!
-//! It takes what the handle queued, puts it into lines, appends a whole batch at once, tells those
-//! who watch, and passes changed rows on to the store. After the first event of a batch it sleeps
-//! a few milliseconds for company: one wake-up and one write then serve hundreds of lines.
+//! It takes all that is queued, puts it into lines, appends them with one write, tells those who
+//! wait for them and those who watch, and passes changed rows on to the store. What is queued
+//! while it writes is the next batch, so it writes seldom when there is much to write, and at once
+//! when somebody waits for a line.
 //!
 //! It never waits for the store, and nothing it meets on the disk ends it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread;
-use std::time::Duration;
 
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
+use super::ack::{Herd, Ticket};
 use super::event::Event;
 use super::line::{Logged, Stamper};
 use super::logfile::{LogFile, Lost};
 use super::mailbox::Mailbox;
+use super::queue::Queue;
 use super::rows::Row;
 use super::status::Shared;
 use crate::clock::Clock;
 use crate::domain::time::Wall;
 
-/// How long the first event of a batch waits for others.
-const COMPANY: Duration = Duration::from_millis(3);
 /// Lines are written when so many bytes of them have gathered.
 const FULL: usize = 256 * 1024;
 
@@ -43,17 +41,29 @@ pub(super) struct Entry {
     pub(super) at: Wall,
     pub(super) event: Event,
     pub(super) rows: Vec<Row>,
+    /// Who waits for its line.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// The journal thread's belongings.
 pub(super) struct Journal {
-    pub(super) queue: Receiver<Message>,
+    pub(super) queue: Arc<Queue<Message>>,
+    pub(super) herd: Arc<Herd>,
     pub(super) log: LogFile,
     pub(super) stamper: Stamper,
     pub(super) watchers: broadcast::Sender<Arc<Logged>>,
     pub(super) shared: Arc<Shared>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) clock: Clock,
+}
+
+/// Sees to it that nothing waits for a thread that is gone, whichever way it went.
+struct Ended(Arc<Queue<Message>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.end(None);
+    }
 }
 
 /// Lines and rows on their way out.
@@ -63,23 +73,26 @@ struct Batch {
     text: Vec<u8>,
     lines: u64,
     rows: Vec<(Wall, Row)>,
+    tickets: Vec<Ticket>,
     logged: Vec<Arc<Logged>>,
 }
 
 impl Journal {
     /// Works until it is told to close, or until nobody is left to tell it anything.
     pub(super) fn run(mut self) {
+        let ended = Ended(Arc::clone(&self.queue));
         let mut batch = Batch::default();
-        while let Ok(message) = self.queue.recv() {
-            let mut open = self.take(message, &mut batch);
-            if open {
-                thread::sleep(COMPANY);
-                open = self.drain(&mut batch);
+        let mut taken = Vec::new();
+        let mut open = true;
+        while open {
+            open = ended.0.take(&mut taken);
+            for message in taken.drain(..) {
+                self.take(message, &mut batch);
+                if batch.text.len() >= FULL {
+                    self.write(&mut batch);
+                }
             }
             self.write(&mut batch);
-            if !open {
-                break;
-            }
         }
         if let Err(why) = self.log.sync() {
             self.shared.log_failed(why);
@@ -87,31 +100,14 @@ impl Journal {
         self.mailbox.close();
     }
 
-    /// Takes what is queued; false when that was all there will ever be.
-    fn drain(&mut self, batch: &mut Batch) -> bool {
-        loop {
-            let message = match self.queue.try_recv() {
-                Ok(message) => message,
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            };
-            if !self.take(message, batch) {
-                return false;
-            }
-            if batch.text.len() >= FULL {
-                self.write(batch);
-            }
-        }
-    }
-
-    /// Adds one message to the batch; false when it asks to close.
-    fn take(&mut self, message: Message, batch: &mut Batch) -> bool {
-        let Entry { at, event, rows } = match message {
+    /// Adds one message to the batch.
+    fn take(&mut self, message: Message, batch: &mut Batch) {
+        let Entry { at, event, rows, ticket } = match message {
             Message::Entry(entry) => *entry,
             Message::Close(rows) => {
                 let now = self.clock.now().wall;
                 batch.rows.extend(rows.into_iter().map(|row| (now, row)));
-                return false;
+                return;
             }
         };
         let stamp = self.stamper.stamp(at);
@@ -122,16 +118,17 @@ impl Journal {
             self.shared.dropped(1);
         }
         batch.rows.extend(rows.into_iter().map(|row| (at, row)));
+        batch.tickets.extend(ticket);
         if self.watchers.receiver_count() > 0 {
             batch.logged.push(Arc::new(Logged { at: stamp, event }));
         }
-        true
     }
 
     fn write(&mut self, batch: &mut Batch) {
         if let Some(first) = batch.first.take() {
             self.append(first, batch);
         }
+        self.herd.settle(&mut batch.tickets);
         if !batch.rows.is_empty() {
             self.mailbox.post(batch.rows.drain(..));
         }

@@ -1,7 +1,7 @@
 //! The health log, the database, and recovery.
 //!
-//! The rest of the program holds a [`Recorder`] and tells it what happened; it never waits and
-//! never fails. Behind it two plain threads work, because disks block: `journal` appends lines to
+//! The rest of the program holds a [`Recorder`] and tells it what happened; that never fails, and
+//! only who wants to know that a line is written waits, and not for long. Behind it two plain threads work, because disks block: `journal` appends lines to
 //! the health log, `store` keeps rows in the database, so that an fsync never delays a line. A
 //! failing disk costs lines and rows, which are counted in [`Status`], never an answer.
 //!
@@ -13,12 +13,14 @@
 //!
 //! Nothing here decides about models, and no event has a field for a key or a message.
 
+mod ack;
 mod database;
 pub mod event;
 mod journal;
 pub mod line;
 mod logfile;
 mod mailbox;
+mod queue;
 mod restore;
 mod retention;
 mod rows;
@@ -27,16 +29,18 @@ mod status;
 mod store;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+use self::ack::{Herd, Ticket};
 use self::event::Event;
 use self::journal::{Entry, Message};
 use self::line::Logged;
+use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
 
@@ -45,8 +49,8 @@ pub use self::rows::{ModelKey, Row};
 pub use self::start::{Settings, StartError};
 pub use self::status::{Status, StoreState};
 
-/// Time between two tries to tell a busy journal thread to close.
-const POLL: Duration = Duration::from_millis(1);
+/// Longest time that a reply waits for its line.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Rows kept back while the queue is full, beyond which superseded ones are thrown out.
 const MOST_OWED: usize = 4096;
 
@@ -56,7 +60,8 @@ pub struct Recorder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    queue: SyncSender<Message>,
+    queue: Arc<Queue<Message>>,
+    herd: Arc<Herd>,
     watchers: broadcast::Sender<Arc<Logged>>,
     shared: Arc<Shared>,
     /// Rows whose line found the queue full; they go with the next one that does not.
@@ -77,17 +82,23 @@ impl Recorder {
     ///
     /// Never blocks and never fails: a line that finds the queue full is dropped and counted.
     pub fn record(&self, at: Wall, event: Event, rows: impl IntoIterator<Item = Row>) {
-        let mut rows: Vec<Row> = rows.into_iter().collect();
-        if self.0.owes.load(Ordering::Relaxed) {
-            rows = self.0.settle(rows);
+        self.0.push(at, event, rows.into_iter().collect(), None);
+    }
+
+    /// Records what happened at `at` and waits until its line, and so all earlier ones, are in the
+    /// log; at most 250 ms, then it counts as late. A line that cannot be written is not waited
+    /// for.
+    pub async fn record_and_wait(&self, at: Wall, event: Event) {
+        let (ticket, written) = ack::ticket(&self.0.herd);
+        if !self.0.push(at, event, Vec::new(), Some(ticket)) {
+            return;
         }
-        match self.0.queue.try_send(Message::Entry(Box::new(Entry { at, event, rows }))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(message)) => {
-                self.0.shared.dropped(1);
-                self.0.owe(message);
-            }
-            Err(TrySendError::Disconnected(_)) => self.0.shared.dropped(1),
+        let kick = Kick(&self.0.queue);
+        // Others who are about to record get their chance to be in the same batch.
+        tokio::task::yield_now().await;
+        drop(kick);
+        if tokio::time::timeout(PATIENCE, written).await.is_err() {
+            self.0.shared.late();
         }
     }
 
@@ -108,14 +119,7 @@ impl Recorder {
     pub fn close(self, limit: Duration) -> bool {
         let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return true };
-        let tries = limit.as_millis() / POLL.as_millis();
-        for _ in 0..=tries {
-            match self.0.queue.try_send(Message::Close(self.0.settle(Vec::new()))) {
-                Err(TrySendError::Full(message)) => self.0.owe(message),
-                Ok(()) | Err(TrySendError::Disconnected(_)) => break,
-            }
-            thread::sleep(POLL);
-        }
+        self.0.queue.end(Some(Message::Close(self.0.settle(Vec::new()))));
         // The store drops its end when it is done, and it ends after the journal.
         match threads.done.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => false,
@@ -126,7 +130,28 @@ impl Recorder {
     }
 }
 
+/// Has the queue taken when dropped, also by one who left while others gathered.
+struct Kick<'a>(&'a Queue<Message>);
+
+impl Drop for Kick<'_> {
+    fn drop(&mut self) {
+        self.0.kick();
+    }
+}
+
 impl Inner {
+    /// Queues an event; false, and its line counted as dropped, when there is no room.
+    fn push(&self, at: Wall, event: Event, mut rows: Vec<Row>, ticket: Option<Ticket>) -> bool {
+        if self.owes.load(Ordering::Relaxed) {
+            rows = self.settle(rows);
+        }
+        let entry = Entry { at, event, rows, ticket };
+        let Err(message) = self.queue.push(Message::Entry(Box::new(entry))) else { return true };
+        self.shared.dropped(1);
+        self.owe(message);
+        false
+    }
+
     /// Puts the rows of earlier lines before those of this one.
     fn settle(&self, rows: Vec<Row>) -> Vec<Row> {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,6 +171,12 @@ impl Inner {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         *owed = if rows.len() > MOST_OWED { rows::newest(rows) } else { rows };
         self.owes.store(!owed.is_empty(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.end(None);
     }
 }
 

@@ -18,10 +18,12 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
+use super::ack::Herd;
 use super::journal::Journal;
 use super::line::Stamper;
 use super::logfile::LogFile;
 use super::mailbox::Mailbox;
+use super::queue::Queue;
 use super::restore::Restored;
 use super::retention::Ages;
 use super::rows::{ModelKey, Rows};
@@ -107,10 +109,12 @@ impl Recorder {
         // The log may be ahead of a clock that was set back while nobody was running.
         let floor = last.and_then(|line| timestamp(&line)).unwrap_or_default().max(now.wall);
 
-        let (queue_out, queue) = sync_channel(QUEUE);
+        let queue = Arc::new(Queue::new(QUEUE));
+        let herd = Arc::new(Herd::default());
         let watchers = broadcast::Sender::new(WATCH);
         let journal = Journal {
-            queue,
+            queue: Arc::clone(&queue),
+            herd: Arc::clone(&herd),
             log,
             stamper: Stamper::new(floor),
             watchers: watchers.clone(),
@@ -121,7 +125,8 @@ impl Recorder {
         let journal = spawn("journal", move || journal.run()).inspect_err(|_| mailbox.close())?;
 
         let inner = Inner {
-            queue: queue_out,
+            queue,
+            herd,
             watchers,
             shared,
             owed: Mutex::default(),

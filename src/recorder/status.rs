@@ -19,6 +19,8 @@ pub struct Status {
     pub lines: u64,
     /// Lines that could not be written.
     pub dropped: u64,
+    /// Replies that were sent before their line was written, because that took too long.
+    pub late: u64,
     /// Why the health log cannot be written just now.
     pub log_error: Option<String>,
     /// The database.
@@ -54,6 +56,7 @@ pub enum StoreState {
 pub(super) struct Shared {
     lines: AtomicU64,
     dropped: AtomicU64,
+    late: AtomicU64,
     rows_lost: AtomicU64,
     errors: AtomicU64,
     started: AtomicBool,
@@ -75,6 +78,7 @@ impl Shared {
         Status {
             lines: self.lines.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
+            late: self.late.load(Relaxed),
             log_error: words.log_error.clone(),
             store: words.store,
             store_error: words.store_error.clone(),
@@ -91,6 +95,10 @@ impl Shared {
 
     pub(super) fn dropped(&self, lines: u64) {
         self.dropped.fetch_add(lines, Relaxed);
+    }
+
+    pub(super) fn late(&self) {
+        self.late.fetch_add(1, Relaxed);
     }
 
     pub(super) fn rows_lost(&self, rows: u64) {
