@@ -93,7 +93,7 @@ impl Running {
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
-        let server = Rc::new(Server::new(parts, config.limits.clone(), daemon, phases));
+        let server = Rc::new(Server::new(parts, config, phases));
         actix::spawn(serve(server.clone(), listener));
         tracing::info!(
             socket = %daemon.socket.display(), models = config.models.len(),
@@ -154,6 +154,7 @@ fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
         keep: config.log.keep,
         fine: longest.unwrap_or_default(),
         retention: config.retention,
+        ledger_retention: config.costs.retention,
         clock: clock.clone(),
     }
 }

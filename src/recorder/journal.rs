@@ -9,16 +9,19 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
 use super::ack::{Herd, Ticket};
+use super::costs::Question;
 use super::event::Event;
 use super::line::{Logged, Stamper};
-use super::logfile::{LogFile, Lost};
-use super::mailbox::Mailbox;
+use super::logfile::{Head, LogFile, Lost};
+use super::mailbox::{Mailbox, Parcel};
 use super::queue::Queue;
 use super::rows::Row;
+use super::snapshot::Snapshot;
 use super::status::Shared;
 use crate::clock::Clock;
 use crate::domain::time::Wall;
@@ -31,6 +34,10 @@ const FULL: usize = 256 * 1024;
 pub(super) enum Message {
     /// Something happened.
     Entry(Box<Entry>),
+    /// Somebody wants to know what the ledger says after all that came before.
+    Ask(Question),
+    /// The store has made a checkpoint that belongs into the log.
+    Checkpoint(Vec<Snapshot>),
     /// Write what is there, pass on these last rows, then end.
     Close(Vec<Row>),
 }
@@ -72,12 +79,19 @@ struct Batch {
     first: Option<Wall>,
     text: Vec<u8>,
     lines: u64,
-    rows: Vec<(Wall, Row)>,
+    parcel: Parcel,
     tickets: Vec<Ticket>,
     logged: Vec<Arc<Logged>>,
 }
 
 impl Journal {
+    /// Begins the first file, if there is none; true if that was done. From then on there is a
+    /// place in the log that the database can name.
+    pub(super) fn begin(&mut self, now: Wall) -> bool {
+        let stamp = self.stamper.stamp(now);
+        self.log.position().is_none() && self.append(stamp, &Batch::default())
+    }
+
     /// Works until it is told to close, or until nobody is left to tell it anything.
     pub(super) fn run(mut self) {
         let ended = Ended(Arc::clone(&self.queue));
@@ -102,36 +116,58 @@ impl Journal {
 
     /// Adds one message to the batch.
     fn take(&mut self, message: Message, batch: &mut Batch) {
-        let Entry { at, event, rows, ticket } = match message {
-            Message::Entry(entry) => *entry,
-            Message::Close(rows) => {
-                let now = self.clock.now().wall;
-                batch.rows.extend(rows.into_iter().map(|row| (now, row)));
-                return;
+        match message {
+            Message::Entry(entry) => self.entry(*entry, batch),
+            Message::Ask(question) => batch.parcel.questions.push(question),
+            Message::Checkpoint(parts) => {
+                let stamp = self.stamper.stamp(self.clock.now().wall);
+                for part in parts {
+                    self.line(stamp, &part, batch);
+                }
             }
-        };
-        let stamp = self.stamper.stamp(at);
-        if self.stamper.line(stamp, &event, &mut batch.text) {
-            batch.first.get_or_insert(stamp);
-            batch.lines += 1;
-        } else {
-            self.shared.dropped(1);
+            Message::Close(rows) => {
+                let stamp = self.stamper.stamp(self.clock.now().wall);
+                batch.parcel.rows.extend(rows.into_iter().map(|row| (stamp, row)));
+            }
         }
-        batch.rows.extend(rows.into_iter().map(|row| (at, row)));
+    }
+
+    fn entry(&mut self, entry: Entry, batch: &mut Batch) {
+        let Entry { at, event, rows, ticket } = entry;
+        let stamp = self.stamper.stamp(at);
+        self.line(stamp, &event, batch);
+        match &event {
+            Event::Call(call) => {
+                let key = call.ledger_key();
+                let sums = key.sums(&call.paid());
+                batch.parcel.ledger.push((key, sums));
+            }
+            Event::Breaker(_) => batch.parcel.urgent = true,
+            _ => {}
+        }
+        batch.parcel.rows.extend(rows.into_iter().map(|row| (stamp, row)));
         batch.tickets.extend(ticket);
         if self.watchers.receiver_count() > 0 {
             batch.logged.push(Arc::new(Logged { at: stamp, event }));
         }
     }
 
+    fn line(&mut self, stamp: Wall, event: &impl Serialize, batch: &mut Batch) {
+        if self.stamper.line(stamp, event, &mut batch.text) {
+            batch.first.get_or_insert(stamp);
+            batch.lines += 1;
+        } else {
+            self.shared.dropped(1);
+        }
+    }
+
     fn write(&mut self, batch: &mut Batch) {
         if let Some(first) = batch.first.take() {
-            self.append(first, batch);
+            batch.parcel.begun |= self.append(first, batch);
+            batch.parcel.reached = self.log.position();
         }
         self.herd.settle(&mut batch.tickets);
-        if !batch.rows.is_empty() {
-            self.mailbox.post(batch.rows.drain(..));
-        }
+        self.mailbox.post(&mut batch.parcel);
         for logged in batch.logged.drain(..) {
             // The last watcher may just have left.
             let _ = self.watchers.send(logged);
@@ -140,14 +176,18 @@ impl Journal {
         batch.lines = 0;
     }
 
-    fn append(&mut self, first: Wall, batch: &Batch) {
-        let mut head = Vec::with_capacity(128);
-        let file = Ulid::from_parts(first.0, fastrand::u128(..)).to_string();
-        self.stamper.file_line(first, &file, &mut head);
-        match self.log.append(&head, &batch.text, self.clock.mono()) {
-            Ok(()) => {
+    /// Writes the lines of a batch; true if that began a new file.
+    fn append(&mut self, first: Wall, batch: &Batch) -> bool {
+        let head = self.head(first);
+        let written = self.log.append(&head, &batch.text, self.clock.mono());
+        if let Some(what) = self.log.tampered() {
+            self.shared.log_damaged(what);
+        }
+        match written {
+            Ok(begun) => {
                 self.shared.written(batch.lines);
                 self.shared.log_works();
+                begun
             }
             Err(Lost { lines, why, fresh }) => {
                 self.shared.written(batch.lines - lines.min(batch.lines));
@@ -155,7 +195,19 @@ impl Journal {
                 if fresh {
                     self.shared.log_failed(why);
                 }
+                false
             }
         }
+    }
+
+    /// What a new file would begin with. Its name sorts behind those of all files before.
+    fn head(&mut self, first: Wall) -> Head {
+        let fresh = Ulid::from_parts(first.0, fastrand::u128(..));
+        let last = self.log.position().and_then(|(last, _)| last.file.parse::<Ulid>().ok());
+        let next = last.and_then(|last| last.increment().ok());
+        let file: Arc<str> = next.map_or(fresh, |next| fresh.max(next)).to_string().into();
+        let mut line = Vec::with_capacity(128);
+        self.stamper.file_line(first, &file, &mut line);
+        Head { file, line }
     }
 }

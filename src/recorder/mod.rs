@@ -11,19 +11,26 @@
 //!                       └─▶ mailbox ─▶ store ─▶ sled   (rows, retention, database)
 //! ```
 //!
+//! The log is the journal and the database an index over it, which names the place in the log that
+//! it reaches to. What a start finds in the log behind that place it counts again (replay, fold).
+//!
 //! Nothing here decides about models, and no event has a field for a key or a message.
 
 mod ack;
+mod costs;
 mod database;
 pub mod event;
+mod fold;
 mod journal;
 pub mod line;
 mod logfile;
 mod mailbox;
 mod queue;
+mod replay;
 mod restore;
 mod retention;
 mod rows;
+mod snapshot;
 mod start;
 mod status;
 mod store;
@@ -34,9 +41,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use self::ack::{Herd, Ticket};
+use self::costs::Question;
 use self::event::Event;
 use self::journal::{Entry, Message};
 use self::line::Logged;
@@ -44,13 +52,16 @@ use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
 
+pub use self::costs::{CostRow, Costs};
 pub use self::restore::{Restored, RestoredModel};
-pub use self::rows::{ModelKey, Row};
+pub use self::rows::{Identity, ModelKey, Row};
 pub use self::start::{Settings, StartError};
 pub use self::status::{Status, StoreState};
 
 /// Longest time that a reply waits for its line.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the ledger is waited for: it may stand behind a slow disk.
+const ASKING: Duration = Duration::from_secs(8);
 /// Rows kept back while the queue is full, beyond which superseded ones are thrown out.
 const MOST_OWED: usize = 4096;
 
@@ -100,6 +111,15 @@ impl Recorder {
         if tokio::time::timeout(PATIENCE, written).await.is_err() {
             self.0.shared.late();
         }
+    }
+
+    /// What was paid between two moments, everything recorded so far included; `None` when the
+    /// store does not answer.
+    pub async fn costs(&self, from: Wall, to: Wall) -> Option<Costs> {
+        let (answer, answered) = oneshot::channel();
+        self.0.queue.push(Message::Ask(Question { from, to, answer })).ok()?;
+        self.0.queue.kick();
+        tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }
 
     /// Everything that is logged from now on. A reader that lags loses the oldest.
@@ -164,10 +184,8 @@ impl Inner {
     /// Keeps the rows of a message that was not sent: a circuit's new state must not be lost
     /// because the log was slow.
     fn owe(&self, message: Message) {
-        let rows = match message {
-            Message::Entry(entry) => entry.rows,
-            Message::Close(rows) => rows,
-        };
+        let Message::Entry(entry) = message else { return };
+        let rows = entry.rows;
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         *owed = if rows.len() > MOST_OWED { rows::newest(rows) } else { rows };
         self.owes.store(!owed.is_empty(), Ordering::Relaxed);

@@ -23,6 +23,8 @@ pub struct Status {
     pub late: u64,
     /// Why the health log cannot be written just now.
     pub log_error: Option<String>,
+    /// What somebody did to the health log, and which lines are missing or unreadable.
+    pub log_damage: Option<String>,
     /// The database.
     pub store: StoreState,
     /// Why the database cannot be used just now.
@@ -66,6 +68,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Words {
     log_error: Option<String>,
+    log_damage: Option<String>,
     store: StoreState,
     store_error: Option<String>,
     store_put_aside: Option<String>,
@@ -80,6 +83,7 @@ impl Shared {
             dropped: self.dropped.load(Relaxed),
             late: self.late.load(Relaxed),
             log_error: words.log_error.clone(),
+            log_damage: words.log_damage.clone(),
             store: words.store,
             store_error: words.store_error.clone(),
             store_put_aside: words.store_put_aside.clone(),
@@ -123,6 +127,11 @@ impl Shared {
             self.warn(&why);
         }
         words.log_error = Some(why);
+    }
+
+    pub(super) fn log_damaged(&self, what: String) {
+        self.warn(&what);
+        self.words().log_damage = Some(what);
     }
 
     pub(super) fn store_works(&self, put_aside: Option<String>) {

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::event::{CallEvent, CallKind, DegradedEvent, StopEvent};
+use super::event::{CallEvent, CallKind, CallReplay, DegradedEvent, StopEvent};
 use super::*;
 use crate::clock::Clock;
 use crate::domain::model::StoredModel;
@@ -25,6 +25,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         keep: 3,
         fine: Duration::from_secs(600),
         retention: Duration::from_secs(48 * 3600),
+        ledger_retention: Duration::from_secs(400 * 24 * 3600),
         clock: Clock::system(),
     }
 }
@@ -85,7 +86,9 @@ fn call() -> Event {
         output_tokens: Some(60),
         cached_tokens: None,
         cost_usd: Some(Nano(963_000)),
+        primary_cost_usd: Some(Nano(963_000)),
         cost_estimated: false,
+        replay: CallReplay { identity: model().identity, bucket: Wall(0), stored: None },
     })
 }
 
@@ -264,7 +267,7 @@ fn a_full_queue_costs_lines_but_no_rows() {
     assert_eq!(recorder.status().dropped, 3);
     let rows = |message| match message {
         Message::Entry(entry) => entry.rows,
-        Message::Close(rows) => rows,
+        _ => Vec::new(),
     };
     let mut taken = Vec::new();
     queue.take(&mut taken);
@@ -279,7 +282,7 @@ fn a_full_queue_costs_lines_but_no_rows() {
 fn rows_kept_back_are_the_newest_of_their_keys() {
     let many = (0..10).flat_map(|number| [bucket(Wall(0), number), breaker(Wall(number.into()))]);
     let mut left = rows::newest(many.collect());
-    left.sort_by_key(Row::is_urgent);
+    left.sort_by_key(|row| matches!(row, Row::Breaker { .. }));
     assert_eq!(left, [bucket(Wall(0), 9), breaker(Wall(9))]);
 }
 

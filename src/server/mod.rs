@@ -8,6 +8,7 @@ mod accept;
 mod budget;
 mod connection;
 mod control;
+mod costs;
 mod lines;
 pub mod listen;
 mod outbox;
@@ -17,11 +18,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::Addr;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
 use crate::clock::Clock;
-use crate::config::{Daemon, Limits};
+use crate::config::{Config, Limits};
 use crate::recorder::Recorder;
 
 pub use accept::serve;
@@ -42,6 +44,8 @@ pub struct Server {
     pub limits: Limits,
     /// Who, beside root and the daemon's own user, may use control operations.
     pub admins: Admins,
+    /// Whose days and weeks are meant.
+    pub zone: TimeZone,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
@@ -69,13 +73,15 @@ impl Server {
     /// A server that answers through `router` until `phase` says otherwise.
     pub fn new(
         (router, recorder, clock): (Addr<RouterActor>, Recorder, Clock),
-        limits: Limits,
-        daemon: &Daemon,
+        config: &Config,
         phase: watch::Receiver<Phase>,
     ) -> Server {
+        let daemon = &config.daemon;
         let admins = Admins { uids: daemon.admin_uids.clone(), gids: daemon.admin_gids.clone() };
+        let zone = costs::zone(config.costs.timezone.as_deref());
+        let limits = config.limits.clone();
         let budget = Rc::new(Budget::new(&limits));
-        Server { router, recorder, clock, limits, admins, budget, phase }
+        Server { router, recorder, clock, limits, admins, zone, budget, phase }
     }
 
     /// Clients that are connected.
