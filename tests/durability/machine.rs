@@ -45,8 +45,8 @@ impl Machine {
     fn config(&self) -> String {
         let dir = self.dir.path().display();
         let mut text = format!(
-            "[daemon]\nsocket = \"{dir}/s\"\nstate_dir = \"{dir}/state\"\n\
-             health_log = \"{dir}/log/health.jsonl\"\n\
+            "[daemon]\nsocket = \"{dir}/s\"\nstate_dir = \"{dir}/disk/state\"\n\
+             health_log = \"{dir}/disk/log/health.jsonl\"\n\
              [log]\nmax_size = \"256KiB\"\nkeep = 400\n\
              [breaker]\nfailures = 4\nopen_for = \"300ms\"\nopen_for_max = \"1s\"\n\
              [retry]\nmax = 0\nbase = \"1ms\"\ncap = \"1ms\"\n\
@@ -113,13 +113,18 @@ impl Machine {
         })
     }
 
+    /// Where the daemon keeps everything but its socket.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.dir.path().join("disk")
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.disk().join("state")
     }
 
     /// The files of the log, the oldest first.
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
-        let dir = self.dir.path().join("log");
+        let dir = self.disk().join("log");
         let number = |path: &PathBuf| {
             let name = path.extension().and_then(|end| end.to_str());
             name.and_then(|end| end.parse().ok()).unwrap_or(0u32)

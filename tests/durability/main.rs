@@ -10,6 +10,8 @@ mod books;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod disk_full;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod machine;
