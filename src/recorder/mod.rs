@@ -60,6 +60,9 @@ pub use self::status::{Status, StoreState};
 
 /// Longest time that a reply waits for its line.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// Turns of the runtime for which the first of a batch lets others join it: each is the time that
+/// what is ready takes, which is nothing on a quiet day.
+const ROUNDS: u32 = 2;
 /// How long the ledger is waited for: it may stand behind a slow disk.
 const ASKING: Duration = Duration::from_secs(8);
 /// Rows kept back while the queue is full, beyond which superseded ones are thrown out.
@@ -101,13 +104,14 @@ impl Recorder {
     /// for.
     pub async fn record_and_wait(&self, at: Wall, event: Event) {
         let (ticket, written) = ack::ticket(&self.0.herd);
-        if !self.0.push(at, event, Vec::new(), Some(ticket)) {
-            return;
+        let Some(first) = self.0.push(at, event, Vec::new(), Some(ticket)) else { return };
+        if first {
+            let _kick = Kick(&self.0.queue);
+            // Others who are about to record get their chance to be in the same batch.
+            for _ in 0..ROUNDS {
+                tokio::task::yield_now().await;
+            }
         }
-        let kick = Kick(&self.0.queue);
-        // Others who are about to record get their chance to be in the same batch.
-        tokio::task::yield_now().await;
-        drop(kick);
         if tokio::time::timeout(PATIENCE, written).await.is_err() {
             self.0.shared.late();
         }
@@ -117,7 +121,7 @@ impl Recorder {
     /// store does not answer.
     pub async fn costs(&self, from: Wall, to: Wall) -> Option<Costs> {
         let (answer, answered) = oneshot::channel();
-        self.0.queue.push(Message::Ask(Question { from, to, answer })).ok()?;
+        self.0.queue.push(Message::Ask(Question { from, to, answer }), false).ok()?;
         self.0.queue.kick();
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }
@@ -160,16 +164,27 @@ impl Drop for Kick<'_> {
 }
 
 impl Inner {
-    /// Queues an event; false, and its line counted as dropped, when there is no room.
-    fn push(&self, at: Wall, event: Event, mut rows: Vec<Row>, ticket: Option<Ticket>) -> bool {
+    /// Queues an event and tells whether the caller is to kick; nothing, and its line counted as
+    /// dropped, when there is no room.
+    fn push(
+        &self,
+        at: Wall,
+        event: Event,
+        mut rows: Vec<Row>,
+        ticket: Option<Ticket>,
+    ) -> Option<bool> {
         if self.owes.load(Ordering::Relaxed) {
             rows = self.settle(rows);
         }
-        let entry = Entry { at, event, rows, ticket };
-        let Err(message) = self.queue.push(Message::Entry(Box::new(entry))) else { return true };
-        self.shared.dropped(1);
-        self.owe(message);
-        false
+        let waits = ticket.is_some();
+        let entry = Message::Entry(Box::new(Entry { at, event, rows, ticket }));
+        self.queue
+            .push(entry, waits)
+            .map_err(|entry| {
+                self.shared.dropped(1);
+                self.owe(entry);
+            })
+            .ok()
     }
 
     /// Puts the rows of earlier lines before those of this one.

@@ -1,8 +1,8 @@
 //! The way of events from the daemon to the journal thread.
 //!
 //! Waking a thread costs more than writing a line, so pushing does not wake it while it is lively:
-//! it looks again by itself after [`COMPANY`], and whoever waits for a line *kicks* it, once for
-//! everything that was pushed until then. A channel of the standard library would wake it for
+//! it looks again by itself after [`COMPANY`], and the first of those who wait for a line *kicks* it,
+//! once for everything that was pushed until then. A channel of the standard library would wake it for
 //! every line of a busy day.
 //!
 //! Bounded: what finds it full comes back to its sender. Nothing here knows what the messages are.
@@ -24,6 +24,8 @@ pub(super) struct Queue<T> {
 #[derive(Debug)]
 struct Inside<T> {
     messages: Vec<T>,
+    /// Whether somebody has promised to kick.
+    promised: bool,
     /// Whether somebody waits for what is in it.
     kicked: bool,
     /// Whether the reader sleeps until it is woken.
@@ -35,22 +37,31 @@ struct Inside<T> {
 impl<T> Queue<T> {
     /// A queue for at most `most` messages.
     pub(super) fn new(most: usize) -> Queue<T> {
-        let inside = Inside { messages: Vec::new(), kicked: false, asleep: false, ended: false };
+        let inside = Inside {
+            messages: Vec::new(),
+            promised: false,
+            kicked: false,
+            asleep: false,
+            ended: false,
+        };
         Queue { inside: Mutex::new(inside), news: Condvar::new(), most }
     }
 
-    /// Puts a message in; gives it back when there is no room, or no reader any more.
-    pub(super) fn push(&self, message: T) -> Result<(), T> {
+    /// Puts a message in; gives it back when there is no room, or no reader any more. Of those
+    /// who wait for what they push, the first is told (true) to kick for all.
+    pub(super) fn push(&self, message: T, waits: bool) -> Result<bool, T> {
         let mut inside = self.inside();
         if inside.ended || inside.messages.len() >= self.most {
             return Err(message);
         }
         inside.messages.push(message);
+        let first = waits && !inside.promised;
+        inside.promised |= waits;
         if std::mem::take(&mut inside.asleep) {
             drop(inside);
             self.news.notify_one();
         }
-        Ok(())
+        Ok(first)
     }
 
     /// Has everything that is in it taken at once.
@@ -89,6 +100,7 @@ impl<T> Queue<T> {
             let woken = self.news.wait_while(inside, asleep);
             inside = woken.unwrap_or_else(PoisonError::into_inner);
         }
+        inside.promised = false;
         inside.kicked = false;
         inside.asleep = false;
         taken.append(&mut inside.messages);
@@ -111,7 +123,9 @@ mod tests {
     #[test]
     fn messages_come_out_in_their_order_and_all_at_once() {
         let queue = Queue::new(8);
-        (0..3).for_each(|number| queue.push(number).unwrap());
+        for number in 0..3 {
+            queue.push(number, false).unwrap();
+        }
         queue.kick();
         let mut taken = Vec::new();
         assert!(queue.take(&mut taken));
@@ -119,12 +133,23 @@ mod tests {
     }
 
     #[test]
+    fn one_of_those_who_wait_kicks_for_all_until_it_is_emptied() {
+        let queue = Queue::new(8);
+        assert_eq!(queue.push(0, false), Ok(false));
+        assert_eq!([queue.push(1, true), queue.push(2, true)], [Ok(true), Ok(false)]);
+        queue.kick();
+        assert_eq!(queue.push(3, true), Ok(false), "it is on its way");
+        queue.take(&mut Vec::new());
+        assert_eq!(queue.push(4, true), Ok(true));
+    }
+
+    #[test]
     fn a_full_or_ended_queue_gives_the_message_back_but_takes_the_last_one() {
         let queue = Queue::new(1);
-        queue.push(0).unwrap();
-        assert_eq!(queue.push(1), Err(1));
+        queue.push(0, false).unwrap();
+        assert_eq!(queue.push(1, false), Err(1));
         queue.end(Some(2));
-        assert_eq!(queue.push(3), Err(3));
+        assert_eq!(queue.push(3, false), Err(3));
         queue.end(Some(4));
         let mut taken = Vec::new();
         assert!(!queue.take(&mut taken));
@@ -143,7 +168,7 @@ mod tests {
         while !queue.inside().asleep {
             thread::yield_now();
         }
-        queue.push(7).unwrap();
+        queue.push(7, false).unwrap();
         while !queue.inside().messages.is_empty() {
             thread::yield_now();
         }

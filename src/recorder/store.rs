@@ -240,7 +240,7 @@ impl Store {
         rows.extend(ledger.into_iter().map(row));
         let lines = snapshot::lines(rows, at, from, self.snapshot_bytes);
         // If there is no room, the next file gets its lines.
-        let _ = self.queue.push(Message::Checkpoint(lines));
+        let _ = self.queue.push(Message::Checkpoint(lines), false);
         self.owes_snapshot = false;
         Ok(())
     }
