@@ -16,7 +16,9 @@ use crate::domain::model::{Admission, Changes, Ended, ModelState, Settings, Sett
 use crate::domain::need::{Needs, Skip, Verdict};
 use crate::domain::time::{Deadline, Now, millis};
 use crate::protocol::view::{BreakerView, ModelHealth};
-use crate::recorder::event::{BreakerEvent, CallEvent, DegradedEvent, Event};
+use crate::recorder::event::{
+    BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
+};
 use crate::recorder::{ModelKey, Recorder, Row};
 
 /// The owner of one model's state.
@@ -137,6 +139,7 @@ impl ModelActor {
         let (from, to) = (change.from.name(), change.to.name());
         tracing::info!(model = %model, from, to, reason = %change.reason, "circuit changed");
         let forced = self.state.circuit(now).forced;
+        let stored = self.state.stored(now);
         let event = BreakerEvent {
             model_name: model.clone(),
             from,
@@ -145,19 +148,23 @@ impl ModelActor {
             retry_at: change.retry_at,
             forced: forced.map(|forced| views::force(forced.set)),
             peer_uid,
+            replay: BreakerReplay { identity: self.key.identity, stored: stored.clone() },
         };
-        let row = Row::Breaker { model: self.key.clone(), stored: self.state.stored(now) };
+        let row = Row::Breaker { model: self.key.clone(), stored };
         self.recorder.record(now.wall, Event::Breaker(event), [row]);
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
     fn publish_call(&self, call: FinishedCall, settlement: Settlement, now: Now) {
         let FinishedCall { label, ended, cost } = call;
+        let (start, bucket) = settlement.bucket;
+        let stored = settlement.run_changed.then(|| self.state.stored(now));
         let failure = ended.fault;
+        let answered = failure.is_none();
         let usage = ended.usage;
         let event = CallEvent {
             model_name: self.state.settings().name.clone(),
-            success: failure.is_none(),
+            success: answered,
             latency_ms: ended.latency_ms,
             error_type: failure.as_ref().map(|failure| failure.fault),
             status: failure.as_ref().and_then(|failure| failure.status),
@@ -172,11 +179,18 @@ impl ModelActor {
             output_tokens: usage.map(|usage| usage.output_tokens),
             cached_tokens: usage.map(|usage| usage.cached_tokens).filter(|&tokens| tokens > 0),
             cost_usd: cost.amount,
+            primary_cost_usd: cost.primary.filter(|_| answered),
             cost_estimated: cost.estimated,
+            replay: CallReplay {
+                identity: self.key.identity,
+                bucket: start,
+                stored: stored.clone(),
+            },
         };
-        let (start, bucket) = settlement.bucket;
-        let row = Row::Bucket { model: self.key.clone(), start, bucket };
-        self.recorder.record(now.wall, Event::Call(event), [row]);
+        let model = self.key.clone();
+        let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
+        let bucket = Row::Bucket { model, start, bucket };
+        self.recorder.record(now.wall, Event::Call(event), [bucket].into_iter().chain(circuit));
     }
 }
 

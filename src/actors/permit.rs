@@ -42,6 +42,8 @@ pub struct Permit {
 pub struct Cost {
     /// The amount, where there is a price.
     pub amount: Option<Nano>,
+    /// What the primary would have cost for the same tokens.
+    pub primary: Option<Nano>,
     /// Whether tokens were estimated.
     pub estimated: bool,
 }

@@ -125,7 +125,9 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
         }
     };
     let now = means.clock.now();
-    means.recorder.record(now.wall, trail.event(result.as_deref(), arrived, now), None);
+    let event = trail.event(result.as_deref(), arrived, now);
+    // The reply is a promise that it is in the log, and so are its calls.
+    means.recorder.record_and_wait(now.wall, event).await;
     let attempts = trail.into_attempts();
     let id = Default::default();
     sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;

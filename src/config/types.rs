@@ -27,6 +27,8 @@ pub struct Config {
     pub request: RequestDefaults,
     /// How long health data is kept, for all models.
     pub retention: Duration,
+    /// The ledger.
+    pub costs: Costs,
     /// The health log.
     pub log: Log,
     /// All models, by priority and then by name.
@@ -99,6 +101,15 @@ pub enum UnknownTask {
     Default,
     /// It is an error.
     Reject,
+}
+
+/// `[costs]`
+#[derive(Clone, Debug)]
+pub struct Costs {
+    /// How long the ledger is kept.
+    pub retention: Duration,
+    /// Whose weeks are reported; `None` for the machine's own time zone.
+    pub timezone: Option<String>,
 }
 
 /// `[log]`

@@ -118,7 +118,7 @@ fn trouble(reply: &Value, paper: Paper) -> String {
 /// The value of a member that tells of trouble, if it does.
 fn worry(name: &str, value: &Value) -> Option<String> {
     const COUNTS: [&str; 4] = ["late", "dropped", "lost", "errors"];
-    const WORDS: [&str; 2] = ["error", "put_aside"];
+    const WORDS: [&str; 3] = ["error", "damage", "put_aside"];
     match value {
         Value::Number(count) if count.as_f64() != Some(0.0) => {
             COUNTS.iter().any(|word| name.ends_with(word)).then(|| count.to_string())

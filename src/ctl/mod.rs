@@ -14,6 +14,7 @@ mod breaker;
 mod chains;
 mod circuit;
 mod connect;
+mod costs;
 mod failure;
 mod grid;
 mod health;
@@ -72,6 +73,8 @@ enum Verb {
     Health(health::Args),
     /// Show every chain, and the order it would take right now
     Chains(chains::Args),
+    /// Show what was paid, and what the primary models would have cost
+    Costs(costs::Args),
     /// Force a model's circuit open or closed, or give it back to the rules
     Breaker(breaker::Args),
     /// Have the daemon read its configuration again
@@ -113,6 +116,7 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
         Verb::Ask(args) => ask::run(args, &session, screen),
         Verb::Health(args) => health::run(args, &session, screen),
         Verb::Chains(args) => chains::run(args, &session, screen),
+        Verb::Costs(args) => costs::run(args, &session, screen),
         Verb::Breaker(args) => breaker::run(args, &session, screen),
         Verb::Reload(args) => reload::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),

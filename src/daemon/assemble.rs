@@ -171,6 +171,7 @@ fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
         keep: config.log.keep,
         fine: longest.unwrap_or_default(),
         retention: config.retention,
+        ledger_retention: config.costs.retention,
         clock: clock.clone(),
     }
 }

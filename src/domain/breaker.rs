@@ -190,6 +190,11 @@ impl Breaker {
         }
     }
 
+    /// The running count of consecutive failures.
+    pub fn run(&self) -> u32 {
+        self.run
+    }
+
     /// Everything people want to know.
     pub fn status(&self, now: Now) -> Status {
         let forced = self.forced(now);

@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod fault;
 pub mod histogram;
 pub mod hold;
+pub mod ledger;
 pub mod minute;
 pub mod model;
 pub mod need;

@@ -1,8 +1,6 @@
-//! Everything that decides whether and how one model is called: its circuit, window, hold,
-//! limits and calls in flight, put together.
-//!
-//! The model's actor owns one of these and does what it says. It reads no clock and rolls no
-//! dice; both come as arguments. It knows nothing of other models: order is [`super::rank`]'s.
+//! Everything that decides whether and how one model is called: its circuit, window, hold, limits
+//! and calls in flight. The model's actor owns one of these and does what it says. Clock and dice
+//! come as arguments. It knows nothing of other models: order is [`super::rank`]'s.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +105,8 @@ pub struct Settlement {
     pub verdict: Verdict,
     /// Whether the circuit took notice.
     pub counted: bool,
+    /// Whether it changed the running count of consecutive failures.
+    pub run_changed: bool,
     /// The bucket it was counted in, as it is now.
     pub bucket: (Wall, Bucket),
     /// What else changed.
@@ -240,7 +240,7 @@ impl ModelState {
         if let Some(ending) = ended.fault.as_ref().filter(held_against_it) {
             self.last_error = Some(LastError { ending: ending.clone(), at: now.wall });
         }
-        let judged = self.judged(now);
+        let (judged, run) = (self.judged(now), self.breaker.run());
         let settled = self.breaker.settle(admission.permit, finding, (judged, ended.chance), now);
         let answered_ms = ended.fault.is_none().then_some(ended.latency_ms);
         let sample = Sample { verdict, counted: settled.counted, answered_ms };
@@ -253,7 +253,8 @@ impl ModelState {
             changes.circuit.push(change);
         }
         changes.degraded = self.compare(now).or(changes.degraded);
-        Settlement { verdict, counted: settled.counted, bucket, changes }
+        let run_changed = self.breaker.run() != run;
+        Settlement { verdict, counted: settled.counted, run_changed, bucket, changes }
     }
 
     /// Obeys a person.

@@ -142,7 +142,8 @@ impl Bucket {
         Judged { success: self.judged_success.into(), failure: self.judged_failure.into() }
     }
 
-    fn add(&mut self, sample: Sample) {
+    /// Counts a call.
+    pub fn add(&mut self, sample: Sample) {
         let counter = match sample.verdict {
             Verdict::Success => &mut self.success,
             Verdict::Failure => &mut self.failure,

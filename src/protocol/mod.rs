@@ -7,6 +7,7 @@ pub mod field;
 pub mod id;
 pub mod op;
 pub mod reply;
+pub mod span;
 pub mod view;
 
 /// Version of the protocol, as `ping` tells it.

@@ -12,6 +12,7 @@ use super::chat::ChatRequest;
 use super::field;
 use super::id::Id;
 use super::reply::{ErrorBody, ErrorCode};
+use super::span::{CostsLine, Span, span};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum Op {
     },
     /// Which models a task would use, in which order.
     Chains,
+    /// What was paid.
+    Costs(Span),
     /// To force a circuit, or to let it go.
     Breaker(BreakerOp),
     /// To receive the health log's events from now on.
@@ -193,6 +196,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         "chains" => typed::<Bare>(text).map(|_| Op::Chains),
         "reload" => typed::<Bare>(text).map(|_| Op::Reload),
         "health" => typed::<HealthLine>(text).map(|line| Op::Health { window: line.window }),
+        "costs" => typed::<CostsLine>(text).and_then(span).map(Op::Costs),
         "breaker" => typed::<BreakerLine>(text).map(|line| {
             Op::Breaker(BreakerOp { model: line.model, set: line.set, during: line.during })
         }),
@@ -201,7 +205,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         other => {
             let message = format!(
                 "there is no operation {other:.40?}; there are chat, ping, health, chains, \
-                 breaker, reload, events and cancel"
+                 costs, breaker, reload, events and cancel"
             );
             return Err(Mistake { id, error: ErrorBody::new(ErrorCode::UnknownOp, message) });
         }

@@ -121,6 +121,61 @@ pub struct PlanView {
     pub left_out: Vec<LeftOutView>,
 }
 
+/// What was paid in a stretch of time.
+#[derive(Clone, Debug, Serialize)]
+pub struct CostsView {
+    /// Everything together.
+    pub totals: SumsView,
+    /// One per task, primary and model.
+    pub rows: Vec<CostRowView>,
+    /// Why something may be missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+}
+
+/// What was paid for one task, primary and model.
+#[derive(Clone, Debug, Serialize)]
+pub struct CostRowView {
+    /// The task.
+    pub task: Arc<str>,
+    /// First model of the configured chain.
+    pub primary: Arc<str>,
+    /// The model that was called.
+    pub model: Arc<str>,
+    /// Its sums.
+    #[serde(flatten)]
+    pub sums: SumsView,
+}
+
+/// Sums over calls.
+#[derive(Clone, Debug, Serialize)]
+pub struct SumsView {
+    /// Calls that gave an answer.
+    pub calls: u64,
+    /// Of these, calls of another model than the primary.
+    pub fallback_calls: u64,
+    /// Calls that gave none.
+    pub failed_calls: u64,
+    /// Prompt tokens of answered calls.
+    pub input_tokens: u64,
+    /// Completion tokens of answered calls.
+    pub output_tokens: u64,
+    /// Paid for answers.
+    pub paid_usd: f64,
+    /// What the primary would have cost for the same tokens.
+    pub primary_would_usd: f64,
+    /// Paid minus would-have-paid, where both are known.
+    pub difference_usd: f64,
+    /// Paid for copies of requests.
+    pub shadow_usd: f64,
+    /// Paid for probes in the background.
+    pub probe_usd: f64,
+    /// Paid for answers that came second.
+    pub hedge_usd: f64,
+    /// Paid for calls that gave no answer.
+    pub failed_usd: f64,
+}
+
 /// All models' health.
 pub type HealthView = BTreeMap<Arc<str>, ModelHealth>;
 

@@ -21,7 +21,11 @@ use thiserror::Error;
 
 use super::logfile::make_dir;
 use super::retention::{Plan, add};
-use super::rows::{BREAKERS, BUCKETS, META, RowKey, RowValue, Rows, Slot};
+use super::rows::{
+    BREAKERS, BUCKETS, LEDGER, META, POSITION, Position, RowKey, RowValue, Rows, Slot, ledger_from,
+};
+use crate::domain::ledger::{LedgerKey, Sums};
+use crate::domain::time::Wall;
 use crate::domain::window::Bucket;
 
 /// Memory for cached pages; the default of a gibibyte is for other uses.
@@ -45,8 +49,10 @@ pub(super) struct Database {
 /// What was in it.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// All readable rows.
+    /// All readable rows but the ledger's.
     pub(super) rows: Rows,
+    /// The place in the log up to which they count its lines.
+    pub(super) position: Option<Position>,
     /// How many were not.
     pub(super) unreadable: u64,
     /// Whether it is older than this opening, yet empty.
@@ -98,9 +104,13 @@ impl Database {
         Ok((database, contents))
     }
 
-    /// Makes all `rows` durable, all or none.
-    pub(super) fn write(&self, rows: &Rows) -> Result<(), StoreError> {
+    /// Makes all `rows` durable, and with them the place in the log that they reach to: all or
+    /// none.
+    pub(super) fn write(&self, rows: &Rows, reached: Option<&Position>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
+        if let Some(reached) = reached {
+            batch.insert(POSITION, reached.encode());
+        }
         for (key, value) in rows {
             batch.insert(key.encode(), value.encode());
         }
@@ -122,6 +132,35 @@ impl Database {
             for row in db.scan_prefix(BREAKERS) {
                 let (key, value) = row?;
                 rows.extend(decode(&key, &value));
+            }
+            Ok(rows)
+        })
+    }
+
+    /// The sums of one key of the ledger.
+    pub(super) fn sums(&self, key: &LedgerKey) -> Result<Sums, StoreError> {
+        let key = RowKey::Ledger(key.clone());
+        let value = self.on(|db| db.get(key.encode()))?;
+        match value.and_then(|value| RowValue::decode(&key, &value)) {
+            Some(RowValue::Ledger(sums)) => Ok(sums),
+            _ => Ok(Sums::default()),
+        }
+    }
+
+    /// The ledger between two moments, in the order of time; at most `most` rows of it.
+    pub(super) fn ledger(
+        &self,
+        (from, to): (Wall, Wall),
+        most: usize,
+    ) -> Result<Vec<(LedgerKey, Sums)>, StoreError> {
+        let range = ledger_from(from)..ledger_from(to.max(from));
+        self.on(|db| {
+            let mut rows = Vec::new();
+            for row in db.range(range).take(most) {
+                let (key, value) = row?;
+                if let Some((RowKey::Ledger(key), RowValue::Ledger(sums))) = decode(&key, &value) {
+                    rows.push((key, sums));
+                }
             }
             Ok(rows)
         })
@@ -167,7 +206,12 @@ impl Database {
             let mut contents = Contents::default();
             for row in db.iter() {
                 let (key, value) = row?;
-                if *key == *META {
+                // The ledger is only looked at, so that damage is found here: it may be long.
+                if *key == *META || key.starts_with(LEDGER) {
+                    continue;
+                }
+                if *key == *POSITION {
+                    contents.position = Position::decode(&value);
                     continue;
                 }
                 match decode(&key, &value) {

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::rows::Identity;
 use crate::domain::fault::Fault;
+use crate::domain::ledger::{LedgerKey, Paid};
+use crate::domain::model::StoredModel;
 use crate::domain::need::{SkipReason, Verdict};
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
@@ -88,12 +91,47 @@ pub struct CallEvent {
     pub cached_tokens: Option<u64>,
     /// What it cost.
     pub cost_usd: Option<Nano>,
+    /// What the primary would have cost for the same tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary_cost_usd: Option<Nano>,
     /// Whether tokens and cost are an estimate.
     pub cost_estimated: bool,
+    /// What has to be known to count this call again after a restart.
+    pub replay: CallReplay,
+}
+
+/// What has to be known to count a call again after a restart, beside what people read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallReplay {
+    /// Tells models of one name apart.
+    pub identity: Identity,
+    /// Start of the ten seconds that it was counted in.
+    pub bucket: Wall,
+    /// The circuit, if the call changed anything about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredModel>,
+}
+
+impl CallEvent {
+    /// Where it stands in the ledger.
+    pub(super) fn ledger_key(&self) -> LedgerKey {
+        LedgerKey::new(self.replay.bucket, &self.task, &self.primary, &self.model_name)
+    }
+
+    /// What the ledger makes of it.
+    pub(super) fn paid(&self) -> Paid {
+        Paid {
+            answered: self.success,
+            input_tokens: self.input_tokens.unwrap_or_default(),
+            output_tokens: self.output_tokens.unwrap_or_default(),
+            cost: self.cost_usd,
+            primary_cost: self.primary_cost_usd,
+        }
+    }
 }
 
 /// Why a call was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
     /// For a caller.
@@ -150,6 +188,17 @@ pub struct BreakerEvent {
     /// Who set the override.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
+    /// What has to be known to bring the circuit back after a restart.
+    pub replay: BreakerReplay,
+}
+
+/// What has to be known to bring a circuit back after a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BreakerReplay {
+    /// Tells models of one name apart.
+    pub identity: Identity,
+    /// The circuit.
+    pub stored: StoredModel,
 }
 
 /// A model became degraded, or recovered.

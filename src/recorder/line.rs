@@ -25,6 +25,12 @@ pub fn rfc3339(at: Wall) -> String {
     format!("{stamp:.3}")
 }
 
+/// Reads what [`rfc3339`] writes.
+pub(super) fn parse_timestamp(text: &str) -> Option<Wall> {
+    let moment: Timestamp = text.parse().ok()?;
+    u64::try_from(moment.as_millisecond()).ok().map(Wall)
+}
+
 /// Writes an optional moment as RFC 3339 or null.
 pub fn optional_wall<S: Serializer>(at: &Option<Wall>, out: S) -> Result<S::Ok, S::Error> {
     match at {
@@ -73,7 +79,7 @@ impl Stamper {
     }
 
     /// Appends a line; false, and nothing appended, if it could not be put into words.
-    pub(super) fn line(&mut self, stamp: Wall, event: &Event, out: &mut Vec<u8>) -> bool {
+    pub(super) fn line(&mut self, stamp: Wall, event: &impl Serialize, out: &mut Vec<u8>) -> bool {
         self.head(stamp, out);
         self.body(event, out)
     }
@@ -104,7 +110,7 @@ impl Stamper {
     fn body(&self, fields: &impl Serialize, out: &mut Vec<u8>) -> bool {
         let brace = out.len();
         if serde_json::to_writer(&mut *out, fields).is_err() || out.get(brace) != Some(&b'{') {
-            out.truncate(brace - HEAD);
+            out.truncate(brace - PREFIX_LEN);
             return false;
         }
         out[brace] = b',';
@@ -114,7 +120,7 @@ impl Stamper {
 }
 
 /// Bytes that [`Stamper::head`] writes.
-const HEAD: usize = 14 + PREFIX + 5;
+pub(super) const PREFIX_LEN: usize = 14 + PREFIX + 5;
 
 #[derive(Serialize)]
 struct Head<'a> {

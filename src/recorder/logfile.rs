@@ -5,16 +5,21 @@
 //! takes two lines for one. What could not be written is reported, not kept: a full disk must not
 //! fill the memory as well.
 //!
-//! Before each batch the path is looked at: a file that was deleted or renamed by somebody is
-//! opened anew, one that was cut short (copy-and-truncate) simply goes on. The daemon's own
-//! rotation is rename and reopen, so `tail -F` follows. No clock and no thread in here.
+//! Before each batch the path is looked at. A file that was deleted or renamed by somebody is begun
+//! anew; one that was cut short, or does not begin with its own name, is moved out of the way like
+//! a full one, because places in it mean nothing any more. The daemon's own rotation is rename and
+//! reopen, so `tail -F` follows. No clock and no thread in here.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+
+use super::rows::Position;
 use crate::domain::time::Mono;
 
 /// Permissions of the log.
@@ -32,13 +37,28 @@ pub(super) struct LogFile {
     path: PathBuf,
     max_size: u64,
     keep: u32,
-    open: Option<File>,
+    open: Option<Arc<File>>,
+    /// The open file's name for itself, and the end of the last whole line that was written to it.
+    position: Option<Position>,
+    /// Its length after the last write.
+    length: u64,
+    /// What somebody did to it, until it was told.
+    tampered: Option<&'static str>,
     /// Whether the file ends in a piece of a line that could not be cut off.
     torn: bool,
     failed: Option<(Mono, String)>,
     /// Why the last rotation did not happen, until it was reported.
     stuck: Option<io::Error>,
     was_stuck: bool,
+}
+
+/// What a new file begins with.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// The file's name for itself.
+    pub(super) file: Arc<str>,
+    /// The line that says it.
+    pub(super) line: Vec<u8>,
 }
 
 /// Lines that are not in the log, and why.
@@ -58,6 +78,9 @@ impl LogFile {
             max_size,
             keep,
             open: None,
+            position: None,
+            length: 0,
+            tampered: None,
             torn: false,
             failed: None,
             stuck: None,
@@ -68,22 +91,20 @@ impl LogFile {
     /// Opens it, cuts off an unfinished last line, and returns the last whole line.
     pub(super) fn open(&mut self) -> Result<Option<Vec<u8>>, String> {
         let (file, _) = self.ready(0).map_err(|error| self.explain(&error))?;
-        let last = last_line(&file).map_err(|error| self.explain(&error));
-        self.open = Some(file);
-        last
+        last_line(&file).map_err(|error| self.explain(&error))
     }
 
-    /// Appends whole lines; `head` goes before them in a new file.
-    pub(super) fn append(&mut self, head: &[u8], lines: &[u8], now: Mono) -> Result<(), Lost> {
+    /// Appends whole lines, after `head` in a new file; true if there is a new file.
+    pub(super) fn append(&mut self, head: &Head, lines: &[u8], now: Mono) -> Result<bool, Lost> {
         if let Some((since, why)) = &self.failed
             && now.since(*since) < PAUSE
         {
             return Err(Lost { lines: count(lines), why: why.clone(), fresh: false });
         }
         match self.try_append(head, lines) {
-            Ok(()) => {
+            Ok(begun) => {
                 self.failed = None;
-                self.rotated()
+                self.rotated().map(|()| begun)
             }
             Err((lost, error)) => {
                 let why = self.explain(&error);
@@ -91,6 +112,21 @@ impl LogFile {
                 Err(Lost { lines: lost, why, fresh: true })
             }
         }
+    }
+
+    /// The end of the last whole line, and the file it is in.
+    pub(super) fn position(&self) -> Option<(Position, Arc<File>)> {
+        self.position.clone().zip(self.open.clone())
+    }
+
+    /// What somebody did to the file since this was last asked.
+    pub(super) fn tampered(&mut self) -> Option<String> {
+        let what = self.tampered.take()?;
+        Some(format!(
+            "the health log {} was {what} by somebody; the lines that were in it are lost to \
+             `why` and to recovery, nothing else is",
+            self.path.display()
+        ))
     }
 
     /// Whether the last attempt to move a full file out of the way worked.
@@ -106,43 +142,92 @@ impl LogFile {
 
     /// Waits until what was written is on the disk.
     pub(super) fn sync(&self) -> Result<(), String> {
-        self.open.as_ref().map_or(Ok(()), File::sync_data).map_err(|error| self.explain(&error))
+        let open = self.open.as_ref();
+        open.map_or(Ok(()), |file| file.sync_data()).map_err(|error| self.explain(&error))
     }
 
-    fn try_append(&mut self, head: &[u8], lines: &[u8]) -> Result<(), (u64, io::Error)> {
-        let (file, empty) =
+    fn try_append(&mut self, head: &Head, lines: &[u8]) -> Result<bool, (u64, io::Error)> {
+        let (file, length) =
             self.ready(lines.len() as u64).map_err(|error| (count(lines), error))?;
-        let prefix = match (empty, self.torn) {
-            (true, _) => head,
+        let begun = length == 0;
+        let prefix = match (begun, self.torn) {
+            (true, _) => &*head.line,
             (false, true) => b"\n",
             (false, false) => b"",
         };
         let outcome = write_whole(&file, prefix)
             .map_err(|broken| Broken { whole: 0, ..broken })
             .and_then(|()| write_whole(&file, lines));
-        self.open = Some(file);
+        let whole = match &outcome {
+            Ok(()) => lines.len(),
+            Err(broken) => broken.whole,
+        };
         self.torn = match &outcome {
             Ok(()) => false,
             Err(broken) => broken.torn || (self.torn && broken.whole == 0),
         };
-        outcome.map_err(|broken| (count(&lines[broken.whole..]), broken.error))
+        if begun && file.metadata().is_ok_and(|data| data.len() > 0) {
+            self.position = Some(Position { file: head.file.clone(), offset: 0 });
+        }
+        let end = length + (prefix.len() + whole) as u64;
+        if let Some(position) = self.position.as_mut().filter(|_| whole > 0 || outcome.is_ok()) {
+            position.offset = end;
+        }
+        self.length = match &outcome {
+            Ok(()) => end,
+            Err(_) => file.metadata().map_or(end, |data| data.len()),
+        };
+        outcome.map(|()| begun).map_err(|broken| (count(&lines[broken.whole..]), broken.error))
     }
 
-    /// Takes the file to write `more` bytes to, and tells whether it is still empty.
-    fn ready(&mut self, more: u64) -> io::Result<(File, bool)> {
+    /// Takes the file to write `more` bytes to, and tells how long it is.
+    fn ready(&mut self, more: u64) -> io::Result<(Arc<File>, u64)> {
         let mut length = self.length_if_ours()?;
-        if length.is_some_and(|length| length > 0 && length.saturating_add(more) > self.max_size) {
+        if let Some(length) = length.filter(|length| *length != self.length) {
+            self.touched_by_somebody(length)?;
+        } else if length.is_none() && self.open.is_some() {
+            self.tampered = Some("moved or deleted");
+        }
+        let full = length.is_some_and(|length| length.saturating_add(more) > self.max_size);
+        let cut_short = length.is_some_and(|length| length < self.length);
+        if length.is_some_and(|length| length > 0) && (full || cut_short) {
             // A file that cannot be moved grows on: too long a log is better than none.
             self.stuck = rotate(&self.path, self.keep).err();
             length = length.filter(|_| self.stuck.is_some());
         }
-        if let (Some(length), Some(file)) = (length, self.open.take()) {
-            return Ok((file, length == 0));
+        if let (Some(length), Some(file)) = (length, &self.open) {
+            return Ok((Arc::clone(file), length));
         }
-        let (file, torn) = open(&self.path)?;
-        self.torn = torn;
-        let empty = file.metadata()?.len() == 0;
-        Ok((file, empty))
+        self.reopen()
+    }
+
+    /// Opens what is at the path, after moving away what is not a log of this daemon.
+    fn reopen(&mut self) -> io::Result<(Arc<File>, u64)> {
+        (self.open, self.position) = (None, None);
+        let (mut file, mut torn) = open(&self.path)?;
+        let mut length = file.metadata()?.len();
+        let mut name = file_name(&file);
+        if length > 0 && name.is_none() && rotate(&self.path, self.keep).is_ok() {
+            self.tampered = Some("replaced by another file");
+            (file, torn) = open(&self.path)?;
+            (length, name) = (file.metadata()?.len(), None);
+        }
+        let file = Arc::new(file);
+        self.position = name.map(|file| Position { file, offset: length });
+        (self.open, self.torn, self.length) = (Some(Arc::clone(&file)), torn, length);
+        Ok((file, length))
+    }
+
+    /// Somebody wrote to the file, or cut it.
+    fn touched_by_somebody(&mut self, length: u64) -> io::Result<()> {
+        if length < self.length {
+            self.tampered = Some("cut short");
+        } else if let Some(file) = &self.open {
+            let mut last = [0];
+            file.read_exact_at(&mut last, length.saturating_sub(1))?;
+            self.torn = last != *b"\n";
+        }
+        Ok(())
     }
 
     /// The length of the file at the path, if it is the one that is open.
@@ -215,6 +300,19 @@ fn after_newline_before(file: &File, mut end: u64) -> io::Result<u64> {
     Ok(0)
 }
 
+/// What a file calls itself in its first line.
+pub(super) fn file_name(file: &File) -> Option<Arc<str>> {
+    #[derive(Deserialize)]
+    struct Named {
+        file: Arc<str>,
+    }
+    let mut start = vec![0; 512];
+    let read = file.read_at(&mut start, 0).ok()?;
+    let line = start[..read].split_inclusive(|&byte| byte == b'\n').next()?;
+    let line = line.strip_suffix(b"\n")?;
+    serde_json::from_slice(line).ok().map(|named: Named| named.file)
+}
+
 fn last_line(mut file: &File) -> io::Result<Option<Vec<u8>>> {
     let end = after_newline_before(file, file.metadata()?.len())?;
     let start = after_newline_before(file, end.saturating_sub(1))?;
@@ -237,7 +335,7 @@ fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     fs::rename(path, numbered(path, 1))
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()

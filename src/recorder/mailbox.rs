@@ -1,13 +1,17 @@
 //! The way of changed rows from the journal thread to the store thread.
 //!
-//! Not a queue: rows hold absolute values, so the box keeps the newest per key. It cannot
-//! overflow, however long a disk takes, and the journal never waits for the store. Rows travel
-//! behind their lines, in the order of the log.
+//! Not a queue: rows hold absolute values, so the box keeps the newest per key, and sums of the
+//! ledger are added up. It cannot overflow, however long a disk takes, and the journal never waits
+//! for the store. Rows travel behind their lines together with the place in the log that they
+//! reach to, under one lock: what is taken out always belongs together.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fs::File;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::rows::{Row, Rows};
+use super::costs::Question;
+use super::rows::{Position, Row, Rows};
+use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::Wall;
 
 /// How long ordinary rows gather before the store takes them.
@@ -20,29 +24,77 @@ pub(super) struct Mailbox {
     changed: Condvar,
 }
 
+/// What one batch of lines changed.
+#[derive(Debug, Default)]
+pub(super) struct Parcel {
+    /// Changed rows, each with the moment of its line.
+    pub(super) rows: Vec<(Wall, Row)>,
+    /// Additions to the ledger.
+    pub(super) ledger: Vec<(LedgerKey, Sums)>,
+    /// The end of the batch in the log.
+    pub(super) reached: Option<(Position, Arc<File>)>,
+    /// Whether one of the rows must not wait.
+    pub(super) urgent: bool,
+    /// Whether the batch began a new file.
+    pub(super) begun: bool,
+    /// What somebody wants to know as it is after this batch.
+    pub(super) questions: Vec<Question>,
+}
+
 /// What was in the box.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     /// Newest row per key.
     pub(super) rows: Rows,
-    /// Whether one of them must not wait.
+    /// Additions to the ledger.
+    pub(super) ledger: Ledger,
+    /// The place in the log that all this reaches to.
+    pub(super) reached: Option<Position>,
+    /// Files of the log that were written to, in their order.
+    pub(super) files: Vec<Arc<File>>,
+    /// Whether one of the rows must not wait.
     pub(super) urgent: bool,
+    /// Whether a new file was begun.
+    pub(super) begun: bool,
+    /// What somebody wants to know.
+    pub(super) questions: Vec<Question>,
     /// Whether nothing will come after.
     pub(super) closed: bool,
 }
 
+impl Inbox {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.ledger.is_empty() && !self.is_pressing()
+    }
+
+    fn is_pressing(&self) -> bool {
+        self.urgent || self.begun || self.closed || !self.questions.is_empty()
+    }
+}
+
 impl Mailbox {
-    /// Puts rows in, each with the moment it was recorded.
-    pub(super) fn post(&self, rows: impl Iterator<Item = (Wall, Row)>) {
+    /// Puts a parcel in, and leaves it empty.
+    pub(super) fn post(&self, parcel: &mut Parcel) {
         let mut inbox = self.inbox();
-        let (was_empty, was_urgent) = (inbox.rows.is_empty(), inbox.urgent);
-        for (at, row) in rows {
-            inbox.urgent |= row.is_urgent();
+        let before = (inbox.is_empty(), inbox.is_pressing());
+        for (at, row) in parcel.rows.drain(..) {
             let (key, value) = row.split(at);
             inbox.rows.insert(key, value);
         }
+        for (key, sums) in parcel.ledger.drain(..) {
+            ledger::add(&mut inbox.ledger, key, sums);
+        }
+        if let Some((position, file)) = parcel.reached.take() {
+            inbox.reached = Some(position);
+            if !inbox.files.last().is_some_and(|last| Arc::ptr_eq(last, &file)) {
+                inbox.files.push(file);
+            }
+        }
+        inbox.urgent |= std::mem::take(&mut parcel.urgent);
+        inbox.begun |= std::mem::take(&mut parcel.begun);
+        inbox.questions.append(&mut parcel.questions);
         // The store sleeps through ordinary rows once it knows that there are any.
-        let news = was_empty != inbox.rows.is_empty() || was_urgent != inbox.urgent;
+        let news = before != (inbox.is_empty(), inbox.is_pressing());
         drop(inbox);
         if news {
             self.changed.notify_one();
@@ -55,15 +107,14 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
-    /// Empties the box: half a second after the first row, at once when one is urgent or the box
-    /// was closed, and after `idle` without any row.
+    /// Empties the box: half a second after the first row, at once when something in it is
+    /// pressing, and after `idle` without any row.
     pub(super) fn take(&self, idle: Duration) -> Inbox {
-        let empty = |inbox: &mut Inbox| inbox.rows.is_empty() && !inbox.closed;
-        let patient = |inbox: &mut Inbox| !inbox.rows.is_empty() && !inbox.urgent && !inbox.closed;
         let (inbox, _) = self
             .changed
-            .wait_timeout_while(self.inbox(), idle, empty)
+            .wait_timeout_while(self.inbox(), idle, |inbox| inbox.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
+        let patient = |inbox: &mut Inbox| !inbox.is_empty() && !inbox.is_pressing();
         let (mut inbox, _) = self
             .changed
             .wait_timeout_while(inbox, GATHER, patient)
@@ -85,27 +136,32 @@ mod tests {
     use crate::domain::window::Bucket;
     use crate::recorder::rows::{ModelKey, RowValue};
 
-    fn bucket(success: u32) -> (Wall, Row) {
+    fn parcel(successes: &[u32]) -> Parcel {
         let model = ModelKey::new("a", "b", "c");
-        let bucket = Bucket { success, ..Bucket::default() };
-        (Wall(1), Row::Bucket { model, start: Wall(0), bucket })
+        let bucket = |&success| Bucket { success, ..Bucket::default() };
+        let row = |bucket| Row::Bucket { model: model.clone(), start: Wall(0), bucket };
+        let rows = successes.iter().map(bucket).map(row).map(|row| (Wall(1), row)).collect();
+        let key = LedgerKey::new(Wall(0), &"t".into(), &"p".into(), &"m".into());
+        let ledger = vec![(key, Sums { calls: 1, ..Sums::default() })];
+        Parcel { rows, ledger, ..Parcel::default() }
     }
 
     #[test]
-    fn only_the_newest_row_of_a_key_is_taken() {
+    fn only_the_newest_row_of_a_key_is_taken_and_sums_are_added_up() {
         let mailbox = Mailbox::default();
-        mailbox.post([bucket(1), bucket(2)].into_iter());
-        mailbox.post([bucket(3)].into_iter());
+        mailbox.post(&mut parcel(&[1, 2]));
+        mailbox.post(&mut parcel(&[3]));
         let taken = mailbox.take(Duration::ZERO);
         let values: Vec<RowValue> = taken.rows.into_values().collect();
         assert_eq!(values, [RowValue::Bucket(Bucket { success: 3, ..Bucket::default() })]);
-        assert!(mailbox.take(Duration::ZERO).rows.is_empty());
+        assert_eq!(taken.ledger.into_values().map(|sums| sums.calls).collect::<Vec<_>>(), [2]);
+        assert!(mailbox.take(Duration::ZERO).is_empty());
     }
 
     #[test]
     fn a_closed_box_stays_closed_and_waits_for_nobody() {
         let mailbox = Mailbox::default();
-        mailbox.post([bucket(1)].into_iter());
+        mailbox.post(&mut parcel(&[1]));
         mailbox.close();
         let hour = Duration::from_secs(3600);
         assert_eq!(mailbox.take(hour).rows.len(), 1);

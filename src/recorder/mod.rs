@@ -1,7 +1,7 @@
 //! The health log, the database, and recovery.
 //!
-//! The rest of the program holds a [`Recorder`] and tells it what happened; it never waits and
-//! never fails. Behind it two plain threads work, because disks block: `journal` appends lines to
+//! The rest of the program holds a [`Recorder`] and tells it what happened; that never fails, and
+//! only who wants to know that a line is written waits, and not for long. Behind it two plain threads work, because disks block: `journal` appends lines to
 //! the health log, `store` keeps rows in the database, so that an fsync never delays a line. A
 //! failing disk costs lines and rows, which are counted in [`Status`], never an answer.
 //!
@@ -11,42 +11,60 @@
 //!                       └─▶ mailbox ─▶ store ─▶ sled   (rows, retention, database)
 //! ```
 //!
+//! The log is the journal and the database an index over it, which names the place in the log that
+//! it reaches to. What a start finds in the log behind that place it counts again (replay, fold).
+//!
 //! Nothing here decides about models, and no event has a field for a key or a message.
 
+mod ack;
+mod costs;
 mod database;
 pub mod event;
+mod fold;
 mod journal;
 pub mod line;
 mod logfile;
 mod mailbox;
+mod queue;
+mod replay;
 mod restore;
 mod retention;
 mod rows;
+mod snapshot;
 mod start;
 mod status;
 mod store;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
+use self::ack::{Herd, Ticket};
+use self::costs::Question;
 use self::event::Event;
 use self::journal::{Entry, Message};
 use self::line::Logged;
+use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
 
+pub use self::costs::{CostRow, Costs};
 pub use self::restore::{Restored, RestoredModel};
-pub use self::rows::{ModelKey, Row};
+pub use self::rows::{Identity, ModelKey, Row};
 pub use self::start::{Settings, StartError};
 pub use self::status::{Status, StoreState};
 
-/// Time between two tries to tell a busy journal thread to close.
-const POLL: Duration = Duration::from_millis(1);
+/// Longest time that a reply waits for its line.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Turns of the runtime for which the first of a batch lets others join it: each is the time that
+/// what is ready takes, which is nothing on a quiet day.
+const ROUNDS: u32 = 2;
+/// How long the ledger is waited for: it may stand behind a slow disk.
+const ASKING: Duration = Duration::from_secs(8);
 /// Rows kept back while the queue is full, beyond which superseded ones are thrown out.
 const MOST_OWED: usize = 4096;
 
@@ -56,7 +74,8 @@ pub struct Recorder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    queue: SyncSender<Message>,
+    queue: Arc<Queue<Message>>,
+    herd: Arc<Herd>,
     watchers: broadcast::Sender<Arc<Logged>>,
     shared: Arc<Shared>,
     /// Rows whose line found the queue full; they go with the next one that does not.
@@ -77,18 +96,34 @@ impl Recorder {
     ///
     /// Never blocks and never fails: a line that finds the queue full is dropped and counted.
     pub fn record(&self, at: Wall, event: Event, rows: impl IntoIterator<Item = Row>) {
-        let mut rows: Vec<Row> = rows.into_iter().collect();
-        if self.0.owes.load(Ordering::Relaxed) {
-            rows = self.0.settle(rows);
-        }
-        match self.0.queue.try_send(Message::Entry(Box::new(Entry { at, event, rows }))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(message)) => {
-                self.0.shared.dropped(1);
-                self.0.owe(message);
+        self.0.push(at, event, rows.into_iter().collect(), None);
+    }
+
+    /// Records what happened at `at` and waits until its line, and so all earlier ones, are in the
+    /// log; at most 250 ms, then it counts as late. A line that cannot be written is not waited
+    /// for.
+    pub async fn record_and_wait(&self, at: Wall, event: Event) {
+        let (ticket, written) = ack::ticket(&self.0.herd);
+        let Some(first) = self.0.push(at, event, Vec::new(), Some(ticket)) else { return };
+        if first {
+            let _kick = Kick(&self.0.queue);
+            // Others who are about to record get their chance to be in the same batch.
+            for _ in 0..ROUNDS {
+                tokio::task::yield_now().await;
             }
-            Err(TrySendError::Disconnected(_)) => self.0.shared.dropped(1),
         }
+        if tokio::time::timeout(PATIENCE, written).await.is_err() {
+            self.0.shared.late();
+        }
+    }
+
+    /// What was paid between two moments, everything recorded so far included; `None` when the
+    /// store does not answer.
+    pub async fn costs(&self, from: Wall, to: Wall) -> Option<Costs> {
+        let (answer, answered) = oneshot::channel();
+        self.0.queue.push(Message::Ask(Question { from, to, answer }), false).ok()?;
+        self.0.queue.kick();
+        tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }
 
     /// Everything that is logged from now on. A reader that lags loses the oldest.
@@ -108,14 +143,7 @@ impl Recorder {
     pub fn close(self, limit: Duration) -> bool {
         let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return true };
-        let tries = limit.as_millis() / POLL.as_millis();
-        for _ in 0..=tries {
-            match self.0.queue.try_send(Message::Close(self.0.settle(Vec::new()))) {
-                Err(TrySendError::Full(message)) => self.0.owe(message),
-                Ok(()) | Err(TrySendError::Disconnected(_)) => break,
-            }
-            thread::sleep(POLL);
-        }
+        self.0.queue.end(Some(Message::Close(self.0.settle(Vec::new()))));
         // The store drops its end when it is done, and it ends after the journal.
         match threads.done.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => false,
@@ -126,7 +154,39 @@ impl Recorder {
     }
 }
 
+/// Has the queue taken when dropped, also by one who left while others gathered.
+struct Kick<'a>(&'a Queue<Message>);
+
+impl Drop for Kick<'_> {
+    fn drop(&mut self) {
+        self.0.kick();
+    }
+}
+
 impl Inner {
+    /// Queues an event and tells whether the caller is to kick; nothing, and its line counted as
+    /// dropped, when there is no room.
+    fn push(
+        &self,
+        at: Wall,
+        event: Event,
+        mut rows: Vec<Row>,
+        ticket: Option<Ticket>,
+    ) -> Option<bool> {
+        if self.owes.load(Ordering::Relaxed) {
+            rows = self.settle(rows);
+        }
+        let waits = ticket.is_some();
+        let entry = Message::Entry(Box::new(Entry { at, event, rows, ticket }));
+        self.queue
+            .push(entry, waits)
+            .map_err(|entry| {
+                self.shared.dropped(1);
+                self.owe(entry);
+            })
+            .ok()
+    }
+
     /// Puts the rows of earlier lines before those of this one.
     fn settle(&self, rows: Vec<Row>) -> Vec<Row> {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,13 +199,17 @@ impl Inner {
     /// Keeps the rows of a message that was not sent: a circuit's new state must not be lost
     /// because the log was slow.
     fn owe(&self, message: Message) {
-        let rows = match message {
-            Message::Entry(entry) => entry.rows,
-            Message::Close(rows) => rows,
-        };
+        let Message::Entry(entry) = message else { return };
+        let rows = entry.rows;
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         *owed = if rows.len() > MOST_OWED { rows::newest(rows) } else { rows };
         self.owes.store(!owed.is_empty(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.end(None);
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::database::Contents;
-use super::rows::{ModelKey, RowKey, RowValue};
+use super::rows::{ModelKey, RowKey, RowValue, Rows};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::Bucket;
@@ -32,23 +31,24 @@ pub struct RestoredModel {
 
 /// Picks what belongs to the `wanted` models and begins at or after `oldest`.
 pub(super) fn restore(
-    contents: Contents,
+    rows: Rows,
     wanted: &[ModelKey],
     oldest: Wall,
     problems: Vec<String>,
 ) -> Restored {
     let mut models: HashMap<ModelKey, RestoredModel> = HashMap::new();
-    for (key, value) in contents.rows {
-        if !wanted.contains(key.model()) || key.start().is_some_and(|start| start < oldest) {
+    for (key, value) in rows {
+        let Some(name) = key.model().filter(|model| wanted.contains(model)) else { continue };
+        if key.start().is_some_and(|start| start < oldest) {
             continue;
         }
-        let model = models.entry(key.model().clone()).or_default();
+        let model = models.entry(name.clone()).or_default();
         match (key, value) {
             (RowKey::Bucket(slot), RowValue::Bucket(bucket)) => {
                 model.buckets.push((slot.start, bucket));
             }
             (_, RowValue::Breaker(saved)) => model.breaker = Some(saved.stored),
-            (_, RowValue::Bucket(_)) => {}
+            (_, RowValue::Bucket(_) | RowValue::Ledger(_)) => {}
         }
     }
     models.values_mut().for_each(|model| model.buckets.sort_by_key(|(start, _)| *start));

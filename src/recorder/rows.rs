@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, COARSE_MS, FINE_MS};
@@ -21,20 +22,68 @@ const VERSION: u8 = 1;
 pub(super) const BUCKETS: &[u8] = b"b/";
 /// Prefix of breaker states.
 pub(super) const BREAKERS: &[u8] = b"s/";
+/// Prefix of the ledger.
+pub(super) const LEDGER: &[u8] = b"l/";
+/// Key of the place in the log up to which all rows count its lines.
+pub(super) const POSITION: &[u8] = b"p";
 /// Key of the schema's version.
 pub(super) const META: &[u8] = b"v";
 
 /// What makes a model the same model after a change of settings: its name, the address of its
 /// provider and the provider's name for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ModelKey(Arc<str>);
+pub struct ModelKey {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The rest of it, in short.
+    pub identity: Identity,
+}
+
+/// A hash of a model's address and of its provider's name for it: short enough for every line of
+/// the log, and the same in every version of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Identity(u64);
 
 impl ModelKey {
     /// The identity of a configured model.
     pub fn new(name: &str, base_url: &str, model_id: &str) -> ModelKey {
-        // A newline is in none of the three, so that two models never share a key.
-        ModelKey(format!("{name}\n{base_url}\n{model_id}").into())
+        // A newline is in neither of the two, so that they cannot run into each other.
+        let bytes = base_url.bytes().chain([b'\n']).chain(model_id.bytes());
+        ModelKey { name: name.into(), identity: Identity(fnv1a(bytes)) }
     }
+
+    fn encode(&self) -> String {
+        format!("{}\n{}", self.name, String::from(self.identity))
+    }
+
+    fn decode(bytes: &[u8]) -> Option<ModelKey> {
+        let (name, identity) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+        let identity = identity.to_owned().try_into().ok()?;
+        Some(ModelKey { name: name.into(), identity })
+    }
+}
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> String {
+        format!("{:016x}", identity.0)
+    }
+}
+
+impl TryFrom<String> for Identity {
+    type Error = String;
+    fn try_from(text: String) -> Result<Identity, String> {
+        u64::from_str_radix(&text, 16)
+            .map(Identity)
+            .map_err(|_| format!("no identity: {text:.40?}"))
+    }
+}
+
+/// FNV-1a in 64 bits. Nobody gains by making two addresses collide, so a hash that is fixed for
+/// ever is worth more than a strong one.
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// A changed piece of a model's state.
@@ -66,6 +115,15 @@ pub(super) type Rows = HashMap<RowKey, RowValue>;
 pub(super) enum RowKey {
     Bucket(Slot),
     Breaker(ModelKey),
+    Ledger(LedgerKey),
+}
+
+/// A place in the health log: all lines before it, of this file and of older ones. Files sort by
+/// the time they were begun.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Position {
+    pub(super) file: Arc<str>,
+    pub(super) offset: u64,
 }
 
 /// A stretch of time of one model.
@@ -88,6 +146,7 @@ pub(super) enum Width {
 pub(super) enum RowValue {
     Bucket(Bucket),
     Breaker(Saved),
+    Ledger(Sums),
 }
 
 /// A breaker's state and when it was handed to the recorder.
@@ -98,11 +157,6 @@ pub(super) struct Saved {
 }
 
 impl Row {
-    /// Whether it must not wait for the next regular checkpoint.
-    pub(super) fn is_urgent(&self) -> bool {
-        matches!(self, Row::Breaker { .. })
-    }
-
     fn key(&self) -> (ModelKey, Option<Wall>) {
         match self {
             Row::Bucket { model, start, .. } => (model.clone(), Some(*start)),
@@ -142,39 +196,47 @@ impl Slot {
 }
 
 impl RowKey {
-    pub(super) fn model(&self) -> &ModelKey {
+    /// The model whose state it is.
+    pub(super) fn model(&self) -> Option<&ModelKey> {
         match self {
-            RowKey::Bucket(slot) => &slot.model,
-            RowKey::Breaker(model) => model,
+            RowKey::Bucket(slot) => Some(&slot.model),
+            RowKey::Breaker(model) => Some(model),
+            RowKey::Ledger(_) => None,
         }
     }
 
-    /// When its stretch of time began, if it is about one.
+    /// When its ten seconds began, if it is about ten seconds.
     pub(super) fn start(&self) -> Option<Wall> {
         match self {
             RowKey::Bucket(slot) => Some(slot.start),
-            RowKey::Breaker(_) => None,
+            RowKey::Breaker(_) | RowKey::Ledger(_) => None,
         }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
-            RowKey::Breaker(model) => [BREAKERS, model.0.as_bytes()].concat(),
+            RowKey::Breaker(model) => [BREAKERS, model.encode().as_bytes()].concat(),
+            RowKey::Ledger(key) => {
+                let names = [&*key.task, &*key.primary, &*key.model].join("\0");
+                [&ledger_from(key.start), names.as_bytes()].concat()
+            }
             RowKey::Bucket(slot) => {
                 let kind = match slot.width {
                     Width::Fine => b"\0f",
                     Width::Coarse => b"\0c",
                 };
                 let start = slot.start.0.to_be_bytes();
-                [BUCKETS, slot.model.0.as_bytes(), kind, &start].concat()
+                [BUCKETS, slot.model.encode().as_bytes(), kind, &start].concat()
             }
         }
     }
 
     pub(super) fn decode(key: &[u8]) -> Option<RowKey> {
-        let model = |bytes| std::str::from_utf8(bytes).ok().map(|text| ModelKey(text.into()));
         if let Some(rest) = key.strip_prefix(BREAKERS) {
-            return model(rest).map(RowKey::Breaker);
+            return ModelKey::decode(rest).map(RowKey::Breaker);
+        }
+        if let Some(rest) = key.strip_prefix(LEDGER) {
+            return ledger_key(rest).map(RowKey::Ledger);
         }
         let (rest, start) = key.strip_prefix(BUCKETS)?.split_last_chunk::<8>()?;
         let (name, kind) = rest.split_last_chunk::<2>()?;
@@ -184,7 +246,7 @@ impl RowKey {
             _ => return None,
         };
         let start = Wall(u64::from_be_bytes(*start));
-        Some(RowKey::Bucket(Slot { model: model(name)?, start, width }))
+        Some(RowKey::Bucket(Slot { model: ModelKey::decode(name)?, start, width }))
     }
 }
 
@@ -195,6 +257,7 @@ impl RowValue {
         let written = match self {
             RowValue::Bucket(bucket) => serde_json::to_writer(&mut out, bucket),
             RowValue::Breaker(saved) => serde_json::to_writer(&mut out, saved),
+            RowValue::Ledger(sums) => serde_json::to_writer(&mut out, sums),
         };
         // Plain structs with text keys: there is nothing in them that JSON cannot say. Should
         // that change, the reader finds an unreadable row and says so.
@@ -206,7 +269,34 @@ impl RowValue {
         match key {
             RowKey::Bucket(_) => json(value).map(RowValue::Bucket),
             RowKey::Breaker(_) => json(value).map(RowValue::Breaker),
+            RowKey::Ledger(_) => json(value).map(RowValue::Ledger),
         }
+    }
+}
+
+/// The first key of the ledger that is not before `start`.
+pub(super) fn ledger_from(start: Wall) -> Vec<u8> {
+    [LEDGER, &start.0.to_be_bytes()].concat()
+}
+
+fn ledger_key(rest: &[u8]) -> Option<LedgerKey> {
+    let (start, names) = rest.split_first_chunk::<8>()?;
+    let mut names = std::str::from_utf8(names).ok()?.split('\0');
+    let start = Wall(u64::from_be_bytes(*start));
+    let [task, primary, model] = [names.next()?, names.next()?, names.next()?].map(Arc::from);
+    Some(LedgerKey { start, task, primary, model })
+}
+
+impl Position {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        [&[VERSION], &self.offset.to_be_bytes()[..], self.file.as_bytes()].concat()
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Option<Position> {
+        let (version, rest) = value.split_first()?;
+        let (offset, file) = rest.split_first_chunk::<8>()?;
+        let file = std::str::from_utf8(file).ok().filter(|_| *version == VERSION)?;
+        Some(Position { file: file.into(), offset: u64::from_be_bytes(*offset) })
     }
 }
 
@@ -227,9 +317,28 @@ mod tests {
     #[test]
     fn keys_come_back_as_they_were_written() {
         let breaker = RowKey::Breaker(ModelKey::new("a", "b", "c"));
-        for key in [slot(10_000, Width::Fine), slot(300_000, Width::Coarse), breaker] {
+        let ledger = LedgerKey::new(Wall(900_000), &"t".into(), &"".into(), &"m".into());
+        let ledger = RowKey::Ledger(ledger);
+        for key in [slot(10_000, Width::Fine), slot(300_000, Width::Coarse), breaker, ledger] {
             assert_eq!(RowKey::decode(&key.encode()), Some(key));
         }
+    }
+
+    #[test]
+    fn positions_come_back_and_sort_by_file_then_offset() {
+        let position = |file: &str, offset| Position { file: file.into(), offset };
+        let sorted = [position("01A", 300), position("01B", 2), position("01B", 256)];
+        assert!(sorted.is_sorted());
+        for position in sorted {
+            assert_eq!(Position::decode(&position.encode()), Some(position));
+        }
+        assert_eq!(Position::decode(b""), None);
+    }
+
+    #[test]
+    fn an_identity_is_the_same_in_every_version_of_this_program() {
+        let key = ModelKey::new("any", "https://api.example/v1", "gpt-4o");
+        assert_eq!(String::from(key.identity), "b5d2787c03453fe9");
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! How the recorder comes up.
 //!
-//! The log is opened at once; the database is given a few seconds and may go on opening behind the
-//! daemon's back. Neither can keep the daemon from serving: what went wrong stands in
+//! The log is opened at once; the database is given a few seconds to open and to catch up with the
+//! log, and may go on with it behind the daemon's back. Neither can keep the daemon from serving: what went wrong stands in
 //! [`Restored::problems`] and in the status, and is tried again.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -13,23 +12,24 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
+use super::ack::Herd;
 use super::journal::Journal;
-use super::line::Stamper;
+use super::line::{Stamper, parse_timestamp};
 use super::logfile::LogFile;
 use super::mailbox::Mailbox;
+use super::queue::Queue;
+use super::replay;
 use super::restore::Restored;
-use super::retention::Ages;
-use super::rows::{ModelKey, Rows};
+use super::rows::ModelKey;
 use super::status::Shared;
 use super::store::Store;
 use super::{Inner, Recorder, Threads};
 use crate::clock::Clock;
-use crate::domain::time::{Mono, Now, Wall};
+use crate::domain::time::{Now, Wall};
 
 /// Events that wait for the journal thread; a quarter of a second of a very busy day.
 const QUEUE: usize = 16_384;
@@ -37,10 +37,6 @@ const QUEUE: usize = 16_384;
 const WATCH: usize = 1024;
 /// How long the start waits for the database.
 const OPENING: Duration = Duration::from_secs(5);
-/// Fine buckets are kept this long at least.
-const FINE_AT_LEAST: Duration = Duration::from_secs(3600);
-/// Subdirectory of the state directory that holds the database.
-const DATABASE: &str = "db";
 
 /// What the recorder is told.
 #[derive(Clone, Debug)]
@@ -58,6 +54,8 @@ pub struct Settings {
     pub fine: Duration,
     /// How long buckets are kept at all.
     pub retention: Duration,
+    /// How long the ledger is kept.
+    pub ledger_retention: Duration,
     /// The clocks, for the recorder's own affairs.
     pub clock: Clock,
 }
@@ -88,40 +86,47 @@ impl Recorder {
         let mailbox = Arc::new(Mailbox::default());
         let (done_out, done) = sync_channel(0);
 
+        let queue = Arc::new(Queue::new(QUEUE));
+        let herd = Arc::new(Herd::default());
+
+        // The log first: the store reads it up to where the journal will go on.
+        let path = settings.health_log.clone();
+        let mut log = LogFile::new(path.clone(), settings.max_size, settings.keep);
+        let opened = log.open();
+        // The log may be ahead of a clock that was set back while nobody was running.
+        let last = opened.as_ref().ok().and_then(|line| timestamp(line.as_ref()?));
+        let watchers = broadcast::Sender::new(WATCH);
+        let mut journal = Journal {
+            queue: Arc::clone(&queue),
+            herd: Arc::clone(&herd),
+            log,
+            stamper: Stamper::new(last.unwrap_or_default().max(now.wall)),
+            watchers: watchers.clone(),
+            shared: Arc::clone(&shared),
+            mailbox: Arc::clone(&mailbox),
+            clock: settings.clock.clone(),
+        };
+        let begun = journal.begin(now.wall);
+        let log = (replay::segments(&path, settings.keep), begun);
+
         let (restored_out, restored) = sync_channel(1);
-        let store = store(&settings, wanted, &shared, &mailbox);
+        let store = Store::new(&settings, wanted, (&shared, &mailbox, &queue));
         let asked = wanted.to_vec();
         let store = spawn("store", move || {
             // Dropped at the end, whichever way it comes: that is what `close` waits for.
             let _done = done_out;
-            store.run(&asked, &restored_out);
+            store.run(&asked, log, &restored_out);
         })?;
         let mut restored = wait_for(&restored);
-
-        let mut log = LogFile::new(settings.health_log, settings.max_size, settings.keep);
-        let last = log.open().unwrap_or_else(|why| {
+        if let Err(why) = opened {
             shared.log_failed(why.clone());
             restored.problems.push(why);
-            None
-        });
-        // The log may be ahead of a clock that was set back while nobody was running.
-        let floor = last.and_then(|line| timestamp(&line)).unwrap_or_default().max(now.wall);
-
-        let (queue_out, queue) = sync_channel(QUEUE);
-        let watchers = broadcast::Sender::new(WATCH);
-        let journal = Journal {
-            queue,
-            log,
-            stamper: Stamper::new(floor),
-            watchers: watchers.clone(),
-            shared: Arc::clone(&shared),
-            mailbox: Arc::clone(&mailbox),
-            clock: settings.clock,
-        };
+        }
         let journal = spawn("journal", move || journal.run()).inspect_err(|_| mailbox.close())?;
 
         let inner = Inner {
-            queue: queue_out,
+            queue,
+            herd,
             watchers,
             shared,
             owed: Mutex::default(),
@@ -130,27 +135,6 @@ impl Recorder {
         };
         inner.shared.started();
         Ok((Recorder(Arc::new(inner)), restored))
-    }
-}
-
-fn store(
-    settings: &Settings,
-    wanted: &[ModelKey],
-    shared: &Arc<Shared>,
-    mailbox: &Arc<Mailbox>,
-) -> Store {
-    Store {
-        dir: settings.state_dir.join(DATABASE),
-        ages: Ages { fine: settings.fine.max(FINE_AT_LEAST), all: settings.retention },
-        clock: settings.clock.clone(),
-        shared: Arc::clone(shared),
-        mailbox: Arc::clone(mailbox),
-        known: HashSet::from_iter(wanted.iter().cloned()),
-        waiting: Rows::new(),
-        database: None,
-        backoff: super::store::BACKOFF.0,
-        next_try: Mono::default(),
-        next_sweep: Mono::default(),
     }
 }
 
@@ -177,6 +161,5 @@ fn timestamp(line: &[u8]) -> Option<Wall> {
         timestamp: String,
     }
     let stamped: Stamped = serde_json::from_slice(line).ok()?;
-    let moment: Timestamp = stamped.timestamp.parse().ok()?;
-    u64::try_from(moment.as_millisecond()).ok().map(Wall)
+    parse_timestamp(&stamped.timestamp)
 }

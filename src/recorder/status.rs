@@ -19,8 +19,12 @@ pub struct Status {
     pub lines: u64,
     /// Lines that could not be written.
     pub dropped: u64,
+    /// Replies that were sent before their line was written, because that took too long.
+    pub late: u64,
     /// Why the health log cannot be written just now.
     pub log_error: Option<String>,
+    /// What somebody did to the health log, and which lines are missing or unreadable.
+    pub log_damage: Option<String>,
     /// The database.
     pub store: StoreState,
     /// Why the database cannot be used just now.
@@ -54,6 +58,7 @@ pub enum StoreState {
 pub(super) struct Shared {
     lines: AtomicU64,
     dropped: AtomicU64,
+    late: AtomicU64,
     rows_lost: AtomicU64,
     errors: AtomicU64,
     started: AtomicBool,
@@ -63,6 +68,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Words {
     log_error: Option<String>,
+    log_damage: Option<String>,
     store: StoreState,
     store_error: Option<String>,
     store_put_aside: Option<String>,
@@ -75,7 +81,9 @@ impl Shared {
         Status {
             lines: self.lines.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
+            late: self.late.load(Relaxed),
             log_error: words.log_error.clone(),
+            log_damage: words.log_damage.clone(),
             store: words.store,
             store_error: words.store_error.clone(),
             store_put_aside: words.store_put_aside.clone(),
@@ -91,6 +99,10 @@ impl Shared {
 
     pub(super) fn dropped(&self, lines: u64) {
         self.dropped.fetch_add(lines, Relaxed);
+    }
+
+    pub(super) fn late(&self) {
+        self.late.fetch_add(1, Relaxed);
     }
 
     pub(super) fn rows_lost(&self, rows: u64) {
@@ -115,6 +127,11 @@ impl Shared {
             self.warn(&why);
         }
         words.log_error = Some(why);
+    }
+
+    pub(super) fn log_damaged(&self, what: String) {
+        self.warn(&what);
+        self.words().log_damage = Some(what);
     }
 
     pub(super) fn store_works(&self, put_aside: Option<String>) {

@@ -1,71 +1,159 @@
 //! The thread that keeps rows in the database.
 //!
-//! Every half second in which something changed, and at once when a circuit did, it makes all
-//! changed rows durable in one batch. Each minute it merges and deletes what has grown old.
+//! Every half second in which something changed, and at once when a circuit did, it makes a
+//! checkpoint: the log is synced, then all changed rows and the place in the log that they reach
+//! to become durable in one batch. Each minute it merges and deletes what has grown old.
 //!
 //! The daemon lives without it. A database that does not open is put aside when damaged and left
 //! alone otherwise (a full disk, missing permissions, another process); one that fails is dropped
-//! and opened again, less and less often. Rows wait in memory meanwhile, the newest per key.
+//! and opened again, less and less often. Rows wait in memory meanwhile, the newest per key, and
+//! additions to the ledger are added up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use super::database::{Contents, Database, StoreError, put_aside};
-use super::mailbox::Mailbox;
+use super::costs::{Adding, Question};
+use super::database::{Database, StoreError};
+use super::journal::Message;
+use super::mailbox::{Inbox, Mailbox};
+use super::queue::Queue;
+use super::replay::{self, Segment};
 use super::restore::{Restored, restore};
 use super::retention::{Ages, plan};
-use super::rows::{ModelKey, RowKey, RowValue, Rows};
+use super::rows::{ModelKey, Position, RowKey, RowValue, Rows};
+use super::snapshot;
+use super::start::Settings;
 use super::status::Shared;
 use crate::clock::Clock;
+use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::{Mono, Wall};
+
+mod open;
 
 /// Time between two looks at what has grown old.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Most steps of one such look, so that it never takes long.
 const MOST_STEPS: usize = 64;
+/// Most rows of the ledger that are deleted in one step.
+const MOST_DELETES: usize = 256;
 /// Shortest and longest wait before a failed database is opened again.
 pub(super) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(30));
 /// Most rows that wait in memory for a database that fails.
 const MOST_WAITING: usize = 16_384;
+/// Fine buckets are kept this long at least.
+const FINE_AT_LEAST: Duration = Duration::from_secs(3600);
+/// Subdirectory of the state directory that holds the database.
+const DATABASE: &str = "db";
+/// The share of a log file that its checkpoint lines may take.
+const SNAPSHOT_SHARE: u64 = 4;
 
 /// The store thread's belongings.
 pub(super) struct Store {
-    pub(super) dir: PathBuf,
-    pub(super) ages: Ages,
-    pub(super) clock: Clock,
-    pub(super) shared: Arc<Shared>,
-    pub(super) mailbox: Arc<Mailbox>,
+    dir: PathBuf,
+    log: (PathBuf, u32),
+    snapshot_bytes: u64,
+    ages: Ages,
+    ledger_age: Duration,
+    clock: Clock,
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    queue: Arc<Queue<Message>>,
     /// Models that are configured, or were seen since the start.
-    pub(super) known: HashSet<ModelKey>,
-    pub(super) waiting: Rows,
-    pub(super) database: Option<Database>,
-    pub(super) backoff: Duration,
-    pub(super) next_try: Mono,
-    pub(super) next_sweep: Mono,
+    known: HashSet<ModelKey>,
+    /// Rows that the database does not hold yet.
+    waiting: Rows,
+    /// What is to be added to the ledger in the database, beside rows of it that wait.
+    ledger: Ledger,
+    /// The ledger of before the start as the logs tell it, as long as there is no database.
+    from_logs: Ledger,
+    /// The place in the log that all this reaches to.
+    reached: Option<Position>,
+    /// The place from which on all this counts it.
+    counted: Option<Position>,
+    /// Whether that is where the rows of the database end.
+    joined: bool,
+    /// Files of the log that may not be on the disk up to there.
+    unsynced: Vec<Arc<File>>,
+    /// Whether a new file of the log waits for its checkpoint lines.
+    owes_snapshot: bool,
+    database: Option<Database>,
+    backoff: Duration,
+    next_try: Mono,
+    next_sweep: Mono,
 }
 
 impl Store {
-    /// Opens the database, answers what was in it, and works until the mailbox is closed.
-    pub(super) fn run(mut self, wanted: &[ModelKey], restored: &SyncSender<Restored>) {
-        let (contents, problems) = self.open();
-        let found = restore(contents, wanted, self.clock.now().wall.minus(self.ages.all), problems);
+    /// A store for rows that come through `mailbox`; nothing is opened yet.
+    pub(super) fn new(
+        settings: &Settings,
+        wanted: &[ModelKey],
+        (shared, mailbox, queue): (&Arc<Shared>, &Arc<Mailbox>, &Arc<Queue<Message>>),
+    ) -> Store {
+        Store {
+            dir: settings.state_dir.join(DATABASE),
+            log: (settings.health_log.clone(), settings.keep),
+            snapshot_bytes: settings.max_size / SNAPSHOT_SHARE,
+            ages: Ages { fine: settings.fine.max(FINE_AT_LEAST), all: settings.retention },
+            ledger_age: settings.ledger_retention,
+            clock: settings.clock.clone(),
+            shared: Arc::clone(shared),
+            mailbox: Arc::clone(mailbox),
+            queue: Arc::clone(queue),
+            known: wanted.iter().cloned().collect(),
+            waiting: Rows::new(),
+            ledger: Ledger::new(),
+            from_logs: Ledger::new(),
+            reached: None,
+            counted: None,
+            joined: false,
+            unsynced: Vec::new(),
+            owes_snapshot: false,
+            database: None,
+            backoff: BACKOFF.0,
+            next_try: Mono::default(),
+            next_sweep: Mono::default(),
+        }
+    }
+
+    /// Opens the database, answers what is known of the wanted models, and works until the mailbox
+    /// is closed. `files` is the log as it was before anything new was written to it, but for the
+    /// head of its newest file if that was `begun`.
+    pub(super) fn run(
+        mut self,
+        wanted: &[ModelKey],
+        (files, begun): (Vec<Segment>, bool),
+        restored: &SyncSender<Restored>,
+    ) {
+        self.reached = replay::end(&files);
+        self.counted = self.reached.clone();
+        let (rows, problems) = self.open(&files, true);
+        drop(files);
+        self.owes_snapshot = begun && self.counted.is_some();
+        // Before anything is served: from here on places in the log are those of this start, also
+        // if somebody has exchanged its files.
+        self.checkpoint();
+        let oldest = self.clock.now().wall.minus(self.ages.all);
         // Nobody waits for it any more if opening took too long.
-        let _ = restored.try_send(found);
+        let _ = restored.try_send(restore(rows, wanted, oldest, problems));
         self.next_sweep = self.clock.mono().plus(SWEEP);
         loop {
-            let inbox = self.mailbox.take(self.idle());
-            self.known.extend(inbox.rows.keys().map(|key| key.model().clone()));
-            self.waiting.extend(inbox.rows);
+            let mut inbox = self.mailbox.take(self.idle());
+            let questions = std::mem::take(&mut inbox.questions);
+            let closed = inbox.closed;
+            self.take_up(inbox);
             let now = self.clock.mono();
-            if self.database.is_none() && (now >= self.next_try || inbox.closed) {
-                self.open();
+            if self.database.is_none() && (now >= self.next_try || closed) {
+                let (path, keep) = &self.log;
+                self.open(&replay::segments(path, *keep), false);
             }
+            questions.into_iter().for_each(|question| self.answer(question));
             self.checkpoint();
-            if inbox.closed {
+            if closed {
                 break;
             }
             if now >= self.next_sweep {
@@ -81,63 +169,110 @@ impl Store {
         if self.database.is_some() { sweep } else { sweep.min(self.next_try.since(now)) }
     }
 
-    /// Climbs the ladder: open it; put it aside and start empty; go on without.
-    fn open(&mut self) -> (Contents, Vec<String>) {
-        let mut problems = Vec::new();
-        let mut opened = Database::open(&self.dir);
-        let mut aside = None;
-        if let Err(StoreError::Damaged(why)) = &opened {
-            let why = why.clone();
-            match put_aside(&self.dir) {
-                Ok(place) => {
-                    let text = format!("{} ({why})", place.display());
-                    problems.push(format!("the database was damaged; it is now in {text}"));
-                    aside = Some(text);
-                    opened = Database::open(&self.dir);
-                }
-                Err(error) => opened = Err(error.into()),
-            }
+    fn take_up(&mut self, inbox: Inbox) {
+        self.known.extend(inbox.rows.keys().filter_map(RowKey::model).cloned());
+        self.waiting.extend(inbox.rows);
+        for (key, sums) in inbox.ledger {
+            ledger::add(&mut self.ledger, key, sums);
         }
-        match opened {
-            Ok((database, contents)) => {
-                self.database = Some(database);
-                self.shared.store_works(aside);
-                self.tell_losses(&contents, problems.is_empty(), &mut problems);
-                (contents, problems)
-            }
-            Err(error) => {
-                problems.push(self.failed("open", &error));
-                (Contents::default(), problems)
-            }
-        }
-    }
-
-    fn tell_losses(&self, contents: &Contents, untold: bool, problems: &mut Vec<String>) {
-        let dir = self.dir.display();
-        self.shared.rows_lost(contents.unreadable);
-        if contents.unreadable > 0 {
-            problems
-                .push(format!("{} unreadable rows in {dir} were left out", contents.unreadable));
-        }
-        if contents.lost && untold {
-            problems.push(format!("the database {dir} was there but empty; windows start empty"));
-        }
+        self.reached = inbox.reached.or(self.reached.take());
+        self.unsynced.extend(inbox.files);
+        // The first file of all has nothing before it that it would have to tell.
+        self.owes_snapshot |= inbox.begun && self.counted.is_some();
     }
 
     fn checkpoint(&mut self) {
-        let Some(database) = self.database.as_ref().filter(|_| !self.waiting.is_empty()) else {
+        let nothing = self.waiting.is_empty() && self.ledger.is_empty() && !self.owes_snapshot;
+        if self.database.is_none() || (nothing && self.reached == self.counted) {
             self.shed();
             return;
-        };
-        match database.write(&self.waiting) {
-            Ok(()) => {
-                self.waiting.clear();
-                // Only now: one that opens and then fails to write has not recovered.
-                self.backoff = BACKOFF.0;
-                self.shared.checkpoint(self.clock.now().wall);
-            }
-            Err(error) => drop(self.failed("write", &error)),
         }
+        self.sync_log();
+        let outcome = self.write().and_then(|()| self.snapshot());
+        if let Err(error) = outcome {
+            self.failed("write", &error);
+        }
+    }
+
+    /// The database must never be ahead of what the disk holds of the log.
+    fn sync_log(&mut self) {
+        for file in self.unsynced.drain(..) {
+            if let Err(error) = file.sync_data() {
+                // Its lines may be lost in a power cut; the rows then are all that is left of them.
+                self.shared.log_failed(format!("cannot sync the health log: {error}"));
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let mut sums = Vec::with_capacity(self.ledger.len());
+        for (key, &more) in &self.ledger {
+            let mut sum = match self.waiting.get(&RowKey::Ledger(key.clone())) {
+                Some(RowValue::Ledger(sum)) => *sum,
+                _ => database.sums(key)?,
+            };
+            sum += more;
+            sums.push((RowKey::Ledger(key.clone()), RowValue::Ledger(sum)));
+        }
+        // From here on they are absolute like all other rows, so that writing them twice, after a
+        // failure that was none, counts nothing twice.
+        self.waiting.extend(sums);
+        self.ledger.clear();
+        database.write(&self.waiting, self.reached.as_ref())?;
+        self.waiting.clear();
+        self.counted.clone_from(&self.reached);
+        // Only now: one that opens and then fails to write has not recovered.
+        self.backoff = BACKOFF.0;
+        self.shared.checkpoint(self.clock.now().wall);
+        Ok(())
+    }
+
+    /// Tells a new file of the log what the logs alone would need to know.
+    fn snapshot(&mut self) -> Result<(), StoreError> {
+        let (Some(database), Some(at), true) = (&self.database, &self.counted, self.owes_snapshot)
+        else {
+            return Ok(());
+        };
+        let from = snapshot::ledger_from(self.clock.now().wall);
+        let mut rows = database.breakers()?;
+        let ledger = database.ledger((from, Wall(u64::MAX)), usize::MAX)?;
+        rows.extend(ledger.into_iter().map(row));
+        let lines = snapshot::lines(rows, at, from, self.snapshot_bytes);
+        // If there is no room, the next file gets its lines.
+        let _ = self.queue.push(Message::Checkpoint(lines), false);
+        self.owes_snapshot = false;
+        Ok(())
+    }
+
+    fn answer(&mut self, question: Question) {
+        let mut adding = Adding::default();
+        let mut newer: HashMap<&LedgerKey, Sums> = HashMap::new();
+        for (key, value) in &self.waiting {
+            if let (RowKey::Ledger(key), RowValue::Ledger(sums)) = (key, value) {
+                newer.insert(key, *sums);
+            }
+        }
+        let range = (question.from, question.to);
+        let stored = self.database.as_ref().map(|database| database.ledger(range, usize::MAX));
+        let (stored, failed) = match stored {
+            Some(Ok(rows)) => (rows, None),
+            Some(Err(error)) => (Vec::new(), Some(error)),
+            None => (Vec::new(), None),
+        };
+        let older = stored.iter().filter(|(key, _)| !newer.contains_key(key));
+        older.for_each(|(key, sums)| adding.add(key, *sums));
+        let more = self.ledger.iter().chain(&self.from_logs);
+        let newer = newer.into_iter().chain(more.map(|(key, sums)| (key, *sums)));
+        newer.filter(|(key, _)| question.covers(key)).for_each(|(key, sums)| adding.add(key, sums));
+        let error = failed.map(|error| self.failed("read", &error));
+        let incomplete = error.or_else(|| {
+            self.database.is_none().then(|| {
+                "the database is not open; only what the logs and the memory hold is counted".into()
+            })
+        });
+        // Who asked may have given up.
+        let _ = question.answer.send(adding.finish(incomplete));
     }
 
     /// Gives up the oldest buckets when too many rows wait.
@@ -157,7 +292,8 @@ impl Store {
         let Some(database) = &self.database else { return };
         let now = self.clock.now().wall;
         let outcome = sweep_buckets(database, now, self.ages)
-            .and_then(|()| sweep_breakers(database, now.minus(self.ages.all), &self.known));
+            .and_then(|()| sweep_breakers(database, now.minus(self.ages.all), &self.known))
+            .and_then(|()| sweep_ledger(database, now.minus(self.ledger_age)));
         if let Err(error) = outcome {
             self.failed("tidy", &error);
         }
@@ -172,6 +308,10 @@ impl Store {
         self.shared.store_failed(text.clone());
         text
     }
+}
+
+fn row((key, sums): (LedgerKey, Sums)) -> (RowKey, RowValue) {
+    (RowKey::Ledger(key), RowValue::Ledger(sums))
 }
 
 fn sweep_buckets(database: &Database, now: Wall, ages: Ages) -> Result<(), StoreError> {
@@ -194,12 +334,24 @@ fn sweep_breakers(
     let old: Vec<RowKey> = database
         .breakers()?
         .into_iter()
-        .filter(|(key, _)| !known.contains(key.model()))
+        .filter(|(key, _)| key.model().is_some_and(|model| !known.contains(model)))
         .filter(|(_, value)| matches!(value, RowValue::Breaker(saved) if saved.at < before))
         .map(|(key, _)| key)
         .collect();
     if old.is_empty() { Ok(()) } else { database.remove(&old) }
 }
 
+fn sweep_ledger(database: &Database, before: Wall) -> Result<(), StoreError> {
+    for _ in 0..MOST_STEPS {
+        let old = database.ledger((Wall(0), before), MOST_DELETES)?;
+        if old.is_empty() {
+            break;
+        }
+        let keys: Vec<RowKey> = old.into_iter().map(|(key, _)| RowKey::Ledger(key)).collect();
+        database.remove(&keys)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

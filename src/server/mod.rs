@@ -8,6 +8,7 @@ mod accept;
 mod budget;
 mod connection;
 mod control;
+mod costs;
 mod lines;
 pub mod listen;
 mod outbox;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::Addr;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -62,6 +64,8 @@ struct Rules {
     admin_uids: Vec<u32>,
     /// Groups whose members may.
     admin_gids: Vec<u32>,
+    /// Whose days and weeks are meant.
+    zone: TimeZone,
 }
 
 /// How far the daemon's end has come.
@@ -116,6 +120,7 @@ impl Rules {
             limits: config.limits.clone(),
             admin_uids: config.daemon.admin_uids.clone(),
             admin_gids: config.daemon.admin_gids.clone(),
+            zone: costs::zone(config.costs.timezone.as_deref()),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::fault::Fault;
 use crate::domain::model::{Ended, Ending};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::pace::attempt_limit;
-use crate::domain::price::{Usage, estimated_tokens};
+use crate::domain::price::{Price, Usage, estimated_tokens};
 use crate::domain::time::millis;
 use crate::protocol::answer::{Answer, Finish};
 use crate::protocol::chat::OnRefusal;
@@ -93,7 +93,6 @@ impl Walk<'_> {
         let refused = answer.finish == Finish::Refused;
         let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
         let latency = self.settle(permit, None, (Some(usage), cost), trail).await.0;
-        let price = self.chain.models.first().and_then(|primary| primary.config.price);
         trail.paid(cost.amount);
         let answered = Box::new(Answered {
             content: answer.content,
@@ -110,7 +109,7 @@ impl Walk<'_> {
             usage,
             cost_usd: cost.amount,
             request_cost_usd: cost.amount.map(|_| trail.cost()),
-            primary_cost_usd: price.map(|price| price.of(&usage)),
+            primary_cost_usd: cost.primary,
             cost_estimated: estimated,
         });
         if fall_back {
@@ -165,7 +164,9 @@ impl Walk<'_> {
     }
 
     fn cost(&self, model: &ModelHandle, usage: &Usage, estimated: bool) -> Cost {
-        Cost { amount: model.config.price.map(|price| price.of(usage)), estimated }
+        let primary = self.chain.models.first().and_then(|primary| primary.config.price);
+        let of = |price: Price| price.of(usage);
+        Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
     }
 
     /// What an answer without usage probably consumed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::field::{Field, show_size};
 use super::section::Section;
-use crate::config::{Limits, Log, RequestDefaults, UnknownTask};
+use crate::config::{Costs, Limits, Log, RequestDefaults, UnknownTask};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MIB: u64 = 1 << 20;
@@ -67,6 +67,18 @@ pub(super) fn log(mut section: Section<'_>) -> Log {
     log
 }
 
+pub(super) fn costs(mut section: Section<'_>) -> Costs {
+    let costs = Costs {
+        retention: section.value("retention", Field::duration).unwrap_or(400 * DAY),
+        timezone: section
+            .value("timezone", timezone)
+            .filter(|zone| *zone != "local")
+            .map(Into::into),
+    };
+    section.done();
+    costs
+}
+
 /// Sections of which nothing has an effect yet.
 pub(super) fn without_effect(root: &mut Section<'_>) {
     let mut shadow = root.section("shadow");
@@ -76,11 +88,6 @@ pub(super) fn without_effect(root: &mut Section<'_>) {
     shadow.inert("tools", Some(false), Field::flag);
     shadow.inert("compare", Some(false), Field::flag);
     shadow.done();
-
-    let mut costs = root.section("costs");
-    costs.inert("retention", Some(400 * DAY), Field::duration);
-    costs.inert("timezone", Some("local"), timezone);
-    costs.done();
 
     let mut store = root.section("store");
     store.inert("max_size", Some(256 * MIB), |f| f.size(MIB));

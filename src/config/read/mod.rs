@@ -33,6 +33,7 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let daemon = daemon::read(root.section("daemon"), env);
     let limits = general::limits(root.section("limits"));
     let request = general::request(root.section("request"));
+    let costs = general::costs(root.section("costs"));
     let log = general::log(root.section("log"));
     let rules = rules::global(&mut root);
     general::without_effect(&mut root);
@@ -41,7 +42,8 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let chains = chains::read(&mut root, &models.names);
     root.done();
     let models = models.list;
-    Some(Config { daemon, limits, request, retention: rules.retention, log, models, chains })
+    let retention = rules.retention;
+    Some(Config { daemon, limits, request, retention, costs, log, models, chains })
 }
 
 /// The parser goes on behind an error, so later ones on the same line are mostly echoes.

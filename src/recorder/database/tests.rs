@@ -19,7 +19,7 @@ fn successes(database: &Database) -> u32 {
     rows.values()
         .map(|value| match value {
             RowValue::Bucket(bucket) => bucket.success,
-            RowValue::Breaker(_) => 0,
+            _ => 0,
         })
         .sum()
 }
@@ -30,7 +30,7 @@ fn rows_come_back_after_closing_and_opening() {
     let rows = Rows::from_iter([bucket(0, 3), bucket(10_000, 4)]);
     let (database, contents) = Database::open(&dir.path().join("db")).unwrap();
     assert!(contents.rows.is_empty() && !contents.lost);
-    database.write(&rows).unwrap();
+    database.write(&rows, None).unwrap();
     drop(database);
     let (_database, contents) = Database::open(&dir.path().join("db")).unwrap();
     assert_eq!(contents.rows, rows);
@@ -42,7 +42,7 @@ fn what_was_written_is_in_the_files_before_anything_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let rows = Rows::from_iter([bucket(0, 3)]);
     let (database, _) = Database::open(&dir.path().join("db")).unwrap();
-    database.write(&rows).unwrap();
+    database.write(&rows, None).unwrap();
     // What a kill would leave.
     copy(&dir.path().join("db"), &dir.path().join("copy"));
     let (_copy, contents) = Database::open(&dir.path().join("copy")).unwrap();
@@ -53,7 +53,7 @@ fn what_was_written_is_in_the_files_before_anything_is_closed() {
 fn unreadable_rows_are_skipped_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (database, _) = Database::open(dir.path()).unwrap();
-    database.write(&Rows::from_iter([bucket(0, 3)])).unwrap();
+    database.write(&Rows::from_iter([bucket(0, 3)]), None).unwrap();
     database.on(|db| db.insert(b"b/nonsense", b"x")).unwrap();
     database.on(|db| db.insert(bucket(10_000, 1).0.encode(), b"\x01{}")).unwrap();
     let contents = database.scan().unwrap();
@@ -69,7 +69,9 @@ fn merging_keeps_every_call_and_removes_the_fine_rows() {
     let rows: Rows = (0..60).map(|at| bucket(at * FINE_MS, 1)).collect();
     for late in [0, 7] {
         // The second time around a late row joins what is merged already.
-        database.write(&if late == 0 { rows.clone() } else { [bucket(0, late)].into() }).unwrap();
+        database
+            .write(&if late == 0 { rows.clone() } else { [bucket(0, late)].into() }, None)
+            .unwrap();
         let plan = plan(database.slots().unwrap(), now, ages);
         assert!(!plan.is_empty());
         database.carry_out(&plan).unwrap();

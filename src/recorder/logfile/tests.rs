@@ -4,18 +4,22 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-const HEAD: &[u8] = b"head\n";
+const HEAD: &str = "{\"file\":\"head\"}\n";
 
 fn log(dir: &Path, max_size: u64, keep: u32) -> LogFile {
     LogFile::new(dir.join("logs/health.jsonl"), max_size, keep)
 }
 
 fn text(log: &LogFile) -> String {
-    fs::read_to_string(&log.path).unwrap()
+    fs::read_to_string(&log.path).unwrap().replace(HEAD, "head\n")
+}
+
+fn head() -> Head {
+    Head { file: "head".into(), line: HEAD.into() }
 }
 
 fn put(log: &mut LogFile, lines: &str) {
-    log.append(HEAD, lines.as_bytes(), Mono::default()).unwrap();
+    log.append(&head(), lines.as_bytes(), Mono::default()).unwrap();
 }
 
 /// Reads like `tail -F`: to the end of the open file, then looks whether the path has moved on.
@@ -57,7 +61,7 @@ fn an_unfinished_last_line_is_cut_off_and_the_head_is_not_repeated() {
     let mut log = log(dir.path(), 1_000_000, 2);
     log.open().unwrap();
     let long = "x".repeat(BLOCK as usize * 2);
-    fs::write(&log.path, format!("head\nwhole\n{long}")).unwrap();
+    fs::write(&log.path, format!("{HEAD}whole\n{long}")).unwrap();
     log.open = None;
     assert_eq!(log.open(), Ok(Some(b"whole\n".to_vec())));
     put(&mut log, "next\n");
@@ -78,14 +82,14 @@ fn a_file_that_holds_only_a_piece_of_a_line_becomes_empty() {
 #[test]
 fn rotation_keeps_as_many_files_as_asked_and_loses_no_line_of_them() {
     let dir = tempfile::tempdir().unwrap();
-    let mut log = log(dir.path(), 20, 3);
+    let mut log = log(dir.path(), 32, 3);
     for number in 0..10 {
         put(&mut log, &format!("line {number}\n"));
     }
     assert_eq!(text(&log), "head\nline 8\nline 9\n");
     for (number, lines) in [(1, "line 6\nline 7"), (2, "line 4\nline 5"), (3, "line 2\nline 3")] {
         let old = fs::read_to_string(numbered(&log.path, number)).unwrap();
-        assert_eq!(old, format!("head\n{lines}\n"));
+        assert_eq!(old, format!("{HEAD}{lines}\n"));
     }
     assert!(!numbered(&log.path, 4).exists());
 }
@@ -112,8 +116,8 @@ fn a_reader_that_follows_the_path_sees_every_line_across_rotations() {
         written.push_str(&format!("line {number}\n"));
         tail.poll();
     }
-    assert_eq!(tail.seen.replace("head\n", ""), written);
-    assert!(tail.seen.matches("head").count() > 10, "it was rotated");
+    assert_eq!(tail.seen.replace(HEAD, ""), written);
+    assert!(tail.seen.matches(HEAD).count() > 10, "it was rotated");
 }
 
 #[test]
@@ -142,12 +146,12 @@ fn a_path_that_cannot_be_written_costs_lines_until_it_can() {
     // A file where the directory should be: this fails for root as well.
     fs::write(dir.path().join("logs"), "").unwrap();
     assert!(log.open().is_err());
-    let lost = log.append(HEAD, b"one\ntwo\n", Mono::default()).unwrap_err();
+    let lost = log.append(&head(), b"one\ntwo\n", Mono::default()).unwrap_err();
     assert_eq!((lost.lines, lost.fresh), (2, true));
     fs::remove_file(dir.path().join("logs")).unwrap();
-    let lost = log.append(HEAD, b"three\n", Mono(PAUSE / 2)).unwrap_err();
+    let lost = log.append(&head(), b"three\n", Mono(PAUSE / 2)).unwrap_err();
     assert_eq!((lost.lines, lost.fresh), (1, false), "the disk is not asked all the time");
-    log.append(HEAD, b"four\n", Mono(PAUSE)).unwrap();
+    log.append(&head(), b"four\n", Mono(PAUSE)).unwrap();
     assert_eq!(text(&log), "head\nfour\n");
 }
 
@@ -167,7 +171,7 @@ fn a_piece_of_a_line_is_ended_when_it_could_not_be_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = log(dir.path(), 1000, 2);
     put(&mut log, "one\n");
-    log.open.as_ref().unwrap().write_all(b"{\"tim").unwrap();
+    (&**log.open.as_ref().unwrap()).write_all(b"{\"tim").unwrap();
     log.torn = true;
     put(&mut log, "two\n");
     put(&mut log, "three\n");
@@ -177,13 +181,13 @@ fn a_piece_of_a_line_is_ended_when_it_could_not_be_cut_off() {
 #[test]
 fn a_log_that_cannot_be_rotated_grows_on_and_says_so_once() {
     let dir = tempfile::tempdir().unwrap();
-    let mut log = log(dir.path(), 20, 1);
+    let mut log = log(dir.path(), 32, 1);
     put(&mut log, "line 0\nline 1\n");
     // A directory that is not empty cannot be replaced by a file.
     fs::create_dir_all(numbered(&log.path, 1).join("full")).unwrap();
-    let first = log.append(HEAD, b"line 2\n", Mono::default()).unwrap_err();
+    let first = log.append(&head(), b"line 2\n", Mono::default()).unwrap_err();
     assert_eq!((first.lines, first.fresh), (0, true));
-    let second = log.append(HEAD, b"line 3\n", Mono::default()).unwrap_err();
+    let second = log.append(&head(), b"line 3\n", Mono::default()).unwrap_err();
     assert_eq!((second.lines, second.fresh), (0, false));
     assert_eq!(text(&log), "head\nline 0\nline 1\nline 2\nline 3\n");
     fs::remove_dir_all(numbered(&log.path, 1)).unwrap();

@@ -19,7 +19,7 @@ fn successes(restored: &Restored) -> Vec<(Wall, u32)> {
     buckets.unwrap_or_default().iter().map(|(start, bucket)| (*start, bucket.success)).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(in crate::recorder) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
@@ -59,13 +59,15 @@ fn rows_survive_closing_and_starting_again() {
 fn what_a_checkpoint_wrote_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, _) = start(settings(dir.path()));
+    let first = recorder.status().last_checkpoint;
     for number in 1..=3 {
         recorder.record(Wall(0), event(0), [bucket(recent(), number)]);
     }
     // No circuit changed, nothing was closed: the regular checkpoint comes by itself.
-    until("rows are durable", || recorder.status().last_checkpoint.is_some());
+    until("rows are durable", || recorder.status().last_checkpoint > first);
     let killed = dir.path().join("killed");
     copy(&dir.path().join("state"), &killed.join("state"));
+    copy(&dir.path().join("log"), &killed.join("log"));
     let (_, restored) = start(settings(&killed));
     assert_eq!(successes(&restored).last().map(|(_, count)| *count), Some(3));
     assert!(restored.problems.is_empty(), "{:?}", restored.problems);
@@ -174,15 +176,16 @@ fn too_many_waiting_rows_cost_the_oldest_buckets_never_a_circuit() {
 #[test]
 fn a_database_that_keeps_failing_is_tried_less_and_less_often() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("db"), "a file in the way").unwrap();
+    fs::create_dir(dir.path().join("state")).unwrap();
+    fs::write(dir.path().join("state/db"), "a file in the way").unwrap();
     let mut store = store(dir.path());
     for _ in 0..20 {
-        store.open();
+        store.open(&[], false);
     }
     assert!(store.database.is_none());
     assert_eq!(store.backoff, BACKOFF.1);
-    fs::remove_file(dir.path().join("db")).unwrap();
-    store.open();
+    fs::remove_file(dir.path().join("state/db")).unwrap();
+    store.open(&[], false);
     assert_eq!(store.backoff, BACKOFF.1, "opening alone proves nothing");
     store.waiting.extend([bucket(recent(), 1).split(Wall(0))]);
     store.checkpoint();
@@ -193,7 +196,7 @@ fn a_database_that_keeps_failing_is_tried_less_and_less_often() {
 fn tidying_merges_old_buckets_and_forgets_circuits_nobody_configures() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store(dir.path());
-    store.open();
+    store.open(&[], true);
     let hours = |hours: u64| Wall(recent().0 - hours * 3_600_000);
     let rows = [bucket(hours(49), 1), bucket(hours(2), 2), bucket(recent(), 3)];
     store.waiting.extend(rows.map(|row| row.split(Wall(0))));
@@ -212,18 +215,6 @@ fn tidying_merges_old_buckets_and_forgets_circuits_nobody_configures() {
 }
 
 fn store(dir: &Path) -> Store {
-    let day = Duration::from_secs(24 * 3600);
-    Store {
-        dir: dir.join("db"),
-        ages: Ages { fine: Duration::from_secs(3600), all: 2 * day },
-        clock: Clock::system(),
-        shared: Arc::default(),
-        mailbox: Arc::default(),
-        known: HashSet::new(),
-        waiting: Rows::new(),
-        database: None,
-        backoff: BACKOFF.0,
-        next_try: Mono::default(),
-        next_sweep: Mono::default(),
-    }
+    let queue = Arc::new(Queue::new(8));
+    Store::new(&settings(dir), &[], (&Arc::default(), &Arc::default(), &queue))
 }

@@ -110,6 +110,7 @@ impl Rig {
             keep: 1,
             fine: Duration::from_secs(600),
             retention: config.retention,
+            ledger_retention: Duration::from_secs(86_400),
             clock: Clock::system(),
         };
         let (recorder, _) = Recorder::start(settings, &[], clock.now()).unwrap();

@@ -1,0 +1,146 @@
+//! Which stretch of time a question is about: a week, or from one moment to another.
+//!
+//! A week is the ISO week of a calendar, so it begins when Monday does where its reader lives;
+//! dates without a time are meant that way, too. A moment of RFC 3339 says where by itself. What
+//! `to` names is not part of the stretch, so that stretches can be put end to end.
+
+use jiff::civil::{Date, ISOWeekDate, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::Deserialize;
+
+use super::id::Id;
+use crate::domain::time::Wall;
+
+/// A stretch of time, where on earth it is still open.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Span {
+    from: Option<Edge>,
+    to: Option<Edge>,
+}
+
+/// One end of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Edge {
+    /// The beginning of a day.
+    Day(Date),
+    /// A moment.
+    Moment(Timestamp),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CostsLine {
+    #[serde(default, rename = "id")]
+    _id: Id,
+    #[serde(rename = "op")]
+    _op: String,
+    #[serde(default)]
+    week: Option<String>,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+}
+
+impl Span {
+    /// From and to, the latter not included, where days begin as in `zone`.
+    pub fn walls(&self, zone: &TimeZone) -> (Wall, Wall) {
+        let from = self.from.map_or(Wall(0), |edge| edge.wall(zone));
+        (from, self.to.map_or(Wall(u64::MAX), |edge| edge.wall(zone)))
+    }
+}
+
+impl Edge {
+    fn wall(self, zone: &TimeZone) -> Wall {
+        let moment = match self {
+            Edge::Moment(moment) => moment,
+            // A day that a change of the clock left without a midnight begins when it does.
+            Edge::Day(day) => {
+                day.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+            }
+        };
+        Wall(u64::try_from(moment.as_millisecond()).unwrap_or_default())
+    }
+}
+
+/// What a line asks about.
+pub(super) fn span(line: CostsLine) -> Result<Span, String> {
+    if let Some(week) = &line.week {
+        if line.from.is_some() || line.to.is_some() {
+            return Err("`week`: expected either `week`, or `from` and `to`".to_owned());
+        }
+        let monday = monday(week).ok_or_else(|| {
+            "`week`: expected a week such as \"2026-W47\"; a year has 52 or 53".to_owned()
+        })?;
+        let next = monday.checked_add(7.days()).map_err(|_| "`week`: out of range".to_owned())?;
+        return Ok(Span { from: Some(Edge::Day(monday)), to: Some(Edge::Day(next)) });
+    }
+    let from = line.from.map(|text| edge("from", &text)).transpose()?;
+    let to = line.to.map(|text| edge("to", &text)).transpose()?;
+    Ok(Span { from, to })
+}
+
+fn monday(week: &str) -> Option<Date> {
+    let (year, week) = week.split_once("-W")?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = year.len() == 4 && week.len() == 2 && digits(year) && digits(week);
+    let (year, week) = (year.parse().ok()?, week.parse().ok()?);
+    let week = ISOWeekDate::new(year, week, Weekday::Monday).ok().filter(|_| fits)?;
+    Some(week.date())
+}
+
+fn edge(name: &str, text: &str) -> Result<Edge, String> {
+    let moment = text.parse().map(Edge::Moment);
+    let day = |_| text.parse().map(Edge::Day);
+    moment.or_else(day).map_err(|_: jiff::Error| {
+        format!(
+            "`{name}`: expected a day such as \"2026-11-20\" or a moment such as \
+             \"2026-11-20T10:00:00Z\""
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Span, String> {
+        span(serde_json::from_str(json).unwrap())
+    }
+
+    fn walls(json: &str, zone: &TimeZone) -> (u64, u64) {
+        let (from, to) = read(json).unwrap().walls(zone);
+        (from.0, to.0)
+    }
+
+    #[test]
+    fn a_week_begins_when_monday_does_where_its_reader_lives() {
+        let week = r#"{"op":"costs","week":"2026-W47"}"#;
+        // Monday, 16 November 2026.
+        let (from, to) = walls(week, &TimeZone::UTC);
+        assert_eq!((from, to - from), (1_794_787_200_000, 7 * 86_400_000));
+        let east = TimeZone::fixed(jiff::tz::offset(2));
+        assert_eq!(walls(week, &east).0, from - 2 * 3_600_000);
+    }
+
+    #[test]
+    fn days_and_moments_may_be_mixed_and_left_out() {
+        let line = r#"{"op":"costs","from":"2026-11-16","to":"2026-11-16T01:00:00+01:00"}"#;
+        assert_eq!(walls(line, &TimeZone::UTC), (1_794_787_200_000, 1_794_787_200_000));
+        assert_eq!(walls(r#"{"op":"costs"}"#, &TimeZone::UTC), (0, u64::MAX));
+    }
+
+    #[test]
+    fn what_is_no_stretch_of_time_is_explained() {
+        for (line, field) in [
+            (r#"{"op":"costs","week":"2026-W54"}"#, "`week`"),
+            (r#"{"op":"costs","week":"W47"}"#, "`week`"),
+            (r#"{"op":"costs","week":"2026-W47","from":"2026-11-16"}"#, "`week`"),
+            (r#"{"op":"costs","from":"yesterday"}"#, "`from`"),
+            (r#"{"op":"costs","to":"2026-13-01"}"#, "`to`"),
+        ] {
+            assert!(read(line).unwrap_err().starts_with(field), "{line}");
+        }
+    }
+}

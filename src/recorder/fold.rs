@@ -1,0 +1,184 @@
+//! What lines of the health log do to stored rows.
+//!
+//! The same as what the model's owner did when the line was written: a row that a checkpoint
+//! holds, plus the lines after it, is the row as it was in memory. Lines hold whatever that needs
+//! ([`CallReplay`], [`BreakerReplay`]); nothing here asks a clock or the configuration, so lines
+//! of models that are gone by now count as well.
+//!
+//! Which lines are folded is the business of `replay`. A line that cannot be read changes nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::event::{BreakerReplay, CallKind, CallReplay};
+use super::line::{PREFIX_LEN, parse_timestamp};
+use super::rows::{Identity, ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
+use super::snapshot::Snapshot;
+use crate::domain::ledger::{self, Ledger, LedgerKey, Paid};
+use crate::domain::model::StoredModel;
+use crate::domain::need::Verdict;
+use crate::domain::price::Nano;
+use crate::domain::time::Wall;
+use crate::domain::window::{Bucket, Sample};
+
+/// Rows, and what lines change about them.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    /// Buckets and circuits, as they are now.
+    pub(super) rows: Rows,
+    /// Which of them were changed.
+    pub(super) touched: HashSet<RowKey>,
+    /// What is to be added to the ledger.
+    pub(super) ledger: Ledger,
+}
+
+/// A kind of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A call to a model.
+    Call,
+    /// A change of a circuit.
+    Breaker,
+    /// The head of a file, or a part of a checkpoint.
+    Checkpoint,
+    /// Something that changes no row.
+    Other,
+    /// No line of ours.
+    Unreadable,
+}
+
+#[derive(Deserialize)]
+struct CallLine {
+    timestamp: String,
+    model_name: Arc<str>,
+    success: bool,
+    latency_ms: u64,
+    verdict: Verdict,
+    counted: bool,
+    task: Arc<str>,
+    primary: Arc<str>,
+    kind: CallKind,
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens: Option<u64>,
+    #[serde(default)]
+    cost_usd: Option<Nano>,
+    #[serde(default)]
+    primary_cost_usd: Option<Nano>,
+    replay: CallReplay,
+}
+
+#[derive(Deserialize)]
+struct BreakerLine {
+    timestamp: String,
+    model_name: Arc<str>,
+    replay: BreakerReplay,
+}
+
+/// Which kind a line is, from its beginning alone: a start reads many lines.
+pub(super) fn kind(line: &[u8]) -> Kind {
+    const EVENT: &[u8] = b",\"event\":\"";
+    let whole = line.starts_with(b"{\"timestamp\":\"") && line.ends_with(b"}");
+    let rest = line.get(PREFIX_LEN..).and_then(|rest| rest.strip_prefix(EVENT));
+    let Some(rest) = rest.filter(|_| whole) else { return Kind::Unreadable };
+    match rest.split(|&byte| byte == b'"').next() {
+        Some(b"call") => Kind::Call,
+        Some(b"breaker") => Kind::Breaker,
+        Some(b"checkpoint") => Kind::Checkpoint,
+        _ => Kind::Other,
+    }
+}
+
+impl Fold {
+    /// Begins with these rows.
+    pub(super) fn new(rows: Rows) -> Fold {
+        Fold { rows, ..Fold::default() }
+    }
+
+    /// Counts a line that stands before any checkpoint line says otherwise; false if it cannot be
+    /// read. Its part of the ledger is left out from `known_from` on, where that is known better.
+    pub(super) fn line(&mut self, line: &[u8], known_from: Option<Wall>) -> bool {
+        match kind(line) {
+            Kind::Call => match serde_json::from_slice(line) {
+                Ok(call) => self.call(call, known_from),
+                Err(_) => return false,
+            },
+            Kind::Breaker => match serde_json::from_slice(line) {
+                Ok(BreakerLine { timestamp, model_name, replay }) => {
+                    let BreakerReplay { identity, stored } = replay;
+                    self.breaker((model_name, identity), &timestamp, stored);
+                }
+                Err(_) => return false,
+            },
+            Kind::Checkpoint | Kind::Other => {}
+            Kind::Unreadable => return false,
+        }
+        true
+    }
+
+    /// Takes a checkpoint's word over what was counted so far.
+    pub(super) fn checkpoint(&mut self, snapshot: &Snapshot) {
+        for (key, value) in snapshot.rows() {
+            match (key, value) {
+                (RowKey::Ledger(key), RowValue::Ledger(sums)) => {
+                    self.ledger.insert(key, sums);
+                }
+                (key, value) => {
+                    self.touched.insert(key.clone());
+                    self.rows.insert(key, value);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, call: CallLine, known_from: Option<Wall>) {
+        // Other kinds have rows of their own.
+        let CallKind::Live = call.kind;
+        let CallReplay { identity, bucket: start, stored } = call.replay;
+        let key = LedgerKey::new(start, &call.task, &call.primary, &call.model_name);
+        if known_from.is_none_or(|from| key.start < from) {
+            let paid = Paid {
+                answered: call.success,
+                input_tokens: call.input_tokens.unwrap_or_default(),
+                output_tokens: call.output_tokens.unwrap_or_default(),
+                cost: call.cost_usd,
+                primary_cost: call.primary_cost_usd,
+            };
+            let sums = key.sums(&paid);
+            ledger::add(&mut self.ledger, key, sums);
+        }
+        let sample = Sample {
+            verdict: call.verdict,
+            counted: call.counted,
+            answered_ms: call.success.then_some(call.latency_ms),
+        };
+        let model = ModelKey { name: call.model_name.clone(), identity };
+        let key = RowKey::Bucket(Slot { model, start, width: Width::Fine });
+        self.touched.insert(key.clone());
+        let empty = || RowValue::Bucket(Bucket::default());
+        if let RowValue::Bucket(bucket) = self.rows.entry(key).or_insert_with(empty) {
+            bucket.add(sample);
+        }
+        if let Some(stored) = stored {
+            self.breaker((call.model_name, identity), &call.timestamp, stored);
+        }
+    }
+
+    fn breaker(
+        &mut self,
+        (name, identity): (Arc<str>, Identity),
+        timestamp: &str,
+        stored: StoredModel,
+    ) {
+        let at = parse_timestamp(timestamp).unwrap_or_default();
+        let key = RowKey::Breaker(ModelKey { name, identity });
+        self.touched.insert(key.clone());
+        self.rows.insert(key, RowValue::Breaker(Saved { at, stored }));
+    }
+}
+
+#[cfg(test)]
+mod tests;
