@@ -29,6 +29,9 @@ use crate::server::{Phase, Server, serve};
 const LAST_LINES: Duration = Duration::from_millis(500);
 /// Time for the recorder to write what it has.
 const LAST_ROWS: Duration = Duration::from_secs(5);
+/// Longest time that a reply waits for its line in the log: a stalled disk is counted, not waited
+/// for.
+const LINE_PATIENCE: Duration = Duration::from_millis(250);
 /// How often a draining daemon looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -172,6 +175,7 @@ fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
         fine: longest.unwrap_or_default(),
         retention: config.retention,
         ledger_retention: config.costs.retention,
+        patience: LINE_PATIENCE,
         clock: clock.clone(),
     }
 }

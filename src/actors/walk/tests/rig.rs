@@ -111,6 +111,8 @@ impl Rig {
             fine: Duration::from_secs(600),
             retention: config.retention,
             ledger_retention: Duration::from_secs(86_400),
+            // Paused time would run ahead of the thread that writes.
+            patience: Duration::ZERO,
             clock: Clock::system(),
         };
         let (recorder, _) = Recorder::start(settings, &[], clock.now()).unwrap();
