@@ -27,7 +27,11 @@ pub async fn serve(server: Rc<Server>, listener: UnixListener) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => match server.budget.connect() {
                     Some(place) => {
-                        actix::spawn(Connection::new(server.clone(), stream, place).run());
+                        let server = server.clone();
+                        // All of it in its own task: a panic takes one client, never this loop.
+                        actix::spawn(async move {
+                            Connection::new(server, stream, place).run().await;
+                        });
                     }
                     None => {
                         actix::spawn(turn_away(stream, server.rules().limits.connections));
