@@ -4,6 +4,7 @@
 //! another operation, is it looked at again: to find out which operation and id it has, and to
 //! name the field that is wrong. Errors are cheap for the daemon and exact for people.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -143,8 +144,8 @@ fn check(chat: &ChatRequest) -> Result<(), Mistake> {
             "`models`: expected at least one model name; leave it out to use the task's chain",
         );
     }
-    let models = chat.models.as_deref().unwrap_or_default();
-    if models.iter().enumerate().any(|(at, model)| models[..at].contains(model)) {
+    let mut seen = HashSet::new();
+    if chat.models.iter().flatten().any(|model| !seen.insert(model.as_str())) {
         return wrong("`models`: a model stands there twice; a chain has each model once");
     }
     for (at, message) in chat.messages.iter().enumerate() {

@@ -88,6 +88,15 @@ fn deep_nesting_is_a_mistake_and_no_crash() {
 }
 
 #[test]
+fn many_models_are_compared_quickly() {
+    let names: Vec<String> = (0..50_000).map(|number| format!("\"m{number}\"")).collect();
+    let line = format!("{{{HI},\"models\":[{}]}}", names.join(","));
+    let began = std::time::Instant::now();
+    assert!(read(line.as_bytes()).is_ok());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
 fn values_are_not_repeated_in_errors() {
     let (_, message) = mistake(&format!(r#"{{{HI},"seed":"my \"secret\" prompt"}}"#));
     assert!(!message.contains("secret"), "{message}");
