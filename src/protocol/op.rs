@@ -201,8 +201,9 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         "cancel" => typed::<CancelLine>(text).map(|line| Op::Cancel { target: line.target }),
         other => {
             let message = format!(
-                "there is no operation {other:.40?}; there are chat, ping, health, chains, \
-                 breaker, reload, events and cancel"
+                "there is no operation {}; there are chat, ping, health, chains, breaker, reload, \
+                 events and cancel",
+                field::shown(other, 40)
             );
             return Err(Mistake { id, error: ErrorBody::new(ErrorCode::UnknownOp, message) });
         }
@@ -217,7 +218,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
 fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
+        let path: String = error.path().to_string().chars().take(200).collect();
         let inner = without_line(error.inner());
         if path == "." { inner } else { format!("`{path}`: {inner}") }
     })
