@@ -148,6 +148,13 @@ fn check(chat: &ChatRequest) -> Result<(), Mistake> {
     if chat.models.iter().flatten().any(|model| !seen.insert(model.as_str())) {
         return wrong("`models`: a model stands there twice; a chain has each model once");
     }
+    if let Some((whose, _)) = chat.extra.iter().find(|(_, fields)| fields.contains_key("model")) {
+        let whose: String = whose.chars().take(60).collect();
+        return wrong(&format!(
+            "`extra.{whose}.model`: another model cannot be asked under this one's name; use \
+             `models`"
+        ));
+    }
     for (at, message) in chat.messages.iter().enumerate() {
         if let Some(mistake) = message.mistake() {
             return wrong(&format!("`messages[{at}]`: {mistake}"));

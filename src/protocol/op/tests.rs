@@ -49,6 +49,7 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(&format!(r#"{{{HI},"models":[]}}"#), "`models`");
     bad(&format!(r#"{{{HI},"models":["a","b","a"]}}"#), "twice");
     bad(&format!(r#"{{{HI},"stream":true}}"#), "does not stream yet");
+    bad(&format!(r#"{{{HI},"extra":{{"b":{{"model":"x"}}}}}}"#), "`extra.b.model`");
     bad(r#"{"messages":[]}"#, "at least one message");
     bad(r#"{}"#, "missing field `messages`");
     bad(r#"{"messages":[{"role":"sytem","content":"x"}]}"#, "`messages[0].role`");
