@@ -80,6 +80,8 @@ pub enum EventType {
     Config,
     Start,
     Stop,
+    /// The head of a file, which is not sent to anybody.
+    #[serde(skip_deserializing)]
     Checkpoint,
 }
 

@@ -58,6 +58,7 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(r#"{"messages":[{"role":"user","content":7}]}"#, "a string or a list of parts");
     bad(r#"{"messages":[{"role":"user","content":[{"type":"audio"}]}]}"#, "content[0]");
     bad(r#"{"op":"breaker","model":"m","set":"ajar"}"#, "`set`: unknown variant `ajar`");
+    bad(r#"{"op":"events","types":["checkpoint"]}"#, "`types[0]`: unknown variant");
     bad(r#"{"op":"ping","window":"1h"}"#, "unknown field `window`");
     bad(r#"[1,2]"#, "expected a JSON object");
     bad(r#""chat""#, "expected a JSON object");
