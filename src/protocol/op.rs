@@ -241,8 +241,15 @@ fn without_line(error: &serde_json::Error) -> String {
         Some(at) => format!("{} (column {})", &text[..at], error.column()),
         None => text,
     };
-    hide_strings(&text)
+    NUMBERS.iter().fold(hide_strings(&text), |text, (ours, plain)| text.replace(ours, plain))
 }
+
+/// What the JSON reader calls numbers, and what people do.
+const NUMBERS: [(&str, &str); 3] = [
+    ("expected u32", "expected a whole number from 1 to 4294967295"),
+    ("expected i64", "expected a whole number of 64 bits"),
+    ("expected f64", "expected a number"),
+];
 
 /// Leaves out what stands in double quotes (values, which may be private; escapes are those of
 /// `Debug`) and cuts what stands in backticks (names, which may be long).

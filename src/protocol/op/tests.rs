@@ -42,6 +42,9 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(&format!(r#"{{{HI},"temprature":1}}"#), "unknown field `temprature`");
     bad(&format!(r#"{{{HI},"max_tokens":0}}"#), "`max_tokens`: invalid value");
     bad(&format!(r#"{{{HI},"max_tokens":"9"}}"#), "`max_tokens`: invalid type: string");
+    bad(&format!(r#"{{{HI},"max_tokens":-1}}"#), "expected a whole number from 1 to 4294967295");
+    bad(&format!(r#"{{{HI},"seed":1.5}}"#), "expected a whole number of 64 bits");
+    bad(&format!(r#"{{{HI},"max_cost_usd":"1"}}"#), "expected a number (");
     bad(&format!(r#"{{{HI},"temperature":2.5}}"#), "expected a number from 0 to 2");
     bad(&format!(r#"{{{HI},"timeout":0}}"#), "`timeout`");
     bad(&format!(r#"{{{HI},"timeout":"soon"}}"#), "such as 30s or a number of seconds");
