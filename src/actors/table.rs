@@ -22,6 +22,7 @@ use crate::domain::model::{ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
 use crate::domain::window::Judged;
 use crate::protocol::chat::ChatRequest;
+use crate::protocol::field::shown;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::recorder::event::{Event, LeftOut, OrderEvent};
 use crate::recorder::{ModelKey, Recorder, Restored};
@@ -179,8 +180,8 @@ impl Table {
         self.models.get(name).ok_or_else(|| {
             let mut known: Vec<&str> = self.models.keys().map(|name| &**name).collect();
             known.sort_unstable();
-            let message =
-                format!("there is no model {name:.80?}; configured are {}", known.join(", "));
+            let name = shown(name, 80);
+            let message = format!("there is no model {name}; configured are {}", known.join(", "));
             ErrorBody::new(ErrorCode::UnknownModel, message)
         })
     }
@@ -209,8 +210,9 @@ impl Table {
             None if self.request.unknown_task == UnknownTask::Default => Ok(self.fallback.clone()),
             None => {
                 let known: Vec<&str> = self.chains.keys().map(|task| &**task).collect();
+                let task = shown(task, 80);
                 let message =
-                    format!("there is no task {task:.80?}; configured are {}", known.join(", "));
+                    format!("there is no task {task}; configured are {}", known.join(", "));
                 Err(ErrorBody::new(ErrorCode::UnknownTask, message))
             }
         }

@@ -11,6 +11,9 @@ use super::time::Mono;
 
 const MINUTE: u64 = 60;
 
+/// Most tokens that are believed of one call, so that no sum of them can overflow.
+const MOST: u64 = 1 << 40;
+
 /// The limits; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -43,7 +46,7 @@ impl Minute {
             return Ok(());
         }
         self.forget(now);
-        let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+        let tokens = believed(tokens);
         let most = limits.tokens.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
         let fits = |requests: u64, used: i64| {
             limits.requests.is_none_or(|most| requests < u64::from(most))
@@ -65,13 +68,12 @@ impl Minute {
 
     /// Counts a call that begins.
     pub fn begin(&mut self, tokens: u64, now: Mono) {
-        self.add(1, i64::try_from(tokens).unwrap_or(i64::MAX), now);
+        self.add(1, believed(tokens), now);
     }
 
     /// Puts the reservation of a finished call right.
     pub fn correct(&mut self, reserved: u64, used: u64, now: Mono) {
-        let to_i64 = |tokens| i64::try_from(tokens).unwrap_or(i64::MAX);
-        self.add(0, to_i64(used).saturating_sub(to_i64(reserved)), now);
+        self.add(0, believed(used) - believed(reserved), now);
     }
 
     fn add(&mut self, requests: u64, tokens: i64, now: Mono) {
@@ -96,6 +98,10 @@ impl Minute {
             self.seconds.pop_front();
         }
     }
+}
+
+fn believed(tokens: u64) -> i64 {
+    tokens.min(MOST) as i64
 }
 
 #[cfg(test)]
@@ -141,6 +147,24 @@ mod tests {
         assert!(minute.check(&limits, 200, at(1)).is_err());
         minute.correct(900, 100, at(1));
         assert_eq!(minute.check(&limits, 200, at(1)), Ok(()));
+    }
+
+    #[test]
+    fn absurd_numbers_are_forgotten_after_a_minute() {
+        let limits = Limits { requests: Some(100), tokens: Some(1000) };
+        let mut minute = Minute::default();
+        minute.begin(10, at(0));
+        minute.correct(10, 0, at(1));
+        for second in [2, 3] {
+            minute.begin(10, at(second));
+            minute.correct(10, u64::MAX, at(second));
+        }
+        for second in 3..70 {
+            let refused = minute.check(&limits, 10, at(second)).is_err();
+            assert_eq!(refused, second < 63, "{second}");
+        }
+        minute.begin(1000, at(70));
+        assert!(minute.check(&limits, 10, at(70)).is_err(), "the limit still holds");
     }
 
     #[test]

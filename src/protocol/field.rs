@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::chat::{Message, ToolChoice};
 
+/// A name as a client wrote it, in quotes and short enough for a message.
+pub fn shown(name: &str, most: usize) -> String {
+    match name.char_indices().nth(most) {
+        None => format!("{name:?}"),
+        Some((end, _)) => format!("{:?}…", &name[..end]),
+    }
+}
+
 /// `null` is as good as leaving the field out.
 pub fn or_default<'de, D, T>(input: D) -> Result<T, D::Error>
 where

@@ -4,6 +4,7 @@
 //! another operation, is it looked at again: to find out which operation and id it has, and to
 //! name the field that is wrong. Errors are cheap for the daemon and exact for people.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,8 @@ pub enum EventType {
     Config,
     Start,
     Stop,
+    /// The head of a file, which is not sent to anybody.
+    #[serde(skip_deserializing)]
     Checkpoint,
 }
 
@@ -146,9 +149,16 @@ fn check(chat: &ChatRequest) -> Result<(), Mistake> {
             "`models`: expected at least one model name; leave it out to use the task's chain",
         );
     }
-    let models = chat.models.as_deref().unwrap_or_default();
-    if models.iter().enumerate().any(|(at, model)| models[..at].contains(model)) {
+    let mut seen = HashSet::new();
+    if chat.models.iter().flatten().any(|model| !seen.insert(model.as_str())) {
         return wrong("`models`: a model stands there twice; a chain has each model once");
+    }
+    if let Some((whose, _)) = chat.extra.iter().find(|(_, fields)| fields.contains_key("model")) {
+        let whose: String = whose.chars().take(60).collect();
+        return wrong(&format!(
+            "`extra.{whose}.model`: another model cannot be asked under this one's name; use \
+             `models`"
+        ));
     }
     for (at, message) in chat.messages.iter().enumerate() {
         if let Some(mistake) = message.mistake() {
@@ -204,8 +214,9 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         "cancel" => typed::<CancelLine>(text).map(|line| Op::Cancel { target: line.target }),
         other => {
             let message = format!(
-                "there is no operation {other:.40?}; there are chat, ping, health, chains, \
-                 costs, breaker, reload, events and cancel"
+                "there is no operation {}; there are chat, ping, health, chains, costs, breaker, \
+                 reload, events and cancel",
+                field::shown(other, 40)
             );
             return Err(Mistake { id, error: ErrorBody::new(ErrorCode::UnknownOp, message) });
         }
@@ -220,7 +231,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
 fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
+        let path: String = error.path().to_string().chars().take(200).collect();
         let inner = without_line(error.inner());
         if path == "." { inner } else { format!("`{path}`: {inner}") }
     })
@@ -234,8 +245,15 @@ fn without_line(error: &serde_json::Error) -> String {
         Some(at) => format!("{} (column {})", &text[..at], error.column()),
         None => text,
     };
-    hide_strings(&text)
+    NUMBERS.iter().fold(hide_strings(&text), |text, (ours, plain)| text.replace(ours, plain))
 }
+
+/// What the JSON reader calls numbers, and what people do.
+const NUMBERS: [(&str, &str); 3] = [
+    ("expected u32", "expected a whole number from 1 to 4294967295"),
+    ("expected i64", "expected a whole number of 64 bits"),
+    ("expected f64", "expected a number"),
+];
 
 /// Leaves out what stands in double quotes (values, which may be private; escapes are those of
 /// `Debug`) and cuts what stands in backticks (names, which may be long).

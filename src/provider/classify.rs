@@ -118,7 +118,7 @@ pub fn classify(reply: &Reply<'_>, secrets: &Secrets, now: Wall) -> Failure {
     let error = errors::read(reply.body);
     let hint = hint::from_headers(reply.headers, now).or(error.retry_delay);
     let mut failure = describe(&error, reply.status, fault(reply.status, &error, hint.is_some()));
-    failure.message = secrets.clean(&failure.message);
+    failure.message = shown(&failure, secrets);
     failure.code = error.best_code().and_then(|code| secrets.code(code));
     failure.retry_after = hint;
     failure.should_retry = hint::should_retry(reply.headers);
@@ -131,7 +131,7 @@ pub fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failure {
     let status = error.number.filter(|number| (400..600).contains(number));
     let status = status.unwrap_or_else(|| status_of_words(&error));
     let mut failure = describe(&error, 200, fault(status, &error, error.retry_delay.is_some()));
-    failure.message = secrets.clean(&failure.message);
+    failure.message = shown(&failure, secrets);
     failure.code = error.best_code().and_then(|code| secrets.code(code));
     failure.retry_after = error.retry_delay;
     failure
@@ -146,9 +146,22 @@ fn describe(error: &ErrorBody, status: u16, fault: Fault) -> Failure {
         Fault::BadEndpoint => {
             format!("no such API at this address (HTTP {status}); check base_url{}", tail(said))
         }
-        _ => said.map_or_else(|| format!("HTTP {status} without an explanation"), str::to_owned),
+        _ => said.map_or_else(|| unexplained(status), str::to_owned),
     };
     Failure::new(fault, message).with_status(status)
+}
+
+/// The message without secrets; one of which nothing can be shown is as good as none.
+fn shown(failure: &Failure, secrets: &Secrets) -> String {
+    let clean = secrets.clean(&failure.message);
+    match failure.status {
+        Some(status) if clean.is_empty() => unexplained(status),
+        _ => clean,
+    }
+}
+
+fn unexplained(status: u16) -> String {
+    format!("HTTP {status} without an explanation")
 }
 
 fn tail(said: Option<&str>) -> String {

@@ -10,6 +10,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::domain::time::Wall;
 
+/// Longest wait that is told apart from longer ones, in seconds; a duration cannot hold any number.
+const LONGEST: f64 = 1e10;
+
 /// The wait that the headers of a failed answer ask for.
 pub fn from_headers(headers: &HeaderMap, now: Wall) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -39,7 +42,8 @@ pub fn should_retry(headers: &HeaderMap) -> Option<bool> {
 }
 
 fn positive(seconds: f64) -> Option<Duration> {
-    let wait = Duration::try_from_secs_f64(seconds).ok()?;
+    let finite = Some(seconds).filter(|seconds| seconds.is_finite())?;
+    let wait = Duration::try_from_secs_f64(finite.min(LONGEST)).ok()?;
     (!wait.is_zero()).then_some(wait)
 }
 
@@ -88,6 +92,14 @@ mod tests {
         assert_eq!(after("Thu, 19 Nov 2026 23:59:59 GMT"), None);
         assert_eq!(after("Fri, 20 Nov 2026 00:00:00 GMT"), None);
         assert_eq!(after("Thu, 01 Jan 1970 00:00:00 GMT"), None);
+    }
+
+    #[test]
+    fn a_wait_beyond_all_bounds_is_still_a_long_one() {
+        let year = Duration::from_secs(365 * 24 * 3600);
+        for value in ["18446744073709551616", "1e300", "Fri, 01 Jan 9999 00:00:00 GMT"] {
+            assert!(after(value).is_some_and(|wait| wait > year), "{value}");
+        }
     }
 
     #[test]

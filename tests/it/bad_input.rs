@@ -118,6 +118,27 @@ fn wrong_fields_of_a_chat_are_named_with_the_id_of_the_request() {
 }
 
 #[test]
+fn long_names_are_cut_in_errors() {
+    let sim = openai();
+    let daemon = Setup::of(&sim, &["m"]).toml("[request]\nunknown_task = \"reject\"\n").start();
+    let mut client = daemon.client();
+    let long = "n".repeat(100_000);
+    let lines = [
+        json!({ "op": long }),
+        json!({ "op": "breaker", "model": long, "set": "auto" }),
+        with("models", json!([long])),
+        with("task", json!(long)),
+        with(&long, json!(1)),
+        with("extra", json!({ (long.as_str()): 1 })),
+    ];
+    for line in lines {
+        let reply = client.ask(&line);
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert!(message.contains("nnnn") && message.len() < 1_000, "{:.2000}", message);
+    }
+}
+
+#[test]
 fn what_was_written_is_not_repeated_in_errors() {
     let sim = openai();
     let daemon = Setup::of(&sim, &["m"]).start();

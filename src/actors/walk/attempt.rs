@@ -48,7 +48,7 @@ impl Walk<'_> {
         }
         let admit = Admit {
             needs: self.needs,
-            lease: left + LEASE_MARGIN,
+            lease: left.saturating_add(LEASE_MARGIN),
             early,
             label: self.label.clone(),
         };

@@ -42,6 +42,9 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(&format!(r#"{{{HI},"temprature":1}}"#), "unknown field `temprature`");
     bad(&format!(r#"{{{HI},"max_tokens":0}}"#), "`max_tokens`: invalid value");
     bad(&format!(r#"{{{HI},"max_tokens":"9"}}"#), "`max_tokens`: invalid type: string");
+    bad(&format!(r#"{{{HI},"max_tokens":-1}}"#), "expected a whole number from 1 to 4294967295");
+    bad(&format!(r#"{{{HI},"seed":1.5}}"#), "expected a whole number of 64 bits");
+    bad(&format!(r#"{{{HI},"max_cost_usd":"1"}}"#), "expected a number (");
     bad(&format!(r#"{{{HI},"temperature":2.5}}"#), "expected a number from 0 to 2");
     bad(&format!(r#"{{{HI},"timeout":0}}"#), "`timeout`");
     bad(&format!(r#"{{{HI},"timeout":"soon"}}"#), "such as 30s or a number of seconds");
@@ -49,6 +52,7 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(&format!(r#"{{{HI},"models":[]}}"#), "`models`");
     bad(&format!(r#"{{{HI},"models":["a","b","a"]}}"#), "twice");
     bad(&format!(r#"{{{HI},"stream":true}}"#), "does not stream yet");
+    bad(&format!(r#"{{{HI},"extra":{{"b":{{"model":"x"}}}}}}"#), "`extra.b.model`");
     bad(r#"{"messages":[]}"#, "at least one message");
     bad(r#"{}"#, "missing field `messages`");
     bad(r#"{"messages":[{"role":"sytem","content":"x"}]}"#, "`messages[0].role`");
@@ -57,6 +61,7 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(r#"{"messages":[{"role":"user","content":7}]}"#, "a string or a list of parts");
     bad(r#"{"messages":[{"role":"user","content":[{"type":"audio"}]}]}"#, "content[0]");
     bad(r#"{"op":"breaker","model":"m","set":"ajar"}"#, "`set`: unknown variant `ajar`");
+    bad(r#"{"op":"events","types":["checkpoint"]}"#, "`types[0]`: unknown variant");
     bad(r#"{"op":"ping","window":"1h"}"#, "unknown field `window`");
     bad(r#"[1,2]"#, "expected a JSON object");
     bad(r#""chat""#, "expected a JSON object");
@@ -85,6 +90,15 @@ fn deep_nesting_is_a_mistake_and_no_crash() {
     assert!(read(deep.as_bytes()).is_err());
     let deep = format!("{{\"messages\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(read(deep.as_bytes()).is_err());
+}
+
+#[test]
+fn many_models_are_compared_quickly() {
+    let names: Vec<String> = (0..50_000).map(|number| format!("\"m{number}\"")).collect();
+    let line = format!("{{{HI},\"models\":[{}]}}", names.join(","));
+    let began = std::time::Instant::now();
+    assert!(read(line.as_bytes()).is_ok());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -307,3 +307,12 @@ proptest! {
         in_success(&json, &Secrets::default());
     }
 }
+
+#[test]
+fn a_message_of_which_nothing_can_be_shown_is_replaced() {
+    let endless = "[-".repeat(20_000);
+    for message in ["\u{1b}\u{200b}", endless.as_str()] {
+        let failure = reply(400, &[], &openai("invalid_request_error", "", message));
+        assert_eq!(failure.message, "HTTP 400 without an explanation");
+    }
+}

@@ -58,6 +58,15 @@ fn an_attempt_gets_sixty_percent_and_the_last_model_all_that_is_left() {
 }
 
 #[test]
+fn the_longest_deadline_there_is_is_one_even_at_the_start() {
+    play(async || {
+        let rig = Rig::new(THREE);
+        let reply = rig.ask(json!({ "timeout": u64::MAX })).await;
+        assert_eq!(tried(&reply), ["a answered"], "{reply}");
+    });
+}
+
+#[test]
 fn below_two_seconds_half_is_kept() {
     play(async || {
         let rig = Rig::new(THREE);
