@@ -214,6 +214,51 @@ fn tidying_merges_old_buckets_and_forgets_circuits_nobody_configures() {
     assert!(store.database.as_ref().unwrap().breakers().unwrap().is_empty());
 }
 
+#[test]
+fn the_ledger_is_kept_as_long_as_it_is_configured_and_not_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = store(dir.path());
+    store.open(&[], true);
+    let days = |days: u64| Wall(recent().0 - days * 24 * 3_600_000);
+    for age in [401, 399, 0] {
+        let key = LedgerKey::new(days(age), &"task".into(), &"gpt".into(), &"gpt".into());
+        store.ledger.insert(key, Sums { calls: 1, ..Sums::default() });
+    }
+    store.checkpoint();
+    store.sweep();
+    let database = store.database.as_ref().unwrap();
+    let kept = database.ledger((Wall(0), Wall(u64::MAX)), usize::MAX).unwrap();
+    assert_eq!(kept.len(), 2);
+    assert!(kept.iter().all(|(key, _)| key.start > days(400)));
+}
+
+#[test]
+fn a_checkpoint_that_seemed_to_fail_counts_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = store(dir.path());
+    store.open(&[], true);
+    let key = || LedgerKey::new(recent(), &"task".into(), &"gpt".into(), &"gpt".into());
+    let call = Sums { calls: 1, ..Sums::default() };
+    store.reached = Some(Position { file: "01A".into(), offset: 1 });
+    store.ledger.insert(key(), call);
+    store.checkpoint();
+    store.reached = Some(Position { file: "01A".into(), offset: 2 });
+    store.ledger.insert(key(), call);
+    // It was written, but whoever wrote it was told otherwise.
+    let (counted, reached) = (store.counted.clone(), store.reached.clone());
+    store.write().unwrap();
+    let written = RowValue::Ledger(Sums { calls: 2, ..Sums::default() });
+    store.waiting.insert(RowKey::Ledger(key()), written);
+    store.counted = counted;
+    store.database = None;
+    store.ledger.insert(key(), call);
+    store.open(&[], false);
+    assert_eq!(store.counted, reached);
+    store.checkpoint();
+    let sums = store.database.as_ref().unwrap().sums(&key()).unwrap();
+    assert_eq!(sums.calls, 3);
+}
+
 fn store(dir: &Path) -> Store {
     let queue = Arc::new(Queue::new(8));
     Store::new(&settings(dir), &[], (&Arc::default(), &Arc::default(), &queue))
