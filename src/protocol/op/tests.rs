@@ -92,13 +92,12 @@ fn deep_nesting_is_a_mistake_and_no_crash() {
     assert!(read(deep.as_bytes()).is_err());
 }
 
+/// As many as fit into a line: comparing each with each would not end today.
 #[test]
-fn many_models_are_compared_quickly() {
-    let names: Vec<String> = (0..50_000).map(|number| format!("\"m{number}\"")).collect();
+fn a_line_full_of_models_is_read() {
+    let names: Vec<String> = (0..600_000).map(|number| format!("\"m{number}\"")).collect();
     let line = format!("{{{HI},\"models\":[{}]}}", names.join(","));
-    let began = std::time::Instant::now();
     assert!(read(line.as_bytes()).is_ok());
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[test]
