@@ -31,7 +31,7 @@ use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Reply};
 use crate::protocol::view::PlanView;
 use crate::provider::Provider;
 use crate::recorder::Recorder;
-use crate::recorder::event::{CallKind, Event};
+use crate::recorder::event::{CallKind, Event, Ranked};
 
 mod attempt;
 mod ending;
@@ -185,6 +185,10 @@ impl<'a> Walk<'a> {
         for &(at, skip) in &ranking.left_out {
             trail.skipped(self.chain.models[at].name(), skip);
         }
+        trail.ranked(ranking.order.iter().map(|&at| Ranked {
+            model: self.chain.models[at].name().clone(),
+            reason: standings[at].degraded.then(|| standings[at].reason()),
+        }));
         let mut pauses = Pauses::default();
         for (place, &at) in ranking.order.iter().enumerate() {
             let others_behind = place + 1 < ranking.order.len();

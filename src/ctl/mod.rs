@@ -25,6 +25,7 @@ mod reply;
 mod screen;
 mod tail;
 mod text;
+mod why;
 
 use std::io;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Verb {
     Costs(costs::Args),
     /// Force a model's circuit open or closed, or give it back to the rules
     Breaker(breaker::Args),
+    /// Tell the story of one request
+    Why(why::Args),
     /// Have the daemon read its configuration again
     Reload(reload::Args),
     /// Ask whether the daemon is there
@@ -118,6 +121,7 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
         Verb::Chains(args) => chains::run(args, &session, screen),
         Verb::Costs(args) => costs::run(args, &session, screen),
         Verb::Breaker(args) => breaker::run(args, &session, screen),
+        Verb::Why(args) => why::run(args, &session, screen),
         Verb::Reload(args) => reload::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),

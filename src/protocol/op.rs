@@ -31,6 +31,11 @@ pub enum Op {
     Chains,
     /// What was paid.
     Costs(Span),
+    /// What became of a request.
+    Why {
+        /// Its name.
+        request_id: String,
+    },
     /// To force a circuit, or to let it go.
     Breaker(BreakerOp),
     /// To receive the health log's events from now on.
@@ -206,6 +211,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         "chains" => typed::<Bare>(text).map(|_| Op::Chains),
         "reload" => typed::<Bare>(text).map(|_| Op::Reload),
         "health" => typed::<HealthLine>(text).map(|line| Op::Health { window: line.window }),
+        "why" => typed::<WhyLine>(text).map(|line| Op::Why { request_id: line.request_id }),
         "costs" => typed::<CostsLine>(text).and_then(span).map(Op::Costs),
         "breaker" => typed::<BreakerLine>(text).map(|line| {
             Op::Breaker(BreakerOp { model: line.model, set: line.set, during: line.during })
@@ -214,7 +220,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         "cancel" => typed::<CancelLine>(text).map(|line| Op::Cancel { target: line.target }),
         other => {
             let message = format!(
-                "there is no operation {}; there are chat, ping, health, chains, costs, breaker, \
+                "there is no operation {}; there are chat, ping, health, chains, why, costs, breaker, \
                  reload, events and cancel",
                 field::shown(other, 40)
             );
@@ -296,6 +302,16 @@ struct HealthLine {
     _op: String,
     #[serde(default, deserialize_with = "field::timeout")]
     window: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhyLine {
+    #[serde(default, rename = "id")]
+    _id: Id,
+    #[serde(rename = "op")]
+    _op: String,
+    request_id: String,
 }
 
 #[derive(Deserialize)]

@@ -154,6 +154,11 @@ pub struct RequestEvent {
     pub primary: Option<Arc<str>>,
     /// Who answered.
     pub model_used: Option<Arc<str>>,
+    /// Whom it was to try, in this order.
+    pub order: Vec<Ranked>,
+    /// Whom it did not try, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Models tried and failed before.
     pub fallback_count: u32,
     /// From the request's arrival to its answer.
@@ -223,6 +228,16 @@ pub struct OrderEvent {
     pub order: Vec<Arc<str>>,
     /// Models left out, and why.
     pub left_out: Vec<LeftOut>,
+}
+
+/// A model's place in the order of one request.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ranked {
+    /// The model.
+    pub model: Arc<str>,
+    /// Why it stands behind others, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A model left out of an order.

@@ -30,17 +30,21 @@ mod replay;
 mod restore;
 mod retention;
 mod rows;
+pub mod search;
 mod snapshot;
 mod start;
 mod status;
 mod store;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{broadcast, oneshot};
 
 use self::ack::{Herd, Ticket};
@@ -80,6 +84,8 @@ struct Inner {
     owed: Mutex<Vec<Row>>,
     owes: AtomicBool,
     patience: Duration,
+    /// Where the log is, and how many rotated files there may be.
+    log: (PathBuf, u32),
     threads: Mutex<Option<Threads>>,
 }
 
@@ -123,6 +129,18 @@ impl Recorder {
         self.0.queue.push(Message::Ask(Question { from, to, answer }), false).ok()?;
         self.0.queue.kick();
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
+    }
+
+    /// What the log still says about a request, in order.
+    ///
+    /// # Errors
+    /// When a file of the log is there and cannot be read.
+    pub async fn about(&self, request_id: &str) -> io::Result<Vec<Value>> {
+        let (path, keep) = self.0.log.clone();
+        let request_id = request_id.to_owned();
+        tokio::task::spawn_blocking(move || search::lines(&path, keep, &request_id))
+            .await
+            .map_err(io::Error::other)?
     }
 
     /// Everything that is logged from now on. A reader that lags loses the oldest.

@@ -134,6 +134,7 @@ impl Recorder {
             owed: Mutex::default(),
             owes: AtomicBool::new(false),
             patience: settings.patience,
+            log: (settings.health_log, settings.keep),
             threads: Mutex::new(Some(Threads { done, handles: [journal, store] })),
         };
         inner.shared.started();

@@ -198,6 +198,7 @@ async fn a_line_that_takes_too_long_is_not_waited_for_and_counted() {
         owed: Mutex::default(),
         owes: AtomicBool::new(false),
         patience: PATIENCE,
+        log: Default::default(),
         threads: Mutex::default(),
     }));
     let clock = Clock::system();
@@ -263,6 +264,7 @@ fn a_full_queue_costs_lines_but_no_rows() {
         owed: Mutex::default(),
         owes: AtomicBool::new(false),
         patience: PATIENCE,
+        log: Default::default(),
         threads: Mutex::default(),
     }));
     let record = |number: usize| {

@@ -7,7 +7,7 @@ use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
-use super::{Server, costs};
+use super::{Server, costs, why};
 use crate::actors::router::{AskChains, AskHealth, SetBreaker};
 use crate::protocol::PROTOCOL;
 use crate::protocol::id::Id;
@@ -104,6 +104,7 @@ async fn work(server: &Server, peer: Peer, op: Op) -> Result<Value, ErrorBody> {
             let chains = server.router.send(AskChains).await.map_err(gone)?;
             Ok(json!({ "chains": chains }))
         }
+        Op::Why { request_id } => why::answer(server, &request_id).await,
         Op::Costs(span) => costs::answer(server, &span).await,
         Op::Breaker(order) => breaker(server, peer, order).await,
         Op::Reload => {

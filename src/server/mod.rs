@@ -13,6 +13,7 @@ mod lines;
 pub mod listen;
 mod outbox;
 mod watchers;
+mod why;
 
 use std::cell::RefCell;
 use std::pin::Pin;

@@ -8,13 +8,14 @@ use crate::domain::need::{Skip, SkipReason};
 use crate::domain::price::Nano;
 use crate::domain::time::{Mono, Now, millis};
 use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody};
-use crate::recorder::event::{Event, RequestEvent};
+use crate::recorder::event::{Event, LeftOut, Ranked, RequestEvent};
 
 /// The record of one request while it is under way.
 pub(super) struct Trail {
     request_id: Arc<str>,
     peer_uid: Option<u32>,
     chain: Option<(Arc<str>, Arc<str>)>,
+    order: Vec<Ranked>,
     attempts: Vec<Attempt>,
     current: Option<(Arc<str>, Mono)>,
     calls: u32,
@@ -31,6 +32,7 @@ impl Trail {
             request_id,
             peer_uid,
             chain: None,
+            order: Vec::new(),
             attempts: Vec::new(),
             current: None,
             calls: 0,
@@ -44,6 +46,11 @@ impl Trail {
     /// Says which chain the request uses.
     pub(super) fn of(&mut self, chain: &Chain) {
         self.chain = Some((chain.task.clone(), chain.primary()));
+    }
+
+    /// The order in which models are to be tried.
+    pub(super) fn ranked(&mut self, order: impl Iterator<Item = Ranked>) {
+        self.order = order.collect();
     }
 
     /// A model that the ranking left out.
@@ -190,6 +197,14 @@ impl Trail {
         self.attempts
     }
 
+    fn left_out(&self) -> Vec<LeftOut> {
+        let skipped = self.attempts.iter().filter_map(|attempt| {
+            let reason = attempt.reason?;
+            Some(LeftOut { model: attempt.model.clone(), reason })
+        });
+        skipped.collect()
+    }
+
     /// The line about this request.
     pub(super) fn event(
         &self,
@@ -205,6 +220,8 @@ impl Trail {
             success: result.is_ok(),
             error: result.err().map(|error| error.code.name()),
             primary,
+            order: self.order.clone(),
+            left_out: self.left_out(),
             model_used: answered.map(|answered| answered.model_used.clone()),
             fallback_count: answered.map_or(0, |answered| answered.fallback_count),
             latency_ms: millis(now.mono.since(arrived.mono)),

@@ -1,0 +1,97 @@
+//! What the log still says about one request.
+//!
+//! The files are read from the oldest that may hold it; a request's name says when it arrived, so
+//! older files are not touched. Only lines that contain the name are parsed. It blocks, and is for
+//! a person's question, not for the path of a request.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use memchr::memmem::Finder;
+use serde_json::Value;
+use ulid::Ulid;
+
+use super::logfile::numbered;
+use crate::domain::time::{Wall, millis};
+
+/// Seconds that clocks of files and of lines may differ.
+const SLACK_MS: u64 = 60_000;
+
+/// When a request of this name arrived; `None` if it is no name of a request.
+pub fn arrived(request_id: &str) -> Option<Wall> {
+    Ulid::from_string(request_id).ok().map(|ulid| Wall(ulid.timestamp_ms()))
+}
+
+/// The lines about a request, in the order of the log.
+pub(super) fn lines(path: &Path, keep: u32, request_id: &str) -> io::Result<Vec<Value>> {
+    let since = arrived(request_id).unwrap_or_default();
+    let finder = Finder::new(request_id);
+    let mut found = Vec::new();
+    let rotated = (1..=keep).rev().map(|number| numbered(path, number));
+    for path in rotated.chain([path.to_owned()]) {
+        match File::open(&path) {
+            Ok(file) if written_after(&file, since) => scan(file, &finder, request_id, &mut found)?,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a file may hold lines from then on.
+fn written_after(file: &File, since: Wall) -> bool {
+    let modified = file.metadata().and_then(|data| data.modified());
+    let modified = modified.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    modified.is_none_or(|at| millis(at).saturating_add(SLACK_MS) >= since.0)
+}
+
+fn scan(
+    file: File,
+    finder: &Finder<'_>,
+    request_id: &str,
+    found: &mut Vec<Value>,
+) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        if finder.find(&line).is_some()
+            && let Ok(value) = serde_json::from_slice::<Value>(&line)
+            && value["request_id"] == request_id
+        {
+            found.push(value);
+        }
+        line.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01M7W9TJWBQC5AZC8MQKY1RQDG";
+
+    #[test]
+    fn lines_are_found_in_rotated_files_too_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("health.jsonl");
+        let line = |n: u32, id: &str| format!("{{\"n\":{n},\"request_id\":\"{id}\"}}\n");
+        let other = "01M7W9TJWBQC5AZC8MQKY1RQDH";
+        std::fs::write(numbered(&path, 1), line(1, ID) + &line(2, other)).unwrap();
+        let mention = format!("{{\"task\":\"{ID}\"}}\nnot json {ID}\n");
+        std::fs::write(&path, mention + &line(3, ID)).unwrap();
+        let found = lines(&path, 8, ID).unwrap();
+        let numbers: Vec<&Value> = found.iter().map(|line| &line["n"]).collect();
+        assert_eq!(numbers, [1, 3]);
+        assert!(lines(&folder.path().join("none"), 8, ID).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_name_says_when_its_request_arrived() {
+        assert!(arrived(ID).is_some_and(|at| at.0 > 1_700_000_000_000));
+        assert_eq!(arrived("yesterday"), None);
+    }
+}
