@@ -7,6 +7,7 @@
 //!
 //! Everything runs on one single-threaded runtime, so a message costs half a microsecond.
 
+pub mod guard;
 pub mod model;
 pub mod permit;
 pub mod router;

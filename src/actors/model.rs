@@ -2,17 +2,25 @@
 //!
 //! It reads the clock, asks [`ModelState`] what to do, tells the recorder what happened, and
 //! answers. It never calls a provider and knows no other model.
+//!
+//! A panic on the way costs the message that was handled. The state may be half-changed then, so
+//! the next message finds a new one made from what was stored: not at once, because that needs the
+//! clock and the domain too, and what panics again there is one more loss like the first. A call's
+//! end is told to the new state once more, so that every call is logged and counted.
 
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::watch;
 
+use super::guard::{Guarded, Rebuilds};
 use super::permit::{CallLabel, Cost, Permit};
 use super::views;
 use crate::clock::Clock;
 use crate::domain::breaker::{Ask, Change, Override, State};
-use crate::domain::model::{Admission, Changes, Ended, ModelState, Settings, Settlement, Standing};
+use crate::domain::model::{
+    Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
+};
 use crate::domain::need::{Needs, Skip, Verdict};
 use crate::domain::time::{Deadline, Now, millis};
 use crate::protocol::view::{BreakerView, ModelHealth};
@@ -29,6 +37,15 @@ pub struct ModelActor {
     recorder: Recorder,
     /// Tells those who wait to call this model that its circuit has opened, and until when.
     open_until: watch::Sender<OpenUntil>,
+    /// What the state is rebuilt from.
+    kept: Kept,
+    /// Whether a panic may have left the state half-changed.
+    spoilt: bool,
+    /// How many states were rebuilt: permits of an earlier one are worth less.
+    life: u64,
+    /// Permits that are not settled yet, whichever state gave them.
+    running: u32,
+    rebuilds: Rebuilds,
 }
 
 /// Until when a circuit is open; `None` while it is not. It is past its time without being told
@@ -59,6 +76,8 @@ pub struct Admit {
 #[rtype(result = "Settled")]
 pub struct Settle {
     pub(super) admission: Admission,
+    /// Which of the model's states admitted it.
+    pub(super) life: u64,
     pub(super) call: FinishedCall,
 }
 
@@ -113,13 +132,70 @@ impl ModelActor {
         key: ModelKey,
         clock: Clock,
         recorder: Recorder,
+        rebuilds: Rebuilds,
     ) -> (ModelActor, watch::Receiver<OpenUntil>) {
-        let (open_until, watched) = watch::channel(open_until(&state, clock.now()));
-        (ModelActor { state, key, clock, recorder, open_until }, watched)
+        let now = clock.now();
+        let kept = Kept::of(&state, now);
+        let (open_until, watched) = watch::channel(open_until(&state, now));
+        let (spoilt, life, running) = (false, 0, 0);
+        let actor = ModelActor {
+            state,
+            key,
+            clock,
+            recorder,
+            open_until,
+            kept,
+            spoilt,
+            life,
+            running,
+            rebuilds,
+        };
+        (actor, watched)
+    }
+
+    /// Does `work` on a sound state; a panic costs its answer, and the state.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut ModelActor, Now) -> R) -> Guarded<R> {
+        let worked = Guarded::of(|| {
+            let now = self.clock.now();
+            if self.spoilt {
+                self.rebuild(now);
+            }
+            work(self, now)
+        });
+        if worked.0.is_none() {
+            self.spoilt = true;
+            self.rebuilds.note(&self.kept.settings().name, self.clock.mono());
+        }
+        worked
+    }
+
+    fn rebuild(&mut self, now: Now) {
+        self.state = self.kept.rebuilt(self.running, now);
+        self.life += 1;
+        self.spoilt = false;
+        self.open_until.send_replace(open_until(&self.state, now));
+    }
+
+    /// Takes a call's end. What is left in `unlogged` was neither logged nor kept.
+    fn settle(
+        &mut self,
+        admission: Admission,
+        unlogged: &mut Option<FinishedCall>,
+        now: Now,
+    ) -> Option<Settled> {
+        let call = unlogged.as_mut()?;
+        call.ended.latency_ms = millis(now.mono.since(call.label.began));
+        let mut settlement = self.state.settle(admission, &call.ended, now);
+        let changes = std::mem::take(&mut settlement.changes);
+        let verdict = settlement.verdict;
+        self.publish_call(unlogged.take()?, settlement, now);
+        self.publish(changes, None, now);
+        let hold_left = self.state.hold_until(now).map(|until| until.left(now));
+        Some(Settled { verdict, hold_left })
     }
 
     /// Logs and stores what changed beside a call.
-    fn publish(&self, changes: Changes, peer_uid: Option<u32>, now: Now) {
+    fn publish(&mut self, changes: Changes, peer_uid: Option<u32>, now: Now) {
         for change in changes.circuit {
             self.publish_change(change, peer_uid, now);
         }
@@ -134,7 +210,7 @@ impl ModelActor {
         }
     }
 
-    fn publish_change(&self, change: Change, peer_uid: Option<u32>, now: Now) {
+    fn publish_change(&mut self, change: Change, peer_uid: Option<u32>, now: Now) {
         let model = &self.state.settings().name;
         let (from, to) = (change.from.name(), change.to.name());
         tracing::info!(model = %model, from, to, reason = %change.reason, "circuit changed");
@@ -152,10 +228,11 @@ impl ModelActor {
         };
         let row = Row::Breaker { model: self.key.clone(), stored };
         self.recorder.record(now.wall, Event::Breaker(event), [row]);
+        self.kept.keep_circuit(&self.state, now);
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    fn publish_call(&self, call: FinishedCall, settlement: Settlement, now: Now) {
+    fn publish_call(&mut self, call: FinishedCall, settlement: Settlement, now: Now) {
         let FinishedCall { label, ended, cost } = call;
         let (start, bucket) = settlement.bucket;
         let stored = settlement.run_changed.then(|| self.state.stored(now));
@@ -187,6 +264,7 @@ impl ModelActor {
                 stored: stored.clone(),
             },
         };
+        self.kept.keep_call((start, &bucket), &self.state, now);
         let model = self.key.clone();
         let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
         let bucket = Row::Bucket { model, start, bucket };
@@ -205,75 +283,94 @@ impl Actor for ModelActor {
 }
 
 impl Handler<AskStanding> for ModelActor {
-    type Result = MessageResult<AskStanding>;
+    type Result = Guarded<Standing>;
 
     fn handle(&mut self, ask: AskStanding, _: &mut Context<Self>) -> Self::Result {
-        let now = self.clock.now();
-        let (standing, changes) = self.state.standing(&ask.0, now);
-        self.publish(changes, None, now);
-        MessageResult(standing)
+        self.guarded(|model, now| {
+            let (standing, changes) = model.state.standing(&ask.0, now);
+            model.publish(changes, None, now);
+            standing
+        })
     }
 }
 
 impl Handler<Admit> for ModelActor {
-    type Result = MessageResult<Admit>;
+    type Result = Guarded<Result<Permit, Skip>>;
 
     fn handle(&mut self, admit: Admit, context: &mut Context<Self>) -> Self::Result {
-        let now = self.clock.now();
-        let ask = Ask { lease: admit.lease, early: admit.early };
-        let (admitted, changes) = self.state.admit(&admit.needs, ask, now);
-        self.publish(changes, None, now);
-        let label = CallLabel { began: now.mono, ..admit.label };
-        MessageResult(admitted.map(|admission| Permit::new(admission, label, context.address())))
+        let Admit { needs, lease, early, label } = admit;
+        let admitted = self.guarded(|model, now| {
+            let (admitted, changes) = model.state.admit(&needs, Ask { lease, early }, now);
+            model.publish(changes, None, now);
+            (admitted, now.mono)
+        });
+        Guarded(admitted.0.map(|(admitted, began)| {
+            let admission = admitted?;
+            self.running += 1;
+            let label = CallLabel { began, ..label };
+            Ok(Permit::new((admission, self.life), label, context.address()))
+        }))
     }
 }
 
 impl Handler<Settle> for ModelActor {
-    type Result = MessageResult<Settle>;
+    type Result = Guarded<Settled>;
 
     fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
-        let now = self.clock.now();
-        let Settle { admission, mut call } = settle;
-        call.ended.latency_ms = millis(now.mono.since(call.label.began));
-        let mut settlement = self.state.settle(admission, &call.ended, now);
-        let changes = std::mem::take(&mut settlement.changes);
-        let verdict = settlement.verdict;
-        self.publish_call(call, settlement, now);
-        self.publish(changes, None, now);
-        let hold_left = self.state.hold_until(now).map(|until| until.left(now));
-        MessageResult(Settled { verdict, hold_left })
+        let Settle { admission, life, call } = settle;
+        let mut call = Some(call);
+        let mut settled = self.guarded(|model, now| {
+            let known = life == model.life;
+            let admission = if known { admission } else { Admission::outlived() };
+            model.settle(admission, &mut call, now)
+        });
+        if call.is_some() {
+            settled =
+                self.guarded(|model, now| model.settle(Admission::outlived(), &mut call, now));
+        }
+        // Only now: until here, a state that was rebuilt had to know of this call.
+        self.running = self.running.saturating_sub(1);
+        Guarded(settled.0.flatten())
     }
 }
 
 impl Handler<Order> for ModelActor {
-    type Result = MessageResult<Order>;
+    type Result = Guarded<BreakerView>;
 
     fn handle(&mut self, order: Order, _: &mut Context<Self>) -> Self::Result {
-        let now = self.clock.now();
-        let order_until = |during| Deadline::after(now, during);
-        let set = order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
-        let change = self.state.order(set, now);
-        self.publish_change(change, order.peer_uid, now);
-        MessageResult(views::circuit(&self.state.circuit(now)))
+        self.guarded(|model, now| {
+            let order_until = |during| Deadline::after(now, during);
+            let set =
+                order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
+            let change = model.state.order(set, now);
+            model.publish_change(change, order.peer_uid, now);
+            views::circuit(&model.state.circuit(now))
+        })
     }
 }
 
 impl Handler<Reconfigure> for ModelActor {
-    type Result = ();
+    type Result = Guarded<()>;
 
-    fn handle(&mut self, new: Reconfigure, _: &mut Context<Self>) {
-        let now = self.clock.now();
-        let changes = self.state.reconfigure(new.settings, new.cured, now);
-        self.publish(changes, None, now);
+    fn handle(&mut self, new: Reconfigure, _: &mut Context<Self>) -> Self::Result {
+        // First of all: a state that is lost on the way is rebuilt under the new settings.
+        self.kept.configure(new.settings.clone());
+        self.guarded(|model, now| {
+            let changes = model.state.reconfigure(new.settings, new.cured, now);
+            model.publish(changes, None, now);
+        })
     }
 }
 
 impl Handler<Snapshot> for ModelActor {
-    type Result = MessageResult<Snapshot>;
+    type Result = Guarded<ModelHealth>;
 
     fn handle(&mut self, ask: Snapshot, _: &mut Context<Self>) -> Self::Result {
-        let now = self.clock.now();
-        let window = ask.window.unwrap_or(self.state.settings().window);
-        MessageResult(views::health(&self.state, window, now))
+        let looked = self.guarded(|model, now| {
+            let window = ask.window.unwrap_or(model.state.settings().window);
+            // Looking changes nothing, so a panic over it spoils nothing.
+            Guarded::of(|| views::health(&model.state, window, now))
+        });
+        Guarded(looked.0.and_then(|health| health.0))
     }
 }

@@ -34,6 +34,8 @@ pub struct CallLabel {
 #[must_use = "a permit that is dropped reports its call as cancelled"]
 pub struct Permit {
     admitted: Option<(Admission, CallLabel)>,
+    /// Which of the model's states admitted it.
+    life: u64,
     model: Addr<ModelActor>,
 }
 
@@ -49,16 +51,20 @@ pub struct Cost {
 }
 
 impl Permit {
-    pub(super) fn new(admission: Admission, label: CallLabel, model: Addr<ModelActor>) -> Permit {
-        Permit { admitted: Some((admission, label)), model }
+    pub(super) fn new(
+        (admission, life): (Admission, u64),
+        label: CallLabel,
+        model: Addr<ModelActor>,
+    ) -> Permit {
+        Permit { admitted: Some((admission, label)), life, model }
     }
 
-    /// Reports how the call ended. `None` when the model's actor is gone, which must not lose the
-    /// caller's answer.
+    /// Reports how the call ended. `None` when the report was lost to a fault of our own, which must
+    /// not lose the caller's answer.
     pub async fn settle(mut self, ended: Ended, cost: Cost) -> Option<Settled> {
         let (admission, label) = self.admitted.take()?;
         let call = FinishedCall { label, ended, cost };
-        self.model.send(Settle { admission, call }).await.ok()
+        self.model.send(Settle { admission, life: self.life, call }).await.ok()
     }
 }
 
@@ -74,6 +80,6 @@ impl Drop for Permit {
             chance: 0.0,
         };
         let call = FinishedCall { label, ended, cost: Cost::default() };
-        self.model.do_send(Settle { admission, call });
+        self.model.do_send(Settle { admission, life: self.life, call });
     }
 }

@@ -1,15 +1,17 @@
 //! The actor that owns the table of models and chains.
 //!
 //! It gives each request its chain and lets it walk; it never waits for anybody, and it knows
-//! nothing about health. New policies belong into the domain, not here.
+//! nothing about health. New policies belong into the domain, not here. A panic over a message
+//! costs its answer: the table is only read, or replaced whole.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message, MessageResult, ResponseFuture};
+use actix::{Actor, Context, Handler, Message};
 use futures_util::future::join_all;
 
+use super::guard::{Apart, Guarded};
 use super::model::{Order, Snapshot};
 use super::sink::Sink;
 use super::table::{Renewal, Table};
@@ -81,19 +83,21 @@ impl Actor for RouterActor {
 }
 
 impl Handler<Route> for RouterActor {
-    type Result = ();
+    type Result = Guarded<()>;
 
-    fn handle(&mut self, route: Route, _: &mut Context<Self>) {
-        actix::spawn(walk::run(self.table.clone(), self.means.clone(), route));
+    fn handle(&mut self, route: Route, _: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            actix::spawn(walk::run(self.table.clone(), self.means.clone(), route));
+        })
     }
 }
 
 impl Handler<AskHealth> for RouterActor {
-    type Result = ResponseFuture<HealthView>;
+    type Result = Apart<HealthView>;
 
     fn handle(&mut self, ask: AskHealth, _: &mut Context<Self>) -> Self::Result {
         let table = self.table.clone();
-        Box::pin(async move {
+        Apart::of(async move {
             let asked = table.models().map(async |model| {
                 let health = model.actor.send(Snapshot { window: ask.0 }).await.ok()?;
                 Some((model.name().clone(), health))
@@ -104,11 +108,11 @@ impl Handler<AskHealth> for RouterActor {
 }
 
 impl Handler<AskChains> for RouterActor {
-    type Result = ResponseFuture<ChainsView>;
+    type Result = Apart<ChainsView>;
 
     fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
         let table = self.table.clone();
-        Box::pin(async move {
+        Apart::of(async move {
             let mut chains = BTreeMap::new();
             for chain in table.chains() {
                 let standings = chain.standings(&Needs::default()).await;
@@ -122,30 +126,33 @@ impl Handler<AskChains> for RouterActor {
 }
 
 impl Handler<Reload> for RouterActor {
-    type Result = MessageResult<Reload>;
+    type Result = Guarded<Renewal>;
 
     fn handle(&mut self, reload: Reload, _: &mut Context<Self>) -> Self::Result {
-        let Means { clock, recorder, .. } = &*self.means;
-        let (table, renewal) = self.table.renewed(&reload.0, clock, recorder);
-        // Requests under way keep the table they began with.
-        self.table = Rc::new(table);
-        MessageResult(renewal)
+        Guarded::of(|| {
+            let Means { clock, recorder, rebuilds, .. } = &*self.means;
+            let (table, renewal) = self.table.renewed(&reload.0, clock, recorder, rebuilds);
+            // Requests under way keep the table they began with.
+            self.table = Rc::new(table);
+            renewal
+        })
     }
 }
 
 impl Handler<SetBreaker> for RouterActor {
-    type Result = ResponseFuture<Result<BreakerView, ErrorBody>>;
+    type Result = Apart<Result<BreakerView, ErrorBody>>;
 
     fn handle(&mut self, ask: SetBreaker, _: &mut Context<Self>) -> Self::Result {
-        let set = match ask.order.set {
-            BreakerSet::Open => Some((Force::Open, ask.order.during)),
-            BreakerSet::Closed => Some((Force::Closed, ask.order.during)),
-            BreakerSet::Auto => None,
-        };
-        let model = self.table.model(&ask.order.model).map(|model| model.actor.clone());
-        Box::pin(async move {
+        let table = self.table.clone();
+        Apart::of(async move {
+            let set = match ask.order.set {
+                BreakerSet::Open => Some((Force::Open, ask.order.during)),
+                BreakerSet::Closed => Some((Force::Closed, ask.order.during)),
+                BreakerSet::Auto => None,
+            };
             let order = Order { set, peer_uid: ask.peer_uid };
-            model?.send(order).await.map_err(|_| walk::internal("the model's owner is gone"))
+            let told = table.model(&ask.order.model)?.actor.send(order).await;
+            told.map_err(|_| walk::internal("the daemon lost this order"))
         })
     }
 }

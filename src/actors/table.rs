@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::guard::Rebuilds;
 use super::model::{AskStanding, ModelActor, OpenUntil, Reconfigure};
 use crate::clock::Clock;
 use crate::config::{Config, Model, RequestDefaults, UnknownTask};
@@ -89,6 +90,7 @@ impl Table {
         mut restored: Restored,
         clock: &Clock,
         recorder: &Recorder,
+        rebuilds: &Rebuilds,
     ) -> Table {
         let handles = config.models.iter().map(|model| {
             let key = model_key(model);
@@ -96,7 +98,7 @@ impl Table {
             if let Some(stored) = restored.models.remove(&key) {
                 state.restore(stored.breaker.as_ref(), stored.buckets, clock.now());
             }
-            handle(model, state, clock, recorder)
+            handle(model, state, (clock, recorder, rebuilds))
         });
         Table::of(config, handles.collect())
     }
@@ -104,14 +106,20 @@ impl Table {
     /// A table for a changed configuration. A model whose identity stays keeps its actor, and with
     /// it its window, its circuit and its running calls; one that goes lives on until its last
     /// call has ended; a new one starts with nothing known about it.
-    pub fn renewed(&self, config: &Config, clock: &Clock, recorder: &Recorder) -> (Table, Renewal) {
+    pub fn renewed(
+        &self,
+        config: &Config,
+        clock: &Clock,
+        recorder: &Recorder,
+        rebuilds: &Rebuilds,
+    ) -> (Table, Renewal) {
         let mut renewal = Renewal::default();
         let handles = config.models.iter().map(|model| {
             let same = |old: &&ModelHandle| model_key(&old.config) == model_key(model);
             let Some(old) = self.models.get(&model.name).filter(same) else {
                 renewal.added.push(model.name.clone());
                 let state = ModelState::new(settings(model, config.retention), clock.now());
-                return handle(model, state, clock, recorder);
+                return handle(model, state, (clock, recorder, rebuilds));
             };
             let new = Reconfigure {
                 settings: settings(model, config.retention),
@@ -228,7 +236,7 @@ impl Chain {
     pub async fn standings(&self, needs: &Needs) -> Vec<Standing> {
         let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
         let answers = join_all(asked).await;
-        // An actor that is gone is left out; the rest of the chain serves.
+        // An owner whose answer was lost is left out; the rest of the chain serves.
         let gone = Skip { reason: SkipReason::Busy, retry_in: None };
         let absent = || Standing {
             skip: Some(gone),
@@ -277,11 +285,11 @@ impl Chain {
 fn handle(
     model: &Arc<Model>,
     state: ModelState,
-    clock: &Clock,
-    recorder: &Recorder,
+    (clock, recorder, rebuilds): (&Clock, &Recorder, &Rebuilds),
 ) -> ModelHandle {
     let key = model_key(model);
-    let (actor, open_until) = ModelActor::new(state, key, clock.clone(), recorder.clone());
+    let (clock, recorder, rebuilds) = (clock.clone(), recorder.clone(), rebuilds.clone());
+    let (actor, open_until) = ModelActor::new(state, key, clock, recorder, rebuilds);
     ModelHandle { config: model.clone(), actor: actor.start(), open_until }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use ulid::Ulid;
 
+use super::guard::Rebuilds;
 use super::permit::CallLabel;
 use super::router::Route;
 use super::sink::{Outcome, Stop};
@@ -54,6 +55,8 @@ pub struct Means {
     pub recorder: Recorder,
     /// Tells the time.
     pub clock: Clock,
+    /// Counts the states of models that were lost.
+    pub rebuilds: Rebuilds,
 }
 
 /// One request on its way.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::reload::{Reloader, Source};
+use crate::actors::guard::Rebuilds;
 use crate::actors::router::RouterActor;
 use crate::actors::table::{Table, model_key};
 use crate::actors::walk::Means;
@@ -29,6 +30,9 @@ use crate::server::{Phase, Server, serve};
 const LAST_LINES: Duration = Duration::from_millis(500);
 /// Time for the recorder to write what it has.
 const LAST_ROWS: Duration = Duration::from_secs(5);
+/// Longest time that a reply waits for its line in the log: a stalled disk is counted, not waited
+/// for.
+const LINE_PATIENCE: Duration = Duration::from_millis(250);
 /// How often a draining daemon looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -37,6 +41,7 @@ pub struct Running {
     server: Rc<Server>,
     router: Addr<RouterActor>,
     recorder: Recorder,
+    rebuilds: Rebuilds,
     clock: Clock,
     phase: watch::Sender<Phase>,
     drain_timeout: Duration,
@@ -96,9 +101,14 @@ impl Running {
         recorder.record(now.wall, Event::Start(start), None);
         let response_bytes = config.limits.response_bytes;
         let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
-        let table = Table::start(config, restored, &clock, &recorder);
-        let means =
-            Means { provider: provider.clone(), recorder: recorder.clone(), clock: clock.clone() };
+        let rebuilds = Rebuilds::none();
+        let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
+        let means = Means {
+            provider: provider.clone(),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            rebuilds: rebuilds.clone(),
+        };
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
@@ -112,7 +122,7 @@ impl Running {
             "serving"
         );
         let drain_timeout = daemon.drain_timeout;
-        Ok(Running { server, router, recorder, clock, phase, drain_timeout, socket })
+        Ok(Running { server, router, recorder, rebuilds, clock, phase, drain_timeout, socket })
     }
 
     /// The owner of the table, for whoever asks from within the process.
@@ -123,6 +133,12 @@ impl Running {
     /// Reads the configuration again.
     pub async fn reload(&self) -> Result<Value, ErrorBody> {
         (self.server.reload)().await
+    }
+
+    /// Resolves when so many models' states were lost to faults of our own that the daemon should
+    /// end and be started afresh. It serves until then.
+    pub async fn broken(&self) {
+        self.rebuilds.too_many().await;
     }
 
     /// Ends the daemon: nobody new is served, what runs is answered within the drain limit or
@@ -172,6 +188,7 @@ fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
         fine: longest.unwrap_or_default(),
         retention: config.retention,
         ledger_retention: config.costs.retention,
+        patience: LINE_PATIENCE,
         clock: clock.clone(),
     }
 }

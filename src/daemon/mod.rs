@@ -7,6 +7,7 @@ mod assemble;
 mod demo;
 mod descriptors;
 mod logging;
+mod panics;
 mod reload;
 
 use std::io::Write;
@@ -19,8 +20,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::config::{self, Env, Loaded};
+use crate::domain::rebuilds::MOST;
 
 pub use assemble::{Running, StartError, Stopped};
+pub use panics::tell_where;
 pub use reload::Source;
 
 /// Exit code for a configuration that cannot be used; systemd does not restart after it.
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         };
     }
     logging::start(&env);
+    tell_where();
     let socket = arguments.socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from));
     let source = Source { path, env, socket };
     let loaded = match source.load() {
@@ -89,7 +93,8 @@ pub fn main() -> ExitCode {
         }
     };
     match serve(&loaded, source) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Asked) => ExitCode::SUCCESS,
+        Ok(End::Broken) => ExitCode::FAILURE,
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "fallbackd: {error}");
             ExitCode::FAILURE
@@ -97,7 +102,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve(loaded: &Loaded, source: Source) -> Result<(), StartError> {
+/// Why the daemon ended.
+#[derive(PartialEq)]
+enum End {
+    /// A signal said so.
+    Asked,
+    /// It is broken, and a fresh start may mend it.
+    Broken,
+}
+
+fn serve(loaded: &Loaded, source: Source) -> Result<End, StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.as_warning().trim_end());
     }
@@ -107,10 +121,11 @@ fn serve(loaded: &Loaded, source: Source) -> Result<(), StartError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
         let running = Running::start(&loaded.config, Some(source), Clock::system()).await?;
-        let reason = loop {
+        let (end, reason) = loop {
             tokio::select! {
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
+                _ = terminate.recv() => break (End::Asked, "SIGTERM"),
+                _ = interrupt.recv() => break (End::Asked, "SIGINT"),
+                () = running.broken() => break (End::Broken, "too many rebuilds"),
                 _ = hangup.recv() => {
                     let refused = running.reload().await.err();
                     let mistakes = refused.into_iter().flat_map(|error| error.mistakes);
@@ -118,6 +133,12 @@ fn serve(loaded: &Loaded, source: Source) -> Result<(), StartError> {
                 }
             }
         };
+        if end == End::Broken {
+            tracing::error!(
+                "models were rebuilt more than {MOST} times within a minute: this daemon is \
+                 broken; report what was logged before, and see that it is started again"
+            );
+        }
         tracing::info!(reason, "ending; a second signal ends at once");
         let again = async {
             tokio::select! {
@@ -127,7 +148,7 @@ fn serve(loaded: &Loaded, source: Source) -> Result<(), StartError> {
         };
         let stopped = running.stop(reason, again).await;
         tracing::info!(unanswered = stopped.unanswered, saved = stopped.saved, "ended");
-        Ok(())
+        Ok(end)
     })
 }
 

@@ -87,7 +87,7 @@ impl Reloader {
             .map_err(|error| internal(format!("{error}; nothing was changed")))?;
         let renewed = self.router.send(Renew(Box::new(config.clone()))).await;
         let renewal = renewed
-            .map_err(|_| internal("the router is being rebuilt; reload again".to_owned()))?;
+            .map_err(|_| internal("the daemon lost this reload; reload again".to_owned()))?;
         server.renew(&config);
         let restart = needs_restart(&self.current.borrow(), &config);
         self.current.replace(config);

@@ -15,5 +15,6 @@ pub mod network;
 pub mod pace;
 pub mod price;
 pub mod rank;
+pub mod rebuilds;
 pub mod time;
 pub mod window;

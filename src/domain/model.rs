@@ -390,6 +390,8 @@ fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
     (finding, verdict)
 }
 
+mod kept;
 mod reconfigure;
+pub use kept::Kept;
 #[cfg(test)]
 mod tests;

@@ -262,6 +262,11 @@ impl Window {
         self.buckets.is_empty()
     }
 
+    /// All that is held, oldest first.
+    pub fn buckets(&self) -> impl Iterator<Item = &(Wall, Bucket)> {
+        self.buckets.iter()
+    }
+
     /// Buckets that reach into the last `window`, newest first.
     fn within(&self, window: Duration, now: Wall) -> impl Iterator<Item = &(Wall, Bucket)> {
         let oldest = oldest(window, now);

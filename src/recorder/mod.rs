@@ -58,8 +58,6 @@ pub use self::rows::{Identity, ModelKey, Row};
 pub use self::start::{Settings, StartError};
 pub use self::status::{Status, StoreState};
 
-/// Longest time that a reply waits for its line.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// Turns of the runtime for which the first of a batch lets others join it: each is the time that
 /// what is ready takes, which is nothing on a quiet day.
 const ROUNDS: u32 = 2;
@@ -81,6 +79,7 @@ struct Inner {
     /// Rows whose line found the queue full; they go with the next one that does not.
     owed: Mutex<Vec<Row>>,
     owes: AtomicBool,
+    patience: Duration,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -100,7 +99,7 @@ impl Recorder {
     }
 
     /// Records what happened at `at` and waits until its line, and so all earlier ones, are in the
-    /// log; at most 250 ms, then it counts as late. A line that cannot be written is not waited
+    /// log; at most `Settings::patience`, then it counts as late. A line that cannot be written is not waited
     /// for.
     pub async fn record_and_wait(&self, at: Wall, event: Event) {
         let (ticket, written) = ack::ticket(&self.0.herd);
@@ -112,7 +111,7 @@ impl Recorder {
                 tokio::task::yield_now().await;
             }
         }
-        if tokio::time::timeout(PATIENCE, written).await.is_err() {
+        if tokio::time::timeout(self.0.patience, written).await.is_err() {
             self.0.shared.late();
         }
     }

@@ -56,6 +56,8 @@ pub struct Settings {
     pub retention: Duration,
     /// How long the ledger is kept.
     pub ledger_retention: Duration,
+    /// Longest time that a reply waits for its line in the log.
+    pub patience: Duration,
     /// The clocks, for the recorder's own affairs.
     pub clock: Clock,
 }
@@ -131,6 +133,7 @@ impl Recorder {
             shared,
             owed: Mutex::default(),
             owes: AtomicBool::new(false),
+            patience: settings.patience,
             threads: Mutex::new(Some(Threads { done, handles: [journal, store] })),
         };
         inner.shared.started();

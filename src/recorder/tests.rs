@@ -17,6 +17,8 @@ use crate::domain::window::Bucket;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
+const PATIENCE: Duration = Duration::from_millis(250);
+
 pub(super) fn settings(dir: &Path) -> Settings {
     Settings {
         health_log: dir.join("log/health.jsonl"),
@@ -25,6 +27,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         keep: 3,
         fine: Duration::from_secs(600),
         retention: Duration::from_secs(48 * 3600),
+        patience: PATIENCE,
         ledger_retention: Duration::from_secs(400 * 24 * 3600),
         clock: Clock::system(),
     }
@@ -194,6 +197,7 @@ async fn a_line_that_takes_too_long_is_not_waited_for_and_counted() {
         shared: Arc::default(),
         owed: Mutex::default(),
         owes: AtomicBool::new(false),
+        patience: PATIENCE,
         threads: Mutex::default(),
     }));
     let clock = Clock::system();
@@ -258,6 +262,7 @@ fn a_full_queue_costs_lines_but_no_rows() {
         shared: Arc::default(),
         owed: Mutex::default(),
         owes: AtomicBool::new(false),
+        patience: PATIENCE,
         threads: Mutex::default(),
     }));
     let record = |number: usize| {

@@ -1,22 +1,35 @@
 //! Taking connections in.
 //!
-//! A machine out of descriptors gets a pause instead of a spinning loop, and goes on by itself.
+//! A machine out of descriptors gets a pause instead of a spinning loop, and the clients who wait
+//! are taken in as soon as others leave. When nobody leaves, they must not wait for ever without a
+//! word: one descriptor is kept in reserve, and with it they are told so one by one.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
-use tokio::time::sleep;
+use futures_util::FutureExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, turn_away};
 use super::{Phase, Server};
 
 /// Pause after a failed accept, so that exhaustion neither spins nor parks.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long clients wait for a descriptor before they are turned away.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long connections could not be accepted, and what is kept for that case.
+struct Shortage {
+    since: Option<Instant>,
+    spare: Option<OwnedFd>,
+}
 
 /// Serves clients until the daemon begins to end. Connections under way go on by themselves.
 pub async fn serve(server: Rc<Server>, listener: UnixListener) {
     let mut phase = server.phase.clone();
+    let mut shortage = Shortage { since: None, spare: None };
     loop {
         tokio::select! {
             biased;
@@ -25,19 +38,69 @@ pub async fn serve(server: Rc<Server>, listener: UnixListener) {
                 return;
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match server.budget.connect() {
-                    Some(place) => {
-                        actix::spawn(Connection::new(server.clone(), stream, place).run());
+                Ok((stream, _)) => {
+                    shortage.since = None;
+                    if shortage.has_spare(&listener) {
+                        take_in(&server, stream);
+                    } else {
+                        no_descriptors(stream).await;
                     }
-                    None => {
-                        actix::spawn(turn_away(stream, server.rules().limits.connections));
-                    }
-                },
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection; trying again");
+                    if shortage.since.is_none() {
+                        tracing::warn!(%error, "cannot accept a connection; trying again");
+                    }
+                    shortage.shed(&listener).await;
                     sleep(PAUSE).await;
                 }
             },
         }
+    }
+}
+
+fn take_in(server: &Rc<Server>, stream: UnixStream) {
+    let server = server.clone();
+    match server.budget.connect() {
+        // All of it in its own task: a panic takes one client, never the loop.
+        Some(place) => {
+            actix::spawn(async move { Connection::new(server, stream, place).run().await });
+        }
+        None => {
+            let most = server.rules().limits.connections;
+            let message = format!(
+                "{most} connections are open (`limits.connections`); close some, or try again later"
+            );
+            actix::spawn(turn_away(stream, message));
+        }
+    }
+}
+
+/// Waits until the client is gone again, for what comes next needs its descriptor.
+async fn no_descriptors(stream: UnixStream) {
+    let message = "the daemon has no descriptors left (`ulimit -n`); close connections, or try \
+                   again later";
+    turn_away(stream, message.to_owned()).await;
+}
+
+impl Shortage {
+    /// Turns a client away once the shortage has lasted.
+    async fn shed(&mut self, listener: &UnixListener) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PATIENCE || !self.has_spare(listener) {
+            return;
+        }
+        // What is closed here is the descriptor that the client gets.
+        self.spare = None;
+        if let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+            no_descriptors(stream).await;
+        }
+        self.has_spare(listener);
+    }
+
+    /// Whether one is in reserve; takes one if it can be had.
+    fn has_spare(&mut self, listener: &UnixListener) -> bool {
+        let take = || listener.as_fd().try_clone_to_owned().ok();
+        self.spare = self.spare.take().or_else(take);
+        self.spare.is_some()
     }
 }

@@ -258,11 +258,8 @@ fn gone(_: io::Error) -> Closed {
 }
 
 /// Tells a client that found no place why, and lets it go.
-pub(super) async fn turn_away(stream: UnixStream, most: usize) {
+pub(super) async fn turn_away(stream: UnixStream, message: String) {
     let mut outbox = Outbox::new(FAREWELL);
-    let message = format!(
-        "{most} connections are open (`limits.connections`); close some, or try again later"
-    );
     requests::refusal(&mut outbox, &Id::Null, super::control::overloaded(message));
     // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
     let _ = tokio::time::timeout(FAREWELL, stream.writable()).await;

@@ -146,5 +146,6 @@ fn forbidden(peer: Peer, what: &str) -> ErrorBody {
 }
 
 fn gone(_: actix::MailboxError) -> ErrorBody {
-    ErrorBody::new(ErrorCode::Internal, "the router is being rebuilt; try again")
+    let message = "the daemon lost this operation; try again, and report it if it happens again";
+    ErrorBody::new(ErrorCode::Internal, message)
 }

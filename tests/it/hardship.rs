@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 use fallbackd::sim::Behaviour;
 use serde_json::{Value, json};
 
-use super::harness::{Client, Setup, chat, eventually, fallbackd, openai, skipped, wait_calls};
+use super::harness::{
+    Client, Setup, chat, code, eventually, fallbackd, openai, skipped, wait_calls,
+};
 
 #[test]
 fn clients_beyond_the_last_descriptor_wait_and_are_served_later() {
@@ -37,6 +39,26 @@ fn clients_beyond_the_last_descriptor_wait_and_are_served_later() {
     });
     let breaker = &daemon.health_of("m")["breaker"];
     assert_eq!(breaker["state"], "closed", "our own lack is nobody else's failure: {breaker}");
+}
+
+#[test]
+fn clients_for_whom_no_descriptor_comes_free_are_told_so() {
+    let daemon = Setup::of(&openai(), &["m"]).start();
+    let mut first = daemon.client();
+    let pid = daemon.pid().to_string();
+    let limited = Command::new("prlimit").args(["--nofile=48:48", "--pid", &pid]).status();
+    if !limited.is_ok_and(|status| status.success()) {
+        return skipped("clients_for_whom_no_descriptor_comes_free_are_told_so", "no prlimit");
+    }
+    let mut clients: Vec<Client> = (0..50).map(|_| daemon.client()).collect();
+    let mut last = clients.pop().unwrap();
+    let told = last.recv();
+    assert_eq!(code(&told), "overloaded");
+    assert!(told["error"]["message"].as_str().unwrap().contains("descriptors"), "{told}");
+    last.expect_end();
+    assert_eq!(first.ask(&json!({ "op": "ping" }))["ok"], true, "who is in stays in");
+    drop(clients);
+    daemon.ask_ok(&json!({ "op": "ping" }));
 }
 
 #[test]

@@ -11,7 +11,9 @@ use crate::page::blocks;
 use crate::stage::Stage;
 
 /// Members whose values differ from run to run.
-const DIFFERS: [&str; 17] = [
+const DIFFERS: [&str; 19] = [
+    "identity",
+    "bucket",
     "at",
     "avg_latency_ms",
     "last_checkpoint",

@@ -16,6 +16,7 @@ mod limits;
 mod log;
 mod money;
 mod order;
+mod panics;
 mod refusals;
 mod retry;
 mod rig;

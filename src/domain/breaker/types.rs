@@ -154,6 +154,12 @@ pub struct Stored {
 }
 
 impl Permit {
+    /// The permit of a breaker that is gone; its result changes nothing.
+    pub fn outlived() -> Permit {
+        // Epochs count up from zero, so none is ever this one.
+        Permit { epoch: u64::MAX, probe: false }
+    }
+
     /// Whether the call is the probe of a circuit that is not closed.
     pub fn is_probe(&self) -> bool {
         self.probe

@@ -173,3 +173,40 @@ fn a_restart_keeps_open_circuits_open_and_degraded_models_last() {
     restored.restore(Some(&stored), last.into_iter().collect(), start());
     assert!(restored.standing(&Needs::default(), start()).0.degraded);
 }
+
+#[test]
+fn a_rebuilt_model_has_what_was_stored_and_the_calls_under_way() {
+    let mut model = ModelState::new(settings(), start());
+    let mut kept = Kept::of(&model, start());
+    let mut now = start();
+    for count in 0..600 {
+        let fault = (count % 5 == 0).then_some(Fault::Timeout);
+        let (start, bucket) = call(&mut model, fault, now).bucket;
+        kept.keep_call((start, &bucket), &model, now);
+        // Back and forth between buckets, and long enough for old ones to be merged.
+        let step = if count % 7 == 0 { 0 } else { 37 };
+        now = now.plus(step * SECOND);
+        now.wall = if count % 11 == 0 { now.wall.minus(30 * SECOND) } else { now.wall };
+    }
+    let rebuilt = kept.rebuilt(2, now);
+    assert_eq!(rebuilt.stored(now), model.stored(now));
+    assert_eq!(rebuilt.degraded(), model.degraded());
+    assert!(rebuilt.window.buckets().eq(model.window.buckets()));
+    assert_eq!(rebuilt.in_flight(), 2);
+}
+
+#[test]
+fn a_call_that_outlived_its_state_is_counted_and_changes_no_circuit() {
+    let mut model = ModelState::new(settings(), start());
+    for fault in [Fault::Reset, Fault::Reset] {
+        call(&mut model, Some(fault), start());
+    }
+    let mut rebuilt = Kept::of(&model, start()).rebuilt(1, start());
+    let failed = ended(Some(Fault::Reset));
+    let settled = rebuilt.settle(Admission::outlived(), &failed, start());
+    assert!(!settled.counted);
+    assert_eq!(settled.changes.circuit, []);
+    assert_eq!((rebuilt.in_flight(), settled.bucket.1.failure), (0, 3));
+    let opened = call(&mut rebuilt, Some(Fault::Reset), start());
+    assert_eq!(opened.changes.circuit.len(), 1, "the run of failures is as it was stored");
+}

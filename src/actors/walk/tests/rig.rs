@@ -1,6 +1,7 @@
 //! The stage: actors over a configuration, a scripted provider, a recorder in a folder that goes
 //! away, and paused time on both clocks.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,12 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::script::Scripted;
+use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
 use crate::actors::sink::{Delivery, Outcome, Sink};
 use crate::actors::table::Table;
 use crate::actors::walk::Means;
 use crate::clock::Clock;
-use crate::config::{self, Env};
+use crate::config::{self, Config, Env};
 use crate::domain::time::{Wall, millis};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::op::{BreakerOp, BreakerSet};
@@ -55,11 +57,22 @@ pub(super) const ONE_PROVIDER: &str = r#"
     default = ["a", "b", "c"]
 "#;
 
+thread_local! {
+    static FAULTS: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// After `before` more readings of the clock, the next `times` panic: the way to a fault of our own
+/// in a handler, each of which reads it once.
+pub(super) fn faults(before: u32, times: u32) {
+    FAULTS.set((before, times));
+}
+
 /// The stage.
 pub(super) struct Rig {
     pub(super) script: Rc<Scripted>,
     pub(super) router: Addr<RouterActor>,
     pub(super) clock: Clock,
+    pub(super) rebuilds: Rebuilds,
     recorder: Recorder,
     folder: TempDir,
 }
@@ -86,22 +99,32 @@ pub(super) async fn pass(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }
 
+/// This configuration behind four providers named `p` to `s`.
+pub(super) fn configured(text: &str) -> Config {
+    let providers: String = ["p", "q", "r", "s"]
+        .map(|name| {
+            format!(
+                "[providers.{name}]\nkind = \"openai\"\nauth = \"none\"\n\
+                 base_url = \"http://127.0.0.1:9/{name}\"\n"
+            )
+        })
+        .concat();
+    let text = format!("{text}\n{providers}");
+    let config = config::parse(&text, "test.toml", &Env::new(7, [("HOME", "/nonexistent")]));
+    config.unwrap_or_else(|mistakes| panic!("{mistakes}")).config
+}
+
 impl Rig {
-    /// A stage with this configuration behind four providers named `p` to `s`.
+    /// A stage with this configuration.
     pub(super) fn new(text: &str) -> Rig {
-        let providers: String = ["p", "q", "r", "s"]
-            .map(|name| {
-                format!(
-                    "[providers.{name}]\nkind = \"openai\"\nauth = \"none\"\n\
-                     base_url = \"http://127.0.0.1:9/{name}\"\n"
-                )
-            })
-            .concat();
-        let text = format!("{text}\n{providers}");
-        let config = config::parse(&text, "test.toml", &Env::new(7, [("HOME", "/nonexistent")]));
-        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}")).config;
+        let config = configured(text);
         let began = Instant::now();
-        let clock = Clock::with_wall(move || Wall(START + millis(began.elapsed())));
+        let clock = Clock::with_wall(move || {
+            let (before, times) = FAULTS.get();
+            FAULTS.set((before.saturating_sub(1), times - u32::from(before == 0 && times > 0)));
+            assert!(before > 0 || times == 0, "a fault of our own, for a test");
+            Wall(START + millis(began.elapsed()))
+        });
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             health_log: folder.path().join("health.jsonl"),
@@ -111,15 +134,22 @@ impl Rig {
             fine: Duration::from_secs(600),
             retention: config.retention,
             ledger_retention: Duration::from_secs(86_400),
+            // Paused time would run ahead of the thread that writes.
+            patience: Duration::ZERO,
             clock: Clock::system(),
         };
         let (recorder, _) = Recorder::start(settings, &[], clock.now()).unwrap();
-        let table = Table::start(&config, Restored::default(), &clock, &recorder);
+        let rebuilds = Rebuilds::none();
+        let table = Table::start(&config, Restored::default(), &clock, &recorder, &rebuilds);
         let script = Rc::new(Scripted::new());
-        let means =
-            Means { provider: script.clone(), recorder: recorder.clone(), clock: clock.clone() };
+        let means = Means {
+            provider: script.clone(),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            rebuilds: rebuilds.clone(),
+        };
         let router = RouterActor::new(table, means).start();
-        Rig { script, router, clock, recorder, folder }
+        Rig { script, router, clock, rebuilds, recorder, folder }
     }
 
     /// Sends a request and goes on.
