@@ -178,16 +178,23 @@ fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
     Rc::new(move || clock.now())
 }
 
-fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
+/// What of the past is kept.
+pub(super) fn keeping(config: &Config) -> recorder::Keeping {
     let longest = config.models.iter().map(|model| model.health.window).max();
-    recorder::Settings {
-        health_log: config.daemon.health_log.clone(),
-        state_dir: config.daemon.state_dir.clone(),
+    recorder::Keeping {
         max_size: config.log.max_size,
         keep: config.log.keep,
         fine: longest.unwrap_or_default(),
         retention: config.retention,
         ledger_retention: config.costs.retention,
+    }
+}
+
+fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
+    recorder::Settings {
+        health_log: config.daemon.health_log.clone(),
+        state_dir: config.daemon.state_dir.clone(),
+        keeping: keeping(config),
         patience: LINE_PATIENCE,
         clock: clock.clone(),
     }

@@ -21,6 +21,8 @@ use crate::recorder::Recorder;
 use crate::recorder::event::{ConfigEvent, Event};
 use crate::server::{Reload, Server};
 
+use super::assemble::keeping;
+
 /// Where the configuration comes from.
 #[derive(Clone)]
 pub struct Source {
@@ -89,6 +91,7 @@ impl Reloader {
         let renewal = renewed
             .map_err(|_| internal("the daemon lost this reload; reload again".to_owned()))?;
         server.renew(&config);
+        self.recorder.keep(keeping(&config));
         let restart = needs_restart(&self.current.borrow(), &config);
         self.current.replace(config);
         self.tell(Some(&renewal), 0, clock);

@@ -22,6 +22,7 @@ use super::mailbox::{Mailbox, Parcel};
 use super::queue::Queue;
 use super::rows::Row;
 use super::snapshot::Snapshot;
+use super::start::Keeping;
 use super::status::Shared;
 use crate::clock::Clock;
 use crate::domain::time::Wall;
@@ -38,6 +39,8 @@ pub(super) enum Message {
     Ask(Question),
     /// The store has made a checkpoint that belongs into the log.
     Checkpoint(Vec<Snapshot>),
+    /// Keep more or less from now on.
+    Keep(Keeping),
     /// Write what is there, pass on these last rows, then end.
     Close(Vec<Row>),
 }
@@ -124,6 +127,10 @@ impl Journal {
                 for part in parts {
                     self.line(stamp, &part, batch);
                 }
+            }
+            Message::Keep(keeping) => {
+                self.log.keep(keeping.max_size, keeping.keep);
+                batch.parcel.keeping = Some(keeping);
             }
             Message::Close(rows) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);

@@ -88,6 +88,11 @@ impl LogFile {
         }
     }
 
+    /// Changes the size at which it is rotated, and how many rotated files are kept.
+    pub(super) fn keep(&mut self, max_size: u64, keep: u32) {
+        (self.max_size, self.keep) = (max_size, keep);
+    }
+
     /// Opens it, cuts off an unfinished last line, and returns the last whole line.
     pub(super) fn open(&mut self) -> Result<Option<Vec<u8>>, String> {
         let (file, _) = self.ready(0).map_err(|error| self.explain(&error))?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::costs::Question;
 use super::rows::{Position, Row, Rows};
+use super::start::Keeping;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::Wall;
 
@@ -39,6 +40,8 @@ pub(super) struct Parcel {
     pub(super) begun: bool,
     /// What somebody wants to know as it is after this batch.
     pub(super) questions: Vec<Question>,
+    /// How much is to be kept from now on.
+    pub(super) keeping: Option<Keeping>,
 }
 
 /// What was in the box.
@@ -58,6 +61,8 @@ pub(super) struct Inbox {
     pub(super) begun: bool,
     /// What somebody wants to know.
     pub(super) questions: Vec<Question>,
+    /// How much is to be kept from now on.
+    pub(super) keeping: Option<Keeping>,
     /// Whether nothing will come after.
     pub(super) closed: bool,
 }
@@ -68,7 +73,11 @@ impl Inbox {
     }
 
     fn is_pressing(&self) -> bool {
-        self.urgent || self.begun || self.closed || !self.questions.is_empty()
+        self.urgent
+            || self.begun
+            || self.closed
+            || self.keeping.is_some()
+            || !self.questions.is_empty()
     }
 }
 
@@ -93,6 +102,7 @@ impl Mailbox {
         inbox.urgent |= std::mem::take(&mut parcel.urgent);
         inbox.begun |= std::mem::take(&mut parcel.begun);
         inbox.questions.append(&mut parcel.questions);
+        inbox.keeping = parcel.keeping.take().or(inbox.keeping);
         // The store sleeps through ordinary rows once it knows that there are any.
         let news = before != (inbox.is_empty(), inbox.is_pressing());
         drop(inbox);

@@ -38,7 +38,7 @@ mod store;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -59,7 +59,7 @@ use crate::domain::time::Wall;
 pub use self::costs::{CostRow, Costs};
 pub use self::restore::{Restored, RestoredModel};
 pub use self::rows::{Identity, ModelKey, Row};
-pub use self::start::{Settings, StartError};
+pub use self::start::{Keeping, Settings, StartError};
 pub use self::status::{Status, StoreState};
 
 /// Turns of the runtime for which the first of a batch lets others join it: each is the time that
@@ -84,8 +84,10 @@ struct Inner {
     owed: Mutex<Vec<Row>>,
     owes: AtomicBool,
     patience: Duration,
-    /// Where the log is, and how many rotated files there may be.
-    log: (PathBuf, u32),
+    /// Where the log is.
+    log: PathBuf,
+    /// How many rotated files there may be.
+    keep: AtomicU32,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -131,12 +133,21 @@ impl Recorder {
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }
 
+    /// Keeps more or less from now on. Files that are too many go with the next rotation.
+    pub fn keep(&self, keeping: Keeping) {
+        self.0.keep.store(keeping.keep, Ordering::Relaxed);
+        // A full queue means that the journal is stuck; what it keeps is then no matter of urgency,
+        // and the next reload says it again.
+        let _ = self.0.queue.push(Message::Keep(keeping), false);
+        self.0.queue.kick();
+    }
+
     /// What the log still says about a request, in order.
     ///
     /// # Errors
     /// When a file of the log is there and cannot be read.
     pub async fn about(&self, request_id: &str) -> io::Result<Vec<Value>> {
-        let (path, keep) = self.0.log.clone();
+        let (path, keep) = (self.0.log.clone(), self.0.keep.load(Ordering::Relaxed));
         let request_id = request_id.to_owned();
         tokio::task::spawn_blocking(move || search::lines(&path, keep, &request_id))
             .await

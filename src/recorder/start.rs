@@ -6,7 +6,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -38,6 +38,21 @@ const WATCH: usize = 1024;
 /// How long the start waits for the database.
 const OPENING: Duration = Duration::from_secs(5);
 
+/// How much is kept, and how long; a reload may change it.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// Size at which a log file is rotated, in bytes.
+    pub max_size: u64,
+    /// Rotated files that are kept.
+    pub keep: u32,
+    /// How long buckets of ten seconds are kept, at least an hour.
+    pub fine: Duration,
+    /// How long buckets are kept at all.
+    pub retention: Duration,
+    /// How long the ledger is kept.
+    pub ledger_retention: Duration,
+}
+
 /// What the recorder is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -45,17 +60,8 @@ pub struct Settings {
     pub health_log: PathBuf,
     /// Where the database lives.
     pub state_dir: PathBuf,
-    /// Size at which a log file is rotated, in bytes.
-    pub max_size: u64,
-    /// Rotated files that are kept.
-    pub keep: u32,
-    /// How long buckets of ten seconds are kept, at least an hour: the longest window of any
-    /// model.
-    pub fine: Duration,
-    /// How long buckets are kept at all.
-    pub retention: Duration,
-    /// How long the ledger is kept.
-    pub ledger_retention: Duration,
+    /// How much of all that is kept.
+    pub keeping: Keeping,
     /// Longest time that a reply waits for its line in the log.
     pub patience: Duration,
     /// The clocks, for the recorder's own affairs.
@@ -93,7 +99,7 @@ impl Recorder {
 
         // The log first: the store reads it up to where the journal will go on.
         let path = settings.health_log.clone();
-        let mut log = LogFile::new(path.clone(), settings.max_size, settings.keep);
+        let mut log = LogFile::new(path.clone(), settings.keeping.max_size, settings.keeping.keep);
         let opened = log.open();
         // The log may be ahead of a clock that was set back while nobody was running.
         let last = opened.as_ref().ok().and_then(|line| timestamp(line.as_ref()?));
@@ -109,7 +115,7 @@ impl Recorder {
             clock: settings.clock.clone(),
         };
         let begun = journal.begin(now.wall);
-        let log = (replay::segments(&path, settings.keep), begun);
+        let log = (replay::segments(&path, settings.keeping.keep), begun);
 
         let (restored_out, restored) = sync_channel(1);
         let store = Store::new(&settings, wanted, (&shared, &mailbox, &queue));
@@ -134,7 +140,8 @@ impl Recorder {
             owed: Mutex::default(),
             owes: AtomicBool::new(false),
             patience: settings.patience,
-            log: (settings.health_log, settings.keep),
+            log: settings.health_log,
+            keep: AtomicU32::new(settings.keeping.keep),
             threads: Mutex::new(Some(Threads { done, handles: [journal, store] })),
         };
         inner.shared.started();

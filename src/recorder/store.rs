@@ -26,7 +26,7 @@ use super::restore::{Restored, restore};
 use super::retention::{Ages, plan};
 use super::rows::{ModelKey, Position, RowKey, RowValue, Rows};
 use super::snapshot;
-use super::start::Settings;
+use super::start::{Keeping, Settings};
 use super::status::Shared;
 use crate::clock::Clock;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
@@ -94,12 +94,12 @@ impl Store {
         wanted: &[ModelKey],
         (shared, mailbox, queue): (&Arc<Shared>, &Arc<Mailbox>, &Arc<Queue<Message>>),
     ) -> Store {
-        Store {
+        let mut store = Store {
             dir: settings.state_dir.join(DATABASE),
-            log: (settings.health_log.clone(), settings.keep),
-            snapshot_bytes: settings.max_size / SNAPSHOT_SHARE,
-            ages: Ages { fine: settings.fine.max(FINE_AT_LEAST), all: settings.retention },
-            ledger_age: settings.ledger_retention,
+            log: (settings.health_log.clone(), settings.keeping.keep),
+            snapshot_bytes: 0,
+            ages: Ages { fine: FINE_AT_LEAST, all: settings.keeping.retention },
+            ledger_age: settings.keeping.ledger_retention,
             clock: settings.clock.clone(),
             shared: Arc::clone(shared),
             mailbox: Arc::clone(mailbox),
@@ -117,7 +117,17 @@ impl Store {
             backoff: BACKOFF.0,
             next_try: Mono::default(),
             next_sweep: Mono::default(),
-        }
+        };
+        store.keep(&settings.keeping);
+        store
+    }
+
+    /// Keeps more or less from now on.
+    fn keep(&mut self, keeping: &Keeping) {
+        self.log.1 = keeping.keep;
+        self.snapshot_bytes = keeping.max_size / SNAPSHOT_SHARE;
+        self.ages = Ages { fine: keeping.fine.max(FINE_AT_LEAST), all: keeping.retention };
+        self.ledger_age = keeping.ledger_retention;
     }
 
     /// Opens the database, answers what is known of the wanted models, and works until the mailbox
@@ -144,6 +154,9 @@ impl Store {
         loop {
             let mut inbox = self.mailbox.take(self.idle());
             let questions = std::mem::take(&mut inbox.questions);
+            if let Some(keeping) = inbox.keeping.take() {
+                self.keep(&keeping);
+            }
             let closed = inbox.closed;
             self.take_up(inbox);
             let now = self.clock.mono();

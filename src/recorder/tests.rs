@@ -23,14 +23,22 @@ pub(super) fn settings(dir: &Path) -> Settings {
     Settings {
         health_log: dir.join("log/health.jsonl"),
         state_dir: dir.join("state"),
-        max_size: 1 << 20,
-        keep: 3,
-        fine: Duration::from_secs(600),
-        retention: Duration::from_secs(48 * 3600),
+        keeping: Keeping {
+            max_size: 1 << 20,
+            keep: 3,
+            fine: Duration::from_secs(600),
+            retention: Duration::from_secs(48 * 3600),
+            ledger_retention: Duration::from_secs(400 * 24 * 3600),
+        },
         patience: PATIENCE,
-        ledger_retention: Duration::from_secs(400 * 24 * 3600),
         clock: Clock::system(),
     }
+}
+
+/// Settings with small log files.
+pub(super) fn small_files(dir: &Path, keep: u32) -> Settings {
+    let settings = settings(dir);
+    Settings { keeping: Keeping { max_size: 40_000, keep, ..settings.keeping }, ..settings }
 }
 
 pub(super) fn start(settings: Settings) -> (Recorder, Restored) {
@@ -158,7 +166,7 @@ fn timestamps_never_decrease_even_across_a_restart() {
 #[test]
 fn every_event_is_in_the_log_in_its_order() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, _) = start(Settings { max_size: 40_000, ..settings(dir.path()) });
+    let (recorder, _) = start(small_files(dir.path(), 3));
     for number in 0..1000 {
         recorder.clone().record(Wall(0), event(number), []);
     }
@@ -199,6 +207,7 @@ async fn a_line_that_takes_too_long_is_not_waited_for_and_counted() {
         owes: AtomicBool::new(false),
         patience: PATIENCE,
         log: Default::default(),
+        keep: Default::default(),
         threads: Mutex::default(),
     }));
     let clock = Clock::system();
@@ -265,6 +274,7 @@ fn a_full_queue_costs_lines_but_no_rows() {
         owes: AtomicBool::new(false),
         patience: PATIENCE,
         log: Default::default(),
+        keep: Default::default(),
         threads: Mutex::default(),
     }));
     let record = |number: usize| {

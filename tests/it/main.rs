@@ -40,3 +40,5 @@ mod secrets;
 mod slow;
 #[cfg(test)]
 mod socket_file;
+#[cfg(test)]
+mod why;

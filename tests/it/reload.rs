@@ -129,3 +129,23 @@ fn what_waits_for_a_restart_is_named() {
     let typed = String::from_utf8(fallbackctl(&daemon, "reload").stdout).unwrap();
     assert!(typed.contains("1 models kept") || typed.contains("kept their state"), "{typed}");
 }
+
+#[test]
+fn how_much_of_the_log_is_kept_changes_too() {
+    let sim = openai();
+    let daemon = Setup::of(&sim, &["a"]).toml("[log]\nmax_size = \"64MiB\"\nkeep = 8\n").start();
+    edit(&daemon, |text| text.replace("\"64MiB\"", "\"64KiB\"").replace("keep = 8", "keep = 2"));
+    assert_eq!(reload(&daemon)["ok"], true);
+    let rotated = |number: u32| {
+        let mut path = daemon.setup.log().into_os_string();
+        path.push(format!(".{number}"));
+        std::path::PathBuf::from(path)
+    };
+    let mut client = daemon.client();
+    eventually("two rotated files", || {
+        (0..50).for_each(|_| drop(client.ask_ok(&chat_with(&["a"], "p"))));
+        rotated(2).exists().then_some(())
+    });
+    (0..300).for_each(|_| drop(client.ask_ok(&chat_with(&["a"], "p"))));
+    assert!(!rotated(3).exists());
+}

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::super::event::{CallEvent, CallKind, CallReplay, Event};
-use super::super::tests::{LONG, model, settings, until};
-use super::super::{Recorder, Restored, Row, Settings};
+use super::super::tests::{LONG, model, small_files, until};
+use super::super::{Recorder, Restored, Row};
 use crate::clock::Clock;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
@@ -36,7 +36,7 @@ impl Machine {
     }
 
     fn boot(&self) -> Life {
-        let settings = Settings { max_size: 40_000, keep: 8, ..settings(self.dir.path()) };
+        let settings = small_files(self.dir.path(), 8);
         let now = settings.clock.now();
         let (recorder, restored) = Recorder::start(settings, &[model()], now).unwrap();
         Life { recorder, restored }

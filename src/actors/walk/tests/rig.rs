@@ -22,7 +22,7 @@ use crate::config::{self, Config, Env};
 use crate::domain::time::{Wall, millis};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::op::{BreakerOp, BreakerSet};
-use crate::recorder::{Recorder, Restored, Settings};
+use crate::recorder::{Keeping, Recorder, Restored, Settings};
 
 /// 2026-11-20T00:00:00Z
 const START: u64 = 1_795_132_800_000;
@@ -129,11 +129,13 @@ impl Rig {
         let settings = Settings {
             health_log: folder.path().join("health.jsonl"),
             state_dir: folder.path().join("state"),
-            max_size: 1 << 30,
-            keep: 1,
-            fine: Duration::from_secs(600),
-            retention: config.retention,
-            ledger_retention: Duration::from_secs(86_400),
+            keeping: Keeping {
+                max_size: 1 << 30,
+                keep: 1,
+                fine: Duration::from_secs(600),
+                retention: config.retention,
+                ledger_retention: Duration::from_secs(86_400),
+            },
             // Paused time would run ahead of the thread that writes.
             patience: Duration::ZERO,
             clock: Clock::system(),
