@@ -15,7 +15,6 @@ use super::guard::{Apart, Guarded};
 use super::model::{Order, Snapshot};
 use super::sink::Sink;
 use super::table::{Renewal, Table};
-use super::views;
 use super::walk::{self, Means};
 use crate::config::Config;
 use crate::domain::breaker::Force;
@@ -116,7 +115,7 @@ impl Handler<AskChains> for RouterActor {
             let mut chains = BTreeMap::new();
             for chain in table.chains() {
                 let standings = chain.standings(&Needs::default()).await;
-                let (order, left_out) = views::order(&chain.models, &standings);
+                let (order, left_out) = chain.view(&standings);
                 let configured = chain.models.iter().map(|model| model.name().clone()).collect();
                 chains.insert(chain.task.clone(), ChainView { configured, order, left_out });
             }

@@ -20,10 +20,13 @@ use crate::config::{Config, Model, RequestDefaults, UnknownTask};
 use crate::domain::minute;
 use crate::domain::model::{ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
+use crate::domain::rank;
+use crate::domain::time::millis;
 use crate::domain::window::Judged;
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::field::shown;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
+use crate::protocol::view::{LeftOutView, PlaceView};
 use crate::recorder::event::{Event, LeftOut, OrderEvent};
 use crate::recorder::{ModelKey, Recorder, Restored};
 
@@ -247,6 +250,19 @@ impl Chain {
             early_in: None,
         };
         answers.into_iter().map(|answer| answer.unwrap_or_else(|_| absent())).collect()
+    }
+
+    /// The order over this chain, with a reason for every model.
+    pub fn view(&self, standings: &[Standing]) -> (Vec<PlaceView>, Vec<LeftOutView>) {
+        let ranking = rank::rank(standings);
+        let name = |at: usize| self.models[at].name().clone();
+        let place = |&at: &usize| PlaceView { model: name(at), reason: standings[at].reason() };
+        let left_out = ranking.left_out.iter().map(|&(at, skip)| LeftOutView {
+            model: name(at),
+            reason: skip.reason,
+            retry_in_ms: skip.retry_in.map(millis),
+        });
+        (ranking.order.iter().map(place).collect(), left_out.collect())
     }
 
     /// The event to log when health gives this chain another order than before. What only this one

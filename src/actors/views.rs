@@ -3,15 +3,10 @@
 use std::time::Duration;
 
 use crate::domain::breaker::{Force, Status};
-use crate::domain::model::{ModelState, Standing};
-use crate::domain::rank;
-use crate::domain::time::{Now, millis};
-use crate::protocol::view::{
-    BreakerView, LastErrorView, LeftOutView, ModelHealth, OverrideView, PlaceView,
-};
+use crate::domain::model::ModelState;
+use crate::domain::time::Now;
+use crate::protocol::view::{BreakerView, LastErrorView, ModelHealth, OverrideView};
 use crate::recorder::line::rfc3339;
-
-use super::table::ModelHandle;
 
 /// A model's health over the last `window`.
 pub(super) fn health(state: &ModelState, window: Duration, now: Now) -> ModelHealth {
@@ -59,20 +54,4 @@ pub(super) fn force(force: Force) -> &'static str {
         Force::Open => "open",
         Force::Closed => "closed",
     }
-}
-
-/// The order over a chain, with a reason for every model.
-pub(super) fn order(
-    chain: &[ModelHandle],
-    standings: &[Standing],
-) -> (Vec<PlaceView>, Vec<LeftOutView>) {
-    let ranking = rank::rank(standings);
-    let place =
-        |&at: &usize| PlaceView { model: chain[at].name().clone(), reason: standings[at].reason() };
-    let left_out = ranking.left_out.iter().map(|&(at, skip)| LeftOutView {
-        model: chain[at].name().clone(),
-        reason: skip.reason,
-        retry_in_ms: skip.retry_in.map(millis),
-    });
-    (ranking.order.iter().map(place).collect(), left_out.collect())
 }

@@ -20,7 +20,6 @@ use super::permit::CallLabel;
 use super::router::Route;
 use super::sink::{Outcome, Stop};
 use super::table::{Chain, ModelHandle, Table};
-use super::views;
 use crate::clock::Clock;
 use crate::domain::fault::Next;
 use crate::domain::need::{Needs, SkipReason};
@@ -167,7 +166,7 @@ impl<'a> Walk<'a> {
 
     async fn plan(&self) -> PlanView {
         let standings = self.chain.standings(&self.needs).await;
-        let (order, left_out) = views::order(&self.chain.models, &standings);
+        let (order, left_out) = self.chain.view(&standings);
         PlanView {
             task: self.chain.task.clone(),
             primary: self.label.primary.clone(),
