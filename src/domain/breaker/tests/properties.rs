@@ -1,4 +1,7 @@
 //! What holds for the breaker under any interleaving of callers, clocks, orders and restarts.
+//!
+//! A seed that failed is written below `proptest-regressions/`, which belongs into the repository:
+//! proptest tries what it finds there before anything new.
 
 use proptest::prelude::*;
 
