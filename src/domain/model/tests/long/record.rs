@@ -138,7 +138,8 @@ impl Record {
         // Behind an order the circuit may be open for longer.
         if self.forced.is_none() && self.seen.waits.is_multiple_of(64) {
             let later = model.clone().standing(&Needs::default(), now.plus(wait)).0.skip;
-            self.holds(later.is_none_or(|later| later.reason != skip.reason), "a wait is true");
+            let other = |later: Skip| later.reason != skip.reason || later.retry_in.is_none();
+            self.holds(later.is_none_or(other), "after a wait only a probe is in the way");
         }
     }
 
@@ -151,8 +152,14 @@ impl Record {
         let decides = matches!(settled.verdict, Verdict::Success | Verdict::Failure);
         self.holds(decides || note.probe || circuit.is_empty(), "neutral results decide nothing");
         self.count(settled.verdict, ended, now);
-        if let (Verdict::Held, Some(hint)) = (settled.verdict, ended.retry_after) {
-            self.hold = Some(Deadline::after(now, hint.clamp(SECOND, 3600 * SECOND)));
+        match (settled.verdict, ended.retry_after) {
+            (Verdict::Held, Some(hint)) => {
+                self.hold = Some(Deadline::after(now, hint.clamp(SECOND, 3600 * SECOND)));
+            }
+            // A pause of up to a minute may be the longer one as the clocks stand now, and take the
+            // other's place, even if one of them is put back afterwards.
+            (Verdict::Held, None) => self.hold = self.hold.filter(|hold| hold.left(now) > MINUTE),
+            _ => {}
         }
         if note.probe || !settled.counted {
             return;
