@@ -102,7 +102,9 @@ impl Breaker {
                 (true, reason.clone(), *blocked, now.wall.plus(until.left(now)))
             }
         };
-        let forced = self.forced.map(|forced| (forced.set, forced.until.map(|u| u.wall())));
+        // What is left of it, as above: a clock that was put back makes no order longer.
+        let ends = |until: Deadline| now.wall.plus(until.left(now));
+        let forced = self.forced.map(|forced| (forced.set, forced.until.map(ends)));
         let (since, openings, run) = (self.since.wall, self.openings, self.run);
         Stored { open, reason, blocked, since, until, openings, run, forced }
     }

@@ -288,3 +288,16 @@ fn a_restart_keeps_the_deadline_and_never_makes_it_longer_than_legal() {
     let stepped_back = wait(after(-86_400_000)).unwrap().unwrap();
     assert!(stepped_back <= (30 * MINUTE).mul_f64(1.1), "{stepped_back:?}");
 }
+
+#[test]
+fn a_clock_put_back_before_a_restart_makes_no_order_longer() {
+    let mut before = breaker();
+    let until = Some(Deadline::after(start(), 10 * MINUTE));
+    before.order(Some(Override { set: Force::Open, until }), start());
+    let mut now = start().plus(4 * MINUTE);
+    now.wall = now.wall.minus(600 * MINUTE);
+    let stored = before.stored(now);
+    let mut after = breaker();
+    after.restore(&stored, now);
+    assert_eq!(left(&after, now), 6 * MINUTE);
+}

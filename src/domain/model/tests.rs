@@ -4,6 +4,8 @@ use super::*;
 use crate::domain::price::Nano;
 use crate::domain::time::Mono;
 
+mod long;
+
 const SECOND: Duration = Duration::from_secs(1);
 const ASK: Ask = Ask { lease: Duration::from_secs(60), early: false };
 

@@ -1,4 +1,7 @@
 //! What holds for the breaker under any interleaving of callers, clocks, orders and restarts.
+//!
+//! A seed that failed is written below `proptest-regressions/`, which belongs into the repository:
+//! proptest tries what it finds there before anything new.
 
 use proptest::prelude::*;
 
@@ -66,13 +69,14 @@ proptest! {
                     now.wall = Wall(now.wall.0.saturating_add_signed(wall_ms));
                 }
                 Step::Admit { early } => {
-                    let state = breaker.state(now);
+                    // Of the moment before: a probe that is admitted begins another one.
+                    let (state, epoch) = (breaker.state(now), breaker.epoch);
                     let forced_open =
                         breaker.forced(now).is_some_and(|forced| forced.set == Force::Open);
                     if let Ok((permit, _)) = breaker.admit(Ask { early, ..ASK }, now) {
                         prop_assert!(!forced_open);
                         let live = |(held, at): &&(Permit, Now)| held.probe
-                            && held.epoch == permit.epoch
+                            && held.epoch == epoch
                             && !Deadline::after(*at, MINUTE).passed(now);
                         prop_assert_eq!(permits.iter().filter(live).count(), 0);
                         prop_assert_eq!(permit.probe, state != State::Closed);
