@@ -190,6 +190,18 @@ fn a_kill_while_it_is_rewritten_loses_nothing() {
 }
 
 #[test]
+fn what_another_process_is_writing_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path());
+    fs::create_dir(dir.path().join("state/db.new")).unwrap();
+    settle(&store.dir).unwrap();
+    assert_eq!(names(dir.path()), ["db", "db.new"]);
+    drop(store);
+    settle(&dir.path().join("state/db")).unwrap();
+    assert_eq!(names(dir.path()), ["db"]);
+}
+
+#[test]
 fn a_rewrite_that_fails_leaves_the_database_in_use_and_is_not_repeated_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = filled(dir.path());
