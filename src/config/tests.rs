@@ -44,6 +44,7 @@ fn an_empty_file_is_valid_and_has_the_documented_defaults() {
     assert_eq!(config.request.timeout, Duration::from_secs(300));
     assert_eq!(config.retention, Duration::from_secs(48 * 3600));
     assert_eq!(config.log.max_size, 64 << 20);
+    assert_eq!(config.store.max_size, 256 << 20);
     assert!(config.chains.is_empty());
 }
 
@@ -177,7 +178,6 @@ fn keys_of_later_versions_are_taken_with_a_warning_unless_they_change_nothing() 
         "providers.y.upstream_stream",
         "shadow.rate",
         "timeouts.first_token",
-        "store.max_size",
         "chains.t.hedge_after",
     ];
     assert_eq!(names, expected);

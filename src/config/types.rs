@@ -31,6 +31,8 @@ pub struct Config {
     pub costs: Costs,
     /// The health log.
     pub log: Log,
+    /// The database.
+    pub store: Store,
     /// All models, by priority and then by name.
     pub models: Vec<Arc<Model>>,
     /// Chains by task, `default` included when configured.
@@ -119,6 +121,13 @@ pub struct Log {
     pub max_size: u64,
     /// How many rotated files are kept.
     pub keep: u32,
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Size above which the database is rewritten, in bytes.
+    pub max_size: u64,
 }
 
 /// One `[providers.NAME]`.

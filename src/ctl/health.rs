@@ -118,7 +118,7 @@ fn trouble(reply: &Value, paper: Paper) -> String {
 /// The value of a member that tells of trouble, if it does.
 fn worry(name: &str, value: &Value) -> Option<String> {
     const COUNTS: [&str; 4] = ["late", "dropped", "lost", "errors"];
-    const WORDS: [&str; 3] = ["error", "damage", "put_aside"];
+    const WORDS: [&str; 4] = ["error", "damage", "put_aside", "size"];
     match value {
         Value::Number(count) if count.as_f64() != Some(0.0) => {
             COUNTS.iter().any(|word| name.ends_with(word)).then(|| count.to_string())
@@ -174,7 +174,8 @@ over the last 10m
     #[test]
     fn what_the_recorder_could_not_do_is_said() {
         let quiet = json!({"recorder":{"lines":9,"dropped":0,"log_error":null,"store":"ok",
-            "store_error":null,"store_put_aside":null,"rows_lost":0,"errors":0}});
+            "store_error":null,"store_put_aside":null,"store_size":null,"rows_lost":0,
+            "errors":0}});
         assert_eq!(trouble(&quiet, Paper::default()), "");
         let loud = json!({"recorder":{"lines":9,"late":3,"log_error":"disk full",
             "store":"degraded","rows_lost":2}});

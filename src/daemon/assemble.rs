@@ -184,6 +184,7 @@ pub(super) fn keeping(config: &Config) -> recorder::Keeping {
     recorder::Keeping {
         max_size: config.log.max_size,
         keep: config.log.keep,
+        store_size: config.store.max_size,
         fine: longest.unwrap_or_default(),
         retention: config.retention,
         ledger_retention: config.costs.retention,

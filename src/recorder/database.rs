@@ -4,7 +4,8 @@
 //! data flushed but not synced is what a power cut destroys: so there is one function that makes
 //! things durable, and it does both. Damaged files make it panic as often as they make it return
 //! an error: so every call goes through [`guarded`]. And it compacts nothing: so rows are few,
-//! small, in one tree, and deleted in small batches.
+//! small, in one tree, deleted in small batches, and copied into a new database when all that was
+//! ever written has become too much (`rewrite`).
 //!
 //! A [`Database`] that has failed once is to be dropped and opened again. What to do about a
 //! failure is decided in `store`.
@@ -27,6 +28,10 @@ use super::rows::{
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
 use crate::domain::window::Bucket;
+
+pub(super) use self::rewrite::{replace, settle, size};
+
+mod rewrite;
 
 /// Memory for cached pages; the default of a gibibyte is for other uses.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;

@@ -45,6 +45,8 @@ pub struct Keeping {
     pub max_size: u64,
     /// Rotated files that are kept.
     pub keep: u32,
+    /// Size above which the database is rewritten, in bytes.
+    pub store_size: u64,
     /// How long buckets of ten seconds are kept, at least an hour.
     pub fine: Duration,
     /// How long buckets are kept at all.

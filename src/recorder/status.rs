@@ -31,6 +31,9 @@ pub struct Status {
     pub store_error: Option<String>,
     /// Where a damaged database was put at or since the start.
     pub store_put_aside: Option<String>,
+    /// Why the database is larger than it should be, or what was given up since the start so that
+    /// it is not.
+    pub store_size: Option<String>,
     /// When changed rows last became durable.
     #[serde(serialize_with = "optional_wall")]
     pub last_checkpoint: Option<Wall>,
@@ -72,6 +75,8 @@ struct Words {
     store: StoreState,
     store_error: Option<String>,
     store_put_aside: Option<String>,
+    store_too_large: Option<String>,
+    store_gave_up: Option<String>,
     last_checkpoint: Option<Wall>,
 }
 
@@ -87,6 +92,7 @@ impl Shared {
             store: words.store,
             store_error: words.store_error.clone(),
             store_put_aside: words.store_put_aside.clone(),
+            store_size: words.store_too_large.as_ref().or(words.store_gave_up.as_ref()).cloned(),
             last_checkpoint: words.last_checkpoint,
             rows_lost: self.rows_lost.load(Relaxed),
             errors: self.errors.load(Relaxed),
@@ -144,6 +150,28 @@ impl Shared {
             self.warn(&format!("the database was damaged; it is now in {place}"));
             words.store_put_aside = Some(place);
         }
+    }
+
+    /// The database was rewritten, at the cost of some rows or of none.
+    pub(super) fn store_rewritten(&self, gave_up: Option<String>) {
+        let mut words = self.words();
+        words.store_too_large = None;
+        if let Some(what) = gave_up {
+            // The next time it is the same story with another date.
+            if words.store_gave_up.is_none() {
+                self.warn(&what);
+            }
+            words.store_gave_up = Some(what);
+        }
+    }
+
+    pub(super) fn store_too_large(&self, why: String) {
+        self.errors.fetch_add(1, Relaxed);
+        let mut words = self.words();
+        if words.store_too_large.is_none() {
+            self.warn(&why);
+        }
+        words.store_too_large = Some(why);
     }
 
     pub(super) fn checkpoint(&self, at: Wall) {

@@ -2,7 +2,8 @@
 //!
 //! Every half second in which something changed, and at once when a circuit did, it makes a
 //! checkpoint: the log is synced, then all changed rows and the place in the log that they reach
-//! to become durable in one batch. Each minute it merges and deletes what has grown old.
+//! to become durable in one batch. Each minute it merges and deletes what has grown old, and sees
+//! that the database is no larger than it may be.
 //!
 //! The daemon lives without it. A database that does not open is put aside when damaged and left
 //! alone otherwise (a full disk, missing permissions, another process); one that fails is dropped
@@ -23,7 +24,7 @@ use super::mailbox::{Inbox, Mailbox};
 use super::queue::Queue;
 use super::replay::{self, Segment};
 use super::restore::{Restored, restore};
-use super::retention::{Ages, plan};
+use super::retention::Ages;
 use super::rows::{ModelKey, Position, RowKey, RowValue, Rows};
 use super::snapshot;
 use super::start::{Keeping, Settings};
@@ -33,13 +34,11 @@ use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::{Mono, Wall};
 
 mod open;
+mod shrink;
+mod sweep;
 
 /// Time between two looks at what has grown old.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Most steps of one such look, so that it never takes long.
-const MOST_STEPS: usize = 64;
-/// Most rows of the ledger that are deleted in one step.
-const MOST_DELETES: usize = 256;
 /// Shortest and longest wait before a failed database is opened again.
 pub(super) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(30));
@@ -59,6 +58,8 @@ pub(super) struct Store {
     snapshot_bytes: u64,
     ages: Ages,
     ledger_age: Duration,
+    /// Size of the database above which it is rewritten.
+    budget: u64,
     clock: Clock,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -85,6 +86,7 @@ pub(super) struct Store {
     backoff: Duration,
     next_try: Mono,
     next_sweep: Mono,
+    next_shrink: Mono,
 }
 
 impl Store {
@@ -100,6 +102,7 @@ impl Store {
             snapshot_bytes: 0,
             ages: Ages { fine: FINE_AT_LEAST, all: settings.keeping.retention },
             ledger_age: settings.keeping.ledger_retention,
+            budget: settings.keeping.store_size,
             clock: settings.clock.clone(),
             shared: Arc::clone(shared),
             mailbox: Arc::clone(mailbox),
@@ -117,6 +120,7 @@ impl Store {
             backoff: BACKOFF.0,
             next_try: Mono::default(),
             next_sweep: Mono::default(),
+            next_shrink: Mono::default(),
         };
         store.keep(&settings.keeping);
         store
@@ -128,6 +132,11 @@ impl Store {
         self.snapshot_bytes = keeping.max_size / SNAPSHOT_SHARE;
         self.ages = Ages { fine: keeping.fine.max(FINE_AT_LEAST), all: keeping.retention };
         self.ledger_age = keeping.ledger_retention;
+        if self.budget != keeping.store_size {
+            self.budget = keeping.store_size;
+            // Who changes it wants to see what comes of it.
+            self.next_shrink = Mono::default();
+        }
     }
 
     /// Opens the database, answers what is known of the wanted models, and works until the mailbox
@@ -172,6 +181,7 @@ impl Store {
             if now >= self.next_sweep {
                 self.next_sweep = now.plus(SWEEP);
                 self.sweep();
+                self.shrink();
             }
         }
     }
@@ -301,17 +311,6 @@ impl Store {
         self.shared.rows_lost((before - self.waiting.len()) as u64);
     }
 
-    fn sweep(&mut self) {
-        let Some(database) = &self.database else { return };
-        let now = self.clock.now().wall;
-        let outcome = sweep_buckets(database, now, self.ages)
-            .and_then(|()| sweep_breakers(database, now.minus(self.ages.all), &self.known))
-            .and_then(|()| sweep_ledger(database, now.minus(self.ledger_age)));
-        if let Err(error) = outcome {
-            self.failed("tidy", &error);
-        }
-    }
-
     /// Lets go of the database until it is time to try again, and says so.
     fn failed(&mut self, doing: &str, error: &StoreError) -> String {
         self.database = None;
@@ -325,45 +324,6 @@ impl Store {
 
 fn row((key, sums): (LedgerKey, Sums)) -> (RowKey, RowValue) {
     (RowKey::Ledger(key), RowValue::Ledger(sums))
-}
-
-fn sweep_buckets(database: &Database, now: Wall, ages: Ages) -> Result<(), StoreError> {
-    for _ in 0..MOST_STEPS {
-        let plan = plan(database.slots()?, now, ages);
-        if plan.is_empty() {
-            break;
-        }
-        database.carry_out(&plan)?;
-    }
-    Ok(())
-}
-
-/// Forgets circuits of models that nobody has configured for as long as the retention.
-fn sweep_breakers(
-    database: &Database,
-    before: Wall,
-    known: &HashSet<ModelKey>,
-) -> Result<(), StoreError> {
-    let old: Vec<RowKey> = database
-        .breakers()?
-        .into_iter()
-        .filter(|(key, _)| key.model().is_some_and(|model| !known.contains(model)))
-        .filter(|(_, value)| matches!(value, RowValue::Breaker(saved) if saved.at < before))
-        .map(|(key, _)| key)
-        .collect();
-    if old.is_empty() { Ok(()) } else { database.remove(&old) }
-}
-
-fn sweep_ledger(database: &Database, before: Wall) -> Result<(), StoreError> {
-    for _ in 0..MOST_STEPS {
-        let old = database.ledger((Wall(0), before), MOST_DELETES)?;
-        if old.is_empty() {
-            break;
-        }
-        let keys: Vec<RowKey> = old.into_iter().map(|(key, _)| RowKey::Ledger(key)).collect();
-        database.remove(&keys)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

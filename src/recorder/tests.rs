@@ -26,6 +26,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         keeping: Keeping {
             max_size: 1 << 20,
             keep: 3,
+            store_size: 256 << 20,
             fine: Duration::from_secs(600),
             retention: Duration::from_secs(48 * 3600),
             ledger_retention: Duration::from_secs(400 * 24 * 3600),

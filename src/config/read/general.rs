@@ -1,4 +1,4 @@
-//! The small sections that concern no model: limits, defaults of requests, the health log.
+//! The small sections that concern no model: limits, defaults of requests, what is kept.
 //!
 //! Also those whose features are not there yet. Their keys are checked all the same, so that a
 //! configuration written for a later version is right the day it comes.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::field::{Field, show_size};
 use super::section::Section;
-use crate::config::{Costs, Limits, Log, RequestDefaults, UnknownTask};
+use crate::config::{Costs, Limits, Log, RequestDefaults, Store, UnknownTask};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MIB: u64 = 1 << 20;
@@ -67,6 +67,15 @@ pub(super) fn log(mut section: Section<'_>) -> Log {
     log
 }
 
+pub(super) fn store(mut section: Section<'_>) -> Store {
+    // Less than this an empty database could exceed.
+    let least = 8 * MIB;
+    let store =
+        Store { max_size: section.value("max_size", |f| f.size(least)).unwrap_or(256 * MIB) };
+    section.done();
+    store
+}
+
 pub(super) fn costs(mut section: Section<'_>) -> Costs {
     let costs = Costs {
         retention: section.value("retention", Field::duration).unwrap_or(400 * DAY),
@@ -88,10 +97,6 @@ pub(super) fn without_effect(root: &mut Section<'_>) {
     shadow.inert("tools", Some(false), Field::flag);
     shadow.inert("compare", Some(false), Field::flag);
     shadow.done();
-
-    let mut store = root.section("store");
-    store.inert("max_size", Some(256 * MIB), |f| f.size(MIB));
-    store.done();
 }
 
 /// Only the form of the name is checked: which zones exist is a matter of the machine.

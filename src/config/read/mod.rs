@@ -35,6 +35,7 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let request = general::request(root.section("request"));
     let costs = general::costs(root.section("costs"));
     let log = general::log(root.section("log"));
+    let store = general::store(root.section("store"));
     let rules = rules::global(&mut root);
     general::without_effect(&mut root);
     let providers = providers::read(&mut root, env);
@@ -43,7 +44,7 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     root.done();
     let models = models.list;
     let retention = rules.retention;
-    Some(Config { daemon, limits, request, retention, costs, log, models, chains })
+    Some(Config { daemon, limits, request, retention, costs, log, store, models, chains })
 }
 
 /// The parser goes on behind an error, so later ones on the same line are mostly echoes.

@@ -4,7 +4,7 @@
 //! log tells what the rows do not count yet, or everything. What was put aside or found missing is
 //! said, to the caller and in the status; none of it ends the store.
 
-use super::super::database::{Contents, Database, StoreError, put_aside};
+use super::super::database::{Contents, Database, StoreError, put_aside, settle};
 use super::super::replay::{self, Caught, Segment};
 use super::super::rows::{RowKey, Rows};
 use super::Store;
@@ -56,7 +56,8 @@ impl Store {
 
     fn climb(&mut self) -> (Contents, Vec<String>) {
         let mut problems = Vec::new();
-        let mut opened = Database::open(&self.dir);
+        let mut opened =
+            settle(&self.dir).map_err(StoreError::from).and_then(|()| Database::open(&self.dir));
         let mut aside = None;
         if let Err(StoreError::Damaged(why)) = &opened {
             let why = why.clone();

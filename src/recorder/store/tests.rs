@@ -259,7 +259,11 @@ fn a_checkpoint_that_seemed_to_fail_counts_nothing_twice() {
     assert_eq!(sums.calls, 3);
 }
 
-fn store(dir: &Path) -> Store {
+pub(super) fn store(dir: &Path) -> Store {
+    store_of(&settings(dir))
+}
+
+pub(super) fn store_of(settings: &Settings) -> Store {
     let queue = Arc::new(Queue::new(8));
-    Store::new(&settings(dir), &[], (&Arc::default(), &Arc::default(), &queue))
+    Store::new(settings, &[], (&Arc::default(), &Arc::default(), &queue))
 }

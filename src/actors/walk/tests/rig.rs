@@ -132,6 +132,7 @@ impl Rig {
             keeping: Keeping {
                 max_size: 1 << 30,
                 keep: 1,
+                store_size: 1 << 30,
                 fine: Duration::from_secs(600),
                 retention: config.retention,
                 ledger_retention: Duration::from_secs(86_400),

@@ -1,0 +1,73 @@
+//! What has grown old: merged, or forgotten.
+//!
+//! In small steps, because large deletes cost the database time and space; what a look does not
+//! finish, the next one does. Which buckets are due is decided in `retention`.
+
+use std::collections::HashSet;
+
+use super::super::database::{Database, StoreError};
+use super::super::retention::{Ages, plan};
+use super::super::rows::{ModelKey, RowKey, RowValue};
+use super::Store;
+use crate::domain::time::Wall;
+
+/// Most steps of one look, so that it never takes long.
+const MOST_STEPS: usize = 64;
+/// Most rows of the ledger that are deleted in one step.
+const MOST_DELETES: usize = 256;
+
+impl Store {
+    /// Looks for what has grown old.
+    pub(super) fn sweep(&mut self) {
+        let Some(database) = &self.database else { return };
+        let now = self.clock.now().wall;
+        let outcome = sweep_buckets(database, now, self.ages)
+            .and_then(|()| sweep_breakers(database, now.minus(self.ages.all), &self.known))
+            .and_then(|()| sweep_ledger(database, now.minus(self.ledger_age)));
+        if let Err(error) = outcome {
+            self.failed("tidy", &error);
+        }
+    }
+}
+
+fn sweep_buckets(database: &Database, now: Wall, ages: Ages) -> Result<(), StoreError> {
+    for _ in 0..MOST_STEPS {
+        let plan = plan(database.slots()?, now, ages);
+        if plan.is_empty() {
+            break;
+        }
+        database.carry_out(&plan)?;
+    }
+    Ok(())
+}
+
+/// Forgets circuits of models that nobody has configured for as long as the retention.
+fn sweep_breakers(
+    database: &Database,
+    before: Wall,
+    known: &HashSet<ModelKey>,
+) -> Result<(), StoreError> {
+    let old: Vec<RowKey> = database
+        .breakers()?
+        .into_iter()
+        .filter(|(key, _)| key.model().is_some_and(|model| !known.contains(model)))
+        .filter(|(_, value)| matches!(value, RowValue::Breaker(saved) if saved.at < before))
+        .map(|(key, _)| key)
+        .collect();
+    if old.is_empty() { Ok(()) } else { database.remove(&old) }
+}
+
+fn sweep_ledger(database: &Database, before: Wall) -> Result<(), StoreError> {
+    for _ in 0..MOST_STEPS {
+        let old = database.ledger((Wall(0), before), MOST_DELETES)?;
+        if old.is_empty() {
+            break;
+        }
+        let keys: Vec<RowKey> = old.into_iter().map(|(key, _)| RowKey::Ledger(key)).collect();
+        database.remove(&keys)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
