@@ -178,24 +178,11 @@ fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
     Rc::new(move || clock.now())
 }
 
-/// What of the past is kept.
-pub(super) fn keeping(config: &Config) -> recorder::Keeping {
-    let longest = config.models.iter().map(|model| model.health.window).max();
-    recorder::Keeping {
-        max_size: config.log.max_size,
-        keep: config.log.keep,
-        store_size: config.store.max_size,
-        fine: longest.unwrap_or_default(),
-        retention: config.retention,
-        ledger_retention: config.costs.retention,
-    }
-}
-
 fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
     recorder::Settings {
         health_log: config.daemon.health_log.clone(),
         state_dir: config.daemon.state_dir.clone(),
-        keeping: keeping(config),
+        keeping: recorder::Keeping::of(config),
         patience: LINE_PATIENCE,
         clock: clock.clone(),
     }

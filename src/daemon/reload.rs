@@ -17,11 +17,9 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Env, Loaded, Mistakes};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::provider::http::Http;
-use crate::recorder::Recorder;
 use crate::recorder::event::{ConfigEvent, Event};
+use crate::recorder::{Keeping, Recorder};
 use crate::server::{Reload, Server};
-
-use super::assemble::keeping;
 
 /// Where the configuration comes from.
 #[derive(Clone)]
@@ -91,7 +89,7 @@ impl Reloader {
         let renewal = renewed
             .map_err(|_| internal("the daemon lost this reload; reload again".to_owned()))?;
         server.renew(&config);
-        self.recorder.keep(keeping(&config));
+        self.recorder.keep(Keeping::of(&config));
         let restart = needs_restart(&self.current.borrow(), &config);
         self.current.replace(config);
         self.tell(Some(&renewal), 0, clock);

@@ -29,6 +29,7 @@ use super::status::Shared;
 use super::store::Store;
 use super::{Inner, Recorder, Threads};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::time::{Now, Wall};
 
 /// Events that wait for the journal thread; a quarter of a second of a very busy day.
@@ -53,6 +54,21 @@ pub struct Keeping {
     pub retention: Duration,
     /// How long the ledger is kept.
     pub ledger_retention: Duration,
+}
+
+impl Keeping {
+    /// What a configuration says about it.
+    pub fn of(config: &Config) -> Keeping {
+        let longest = config.models.iter().map(|model| model.health.window).max();
+        Keeping {
+            max_size: config.log.max_size,
+            keep: config.log.keep,
+            store_size: config.store.max_size,
+            fine: longest.unwrap_or_default(),
+            retention: config.retention,
+            ledger_retention: config.costs.retention,
+        }
+    }
 }
 
 /// What the recorder is told.
