@@ -1,6 +1,6 @@
 """What the official SDKs of OpenAI, Anthropic and Google make of the simulated providers.
 
-Argument: the JSON line that `examples/simulate.rs` prints, started with `--key k-right`. Every check
+Argument: the JSON line that `simulate.rs` beside this prints, started with `--key k-right`. Every check
 prints one line; the exit code is 1 if one fails. Retries are off, so that one call is one call.
 """
 
