@@ -21,7 +21,7 @@ use crate::domain::breaker::{Ask, Change, Override, State};
 use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
 };
-use crate::domain::need::{Needs, Skip, Verdict};
+use crate::domain::need::{Needs, Skip};
 use crate::domain::time::{Deadline, Now, millis};
 use crate::protocol::view::{BreakerView, ModelHealth};
 use crate::recorder::event::{
@@ -91,8 +91,6 @@ pub(super) struct FinishedCall {
 /// What became of a call's result.
 #[derive(Clone, Copy, Debug)]
 pub struct Settled {
-    /// What it means for the model's health.
-    pub verdict: Verdict,
     /// How long nobody will call this model because it asked for a pause.
     pub hold_left: Option<Duration>,
 }
@@ -187,11 +185,10 @@ impl ModelActor {
         call.ended.latency_ms = millis(now.mono.since(call.label.began));
         let mut settlement = self.state.settle(admission, &call.ended, now);
         let changes = std::mem::take(&mut settlement.changes);
-        let verdict = settlement.verdict;
         self.publish_call(unlogged.take()?, settlement, now);
         self.publish(changes, None, now);
         let hold_left = self.state.hold_until(now).map(|until| until.left(now));
-        Some(Settled { verdict, hold_left })
+        Some(Settled { hold_left })
     }
 
     /// Logs and stores what changed beside a call.

@@ -236,7 +236,7 @@ impl<'a> Walk<'a> {
                 Attempted::Answered(answered) => return Turn::Answered(answered),
                 Attempted::NotAdmitted(skip) => {
                     if repeats == 0 {
-                        trail.skipped_late(model.name(), skip);
+                        trail.skipped(model.name(), skip);
                     }
                     return Turn::Next;
                 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{Session, reply, text};
+use super::{Session, reply};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,21 +33,19 @@ fn render(reply: &Value) -> String {
     let kept = reply::whole(models, "kept").unwrap_or_default();
     let mut lines = vec![format!("configuration read again: {kept} models kept their state")];
     for (key, what) in [("added", "new"), ("removed", "gone")] {
-        let names = words(models, key);
+        let names = reply::words(models, key);
         if !names.is_empty() {
             lines.push(format!("{what}: {}", names.join(", ")));
         }
     }
-    let restart = words(reply, "needs_restart");
+    let restart = reply::words(reply, "needs_restart");
     if !restart.is_empty() {
         lines.push(format!("changed, but only a restart makes it so: {}", restart.join(", ")));
     }
-    lines.extend(words(reply, "warnings").into_iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(
+        reply::words(reply, "warnings").into_iter().map(|warning| format!("warning: {warning}")),
+    );
     lines.join("\n") + "\n"
-}
-
-fn words(value: &Value, key: &str) -> Vec<String> {
-    reply::list(value, key).iter().filter_map(Value::as_str).map(text::one_line).collect()
 }
 
 #[cfg(test)]

@@ -47,11 +47,14 @@ pub(super) fn present<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     value.get(key).filter(|field| !field.is_null())
 }
 
+/// A list of texts.
+pub(super) fn words(value: &Value, key: &str) -> Vec<String> {
+    list(value, key).iter().filter_map(Value::as_str).map(text::one_line).collect()
+}
+
 /// A list of texts, joined.
 pub(super) fn joined(value: &Value, key: &str, between: &str) -> String {
-    let words: Vec<_> =
-        list(value, key).iter().filter_map(Value::as_str).map(text::one_line).collect();
-    words.join(between)
+    words(value, key).join(between)
 }
 
 #[cfg(test)]

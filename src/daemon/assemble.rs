@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix::Actor;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -39,7 +39,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// A daemon that serves.
 pub struct Running {
     server: Rc<Server>,
-    router: Addr<RouterActor>,
     recorder: Recorder,
     rebuilds: Rebuilds,
     clock: Clock,
@@ -112,7 +111,7 @@ impl Running {
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
-        let reloader = Reloader::new(source, config, (provider, router.clone()), &recorder);
+        let reloader = Reloader::new(source, config, (provider, router), &recorder);
         let server = Rc::new_cyclic(|server| {
             Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
         });
@@ -122,12 +121,7 @@ impl Running {
             "serving"
         );
         let drain_timeout = daemon.drain_timeout;
-        Ok(Running { server, router, recorder, rebuilds, clock, phase, drain_timeout, socket })
-    }
-
-    /// The owner of the table, for whoever asks from within the process.
-    pub fn router(&self) -> &Addr<RouterActor> {
-        &self.router
+        Ok(Running { server, recorder, rebuilds, clock, phase, drain_timeout, socket })
     }
 
     /// Reads the configuration again.

@@ -196,11 +196,10 @@ async fn whoever_waits_finds_the_line_and_all_before_it_in_the_log() {
     assert_eq!(recorder.status().late, 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_line_that_takes_too_long_is_not_waited_for_and_counted() {
-    // Nobody reads this queue: a disk that hangs.
-    let recorder = Recorder(Arc::new(Inner {
-        queue: Arc::new(Queue::new(2)),
+/// A recorder whose queue nobody reads, as behind a disk that hangs.
+fn unread(queue: Arc<Queue<Message>>) -> Recorder {
+    Recorder(Arc::new(Inner {
+        queue,
         herd: Arc::default(),
         watchers: broadcast::Sender::new(1),
         shared: Arc::default(),
@@ -210,7 +209,12 @@ async fn a_line_that_takes_too_long_is_not_waited_for_and_counted() {
         log: Default::default(),
         keep: Default::default(),
         threads: Mutex::default(),
-    }));
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_takes_too_long_is_not_waited_for_and_counted() {
+    let recorder = unread(Arc::new(Queue::new(2)));
     let clock = Clock::system();
     recorder.record_and_wait(Wall(0), event(0)).await;
     let waited = clock.mono().0;
@@ -266,18 +270,7 @@ async fn watchers_get_the_very_lines_of_the_file() {
 #[test]
 fn a_full_queue_costs_lines_but_no_rows() {
     let queue = Arc::new(Queue::new(2));
-    let recorder = Recorder(Arc::new(Inner {
-        queue: Arc::clone(&queue),
-        herd: Arc::default(),
-        watchers: broadcast::Sender::new(1),
-        shared: Arc::default(),
-        owed: Mutex::default(),
-        owes: AtomicBool::new(false),
-        patience: PATIENCE,
-        log: Default::default(),
-        keep: Default::default(),
-        threads: Mutex::default(),
-    }));
+    let recorder = unread(Arc::clone(&queue));
     let record = |number: usize| {
         recorder.record(Wall(0), event(number), [bucket(Wall(0), number as u32)]);
     };

@@ -63,13 +63,11 @@ impl Walk<'_> {
         let wait = match failed.fault.meaning().again {
             Again::Never => None,
             Again::Repeat => Some(backoff(retry).wait(repeats, fastrand::f64())),
-            Again::AfterHint => failed.hinted_hold,
-        }?;
-        let short_enough = match failed.fault.meaning().again {
-            Again::AfterHint => wait <= retry.wait_for_retry_after,
-            _ => true,
+            Again::AfterHint => {
+                failed.hinted_hold.filter(|wait| *wait <= retry.wait_for_retry_after)
+            }
         };
-        (short_enough && wait < self.left()).then_some(wait)
+        wait.filter(|wait| *wait < self.left())
     }
 
     /// Waits; false when the model's circuit is open or opens meanwhile. One that is half-open is

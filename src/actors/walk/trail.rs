@@ -53,17 +53,12 @@ impl Trail {
         self.order = order.collect();
     }
 
-    /// A model that the ranking left out.
+    /// A model that the ranking left out, or that was not admitted when its turn came.
     pub(super) fn skipped(&mut self, model: &Arc<str>, skip: Skip) {
         let retry_in_ms = skip.retry_in.map(millis);
         let reason = Some(skip.reason);
         let skipped = attempt(model, AttemptOutcome::Skipped);
         self.attempts.push(Attempt { reason, retry_in_ms, ..skipped });
-    }
-
-    /// A model that was not admitted when its turn came.
-    pub(super) fn skipped_late(&mut self, model: &Arc<str>, skip: Skip) {
-        self.skipped(model, skip);
     }
 
     /// A model that was not even asked when its turn came.
