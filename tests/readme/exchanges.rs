@@ -19,6 +19,7 @@ const DIFFERS: [&str; 19] = [
     "last_checkpoint",
     "latency_ms",
     "lines",
+    "log",
     "p50_ms",
     "p95_ms",
     "peer_uid",
