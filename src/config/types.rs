@@ -153,6 +153,8 @@ pub struct Provider {
     pub query: Vec<(String, SecretString)>,
     /// Name of the token limit in OpenAI-style bodies.
     pub max_tokens_field: MaxTokensField,
+    /// Whether answers are streamed from it, whatever the caller wants.
+    pub streams: bool,
 }
 
 /// A provider's wire format.
@@ -236,6 +238,10 @@ pub struct Model {
 pub struct Timeouts {
     /// To establish a connection.
     pub connect: Duration,
+    /// Until the first content of a streamed answer.
+    pub first_token: Duration,
+    /// Between two pieces of content of a streamed answer.
+    pub idle: Duration,
     /// For a whole call.
     pub attempt: Duration,
 }
