@@ -29,6 +29,8 @@ mod health_log;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod managed;
+#[cfg(test)]
 mod ops;
 #[cfg(test)]
 mod reload;
