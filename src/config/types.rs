@@ -37,6 +37,8 @@ pub struct Config {
     pub models: Vec<Arc<Model>>,
     /// Chains by task, `default` included when configured.
     pub chains: BTreeMap<String, Arc<Chain>>,
+    /// The day of the built-in price list, such as `2026-11-20`.
+    pub prices_as_of: String,
 }
 
 /// `[daemon]`
@@ -151,6 +153,8 @@ pub struct Provider {
     pub query: Vec<(String, SecretString)>,
     /// Name of the token limit in OpenAI-style bodies.
     pub max_tokens_field: MaxTokensField,
+    /// Whether answers are streamed from it, whatever the caller wants.
+    pub streams: bool,
 }
 
 /// A provider's wire format.
@@ -203,6 +207,8 @@ pub struct Model {
     pub max_tokens: Option<u32>,
     /// What it costs, where known.
     pub price: Option<Price>,
+    /// Whether that is the built-in list's word.
+    pub price_is_listed: bool,
     /// Longest prompt and answer together, in tokens, where known.
     pub context_window: Option<u64>,
     /// What it can do.
@@ -232,6 +238,10 @@ pub struct Model {
 pub struct Timeouts {
     /// To establish a connection.
     pub connect: Duration,
+    /// Until the first content of a streamed answer.
+    pub first_token: Duration,
+    /// Between two pieces of content of a streamed answer.
+    pub idle: Duration,
     /// For a whole call.
     pub attempt: Duration,
 }

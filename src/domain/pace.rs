@@ -34,6 +34,19 @@ pub fn attempt_limit(own: Duration, left: Duration, others_behind: bool) -> Dura
     own.min(share)
 }
 
+/// Time limits of one call. The smallest that applies ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Until the first content of a streamed answer.
+    pub first: Duration,
+    /// Between two pieces of content of a streamed answer.
+    pub idle: Duration,
+    /// Until an answer that is not streamed is complete.
+    pub complete: Duration,
+    /// Over everything: what is left of the request's deadline.
+    pub whole: Duration,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -11,6 +11,7 @@ use super::{Call, Failure};
 use crate::config::{Auth, Health, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
 use crate::domain::breaker::Rules;
 use crate::domain::need::Abilities;
+use crate::domain::pace::Limits;
 use crate::protocol::chat::ChatRequest;
 
 /// The key that must never show anywhere.
@@ -32,6 +33,7 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         headers: Vec::new(),
         query: Vec::new(),
         max_tokens_field: MaxTokensField::MaxTokens,
+        streams: true,
     }
 }
 
@@ -45,13 +47,19 @@ pub(super) fn model(provider: Provider) -> Model {
         priority: 1,
         max_tokens: None,
         price: None,
+        price_is_listed: false,
         context_window: None,
         supports: Abilities::default(),
         max_in_flight: None,
         requests_per_minute: None,
         tokens_per_minute: None,
         extra: Map::new(),
-        timeouts: Timeouts { connect: 5 * second, attempt: 60 * second },
+        timeouts: Timeouts {
+            connect: 5 * second,
+            first_token: 10 * second,
+            idle: 15 * second,
+            attempt: 60 * second,
+        },
         retry: Retry { max: 1, base: second, cap: second, wait_for_retry_after: second },
         breaker: Rules {
             failures: 3,
@@ -75,7 +83,8 @@ pub(super) fn request(json: Value) -> ChatRequest {
 /// A call with usual limits.
 pub(super) fn call<'a>(model: &'a Model, request: &'a ChatRequest) -> Call<'a> {
     let limit = Duration::from_secs(10);
-    Call { model, request, max_tokens: 64, temperature: Some(0.5), limit }
+    let limits = Limits { first: limit, idle: limit, complete: limit, whole: limit };
+    Call { model, request, max_tokens: 64, temperature: Some(0.5), limits, listener: None }
 }
 
 /// A written body as a tree.

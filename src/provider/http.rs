@@ -104,8 +104,9 @@ impl Http {
             let response = self.send(&entry.clients, prepared, body).await?;
             self.read(prepared, kind, response, response_bytes).await
         };
-        tokio::time::timeout(call.limit, exchange).await.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(call.limit);
+        let limit = call.limits.complete.min(call.limits.whole);
+        tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(limit);
             let what = format!("no complete answer from {} within {limit}", prepared.host);
             Err(Failure::new(Fault::Timeout, what))
         })

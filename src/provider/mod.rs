@@ -25,8 +25,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::config::Model;
 use crate::domain::fault::Fault;
+use crate::domain::pace::Limits;
 use crate::domain::price::Usage;
 use crate::protocol::answer::Answer;
 use crate::protocol::chat::ChatRequest;
@@ -41,8 +44,19 @@ pub struct Call<'a> {
     pub max_tokens: u32,
     /// Sampling temperature; `None` for models that refuse one.
     pub temperature: Option<f64>,
-    /// The whole answer must be there within this time.
-    pub limit: Duration,
+    /// When to give up.
+    pub limits: Limits,
+    /// Who hears of content as it arrives. The provider is read no faster than this queue is
+    /// emptied, and waiting for it is nobody's silence; a listener that is gone is no error.
+    pub listener: Option<mpsc::Sender<Piece>>,
+}
+
+/// News of an answer under way. It has no `Debug`: its text must not reach a log.
+pub enum Piece {
+    /// Content that is not text: reasoning, or a part of a tool call. Told at least once.
+    Life,
+    /// The next piece of the text, never empty. All of them together are the answer's content.
+    Text(String),
 }
 
 /// A call that gave no answer. Nothing in it is secret: see [`Failure::message`].
@@ -72,7 +86,7 @@ pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// Whoever can call a model: the network, or a script in a test.
 pub trait Provider {
-    /// Makes one call. It ends within the call's limit.
+    /// Makes one call. It ends within the call's limits.
     fn call<'a>(&'a self, call: Call<'a>) -> CallFuture<'a>;
 }
 

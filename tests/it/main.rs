@@ -43,4 +43,6 @@ mod slow;
 #[cfg(test)]
 mod socket_file;
 #[cfg(test)]
+mod watching;
+#[cfg(test)]
 mod why;

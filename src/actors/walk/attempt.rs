@@ -9,7 +9,7 @@ use super::{LEASE_MARGIN, ModelHandle, Walk};
 use crate::domain::fault::Fault;
 use crate::domain::model::{Ended, Ending};
 use crate::domain::need::{Skip, SkipReason};
-use crate::domain::pace::attempt_limit;
+use crate::domain::pace::{Limits, attempt_limit};
 use crate::domain::price::{Price, Usage, estimated_tokens};
 use crate::domain::time::millis;
 use crate::protocol::answer::{Answer, Finish};
@@ -61,20 +61,27 @@ impl Walk<'_> {
             }
         };
         let config = &*model.config;
-        let limit = attempt_limit(config.timeouts.attempt, left, others_behind);
+        let limit = |own| attempt_limit(own, left, others_behind);
+        let limits = Limits {
+            first: limit(config.timeouts.first_token),
+            idle: config.timeouts.idle,
+            complete: limit(config.timeouts.attempt),
+            whole: left,
+        };
         trail.begin(model.name(), self.means.clock.mono());
         let call = Call {
             model: config,
             request: self.request,
             max_tokens: config.max_tokens.unwrap_or(u32::MAX).min(self.max_tokens),
             temperature: config.supports.temperature.then_some(self.temperature),
-            limit,
+            limits,
+            listener: None,
         };
         match self.means.provider.call(call).await {
             Ok(answer) => self.answered(model, answer, permit, trail).await,
             Err(failure) => {
                 // Cut by the caller's own deadline, not by anybody's slowness.
-                let excused = failure.fault == Fault::Timeout && limit >= left;
+                let excused = failure.fault == Fault::Timeout && limits.complete >= left;
                 self.failed(model, (failure, excused), permit, trail).await
             }
         }

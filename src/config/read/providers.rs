@@ -35,6 +35,8 @@ const AUTHS: [(&str, Auth); 5] = [
     ("none", Auth::None),
 ];
 
+const STREAMS: [(&str, bool); 2] = [("auto", true), ("never", false)];
+
 const TOKEN_FIELDS: [(&str, Option<MaxTokensField>); 3] = [
     ("auto", None),
     ("max_tokens", Some(MaxTokensField::MaxTokens)),
@@ -72,8 +74,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let headers = section.value("headers", headers).unwrap_or_default();
     let query = section.value("query", query).unwrap_or_default();
     let max_tokens_field = section.value("max_tokens_field", |f| f.choice(&TOKEN_FIELDS)).flatten();
-    let never = [("auto", false), ("never", true)];
-    section.inert("upstream_stream", Some(false), |f| f.choice(&never));
+    let streams = section.value("upstream_stream", |f| f.choice(&STREAMS)).unwrap_or(true);
     section.done();
 
     let (kind, address) = (kind?, address?);
@@ -100,6 +101,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         headers,
         query,
         max_tokens_field,
+        streams,
     })
 }
 

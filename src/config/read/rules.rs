@@ -48,8 +48,8 @@ fn others(parent: &mut Section<'_>, rules: &mut Rules) {
 
 fn timeouts(mut section: Section<'_>, timeouts: &mut Timeouts) {
     set(&mut timeouts.connect, section.value("connect", Field::duration));
-    section.inert("first_token", Some(Duration::from_secs(10)), Field::duration);
-    section.inert("idle", Some(Duration::from_secs(15)), Field::duration);
+    set(&mut timeouts.first_token, section.value("first_token", Field::duration));
+    set(&mut timeouts.idle, section.value("idle", Field::duration));
     set(&mut timeouts.attempt, section.value("attempt", Field::duration));
     section.done();
 }
@@ -102,7 +102,12 @@ impl Default for Rules {
     fn default() -> Rules {
         let seconds = Duration::from_secs;
         Rules {
-            timeouts: Timeouts { connect: seconds(5), attempt: seconds(60) },
+            timeouts: Timeouts {
+                connect: seconds(5),
+                first_token: seconds(10),
+                idle: seconds(15),
+                attempt: seconds(60),
+            },
             retry: Retry {
                 max: 1,
                 base: Duration::from_millis(500),

@@ -176,7 +176,7 @@ impl Provider for Scripted {
         self.made.borrow_mut().push(Made {
             model: model.clone(),
             at: self.started.elapsed(),
-            limit: call.limit,
+            limit: call.limits.complete,
             max_tokens: call.max_tokens,
             temperature: call.temperature,
             dropped: false,
@@ -184,7 +184,7 @@ impl Provider for Scripted {
         let number = self.made.borrow().len() - 1;
         Box::pin(async move {
             let mut watch = Watch { script: self, number, ended: false };
-            let outcome = tokio::time::timeout(call.limit, step.play(&model)).await;
+            let outcome = tokio::time::timeout(call.limits.complete, step.play(&model)).await;
             watch.ended = true;
             outcome.unwrap_or_else(|_| Err(Failure::new(Fault::Timeout, "no answer in time")))
         })

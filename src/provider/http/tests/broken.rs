@@ -117,7 +117,9 @@ async fn silence_ends_with_the_calls_limit() {
     let http = http(&[Arc::clone(&model)]);
     let request = request();
     let limit = Duration::from_millis(50);
-    let silent = http.call(Call { limit, ..fixtures::call(&model, &request) });
+    let mut call = fixtures::call(&model, &request);
+    call.limits.complete = limit;
+    let silent = http.call(call);
     let failure = silent.await.err().unwrap();
     assert_eq!(failure.fault, Fault::Timeout);
     assert_eq!(failure.message, "no complete answer from 127.0.0.1 within 50ms");
