@@ -154,24 +154,6 @@ fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorder::StoreState;
-
-    fn recorder() -> Status {
-        Status {
-            lines: 0,
-            dropped: 0,
-            late: 0,
-            log_error: None,
-            log_damage: None,
-            store: StoreState::Ok,
-            store_error: None,
-            store_put_aside: None,
-            store_size: None,
-            last_checkpoint: None,
-            rows_lost: 0,
-            errors: 0,
-        }
-    }
 
     fn pulse(conditions: &[Option<Condition>]) -> Pulse {
         let named = |(at, condition): (usize, &Option<Condition>)| {
@@ -183,7 +165,7 @@ mod tests {
     #[test]
     fn the_status_names_models_that_are_out_and_why() {
         use Condition::{CircuitOpen, Misconfigured, Up};
-        let told = |pulse: &Pulse| status(Some(pulse), (&recorder(), Disk::default()), None);
+        let told = |pulse: &Pulse| status(Some(pulse), (&Status::default(), Disk::default()), None);
         assert_eq!(told(&pulse(&[Some(Up); 3])), "3 of 3 models up");
         let mixed = pulse(&[Some(Up), Some(CircuitOpen), Some(Misconfigured), None]);
         let expected = "1 of 4 models up; circuit open: m1; without a key: m2; not answering: m3";
@@ -194,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_stalled_disk_is_told_until_lines_are_written_again() {
-        let at = |lines, late| Status { lines, late, ..recorder() };
+        let at = |lines, late| Status { lines, late, ..Status::default() };
         let fine = Disk::default().now(&at(5, 0));
         assert!(!fine.slow);
         let stalled = fine.now(&at(5, 1));
@@ -210,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_end_is_told_with_what_is_still_to_be_answered() {
-        let told = status(None, (&recorder(), Disk::default()), Some(2));
+        let told = status(None, (&Status::default(), Disk::default()), Some(2));
         assert_eq!(told, "ending, 2 requests unanswered; the router does not answer");
     }
 }
