@@ -13,7 +13,7 @@ use super::line::optional_wall;
 use crate::domain::time::Wall;
 
 /// How the recorder is doing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
     /// Where the health log is.
     pub log: String,

@@ -31,6 +31,8 @@ mod installed;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod managed;
+#[cfg(test)]
 mod ops;
 #[cfg(test)]
 mod reload;
