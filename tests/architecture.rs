@@ -29,10 +29,10 @@ mod architecture {
         ("bin", 6),
     ];
 
-    /// Imports between neighbours: everybody may be handed the clock, the demo of the daemon plays
-    /// with simulated providers, and the manual of both programs is written in one place.
-    const NEIGHBOURS: [(&str, &str); 4] =
-        [("recorder", "clock"), ("provider", "clock"), ("daemon", "sim"), ("ctl", "daemon")];
+    /// Imports between neighbours: everybody may be handed the clock, and the demo of the daemon
+    /// plays with simulated providers.
+    const NEIGHBOURS: [(&str, &str); 3] =
+        [("recorder", "clock"), ("provider", "clock"), ("daemon", "sim")];
 
     /// What a decision must not know of.
     const NOT_IN_DOMAIN: [&str; 13] = [

@@ -43,9 +43,9 @@ pub(super) struct Args {
     folder: PathBuf,
 }
 
-/// Writes all files and names them.
-pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    for (name, text) in files()? {
+/// Writes all files and names them. `daemon` is the command line of `fallbackd`.
+pub(super) fn run(args: &Args, daemon: &Command, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    for (name, text) in files(daemon)? {
         let path = args.folder.join(name);
         write(&path, &text).map_err(|why| Failure::Usage {
             message: format!("cannot write {}: {why}", path.display()),
@@ -64,9 +64,9 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// Every file, by its place below the folder.
-fn files() -> io::Result<Vec<(String, Vec<u8>)>> {
+fn files(daemon: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
-    for page in pages::all()? {
+    for page in pages::all(daemon)? {
         files.push((format!("man/man{}/{}.{0}", page.section, page.name), page.text.into()));
     }
     for (shell, folder, prefix, suffix) in [
@@ -76,7 +76,7 @@ fn files() -> io::Result<Vec<(String, Vec<u8>)>> {
     ] {
         let place = |program: &str| format!("{folder}/{prefix}{program}{suffix}");
         files.push((place("fallbackctl"), asking(shell)?));
-        files.push((place("fallbackd"), fixed(shell, crate::daemon::command())));
+        files.push((place("fallbackd"), fixed(shell, daemon.clone())));
     }
     Ok(files)
 }

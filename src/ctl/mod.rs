@@ -102,8 +102,8 @@ struct Session {
     json: bool,
 }
 
-/// Runs the command line of this process.
-pub fn main() -> ExitCode {
+/// Runs the command line of this process. `daemon` gives that of the daemon, for its manual.
+pub fn main(daemon: fn() -> clap::Command) -> ExitCode {
     match completed() {
         Ok(false) => {}
         // A shell asked, and has been told.
@@ -120,13 +120,13 @@ pub fn main() -> ExitCode {
         notes: &mut io::stderr().lock(),
         notes_paper: Paper::of_stderr(),
     };
-    match run(&cli, &mut screen) {
+    match run(&cli, daemon, &mut screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&mut screen),
     }
 }
 
-fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
     let session = Session { socket, config: cli.config.clone(), json: cli.json };
     match &cli.verb {
@@ -139,7 +139,7 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
         Verb::Reload(args) => reload::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
-        Verb::Generate(args) => generate::run(args, screen),
+        Verb::Generate(args) => generate::run(args, &daemon(), screen),
     }?;
     screen.out.flush()?;
     Ok(())

@@ -14,15 +14,15 @@ pub(super) fn roff(markdown: &str, level: usize) -> String {
         let fresh = line.trim();
         if fresh.is_empty() || is_navigation(fresh) {
             out.push_str(if fresh.is_empty() { "\n" } else { "" });
-        } else if let Some(fence) = fresh.strip_prefix("```") {
-            let _language = fence;
+        } else if fresh.starts_with("```") {
             let code: Vec<&str> =
                 lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
             verbatim(&code.join("\n"), &mut out);
-        } else if line.starts_with("    ") {
-            let mut code = vec![&line[4..]];
-            while let Some(more) = lines.next_if(|next| next.starts_with("    ")) {
-                code.push(&more[4..]);
+        } else if let Some(first) = line.strip_prefix("    ") {
+            let mut code = vec![first];
+            while let Some(more) = lines.peek().and_then(|next| next.strip_prefix("    ")) {
+                code.push(more);
+                lines.next();
             }
             verbatim(&code.join("\n"), &mut out);
         } else if fresh.starts_with('#') {

@@ -24,10 +24,10 @@ pub(super) struct Page {
 }
 
 /// All pages.
-pub(super) fn all() -> io::Result<Vec<Page>> {
+pub(super) fn all(daemon: &Command) -> io::Result<Vec<Page>> {
     let pages = [
         ("fallbackctl", 1, fallbackctl()?),
-        ("fallbackd", 8, fallbackd()?),
+        ("fallbackd", 8, fallbackd(daemon)?),
         ("fallbackd.toml", 5, configuration()),
         ("fallbackd-protocol", 7, protocol()),
     ];
@@ -73,8 +73,8 @@ fn verb_section(verb: &Command) -> io::Result<String> {
     Ok(text)
 }
 
-fn fallbackd() -> io::Result<String> {
-    let mut command = crate::daemon::command();
+fn fallbackd(daemon: &Command) -> io::Result<String> {
+    let mut command = daemon.clone();
     command.build();
     let mut page = head("fallbackd", 8, "keep programs answering when an AI provider fails");
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();

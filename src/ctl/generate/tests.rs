@@ -3,7 +3,7 @@
 use super::*;
 
 fn file(name: &str) -> String {
-    let files = files().unwrap();
+    let files = files(&Command::new("fallbackd").version("1")).unwrap();
     let (_, text) = files.iter().find(|(place, _)| place == name).expect(name);
     String::from_utf8(text.clone()).unwrap()
 }
