@@ -66,6 +66,7 @@ pub fn check_report(path: &Path, env: &Env) -> (String, bool) {
         let _ = writeln!(text, "{}", warning.as_warning());
     }
     let _ = writeln!(text, "{}", summary(&loaded));
+    text.push_str(&about_prices(&loaded.config));
     (text, true)
 }
 
@@ -84,6 +85,25 @@ fn summary(loaded: &Loaded) -> String {
         parts.push(finding::counted(loaded.warnings.len(), "warning"));
     }
     format!("ok: {}", parts.join(", "))
+}
+
+/// Which prices are not the configuration's own.
+fn about_prices(config: &Config) -> String {
+    let names = |wanted: fn(&Model) -> bool| {
+        let models = config.models.iter().filter(|model| wanted(model));
+        models.map(|model| &*model.name).collect::<Vec<_>>().join(", ")
+    };
+    let listed = names(|model| model.price_is_listed);
+    let unknown = names(|model| model.price.is_none());
+    let mut text = String::new();
+    if !listed.is_empty() {
+        let date = &config.prices_as_of;
+        text = format!("prices from the built-in list of {date}: {listed}\n");
+    }
+    if !unknown.is_empty() {
+        text.push_str(&format!("without prices, so that their costs are not counted: {unknown}\n"));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -111,6 +111,27 @@ fn a_price_without_a_price_for_the_cache_takes_that_of_the_input() {
 }
 
 #[test]
+fn a_model_without_prices_takes_those_listed_for_exactly_its_model_id() {
+    let model = |id: &str, keys: &str| {
+        let text = format!("{PROVIDER}\n[models.m]\nprovider = \"openai\"\nmodel_id = \"{id}\"\n");
+        let loaded = read(&format!("{text}{keys}"));
+        let report = about_prices(&loaded.config);
+        let model = &loaded.config.models[0];
+        (model.price.map(|price| price.output.0), model.price_is_listed, report)
+    };
+    let (output, listed, report) = model("gpt-4o", "");
+    assert_eq!((output, listed), (Some(10_000_000), true));
+    assert_eq!(report, "prices from the built-in list of 2026-11-20: m\n");
+    let own = model("gpt-4o", "cost_per_1k_input = 0\ncost_per_1k_output = 0");
+    assert_eq!(own, (Some(0), false, String::new()));
+    for other in ["gpt-4o-2024-05-13", "GPT-4o", "openai/gpt-4o"] {
+        let (output, listed, report) = model(other, "");
+        assert_eq!((output, listed), (None, false), "{other}");
+        assert_eq!(report, "without prices, so that their costs are not counted: m\n");
+    }
+}
+
+#[test]
 fn keys_are_fetched_and_never_shown() {
     let loaded = with_model("");
     let provider = &loaded.config.models[0].provider;

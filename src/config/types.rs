@@ -37,6 +37,8 @@ pub struct Config {
     pub models: Vec<Arc<Model>>,
     /// Chains by task, `default` included when configured.
     pub chains: BTreeMap<String, Arc<Chain>>,
+    /// The day of the built-in price list, such as `2026-11-20`.
+    pub prices_as_of: String,
 }
 
 /// `[daemon]`
@@ -205,6 +207,8 @@ pub struct Model {
     pub max_tokens: Option<u32>,
     /// What it costs, where known.
     pub price: Option<Price>,
+    /// Whether that is the built-in list's word.
+    pub price_is_listed: bool,
     /// Longest prompt and answer together, in tokens, where known.
     pub context_window: Option<u64>,
     /// What it can do.

@@ -30,18 +30,51 @@ pub struct LedgerKey {
     pub model: Arc<str>,
 }
 
-/// Sums over calls; amounts are nano-dollars.
+/// Why a call was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallKind {
+    /// For a caller.
+    #[default]
+    Live,
+    /// A copy of an answered request, to know how a backup is doing.
+    Shadow,
+    /// A copy of a request that tries a model whose circuit is open.
+    Probe,
+    /// For a caller, beside a call that takes long. If it gives the answer, that is an answer like
+    /// any other; only what it cost in vain is a cost of hedging.
+    Hedge,
+}
+
+/// Sums over calls; amounts are nano-dollars. What is seldom anything but zero is left out where it
+/// is stored, since there are many of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sums {
-    /// Calls that gave an answer.
+    /// Calls that gave a caller its answer.
     pub calls: u64,
     /// Of these, calls of another model than the primary.
     pub fallback_calls: u64,
-    /// Calls that gave none.
+    /// Calls for a caller that gave none.
     pub failed_calls: u64,
-    /// Prompt tokens of answered calls.
+    /// Copies of requests.
+    #[serde(skip_serializing_if = "zero")]
+    pub shadow_calls: u64,
+    /// Probes in the background.
+    #[serde(skip_serializing_if = "zero")]
+    pub probe_calls: u64,
+    /// Calls beside others that were not the answer.
+    #[serde(skip_serializing_if = "zero")]
+    pub hedge_calls: u64,
+    /// Answers without a price: their cost is in no sum.
+    #[serde(skip_serializing_if = "zero")]
+    pub unpriced_calls: u64,
+    /// Calls of all kinds whose tokens are an estimate.
+    #[serde(skip_serializing_if = "zero")]
+    pub estimated_calls: u64,
+    /// Prompt tokens of answers.
     pub input_tokens: u64,
-    /// Completion tokens of answered calls.
+    /// Completion tokens of answers.
     pub output_tokens: u64,
     /// Paid for answers.
     pub paid: u64,
@@ -51,11 +84,25 @@ pub struct Sums {
     pub difference: i64,
     /// Paid for calls that gave no answer.
     pub failed: u64,
+    /// Paid for copies of requests.
+    #[serde(skip_serializing_if = "zero")]
+    pub shadow: u64,
+    /// Paid for probes.
+    #[serde(skip_serializing_if = "zero")]
+    pub probe: u64,
+    /// Paid for calls beside others that were not the answer.
+    #[serde(skip_serializing_if = "zero")]
+    pub hedge: u64,
+    /// Of all that was paid, how much is an estimate.
+    #[serde(skip_serializing_if = "zero")]
+    pub estimated: u64,
 }
 
 /// One finished call, as far as money is concerned.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Paid {
+    /// Why it was made.
+    pub kind: CallKind,
     /// Whether it gave an answer.
     pub answered: bool,
     /// Prompt tokens.
@@ -66,6 +113,8 @@ pub struct Paid {
     pub cost: Option<Nano>,
     /// What the primary would have cost, where it has a price.
     pub primary_cost: Option<Nano>,
+    /// Whether its tokens are an estimate.
+    pub estimated: bool,
 }
 
 /// Sums by key.
@@ -85,20 +134,34 @@ impl LedgerKey {
     /// The sums of one call under this key.
     pub fn sums(&self, call: &Paid) -> Sums {
         let cost = call.cost.unwrap_or_default().0;
-        if !call.answered {
-            return Sums { failed_calls: 1, failed: cost, ..Sums::default() };
+        let estimate = Sums {
+            estimated_calls: u64::from(call.estimated),
+            estimated: if call.estimated { cost } else { 0 },
+            ..Sums::default()
+        };
+        match (call.kind, call.answered) {
+            (CallKind::Live | CallKind::Hedge, true) => self.answer(call, estimate),
+            (CallKind::Live, false) => Sums { failed_calls: 1, failed: cost, ..estimate },
+            (CallKind::Hedge, false) => Sums { hedge_calls: 1, hedge: cost, ..estimate },
+            (CallKind::Shadow, _) => Sums { shadow_calls: 1, shadow: cost, ..estimate },
+            (CallKind::Probe, _) => Sums { probe_calls: 1, probe: cost, ..estimate },
         }
+    }
+
+    fn answer(&self, call: &Paid, estimate: Sums) -> Sums {
+        let cost = call.cost.unwrap_or_default().0;
         let would = call.primary_cost.unwrap_or_default().0;
         let both = call.cost.is_some() && call.primary_cost.is_some();
         Sums {
             calls: 1,
             fallback_calls: u64::from(self.model != self.primary),
+            unpriced_calls: u64::from(call.cost.is_none()),
             input_tokens: call.input_tokens,
             output_tokens: call.output_tokens,
             paid: cost,
             primary_would: would,
             difference: if both { signed(cost).saturating_sub(signed(would)) } else { 0 },
-            ..Sums::default()
+            ..estimate
         }
     }
 }
@@ -110,28 +173,55 @@ pub fn add(ledger: &mut Ledger, key: LedgerKey, sums: Sums) {
 
 impl AddAssign for Sums {
     fn add_assign(&mut self, more: Sums) {
-        // Named one by one, so that a new field cannot be forgotten here.
+        // Taken apart by name, so that a new field cannot be forgotten here.
         let Sums {
             calls,
             fallback_calls,
             failed_calls,
+            shadow_calls,
+            probe_calls,
+            hedge_calls,
+            unpriced_calls,
+            estimated_calls,
             input_tokens,
             output_tokens,
             paid,
             primary_would,
             difference,
             failed,
+            shadow,
+            probe,
+            hedge,
+            estimated,
         } = more;
-        self.calls = self.calls.saturating_add(calls);
-        self.fallback_calls = self.fallback_calls.saturating_add(fallback_calls);
-        self.failed_calls = self.failed_calls.saturating_add(failed_calls);
-        self.input_tokens = self.input_tokens.saturating_add(input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(output_tokens);
-        self.paid = self.paid.saturating_add(paid);
-        self.primary_would = self.primary_would.saturating_add(primary_would);
+        let counts = [
+            (&mut self.calls, calls),
+            (&mut self.fallback_calls, fallback_calls),
+            (&mut self.failed_calls, failed_calls),
+            (&mut self.shadow_calls, shadow_calls),
+            (&mut self.probe_calls, probe_calls),
+            (&mut self.hedge_calls, hedge_calls),
+            (&mut self.unpriced_calls, unpriced_calls),
+            (&mut self.estimated_calls, estimated_calls),
+            (&mut self.input_tokens, input_tokens),
+            (&mut self.output_tokens, output_tokens),
+            (&mut self.paid, paid),
+            (&mut self.primary_would, primary_would),
+            (&mut self.failed, failed),
+            (&mut self.shadow, shadow),
+            (&mut self.probe, probe),
+            (&mut self.hedge, hedge),
+            (&mut self.estimated, estimated),
+        ];
+        for (sum, more) in counts {
+            *sum = sum.saturating_add(more);
+        }
         self.difference = self.difference.saturating_add(difference);
-        self.failed = self.failed.saturating_add(failed);
     }
+}
+
+fn zero(sum: &u64) -> bool {
+    *sum == 0
 }
 
 fn signed(amount: u64) -> i64 {
@@ -153,6 +243,7 @@ mod tests {
             output_tokens: 60,
             cost: cost.map(Nano),
             primary_cost: primary.map(Nano),
+            ..Paid::default()
         }
     }
 
@@ -182,6 +273,44 @@ mod tests {
         let sums = key("second").sums(&failed);
         let wanted = Sums { failed_calls: 1, failed: 5, ..Sums::default() };
         assert_eq!(sums, wanted);
+    }
+
+    #[test]
+    fn copies_and_probes_stand_apart_whatever_became_of_them() {
+        for answered in [true, false] {
+            let call = |kind| Paid { kind, answered, ..self::answered(Some(5), Some(9)) };
+            let sums = key("second").sums(&call(CallKind::Shadow));
+            assert_eq!(sums, Sums { shadow_calls: 1, shadow: 5, ..Sums::default() });
+            let sums = key("second").sums(&call(CallKind::Probe));
+            assert_eq!(sums, Sums { probe_calls: 1, probe: 5, ..Sums::default() });
+        }
+    }
+
+    #[test]
+    fn a_hedge_that_answers_is_an_answer_and_one_in_vain_stands_apart() {
+        let won = Paid { kind: CallKind::Hedge, ..answered(Some(5), Some(9)) };
+        let sums = key("second").sums(&won);
+        assert_eq!((sums.calls, sums.fallback_calls, sums.paid, sums.hedge), (1, 1, 5, 0));
+        let lost = Paid { answered: false, ..won };
+        let wanted = Sums { hedge_calls: 1, hedge: 5, ..Sums::default() };
+        assert_eq!(key("second").sums(&lost), wanted);
+    }
+
+    #[test]
+    fn estimates_and_missing_prices_are_counted() {
+        let guess = Paid { estimated: true, ..answered(Some(5), Some(9)) };
+        let sums = key("second").sums(&guess);
+        assert_eq!((sums.paid, sums.estimated, sums.estimated_calls), (5, 5, 1));
+        let free = key("second").sums(&answered(None, Some(9)));
+        assert_eq!((free.unpriced_calls, free.estimated_calls), (1, 0));
+    }
+
+    #[test]
+    fn rows_of_earlier_versions_are_read() {
+        let old = r#"{"calls":2,"fallback_calls":1,"failed_calls":0,"input_tokens":3,
+            "output_tokens":4,"paid":5,"primary_would":6,"difference":-1,"failed":0}"#;
+        let sums: Sums = serde_json::from_str(old).unwrap();
+        assert_eq!((sums.calls, sums.difference, sums.shadow), (2, -1, 0));
     }
 
     #[test]

@@ -156,6 +156,16 @@ pub struct SumsView {
     pub fallback_calls: u64,
     /// Calls that gave none.
     pub failed_calls: u64,
+    /// Copies of requests.
+    pub shadow_calls: u64,
+    /// Probes in the background.
+    pub probe_calls: u64,
+    /// Calls beside others that were not the answer.
+    pub hedge_calls: u64,
+    /// Answers without a price: their cost is in no sum.
+    pub unpriced_calls: u64,
+    /// Calls whose tokens are an estimate.
+    pub estimated_calls: u64,
     /// Prompt tokens of answered calls.
     pub input_tokens: u64,
     /// Completion tokens of answered calls.
@@ -174,6 +184,8 @@ pub struct SumsView {
     pub hedge_usd: f64,
     /// Paid for calls that gave no answer.
     pub failed_usd: f64,
+    /// Of all that was paid, how much is an estimate.
+    pub estimated_usd: f64,
 }
 
 /// All models' health.

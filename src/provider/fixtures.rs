@@ -47,6 +47,7 @@ pub(super) fn model(provider: Provider) -> Model {
         priority: 1,
         max_tokens: None,
         price: None,
+        price_is_listed: false,
         context_window: None,
         supports: Abilities::default(),
         max_in_flight: None,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::Identity;
 use crate::domain::fault::Fault;
+pub use crate::domain::ledger::CallKind;
 use crate::domain::ledger::{LedgerKey, Paid};
 use crate::domain::model::StoredModel;
 use crate::domain::need::{SkipReason, Verdict};
@@ -124,21 +125,15 @@ impl CallEvent {
     /// What the ledger makes of it.
     pub(super) fn paid(&self) -> Paid {
         Paid {
+            kind: self.kind,
             answered: self.success,
             input_tokens: self.input_tokens.unwrap_or_default(),
             output_tokens: self.output_tokens.unwrap_or_default(),
             cost: self.cost_usd,
             primary_cost: self.primary_cost_usd,
+            estimated: self.cost_estimated,
         }
     }
-}
-
-/// Why a call was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallKind {
-    /// For a caller.
-    Live,
 }
 
 /// A request was answered, one way or the other.

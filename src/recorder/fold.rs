@@ -68,6 +68,8 @@ struct CallLine {
     cost_usd: Option<Nano>,
     #[serde(default)]
     primary_cost_usd: Option<Nano>,
+    #[serde(default)]
+    cost_estimated: bool,
     replay: CallReplay,
 }
 
@@ -135,17 +137,17 @@ impl Fold {
     }
 
     fn call(&mut self, call: CallLine, known_from: Option<Wall>) {
-        // Other kinds have rows of their own.
-        let CallKind::Live = call.kind;
         let CallReplay { identity, bucket: start, stored } = call.replay;
         let key = LedgerKey::new(start, &call.task, &call.primary, &call.model_name);
         if known_from.is_none_or(|from| key.start < from) {
             let paid = Paid {
+                kind: call.kind,
                 answered: call.success,
                 input_tokens: call.input_tokens.unwrap_or_default(),
                 output_tokens: call.output_tokens.unwrap_or_default(),
                 cost: call.cost_usd,
                 primary_cost: call.primary_cost_usd,
+                estimated: call.cost_estimated,
             };
             let sums = key.sums(&paid);
             ledger::add(&mut self.ledger, key, sums);

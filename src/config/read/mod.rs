@@ -12,6 +12,7 @@ mod field;
 mod general;
 mod models;
 mod name;
+mod prices;
 mod providers;
 mod rules;
 mod section;
@@ -39,12 +40,25 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let rules = rules::global(&mut root);
     general::without_effect(&mut root);
     let providers = providers::read(&mut root, env);
-    let models = models::read(&mut root, &providers, &rules);
+    let prices = prices::built_in();
+    let models = models::read(&mut root, (&providers, &prices), &rules);
     let chains = chains::read(&mut root, &models.names);
     root.done();
     let models = models.list;
     let retention = rules.retention;
-    Some(Config { daemon, limits, request, retention, costs, log, store, models, chains })
+    let prices_as_of = prices.as_of;
+    Some(Config {
+        daemon,
+        limits,
+        request,
+        retention,
+        costs,
+        log,
+        store,
+        models,
+        chains,
+        prices_as_of,
+    })
 }
 
 /// The parser goes on behind an error, so later ones on the same line are mostly echoes.

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::field::Field;
 use super::name;
+use super::prices::PriceList;
 use super::providers::Providers;
 use super::rules::{self, Rules};
 use super::section::Section;
@@ -29,7 +30,7 @@ pub(super) struct Models<'a> {
 
 pub(super) fn read<'a>(
     root: &mut Section<'a>,
-    providers: &Providers<'_>,
+    (providers, prices): (&Providers<'_>, &PriceList),
     rules: &Rules,
 ) -> Models<'a> {
     let entries = root.entries("models");
@@ -38,20 +39,26 @@ pub(super) fn read<'a>(
         root.report().warning(None, "no model is configured", hint);
     }
     let names = entries.iter().map(|field| field.key).collect();
-    let models = entries.iter().filter_map(|field| model(field, providers, rules));
+    let models = entries.iter().filter_map(|field| model(field, (providers, prices), rules));
     let mut list: Vec<_> = models.map(Arc::new).collect();
     list.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     Models { names, list }
 }
 
-fn model(field: &Field<'_>, providers: &Providers<'_>, rules: &Rules) -> Option<Model> {
+fn model(
+    field: &Field<'_>,
+    (providers, prices): (&Providers<'_>, &PriceList),
+    rules: &Rules,
+) -> Option<Model> {
     name::check(field, "model");
     let mut section = field.section()?;
     let provider = section.required("provider", "\"openai\"", |f| provider(f, providers));
     let model_id = section.required("model_id", "\"gpt-4o\"", Field::text);
     let priority = section.value("priority", Field::signed).unwrap_or(i64::MAX);
     let max_tokens = section.value("max_tokens", |f| f.whole(1));
-    let price = price(&mut section);
+    let own_price = price(&mut section);
+    let listed = model_id.filter(|_| own_price.is_none());
+    let listed = listed.and_then(|model_id| prices.by_model_id.get(model_id).copied());
     // A remark for people; the program has no use for it.
     section.value("notes", Field::any_text);
     let context_window = section.value("context_window", |f| f.whole(1));
@@ -70,7 +77,8 @@ fn model(field: &Field<'_>, providers: &Providers<'_>, rules: &Rules) -> Option<
         model_id: model_id?.to_owned(),
         priority,
         max_tokens,
-        price,
+        price: own_price.or(listed),
+        price_is_listed: listed.is_some(),
         context_window,
         supports,
         max_in_flight,
@@ -97,7 +105,8 @@ fn provider(field: &Field<'_>, providers: &Providers<'_>) -> Option<Option<Arc<P
     provider
 }
 
-fn price(section: &mut Section<'_>) -> Option<Price> {
+/// What its keys say about prices; both directions or neither.
+pub(super) fn price(section: &mut Section<'_>) -> Option<Price> {
     let input = section.field("cost_per_1k_input");
     let output = section.field("cost_per_1k_output");
     let cached = section.field("cost_per_1k_cached");
