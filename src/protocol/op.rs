@@ -155,12 +155,6 @@ fn check(chat: &ChatRequest) -> Result<(), Mistake> {
         let error = ErrorBody::new(ErrorCode::BadRequest, message);
         Err(Mistake { id: chat.id.clone(), error })
     };
-    if chat.stream {
-        return wrong(
-            "`stream`: this version does not stream yet; leave it out or set it to false to get \
-             the whole answer in one line",
-        );
-    }
     if chat.models.as_ref().is_some_and(Vec::is_empty) {
         return wrong(
             "`models`: expected at least one model name; leave it out to use the task's chain",
