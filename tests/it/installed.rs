@@ -106,11 +106,11 @@ fn zsh_completes_verbs_options_models_and_tasks_at_the_first_tab() {
         let script = format!(
             "zmodload zsh/zpty; zpty -b z zsh -f -i\n\
              zpty -w z \"PS1=; fpath=({} \\$fpath); autoload -U compinit; compinit -D -u; \
-             zstyle ':completion:*' list-prompt ''; LISTMAX=1000; echo re''ady\"\n\
+             zstyle ':completion:*' list-prompt ''; LISTMAX=1000; setopt no_list_ambiguous; echo re''ady\"\n\
              while zpty -r z text; do [[ $text == *ready* ]] && break; done\n\
              zpty -n -w z $'{}\\t'\n\
-             repeat 2000; do zpty -r -t z text && print -rn -- $text; sleep 0.03; \
-             all+=$text; {} && break; done",
+             repeat 2000; do text=; zpty -r -t z text; print -rn -- $text; all+=$text; \
+             {} && break; sleep 0.03; done",
             folder.path().join("zsh/site-functions").display(),
             line.join(" "),
             must.iter()
