@@ -11,7 +11,7 @@ use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 
 /// One model's health.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ModelHealth {
     /// Successes among decided calls; 1 when there were none.
     pub success_rate: f64,
@@ -38,7 +38,7 @@ pub struct ModelHealth {
 }
 
 /// The last failure of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LastErrorView {
     /// Its kind.
     pub error_type: Fault,
@@ -51,7 +51,7 @@ pub struct LastErrorView {
 }
 
 /// A circuit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct BreakerView {
     /// `closed`, `open` or `half_open`.
     pub state: &'static str,
@@ -69,7 +69,7 @@ pub struct BreakerView {
 }
 
 /// An order in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct OverrideView {
     /// `open` or `closed`.
     pub set: &'static str,
@@ -78,7 +78,7 @@ pub struct OverrideView {
 }
 
 /// A task's chain, as configured and as it would be tried now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ChainView {
     /// As configured.
     pub configured: Vec<Arc<str>>,
@@ -89,7 +89,7 @@ pub struct ChainView {
 }
 
 /// A model's place in an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct PlaceView {
     /// The model.
     pub model: Arc<str>,
@@ -98,7 +98,7 @@ pub struct PlaceView {
 }
 
 /// A model left out of an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LeftOutView {
     /// The model.
     pub model: Arc<str>,
@@ -109,7 +109,7 @@ pub struct LeftOutView {
 }
 
 /// What a request with `plan` is answered with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct PlanView {
     /// The chain that would be used.
     pub task: Arc<str>,
@@ -122,7 +122,7 @@ pub struct PlanView {
 }
 
 /// What was paid in a stretch of time.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct CostsView {
     /// Everything together.
     pub totals: SumsView,
@@ -134,7 +134,7 @@ pub struct CostsView {
 }
 
 /// What was paid for one task, primary and model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct CostRowView {
     /// The task.
     pub task: Arc<str>,
@@ -148,7 +148,7 @@ pub struct CostRowView {
 }
 
 /// Sums over calls.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct SumsView {
     /// Calls that gave an answer.
     pub calls: u64,

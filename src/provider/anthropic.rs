@@ -152,7 +152,7 @@ fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a
 
 fn system(request: &ChatRequest) -> String {
     let mut system = body::system_text(&request.messages);
-    if matches!(request.response_format, Some(ResponseFormat::JsonObject)) {
+    if matches!(request.response_format, Some(ResponseFormat::JsonObject {})) {
         if !system.is_empty() {
             system.push_str("\n\n");
         }

@@ -17,7 +17,7 @@ use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 
 /// One thing that happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A call to a model ended.
@@ -55,7 +55,7 @@ impl Event {
 }
 
 /// A call to a model ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct CallEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -101,6 +101,7 @@ pub struct CallEvent {
     /// Whether tokens and cost are an estimate.
     pub cost_estimated: bool,
     /// What has to be known to count this call again after a restart.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: CallReplay,
 }
 
@@ -137,7 +138,7 @@ impl CallEvent {
 }
 
 /// A request was answered, one way or the other.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct RequestEvent {
     /// The request.
     pub request_id: Arc<str>,
@@ -172,7 +173,7 @@ pub struct RequestEvent {
 }
 
 /// A circuit changed its state, or an override was set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct BreakerEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -184,6 +185,7 @@ pub struct BreakerEvent {
     pub reason: String,
     /// When it may be called again.
     #[serde(serialize_with = "super::line::optional_wall")]
+    #[schemars(with = "Option<String>")]
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
@@ -192,6 +194,7 @@ pub struct BreakerEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
     /// What has to be known to bring the circuit back after a restart.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: BreakerReplay,
 }
 
@@ -205,7 +208,7 @@ pub struct BreakerReplay {
 }
 
 /// A model became degraded, or recovered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DegradedEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -218,7 +221,7 @@ pub struct DegradedEvent {
 }
 
 /// A task's chain takes another order than before.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct OrderEvent {
     /// The task.
     pub task: Arc<str>,
@@ -229,7 +232,7 @@ pub struct OrderEvent {
 }
 
 /// A model's place in the order of one request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Ranked {
     /// The model.
     pub model: Arc<str>,
@@ -239,7 +242,7 @@ pub struct Ranked {
 }
 
 /// A model left out of an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LeftOut {
     /// The model.
     pub model: Arc<str>,
@@ -248,7 +251,7 @@ pub struct LeftOut {
 }
 
 /// The configuration was read again.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ConfigEvent {
     /// Whether it was taken; if not, nothing changed.
     pub success: bool,
@@ -263,7 +266,7 @@ pub struct ConfigEvent {
 }
 
 /// The daemon serves.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StartEvent {
     /// Version of the program.
     pub version: &'static str,
@@ -276,7 +279,7 @@ pub struct StartEvent {
 }
 
 /// The daemon ends.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StopEvent {
     /// Why.
     pub reason: &'static str,
