@@ -1,5 +1,6 @@
 //! One call: admitted by the model's owner, made by a provider, followed to its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -7,7 +8,7 @@ use tokio::sync::mpsc;
 use super::super::model::Admit;
 use super::flight::{Flight, Heard, PIECES};
 use super::trail::Trail;
-use super::voice::Voice;
+use super::turn::Course;
 use super::{LEASE_MARGIN, ModelHandle, Walk};
 use crate::domain::fault::Fault;
 use crate::domain::need::{Skip, SkipReason};
@@ -24,6 +25,7 @@ pub(super) enum Attempted {
 
 /// What the walk needs to know of a failure.
 pub(super) struct Failed {
+    pub(super) model: Arc<str>,
     pub(super) fault: Fault,
     pub(super) message: String,
     pub(super) should_retry: Option<bool>,
@@ -38,15 +40,16 @@ impl Walk<'_> {
     pub(super) async fn attempt(
         &self,
         model: &ModelHandle,
-        (others_behind, early): (bool, bool),
-        (trail, voice): (&mut Trail, &mut Voice),
+        early: bool,
+        (course, trail): (&mut Course, &mut Trail),
     ) -> Attempted {
+        let others_behind = !course.order.is_empty();
         let mut flight = match self.launch(model, (others_behind, early), trail).await {
             Ok(flight) => flight,
             Err(skip) => return Attempted::NotAdmitted(skip),
         };
-        let outcome = flight.carry(voice, &self.means.clock).await;
-        self.land(flight, outcome, (trail, voice)).await
+        let outcome = flight.carry(&mut course.voice, &self.means.clock).await;
+        self.land(flight, outcome, (course, trail)).await
     }
 
     /// Begins a call.

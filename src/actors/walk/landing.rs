@@ -6,7 +6,7 @@ use super::super::permit::{Cost, Permit};
 use super::attempt::{Attempted, Failed};
 use super::flight::{Flight, Heard};
 use super::trail::Trail;
-use super::voice::Voice;
+use super::turn::Course;
 use super::{ModelHandle, Walk};
 use crate::domain::fault::Fault;
 use crate::domain::model::{Ended, Ending};
@@ -23,7 +23,7 @@ impl Walk<'_> {
         &self,
         flight: Flight<'_>,
         outcome: Outcome,
-        (trail, voice): (&mut Trail, &mut Voice),
+        (course, trail): (&mut Course, &mut Trail),
     ) -> Attempted {
         let Flight { model, number, mut permit, heard, .. } = flight;
         let began = trail.began(number);
@@ -32,7 +32,8 @@ impl Walk<'_> {
         match outcome {
             Ok(answer) => self.answered((model, number), answer, permit, trail).await,
             Err(failure) => {
-                let delivered = voice.broke(failure.fault, heard.bytes > 0);
+                course.pauses.note(model, failure.fault, self.means.clock.mono());
+                let delivered = course.voice.broke(failure.fault, heard.bytes > 0);
                 let failed = self.failed((model, number), (failure, heard), permit, trail).await;
                 Attempted::Failed(Failed { delivered, ..failed })
             }
@@ -77,6 +78,7 @@ impl Walk<'_> {
             trail.failed((number, now), Fault::Refused, (None, &message));
             trail.keep_refusal(answered);
             return Attempted::Failed(Failed {
+                model: model.name().clone(),
                 fault: Fault::Refused,
                 message,
                 should_retry: None,
@@ -108,7 +110,8 @@ impl Walk<'_> {
         let hold = self.settle(permit, Some((ending, retry_after)), (usage, cost)).await;
         trail.failed((number, now), fault, (status, &message));
         let hinted_hold = retry_after.and(hold);
-        Failed { fault, message, should_retry, hinted_hold, delivered: false }
+        let model = model.name().clone();
+        Failed { model, fault, message, should_retry, hinted_hold, delivered: false }
     }
 
     /// Reports the end of a call; gives any pause it caused.
