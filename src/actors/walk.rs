@@ -34,6 +34,7 @@ use crate::recorder::event::{CallKind, Event, Ranked};
 mod attempt;
 mod ending;
 mod flight;
+mod hedge;
 mod landing;
 mod pauses;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::permit::{Cost, Permit};
 use super::attempt::{Attempted, Failed};
-use super::flight::{Flight, Heard};
+use super::flight::{First, Flight, Heard};
 use super::trail::Trail;
 use super::turn::Course;
 use super::{ModelHandle, Walk};
@@ -38,6 +38,32 @@ impl Walk<'_> {
                 Attempted::Failed(Failed { delivered, ..failed })
             }
         }
+    }
+
+    /// Settles a call that has failed while another goes on for its request.
+    pub(super) async fn crash(
+        &self,
+        mut flight: Flight<'_>,
+        (course, trail): (&mut Course, &mut Trail),
+    ) {
+        if let Some(First::End(outcome)) = flight.raced.take() {
+            self.land(flight, outcome, (course, trail)).await;
+        }
+    }
+
+    /// Gives up a call that another one outran. What it is billed is a cost of hedging, whichever
+    /// of the two it is: the prompt, and what was heard.
+    pub(super) async fn cancel(&self, flight: Flight<'_>, trail: &mut Trail) {
+        let Flight { model, number, mut permit, call, heard, .. } = flight;
+        // First of all: this closes its connection.
+        drop(call);
+        permit.in_vain();
+        let usage = self.consumed(heard.bytes);
+        let cost = self.cost(model, &usage, true);
+        let ending = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
+        trail.paid(cost.amount);
+        trail.cancelled(number, self.means.clock.mono());
+        self.settle(permit, Some((ending, None)), (Some(usage), cost)).await;
     }
 
     async fn answered(

@@ -18,6 +18,8 @@ pub(super) struct Course {
     pub(super) order: VecDeque<usize>,
     pub(super) voice: Voice,
     pub(super) pauses: Pauses,
+    /// Whether a call was made beside another; a request gets one of these at most.
+    pub(super) hedged: bool,
 }
 
 /// What became of a model's turn.
@@ -30,7 +32,7 @@ pub(super) enum Turn {
 impl Course {
     /// A walk that begins.
     pub(super) fn new(voice: Voice) -> Course {
-        Course { order: VecDeque::new(), voice, pauses: Pauses::default() }
+        Course { order: VecDeque::new(), voice, pauses: Pauses::default(), hedged: false }
     }
 }
 
@@ -58,6 +60,9 @@ impl Walk<'_> {
                 }
                 Attempted::Failed(failed) => failed,
             };
+            if failed.model != *model.name() {
+                return self.after(failed);
+            }
             if failed.delivered && (!course.order.is_empty() || self.interrupted(&failed)) {
                 // It would begin anew with another text; another model can do that at once.
                 return self.after(failed);
