@@ -94,6 +94,18 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Those that can be asked for.
+    pub const ALL: [EventType; 8] = [
+        EventType::Call,
+        EventType::Request,
+        EventType::Breaker,
+        EventType::Degraded,
+        EventType::Order,
+        EventType::Config,
+        EventType::Start,
+        EventType::Stop,
+    ];
+
     /// Its name in the health log.
     pub fn name(self) -> &'static str {
         match self {
