@@ -25,6 +25,7 @@ mod journal;
 pub mod line;
 mod logfile;
 mod mailbox;
+mod outages;
 mod queue;
 mod replay;
 mod restore;
@@ -55,8 +56,9 @@ use self::line::Logged;
 use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
+use crate::protocol::costs::CostsView;
 
-pub use self::costs::{CostRow, Costs};
+pub use self::costs::Query;
 pub use self::restore::{Restored, RestoredModel};
 pub use self::rows::{Identity, ModelKey, Row};
 pub use self::start::{Keeping, Settings, StartError};
@@ -125,11 +127,10 @@ impl Recorder {
         }
     }
 
-    /// What was paid between two moments, everything recorded so far included; `None` when the
-    /// store does not answer.
-    pub async fn costs(&self, from: Wall, to: Wall) -> Option<Costs> {
+    /// What was paid, everything recorded so far included; `None` when the store does not answer.
+    pub async fn costs(&self, query: Query) -> Option<CostsView> {
         let (answer, answered) = oneshot::channel();
-        self.0.queue.push(Message::Ask(Question { from, to, answer }), false).ok()?;
+        self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
         self.0.queue.kick();
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }

@@ -10,14 +10,13 @@
 //! and opened again, less and less often. Rows wait in memory meanwhile, the newest per key, and
 //! additions to the ledger are added up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use super::costs::{Adding, Question};
 use super::database::{Database, StoreError};
 use super::journal::Message;
 use super::mailbox::{Inbox, Mailbox};
@@ -33,6 +32,7 @@ use crate::clock::Clock;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::{Mono, Wall};
 
+mod answer;
 mod open;
 mod shrink;
 mod sweep;
@@ -266,36 +266,6 @@ impl Store {
         let _ = self.queue.push(Message::Checkpoint(lines), false);
         self.owes_snapshot = false;
         Ok(())
-    }
-
-    fn answer(&mut self, question: Question) {
-        let mut adding = Adding::default();
-        let mut newer: HashMap<&LedgerKey, Sums> = HashMap::new();
-        for (key, value) in &self.waiting {
-            if let (RowKey::Ledger(key), RowValue::Ledger(sums)) = (key, value) {
-                newer.insert(key, *sums);
-            }
-        }
-        let range = (question.from, question.to);
-        let stored = self.database.as_ref().map(|database| database.ledger(range, usize::MAX));
-        let (stored, failed) = match stored {
-            Some(Ok(rows)) => (rows, None),
-            Some(Err(error)) => (Vec::new(), Some(error)),
-            None => (Vec::new(), None),
-        };
-        let older = stored.iter().filter(|(key, _)| !newer.contains_key(key));
-        older.for_each(|(key, sums)| adding.add(key, *sums));
-        let more = self.ledger.iter().chain(&self.from_logs);
-        let newer = newer.into_iter().chain(more.map(|(key, sums)| (key, *sums)));
-        newer.filter(|(key, _)| question.covers(key)).for_each(|(key, sums)| adding.add(key, sums));
-        let error = failed.map(|error| self.failed("read", &error));
-        let incomplete = error.or_else(|| {
-            self.database.is_none().then(|| {
-                "the database is not open; only what the logs and the memory hold is counted".into()
-            })
-        });
-        // Who asked may have given up.
-        let _ = question.answer.send(adding.finish(incomplete));
     }
 
     /// Gives up the oldest buckets when too many rows wait.

@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::super::event::{CallEvent, CallKind, CallReplay, Event};
 use super::super::tests::{LONG, model, small_files, until};
-use super::super::{Recorder, Restored, Row};
+use super::super::{Query, Recorder, Restored, Row};
 use crate::clock::Clock;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, FINE_MS, Sample};
+use crate::protocol::span::Span;
 
 /// A machine on which daemons come and go.
 struct Machine {
@@ -128,9 +131,12 @@ fn event(number: u64, bucket: Wall) -> Event {
 /// Calls and nano-dollars of the ledger.
 fn costs(life: &Life) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let costs = runtime.block_on(life.recorder.costs(Wall(0), Wall(u64::MAX))).unwrap();
+    let costs = runtime
+        .block_on(life.recorder.costs(Query { span: Span::default(), zone: TimeZone::UTC }))
+        .unwrap();
     assert_eq!(costs.incomplete, None);
-    (costs.totals().calls, costs.totals().paid)
+    let totals = costs.totals.exact();
+    (totals.calls, totals.paid)
 }
 
 #[test]

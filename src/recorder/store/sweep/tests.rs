@@ -127,7 +127,7 @@ fn rows(store: &Store) -> [u64; 3] {
         RowKey::Bucket(Slot { width: Width::Fine, .. }) => counts[0] += 1,
         RowKey::Bucket(_) => counts[1] += 1,
         RowKey::Ledger(_) => counts[2] += 1,
-        RowKey::Breaker(_) => {}
+        RowKey::Breaker(_) | RowKey::Outage(_) => {}
     };
     store.database.as_ref().unwrap().weigh(count).unwrap();
     counts
