@@ -9,9 +9,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
+use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::domain::time::{Mono, Now, Wall, millis};
@@ -53,6 +54,12 @@ impl Clock {
     pub fn mono(&self) -> Mono {
         Mono(self.started.elapsed())
     }
+}
+
+/// The machine's own monotonic clock, by which other processes can tell this moment too.
+pub fn since_boot() -> Duration {
+    // Every Linux has this clock; without it nothing would be later than anything.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 impl fmt::Debug for Clock {

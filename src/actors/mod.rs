@@ -13,5 +13,6 @@ pub mod permit;
 pub mod router;
 pub mod sink;
 pub mod table;
+pub mod telling;
 mod views;
 pub mod walk;

@@ -15,9 +15,10 @@ use tokio::sync::watch;
 
 use super::guard::{Guarded, Rebuilds};
 use super::permit::{CallLabel, Cost, Permit};
-use super::views;
+use super::{telling, views};
 use crate::clock::Clock;
 use crate::domain::breaker::{Ask, Change, Override, State};
+use crate::domain::fault::Fault;
 use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
 };
@@ -28,6 +29,8 @@ use crate::recorder::event::{
     BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
 };
 use crate::recorder::{ModelKey, Recorder, Row};
+
+pub mod beat;
 
 /// The owner of one model's state.
 pub struct ModelActor {
@@ -183,18 +186,19 @@ impl ModelActor {
     ) -> Option<Settled> {
         let call = unlogged.as_mut()?;
         call.ended.latency_ms = millis(now.mono.since(call.label.began));
+        let fault = call.ended.fault.as_ref().map(|failure| failure.fault);
         let mut settlement = self.state.settle(admission, &call.ended, now);
         let changes = std::mem::take(&mut settlement.changes);
         self.publish_call(unlogged.take()?, settlement, now);
-        self.publish(changes, None, now);
+        self.publish(changes, fault, now);
         let hold_left = self.state.hold_until(now).map(|until| until.left(now));
         Some(Settled { hold_left })
     }
 
-    /// Logs and stores what changed beside a call.
-    fn publish(&mut self, changes: Changes, peer_uid: Option<u32>, now: Now) {
+    /// Logs and stores what changed beside a call; `fault` is what that call failed with.
+    fn publish(&mut self, changes: Changes, fault: Option<Fault>, now: Now) {
         for change in changes.circuit {
-            self.publish_change(change, peer_uid, now);
+            self.publish_change(change, (None, fault), now);
         }
         if let Some((degraded, judged)) = changes.degraded {
             let event = DegradedEvent {
@@ -207,10 +211,15 @@ impl ModelActor {
         }
     }
 
-    fn publish_change(&mut self, change: Change, peer_uid: Option<u32>, now: Now) {
+    fn publish_change(
+        &mut self,
+        change: Change,
+        (peer_uid, fault): (Option<u32>, Option<Fault>),
+        now: Now,
+    ) {
         let model = &self.state.settings().name;
+        telling::circuit(model, &change, fault);
         let (from, to) = (change.from.name(), change.to.name());
-        tracing::info!(model = %model, from, to, reason = %change.reason, "circuit changed");
         let forced = self.state.circuit(now).forced;
         let stored = self.state.stored(now);
         let event = BreakerEvent {
@@ -261,6 +270,7 @@ impl ModelActor {
                 stored: stored.clone(),
             },
         };
+        telling::call(&event);
         self.kept.keep_call((start, &bucket), &self.state, now);
         let model = self.key.clone();
         let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
@@ -340,7 +350,7 @@ impl Handler<Order> for ModelActor {
             let set =
                 order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
             let change = model.state.order(set, now);
-            model.publish_change(change, order.peer_uid, now);
+            model.publish_change(change, (order.peer_uid, None), now);
             views::circuit(&model.state.circuit(now))
         })
     }

@@ -40,6 +40,9 @@ pub(super) enum Failure {
     /// The configuration that was named cannot be used.
     #[error("{message}")]
     Configuration { message: String, hint: String },
+    /// The health log cannot be read.
+    #[error("cannot read the health log {}: {why}", path.display())]
+    Log { path: PathBuf, why: io::Error },
     /// The result could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -152,6 +155,14 @@ impl Failure {
             Failure::Usage { hint, .. } => (*hint).to_owned(),
             Failure::Unreachable { hint, .. } | Failure::Configuration { hint, .. } => hint.clone(),
             Failure::Daemon(error) => error.hint(),
+            Failure::Log { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
+                "its group may read it: join that with `sudo usermod -aG GROUP $USER` and log in \
+                 again; without --since events come over the socket"
+                    .to_owned()
+            }
+            Failure::Log { .. } => {
+                "name it with --log FILE; without --since events come over the socket".to_owned()
+            }
             Failure::Output(_) => String::new(),
         }
     }
@@ -164,7 +175,7 @@ impl Failure {
             Failure::Daemon(error) => error.exit_code(),
             Failure::Configuration { .. } => CONFIGURATION,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Output(_) => ERROR,
+            Failure::Log { .. } | Failure::Output(_) => ERROR,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `fallbackctl health`: how every model is doing, one line each.
 //!
-//! Below the table stands, for each model that is kept out, the reason in words; the table
+//! With `--watch` it stays and asks again. Below the table stands, for each model that is kept out, the reason in words; the table
 //! itself holds only what can be compared between models.
 
 use std::time::Duration;
@@ -12,14 +12,16 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, circuit, moment, reply, text};
+use super::{Session, circuit, moment, reply, text, watch};
 use crate::domain::time::{Wall, millis};
 
 const EXAMPLES: &str = "\
 Examples:
   fallbackctl health                 over the configured window
   fallbackctl health --window 1h     over the last hour
-  fallbackctl health --json          for programs";
+  fallbackctl health --watch         look again every two seconds, until Ctrl-C
+  fallbackctl health --watch 10s --window 1h
+  fallbackctl health --json          for programs; with --watch one object per line";
 
 /// Over which time.
 #[derive(clap::Args)]
@@ -28,6 +30,10 @@ pub(super) struct Args {
     /// How far back to look [default: the configured window]
     #[arg(long, value_name = "DURATION", value_parser = text::duration)]
     window: Option<Duration>,
+    /// Stay, and look again in this interval
+    #[arg(long, short, value_name = "DURATION", num_args = 0..=1, default_missing_value = "2s",
+          value_parser = text::duration)]
+    watch: Option<Duration>,
 }
 
 /// Asks for the health of all models and shows it.
@@ -36,10 +42,16 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     if let Some(window) = args.window {
         request["window"] = humantime::format_duration(window).to_string().into();
     }
-    if let Some(reply) = exchange(session, &request, SOON, screen)? {
-        write!(screen.out, "{}", render(&reply, moment::wall(), screen.paper))?;
+    let ask = |screen: &mut Screen<'_>| {
+        if let Some(reply) = exchange(session, &request, SOON, screen)? {
+            write!(screen.out, "{}", render(&reply, moment::wall(), screen.paper))?;
+        }
+        Ok(())
+    };
+    match args.watch {
+        Some(interval) => watch::again_and_again(interval, session.json, screen, ask),
+        None => ask(screen),
     }
-    Ok(())
 }
 
 fn render(reply: &Value, now: Wall, paper: Paper) -> String {

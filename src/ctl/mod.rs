@@ -25,6 +25,7 @@ mod reply;
 mod screen;
 mod tail;
 mod text;
+mod watch;
 mod why;
 
 use std::io;
@@ -84,13 +85,15 @@ enum Verb {
     Reload(reload::Args),
     /// Ask whether the daemon is there
     Ping(ping::Args),
-    /// Print events of the health log as they happen
+    /// Print events of the health log, as they happen or from the past
     Tail(tail::Args),
 }
 
 /// What every verb needs to know beside its own arguments.
 struct Session {
     socket: PathBuf,
+    /// The configuration that was named, if one was.
+    config: Option<PathBuf>,
     json: bool,
 }
 
@@ -114,7 +117,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
-    let session = Session { socket, json: cli.json };
+    let session = Session { socket, config: cli.config.clone(), json: cli.json };
     match &cli.verb {
         Verb::Ask(args) => ask::run(args, &session, screen),
         Verb::Health(args) => health::run(args, &session, screen),

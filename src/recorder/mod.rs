@@ -59,6 +59,7 @@ use crate::domain::time::Wall;
 use crate::protocol::costs::CostsView;
 
 pub use self::costs::Query;
+pub use self::logfile::numbered;
 pub use self::restore::{Restored, RestoredModel};
 pub use self::rows::{Identity, ModelKey, Row};
 pub use self::start::{Keeping, Settings, StartError};
@@ -163,7 +164,7 @@ impl Recorder {
 
     /// How the recorder is doing.
     pub fn status(&self) -> Status {
-        self.0.shared.status()
+        Status { log: self.0.log.display().to_string(), ..self.0.shared.status() }
     }
 
     /// Writes and syncs everything recorded so far and ends both threads; false when that took

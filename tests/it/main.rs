@@ -29,6 +29,8 @@ mod health_log;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod managed;
+#[cfg(test)]
 mod ops;
 #[cfg(test)]
 mod reload;
@@ -40,5 +42,7 @@ mod secrets;
 mod slow;
 #[cfg(test)]
 mod socket_file;
+#[cfg(test)]
+mod watching;
 #[cfg(test)]
 mod why;

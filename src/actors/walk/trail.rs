@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::table::{Chain, ModelHandle};
+use super::super::telling;
 use crate::domain::fault::{Fault, Next};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::price::Nano;
@@ -209,7 +210,7 @@ impl Trail {
     ) -> Event {
         let (task, primary) = self.chain.clone().unzip();
         let answered = result.ok();
-        Event::Request(RequestEvent {
+        let event = RequestEvent {
             request_id: self.request_id.clone(),
             task: task.unwrap_or_else(|| "".into()),
             success: result.is_ok(),
@@ -224,7 +225,9 @@ impl Trail {
             request_cost_usd: self.cost,
             primary_cost_usd: answered.and_then(|answered| answered.primary_cost_usd),
             peer_uid: self.peer_uid,
-        })
+        };
+        telling::request(&event);
+        Event::Request(event)
     }
 }
 
