@@ -51,6 +51,12 @@ pub(super) struct CostsLine {
 }
 
 impl Span {
+    /// A week.
+    pub fn of_week(week: Week) -> Span {
+        let (from, to) = (Edge::Day(week.monday()), Edge::Day(week.next().monday()));
+        Span { week: Some(week), task: None, from: Some(from), to: Some(to) }
+    }
+
     /// From and to, the latter not included, where days begin as in `zone`.
     pub fn walls(&self, zone: &TimeZone) -> (Wall, Wall) {
         let from = self.from.map_or(Wall(0), |edge| edge.wall(zone));
@@ -77,9 +83,7 @@ pub(super) fn span(line: CostsLine) -> Result<Span, String> {
         let week: Week = week.parse().map_err(|()| {
             "`week`: expected a week such as \"2026-W47\"; a year has 52 or 53".to_owned()
         })?;
-        let (from, to) = (Edge::Day(week.monday()), Edge::Day(week.next().monday()));
-        let week = Some(week);
-        return Ok(Span { week, task: line.task, from: Some(from), to: Some(to) });
+        return Ok(Span { task: line.task, ..Span::of_week(week) });
     }
     let from = line.from.map(|text| edge("from", &text)).transpose()?;
     let to = line.to.map(|text| edge("to", &text)).transpose()?;

@@ -108,7 +108,9 @@ impl Mailbox {
         inbox.urgent |= std::mem::take(&mut parcel.urgent);
         inbox.begun |= std::mem::take(&mut parcel.begun);
         inbox.questions.append(&mut parcel.questions);
-        inbox.keeping = parcel.keeping.take().or(inbox.keeping);
+        if let Some(keeping) = parcel.keeping.take() {
+            inbox.keeping = Some(keeping);
+        }
         // The store sleeps through ordinary rows once it knows that there are any.
         let news = before != (inbox.is_empty(), inbox.is_pressing());
         drop(inbox);

@@ -28,6 +28,7 @@ mod mailbox;
 mod outages;
 mod queue;
 mod replay;
+mod reports;
 mod restore;
 mod retention;
 mod rows;

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::money::{dollars, exact, grouped, nano, places, signed};
+use super::money::{dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
 use super::story::{Cause, Story};
 use super::{CostsView, SumsView};
@@ -79,11 +79,11 @@ fn tiles(page: &mut String, story: &Story) {
         ..0 => "good",
     };
     let spent = [totals.failed, totals.hedge, totals.shadow, totals.probe];
-    let [failed, hedge, shadow, probe] = spent.map(|amount| exact(nano(amount)));
+    let [failed, hedge, shadow, probe] = spent.map(|amount| short(nano(amount)));
     let mut all = vec![
-        ("paid for answers", format!("{guess}{}", exact(nano(totals.paid))), ""),
-        ("the primaries would have cost", exact(nano(totals.primary_would)), ""),
-        ("more than the primaries", signed(totals.difference, places([totals.difference])), tone),
+        ("paid for answers", format!("{guess}{}", short(nano(totals.paid))), ""),
+        ("the primaries would have cost", short(nano(totals.primary_would)), ""),
+        ("more than the primaries", plus(totals.difference), tone),
         ("answers by fallbacks", share, ""),
         ("billed for failed calls", failed, if totals.failed > 0 { "bad" } else { "" }),
     ];
@@ -104,6 +104,10 @@ fn tiles(page: &mut String, story: &Story) {
         );
     }
     page.push_str("</div>\n");
+}
+
+fn plus(amount: i64) -> String {
+    format!("{}{}", if amount > 0 { "+" } else { "" }, short(amount))
 }
 
 fn causes(page: &mut String, story: &Story) {
@@ -133,7 +137,7 @@ fn causes(page: &mut String, story: &Story) {
             dollars(cause.failed, places),
             signed(cause.total(), places),
         ];
-        table_row(page, "", &[&cause.model], &cells);
+        table_row(page, "", &[(&cause.model, None)], &cells);
     }
     end_table(page);
 }
@@ -187,7 +191,6 @@ fn shares(page: &mut String, costs: &CostsView) {
 fn rows(page: &mut String, costs: &CostsView) {
     let heading = [
         "Task",
-        "Primary",
         "Model",
         "Answers",
         "By fallback",
@@ -202,10 +205,11 @@ fn rows(page: &mut String, costs: &CostsView) {
     let places = places(sums().flat_map(amounts));
     begin_table(page, "By task and model", &heading);
     for row in &costs.rows {
-        let names = [&*row.task, &*row.primary, &*row.model];
+        let instead = Some(&*row.primary).filter(|primary| *primary != &*row.model);
+        let names = [(&*row.task, None), (&*row.model, instead)];
         table_row(page, "", &names, &cells(&row.sums, places));
     }
-    table_row(page, "all", &["all", "", ""], &cells(&costs.totals, places));
+    table_row(page, "all", &[("all", None), ("", None)], &cells(&costs.totals, places));
     end_table(page);
 }
 
@@ -229,7 +233,7 @@ fn by_day(page: &mut String, costs: &CostsView) {
     for day in &costs.days {
         let date = day.date.parse::<Date>();
         let name = date.map_or(day.date.clone(), |date| date.strftime("%a %-d %b %Y").to_string());
-        table_row(page, "", &[&name], &cells(&day.sums, places));
+        table_row(page, "", &[(&name, None)], &cells(&day.sums, places));
     }
     end_table(page);
 }
@@ -272,16 +276,21 @@ fn footer(page: &mut String, costs: &CostsView, story: &Story, zone: &TimeZone) 
 fn begin_table(page: &mut String, title: &str, heading: &[&str]) {
     let _ = write!(page, "<section>\n<h2>{title}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>");
     for word in heading {
-        let class = if ["Primary", "Model"].contains(word) { " class=\"l\"" } else { "" };
+        let class = if *word == "Model" { " class=\"l\"" } else { "" };
         let _ = write!(page, "<th{class}>{word}</th>");
     }
     page.push_str("</tr></thead>\n<tbody>\n");
 }
 
-fn table_row(page: &mut String, class: &str, names: &[&str], cells: &[String]) {
+/// A line of a table; each name with the one it stands in for.
+fn table_row(page: &mut String, class: &str, names: &[(&str, Option<&str>)], cells: &[String]) {
     let _ = write!(page, "<tr class=\"{class}\">");
-    for name in names {
-        let _ = write!(page, "<td class=\"l\">{}</td>", text(name));
+    for (name, instead) in names {
+        let _ = write!(page, "<td class=\"l\">{}", text(name));
+        if let Some(primary) = instead {
+            let _ = write!(page, "<small>for {}</small>", text(primary));
+        }
+        page.push_str("</td>");
     }
     for cell in cells {
         let _ = write!(page, "<td>{}</td>", text(cell));

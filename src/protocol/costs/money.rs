@@ -29,6 +29,18 @@ pub fn exact(nano: i64) -> String {
     dollars(nano, places([nano]))
 }
 
+/// An amount at a glance: to the cent, or three digits that say something where cents do not.
+pub fn short(nano: i64) -> String {
+    let digits = nano.unsigned_abs().checked_ilog10().map_or(0, |log| log as usize + 1);
+    if digits == 0 || digits > 9 {
+        return dollars(nano, 2);
+    }
+    let text = dollars(nano, (12 - digits).clamp(2, 9));
+    let cents = text.find('.').map_or(text.len(), |point| (point + 3).min(text.len()));
+    let (cents, rest) = text.split_at(cents);
+    format!("{cents}{}", rest.trim_end_matches('0'))
+}
+
 /// The same with its sign, for what came on top or was saved.
 pub fn signed(nano: i64, places: usize) -> String {
     let text = dollars(nano, places);
@@ -70,6 +82,20 @@ mod tests {
         assert_eq!(places([10_000_000, 963_000]), 6);
         assert_eq!(dollars(10_000_000, 6), "$0.010000");
         assert_eq!(places([]), 2);
+    }
+
+    #[test]
+    fn at_a_glance_three_digits_are_enough() {
+        for (nano, text) in [
+            (0, "$0.00"),
+            (14_733_041_492, "$14.73"),
+            (60_155_002, "$0.0602"),
+            (500_000_000, "$0.50"),
+            (-1_234, "-$0.00000123"),
+            (7, "$0.000000007"),
+        ] {
+            assert_eq!(short(nano), text);
+        }
     }
 
     #[test]

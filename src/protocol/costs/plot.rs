@@ -126,8 +126,12 @@ pub(super) fn days(costs: &CostsView, zone: &TimeZone, paper: Paper) -> String {
 pub(super) fn shares(models: &[(String, Sums)], paper: Paper) -> String {
     let all: u64 = models.iter().map(|(_, sums)| sums.paid).sum();
     let calls: u64 = models.iter().map(|(_, sums)| sums.calls).sum();
-    let row = 46.0;
-    let mut svg = open(paper, row * models.len() as f64 + 4.0, "Share of each model");
+    // On a phone a long name leaves no room beside it.
+    let (row, beside) = match paper {
+        Paper::Desk => (46.0, true),
+        Paper::Phone => (62.0, false),
+    };
+    let mut svg = open(paper, row * models.len() as f64, "Share of each model");
     let width = paper.width() - 4.0;
     let most = models.iter().map(|(_, sums)| sums.paid).max().unwrap_or(0).max(1) as f64;
     for (at, (model, sums)) in models.iter().enumerate() {
@@ -135,7 +139,10 @@ pub(super) fn shares(models: &[(String, Sums)], paper: Paper) -> String {
         let share = percent(sums.paid, all);
         let say = format!("{share} of the money, {} of the answers", percent(sums.calls, calls));
         label_at(&mut svg, "name", (2.0, y), &text(model));
-        label_at(&mut svg, "tick end", (2.0 + width, y), &say);
+        match beside {
+            true => label_at(&mut svg, "tick end", (2.0 + width, y), &say),
+            false => label_at(&mut svg, "tick", (2.0, y + 35.0), &say),
+        }
         let full = width * sums.paid as f64 / most;
         rect(&mut svg, "track", (2.0, y + 7.0), (width, 12.0));
         rect(&mut svg, "paid", (2.0, y + 7.0), (full.max(1.5), 12.0));
@@ -252,7 +259,8 @@ fn draw_lane(
     (costs, zone): (&CostsView, &TimeZone),
 ) {
     let Some(first) = lane.first() else { return };
-    let say = format!("{} was out", first.model);
+    let now = lane.iter().any(|outage| outage.to.is_none());
+    let say = format!("{} {}", first.model, if now { "is still out" } else { "was out" });
     label_at(svg, "tick", (axis.left, y + 8.0), &text(&say));
     rect(svg, "track", (axis.left, y + 13.0), (axis.width, 8.0));
     for outage in lane {

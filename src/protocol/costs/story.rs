@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::money::{exact, grouped, nano};
+use super::money::{grouped, nano, short};
 use super::{CostsView, OutageView};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
@@ -80,7 +80,7 @@ impl Story {
 
     /// The answer in one sentence.
     pub fn headline(&self) -> String {
-        let amount = exact(self.instability.saturating_abs());
+        let amount = short(self.instability.saturating_abs());
         match self.instability {
             1.. => format!("Unstable providers cost you {amount}."),
             ..0 => format!("Unstable providers saved you {amount}: the backups were cheaper."),
@@ -101,21 +101,22 @@ impl Story {
         if failed_calls > 0 {
             let billed = match self.totals.failed {
                 0 => "nothing was billed for them".to_owned(),
-                amount => format!("{} was billed for them", exact(nano(amount))),
+                amount => format!("{} was billed for them", short(nano(amount))),
             };
             let calls = if failed_calls == 1 { "call" } else { "calls" };
             details.push(format!("{} {calls} gave no answer; {billed}.", grouped(failed_calls)));
         }
         if self.totals.hedge > 0 {
-            let amount = exact(nano(self.totals.hedge));
+            let amount = short(nano(self.totals.hedge));
             details.push(format!("Second calls in vain beside slow ones cost {amount}."));
         }
         if self.readiness > 0 {
-            let (copies, probes) = (self.totals.shadow, self.totals.probe);
-            let [copies, probes] = [copies, probes].map(|amount| exact(nano(amount)));
-            details.push(format!(
-                "Knowing that backups work cost {copies} for copies and {probes} for probes."
-            ));
+            let parts = [(self.totals.shadow, "copies"), (self.totals.probe, "probes")];
+            let parts = parts.iter().filter(|(amount, _)| *amount > 0);
+            let parts: Vec<String> = parts
+                .map(|(amount, what)| format!("{} for {what}", short(nano(*amount))))
+                .collect();
+            details.push(format!("Knowing that backups work cost {}.", parts.join(" and ")));
         }
         details
     }
@@ -128,7 +129,7 @@ impl Story {
             caveats.push(format!(
                 "~ includes {} of estimates: for {} calls the provider did not say how many tokens \
                  it was.",
-                exact(nano(estimated)),
+                short(nano(estimated)),
                 grouped(estimated_calls),
             ));
         }
@@ -154,7 +155,7 @@ impl Cause {
 }
 
 fn change(difference: i64) -> String {
-    let amount = exact(difference.saturating_abs());
+    let amount = short(difference.saturating_abs());
     match difference {
         0 => "at the same price".to_owned(),
         1.. => format!("{amount} more"),

@@ -105,10 +105,16 @@ impl Machine {
 }
 
 fn event(number: u64, bucket: Wall) -> Event {
-    Event::Call(CallEvent {
+    let (cost_usd, primary_cost_usd) = (Some(Nano(number)), Some(Nano(number)));
+    Event::Call(CallEvent { latency_ms: number, cost_usd, primary_cost_usd, ..call_at(bucket) })
+}
+
+/// A call that was answered.
+pub(in crate::recorder) fn call_at(bucket: Wall) -> CallEvent {
+    CallEvent {
         model_name: "gpt".into(),
         success: true,
-        latency_ms: number,
+        latency_ms: 1,
         error_type: None,
         status: None,
         code: None,
@@ -121,11 +127,11 @@ fn event(number: u64, bucket: Wall) -> Event {
         input_tokens: Some(21),
         output_tokens: Some(60),
         cached_tokens: None,
-        cost_usd: Some(Nano(number)),
-        primary_cost_usd: Some(Nano(number)),
+        cost_usd: None,
+        primary_cost_usd: None,
         cost_estimated: false,
         replay: CallReplay { identity: model().identity, bucket, stored: None },
-    })
+    }
 }
 
 /// Calls and nano-dollars of the ledger.

@@ -25,7 +25,7 @@ impl Store {
         let mut adding = Adding::new(query);
         rows.iter().for_each(|(key, sums)| adding.add(key, *sums));
         let (edges, failed) = match failed {
-            None => self.outages_before(range.1),
+            None => self.outage_edges(),
             Some(failed) => (BTreeMap::new(), Some(failed)),
         };
         let incomplete = failed.or_else(|| {
@@ -62,8 +62,10 @@ impl Store {
         (rows, failed.map(|error| self.failed("read", &error)))
     }
 
-    fn outages_before(&mut self, to: Wall) -> (BTreeMap<OutageKey, Edge>, Option<String>) {
-        let stored = self.database.as_ref().map(|database| database.outages(to)).transpose();
+    /// All ends of outages: one that ends behind a stretch of time may have begun in it.
+    fn outage_edges(&mut self) -> (BTreeMap<OutageKey, Edge>, Option<String>) {
+        let stored =
+            self.database.as_ref().map(|database| database.outages(Wall(u64::MAX))).transpose();
         let (mut edges, failed) = match stored {
             Ok(edges) => (edges.unwrap_or_default(), None),
             Err(error) => (BTreeMap::new(), Some(self.failed("read", &error))),

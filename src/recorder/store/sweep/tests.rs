@@ -56,10 +56,11 @@ impl Daemon {
             keep: LOG_KEEP,
             store_size: BUDGET,
             ledger_retention: Duration::from_millis(7 * DAY),
+            zone: jiff::tz::TimeZone::UTC,
             ..settings(dir).keeping
         };
         let clock = Clock::with_wall(move || Wall(source.load(Ordering::Relaxed)));
-        let settings = Settings { keeping, clock, ..settings(dir) };
+        let settings = Settings { keeping: keeping.clone(), clock, ..settings(dir) };
         let mut store = store_of(&settings);
         store.open(&[], true);
         let mut latency = Histogram::default();
