@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod chat;
 pub mod content;
 pub mod costs;
+pub mod event;
 pub mod field;
 pub mod id;
 pub mod op;

@@ -115,6 +115,7 @@ pub(in crate::recorder) fn call_at(bucket: Wall) -> CallEvent {
         model_name: "gpt".into(),
         success: true,
         latency_ms: 1,
+        first_token_ms: None,
         error_type: None,
         status: None,
         code: None,
