@@ -243,7 +243,7 @@ mod tests {
         let text = render(&read(reply()), Paper::default());
         let lines: Vec<Vec<&str>> =
             text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(text.contains("\nUnstable providers cost you $0.4999.\n"), "{text}");
+        assert!(text.contains("\nUnstable providers cost you $0.50.\n"), "{text}");
         let line = |first: &str| lines.iter().rfind(|line| line.first() == Some(&first)).unwrap();
         assert_eq!(line("b")[1..], ["0", "-", "2", "0", "$0.0000", "$0.5000", "+$0.5000"]);
         assert_eq!(lines.iter().filter(|line| line.first() == Some(&"a")).count(), 2);

@@ -126,9 +126,10 @@ impl Story {
         let Sums { unpriced_calls, estimated_calls, estimated, .. } = self.totals;
         let mut caveats = Vec::new();
         if estimated_calls > 0 {
+            let calls = if estimated_calls == 1 { "call" } else { "calls" };
             caveats.push(format!(
-                "~ includes {} of estimates: for {} calls the provider did not say how many tokens \
-                 it was.",
+                "~ includes {} of estimates: for {} {calls} the provider did not say how many \
+                 tokens it was.",
                 short(nano(estimated)),
                 grouped(estimated_calls),
             ));
