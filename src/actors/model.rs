@@ -89,6 +89,8 @@ pub(super) struct FinishedCall {
     pub(super) label: CallLabel,
     pub(super) ended: Ended,
     pub(super) cost: Cost,
+    /// Until the first content of a streamed answer.
+    pub(super) first_token_ms: Option<u64>,
 }
 
 /// What became of a call's result.
@@ -239,7 +241,7 @@ impl ModelActor {
     }
 
     fn publish_call(&mut self, call: FinishedCall, settlement: Settlement, now: Now) {
-        let FinishedCall { label, ended, cost } = call;
+        let FinishedCall { label, ended, cost, first_token_ms } = call;
         let (start, bucket) = settlement.bucket;
         let stored = settlement.run_changed.then(|| self.state.stored(now));
         let failure = ended.fault;
@@ -249,6 +251,7 @@ impl ModelActor {
             model_name: self.state.settings().name.clone(),
             success: answered,
             latency_ms: ended.latency_ms,
+            first_token_ms,
             error_type: failure.as_ref().map(|failure| failure.fault),
             status: failure.as_ref().and_then(|failure| failure.status),
             code: failure.and_then(|failure| failure.code),

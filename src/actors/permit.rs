@@ -34,6 +34,7 @@ pub struct CallLabel {
 #[must_use = "a permit that is dropped reports its call as cancelled"]
 pub struct Permit {
     admitted: Option<(Admission, CallLabel)>,
+    first_token_ms: Option<u64>,
     /// Which of the model's states admitted it.
     life: u64,
     model: Addr<ModelActor>,
@@ -56,14 +57,20 @@ impl Permit {
         label: CallLabel,
         model: Addr<ModelActor>,
     ) -> Permit {
-        Permit { admitted: Some((admission, label)), life, model }
+        Permit { admitted: Some((admission, label)), first_token_ms: None, life, model }
+    }
+
+    /// Takes note of how long the first content of a streamed answer took, in milliseconds.
+    pub fn began_to_answer(&mut self, first_token_ms: Option<u64>) {
+        self.first_token_ms = first_token_ms;
     }
 
     /// Reports how the call ended. `None` when the report was lost to a fault of our own, which must
     /// not lose the caller's answer.
     pub async fn settle(mut self, ended: Ended, cost: Cost) -> Option<Settled> {
         let (admission, label) = self.admitted.take()?;
-        let call = FinishedCall { label, ended, cost };
+        let first_token_ms = self.first_token_ms;
+        let call = FinishedCall { label, ended, cost, first_token_ms };
         self.model.send(Settle { admission, life: self.life, call }).await.ok()
     }
 }
@@ -79,7 +86,8 @@ impl Drop for Permit {
             retry_after: None,
             chance: 0.0,
         };
-        let call = FinishedCall { label, ended, cost: Cost::default() };
+        let (cost, first_token_ms) = (Cost::default(), self.first_token_ms);
+        let call = FinishedCall { label, ended, cost, first_token_ms };
         self.model.do_send(Settle { admission, life: self.life, call });
     }
 }

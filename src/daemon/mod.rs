@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use actix::System;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
@@ -66,6 +66,11 @@ struct Arguments {
     /// Keep the demo's daemon running afterwards, and say how to talk to it
     #[arg(long, requires = "demo")]
     stay: bool,
+}
+
+/// The command line of `fallbackd`, for its manual.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the daemon as the command line says.

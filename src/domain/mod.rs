@@ -16,5 +16,6 @@ pub mod pace;
 pub mod price;
 pub mod rank;
 pub mod rebuilds;
+pub mod splice;
 pub mod time;
 pub mod window;

@@ -27,6 +27,8 @@ mod hardship;
 #[cfg(test)]
 mod health_log;
 #[cfg(test)]
+mod installed;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod managed;

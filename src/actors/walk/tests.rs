@@ -22,3 +22,4 @@ mod retry;
 mod rig;
 mod script;
 mod simulation;
+mod streams;

@@ -5,25 +5,25 @@
 
 use serde_json::Value;
 
-use super::super::reply;
+use super::super::{names, reply};
 
 /// What to show; without any wish, everything but the heads of files.
 #[derive(Default, clap::Args)]
 pub(super) struct Filter {
     /// Only what concerns this model; several may be named
-    #[arg(long = "model", short, value_name = "NAME")]
+    #[arg(long = "model", short, value_name = "NAME", add = names::models())]
     models: Vec<String>,
     /// Only calls, requests and orders of this task; several may be named
-    #[arg(long = "task", short, value_name = "TASK")]
+    #[arg(long = "task", short, value_name = "TASK", add = names::tasks())]
     tasks: Vec<String>,
     /// Only this kind of event; several may be named
-    #[arg(long = "event", short, value_name = "TYPE", value_delimiter = ',')]
+    #[arg(long = "event", short, value_name = "TYPE", value_delimiter = ',', add = names::events())]
     events: Vec<String>,
     /// Only what went wrong: calls, requests and reloads that failed, circuits that opened, models that became degraded
     #[arg(long, short)]
     failed: bool,
     /// The same as --event
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", add = names::events())]
     types: Vec<String>,
 }
 
