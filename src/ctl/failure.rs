@@ -40,6 +40,9 @@ pub(super) enum Failure {
     /// The configuration that was named cannot be used.
     #[error("{message}")]
     Configuration { message: String, hint: String },
+    /// Something around the daemon is wrong, as was shown.
+    #[error("something is wrong")]
+    Unwell,
     /// The health log cannot be read.
     #[error("cannot read the health log {}: {why}", path.display())]
     Log { path: PathBuf, why: io::Error },
@@ -133,6 +136,7 @@ impl Failure {
         match self {
             Failure::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
             Failure::Daemon(error) => error.printed,
+            Failure::Unwell => true,
             _ => false,
         }
     }
@@ -163,7 +167,7 @@ impl Failure {
             Failure::Log { .. } => {
                 "name it with --log FILE; without --since events come over the socket".to_owned()
             }
-            Failure::Output(_) => String::new(),
+            Failure::Unwell | Failure::Output(_) => String::new(),
         }
     }
 
@@ -175,7 +179,7 @@ impl Failure {
             Failure::Daemon(error) => error.exit_code(),
             Failure::Configuration { .. } => CONFIGURATION,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Log { .. } | Failure::Output(_) => ERROR,
+            Failure::Unwell | Failure::Log { .. } | Failure::Output(_) => ERROR,
         }
     }
 }

@@ -115,12 +115,17 @@ fn last_error(model: &Value, now: Wall) -> Option<String> {
     Some(parts.join(", "))
 }
 
-/// What the recorder could not do; silence is good news.
-fn trouble(reply: &Value, paper: Paper) -> String {
-    let found: Vec<_> = reply::members(reply, "recorder")
+/// What the recorder could not do.
+pub(super) fn worries(reply: &Value) -> Vec<String> {
+    reply::members(reply, "recorder")
         .filter_map(|(name, value)| Some((name, worry(name, value)?)))
         .map(|(name, what)| format!("{} {what}", text::one_line(name).replace('_', " ")))
-        .collect();
+        .collect()
+}
+
+/// The same in one line; silence is good news.
+fn trouble(reply: &Value, paper: Paper) -> String {
+    let found = worries(reply);
     if found.is_empty() {
         return String::new();
     }

@@ -15,6 +15,7 @@ mod chains;
 mod circuit;
 mod connect;
 mod costs;
+mod doctor;
 mod failure;
 mod generate;
 mod grid;
@@ -85,6 +86,8 @@ enum Verb {
     Why(why::Args),
     /// Have the daemon read its configuration again
     Reload(reload::Args),
+    /// Look for whatever is wrong around the daemon, and say what to do about it
+    Doctor(doctor::Args),
     /// Ask whether the daemon is there
     Ping(ping::Args),
     /// Print events of the health log, as they happen or from the past
@@ -137,6 +140,7 @@ fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Res
         Verb::Breaker(args) => breaker::run(args, &session, screen),
         Verb::Why(args) => why::run(args, &session, screen),
         Verb::Reload(args) => reload::run(args, &session, screen),
+        Verb::Doctor(args) => doctor::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
         Verb::Generate(args) => generate::run(args, &daemon(), screen),
