@@ -103,3 +103,34 @@ fn point_to_written(schema: &mut Value, differing: &[String]) {
 fn written_name(name: &str) -> String {
     format!("{name}Sent")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::op::EventType;
+
+    #[test]
+    fn everything_that_is_referred_to_is_defined() {
+        fn check(schema: &Value, defined: &Value) {
+            match schema {
+                Value::Object(members) => {
+                    if let Some(target) = members.get("$ref").and_then(Value::as_str) {
+                        let name = target.strip_prefix(DEFS).unwrap();
+                        assert!(defined.get(name).is_some(), "{name}");
+                    }
+                    members.values().for_each(|member| check(member, defined));
+                }
+                Value::Array(items) => items.iter().for_each(|item| check(item, defined)),
+                _ => {}
+            }
+        }
+        let schema = document();
+        check(&schema, &schema["$defs"]);
+    }
+
+    #[test]
+    fn shells_are_offered_the_events_that_may_be_asked_for() {
+        let named = &document()["$defs"]["EventType"]["oneOf"][0]["enum"];
+        assert_eq!(named, &json!(EventType::ALL.map(EventType::name)));
+    }
+}

@@ -90,6 +90,7 @@ pub enum EventType {
     Breaker,
     Degraded,
     Order,
+    Report,
     Config,
     Start,
     Stop,
@@ -100,12 +101,13 @@ pub enum EventType {
 
 impl EventType {
     /// Those that can be asked for.
-    pub const ALL: [EventType; 8] = [
+    pub const ALL: [EventType; 9] = [
         EventType::Call,
         EventType::Request,
         EventType::Breaker,
         EventType::Degraded,
         EventType::Order,
+        EventType::Report,
         EventType::Config,
         EventType::Start,
         EventType::Stop,
@@ -119,6 +121,7 @@ impl EventType {
             EventType::Breaker => "breaker",
             EventType::Degraded => "degraded",
             EventType::Order => "order",
+            EventType::Report => "report",
             EventType::Config => "config",
             EventType::Start => "start",
             EventType::Stop => "stop",

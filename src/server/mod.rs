@@ -26,7 +26,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
-use crate::clock::Clock;
+use crate::clock::{Clock, zone};
 use crate::config::{Config, Limits};
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
@@ -121,7 +121,7 @@ impl Rules {
             limits: config.limits.clone(),
             admin_uids: config.daemon.admin_uids.clone(),
             admin_gids: config.daemon.admin_gids.clone(),
-            zone: costs::zone(config.costs.timezone.as_deref()),
+            zone: zone(config.costs.timezone.as_deref()),
         }
     }
 }

@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use crate::actors::table::Renewal;
 use crate::domain::fault::Fault;
 use crate::protocol::chat::ToolCall;
+use crate::protocol::costs::CostsView;
 use crate::protocol::id::Id;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody};
-use crate::protocol::view::{BreakerView, ChainView, CostsView, ModelHealth, PlanView};
+use crate::protocol::view::{BreakerView, ChainView, ModelHealth, PlanView};
 use crate::recorder::Status;
 use crate::recorder::event::Event;
 
