@@ -11,13 +11,13 @@
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::guard::{Guarded, Rebuilds};
 use super::permit::{CallLabel, Cost, Permit};
 use super::views;
 use crate::clock::Clock;
-use crate::domain::breaker::{Ask, Change, Override, State};
+use crate::domain::breaker::{Ask, Asker, Change, Override, State};
 use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
 };
@@ -45,6 +45,8 @@ pub struct ModelActor {
     life: u64,
     /// Permits that are not settled yet, whichever state gave them.
     running: u32,
+    /// Copies of requests under way, which are told when a caller needs their place.
+    copies: Vec<oneshot::Sender<()>>,
     rebuilds: Rebuilds,
 }
 
@@ -146,6 +148,7 @@ impl ModelActor {
             spoilt,
             life,
             running,
+            copies: Vec::new(),
             rebuilds,
         };
         (actor, watched)
@@ -172,6 +175,22 @@ impl ModelActor {
         self.life += 1;
         self.spoilt = false;
         self.open_until.send_replace(open_until(&self.state, now));
+    }
+
+    /// Makes room for a caller, and lets a copy of a request hear when it has to.
+    fn place(&mut self, admission: &Admission, by: Asker) -> Option<oneshot::Receiver<()>> {
+        self.copies.retain(|copy| !copy.is_closed());
+        if admission.displaces
+            && let Some(copy) = self.copies.pop()
+        {
+            // One that has just ended has made room by itself.
+            let _ = copy.send(());
+        }
+        matches!(by, Asker::Shadow | Asker::Probe).then(|| {
+            let (sender, displaced) = oneshot::channel();
+            self.copies.push(sender);
+            displaced
+        })
     }
 
     /// Takes a call's end. What is left in `unlogged` was neither logged nor kept.
@@ -296,16 +315,19 @@ impl Handler<Admit> for ModelActor {
 
     fn handle(&mut self, admit: Admit, context: &mut Context<Self>) -> Self::Result {
         let Admit { needs, lease, early, label } = admit;
+        let by = Asker::of(label.kind, early);
         let admitted = self.guarded(|model, now| {
-            let (admitted, changes) = model.state.admit(&needs, Ask { lease, early }, now);
+            let (admitted, changes) = model.state.admit(&needs, Ask { lease, by }, now);
             model.publish(changes, None, now);
             (admitted, now.mono)
         });
         Guarded(admitted.0.map(|(admitted, began)| {
             let admission = admitted?;
             self.running += 1;
+            let displaced = self.place(&admission, by);
             let label = CallLabel { began, ..label };
-            Ok(Permit::new((admission, self.life), label, context.address()))
+            let permit = Permit::new((admission, self.life), label, context.address());
+            Ok(permit.giving_way(displaced))
         }))
     }
 }
@@ -315,15 +337,16 @@ impl Handler<Settle> for ModelActor {
 
     fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
         let Settle { admission, life, call } = settle;
+        let kind = call.label.kind;
         let mut call = Some(call);
         let mut settled = self.guarded(|model, now| {
             let known = life == model.life;
-            let admission = if known { admission } else { Admission::outlived() };
+            let admission = if known { admission } else { Admission::outlived(kind) };
             model.settle(admission, &mut call, now)
         });
         if call.is_some() {
             settled =
-                self.guarded(|model, now| model.settle(Admission::outlived(), &mut call, now));
+                self.guarded(|model, now| model.settle(Admission::outlived(kind), &mut call, now));
         }
         // Only now: until here, a state that was rebuilt had to know of this call.
         self.running = self.running.saturating_sub(1);

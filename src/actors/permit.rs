@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use tokio::sync::oneshot;
 
 use super::model::{FinishedCall, ModelActor, Settle, Settled};
 use crate::domain::fault::Fault;
@@ -37,6 +38,8 @@ pub struct Permit {
     /// Which of the model's states admitted it.
     life: u64,
     model: Addr<ModelActor>,
+    /// Hears when a caller needs the place of this call.
+    displaced: Option<oneshot::Receiver<()>>,
 }
 
 /// What a call cost.
@@ -56,7 +59,25 @@ impl Permit {
         label: CallLabel,
         model: Addr<ModelActor>,
     ) -> Permit {
-        Permit { admitted: Some((admission, label)), life, model }
+        Permit { admitted: Some((admission, label)), life, model, displaced: None }
+    }
+
+    /// The same for a call that gives way to callers.
+    pub(super) fn giving_way(mut self, displaced: Option<oneshot::Receiver<()>>) -> Permit {
+        self.displaced = displaced;
+        self
+    }
+
+    /// Resolves when a caller needs the place of this call; never for a caller's own.
+    pub async fn displaced(&mut self) {
+        let told = match self.displaced.take() {
+            Some(displaced) => displaced.await.is_ok(),
+            None => false,
+        };
+        if !told {
+            // An owner that is gone needs no place.
+            std::future::pending().await
+        }
     }
 
     /// Reports how the call ended. `None` when the report was lost to a fault of our own, which must

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::reload::{Reloader, Source};
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::RouterActor;
+use crate::actors::shadow::{self, Shadows, Terms};
 use crate::actors::table::{Table, model_key};
 use crate::actors::walk::Means;
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use crate::provider::http::{Http, SetupError};
 use crate::recorder::event::{Event, StartEvent, StopEvent};
 use crate::recorder::{self, Recorder};
 use crate::server::listen::{self, ListenError, Socket};
-use crate::server::{Phase, Server, serve};
+use crate::server::{Phase, Server, serve, zone};
 
 /// Time for last answers to reach their clients once everything is over.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -41,6 +42,7 @@ pub struct Running {
     server: Rc<Server>,
     recorder: Recorder,
     rebuilds: Rebuilds,
+    shadows: Shadows,
     clock: Clock,
     phase: watch::Sender<Phase>,
     drain_timeout: Duration,
@@ -102,16 +104,20 @@ impl Running {
         let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
         let rebuilds = Rebuilds::none();
         let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
+        let spent = shadow::from_ledger(&recorder);
+        let shadows = Shadows::start(terms(config), provider.clone(), clock.clone(), spent);
         let means = Means {
             provider: provider.clone(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             rebuilds: rebuilds.clone(),
+            shadows: shadows.clone(),
         };
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
-        let reloader = Reloader::new(source, config, (provider, router), &recorder);
+        let steered = (provider, router, shadows.clone());
+        let reloader = Reloader::new(source, config, steered, &recorder);
         let server = Rc::new_cyclic(|server| {
             Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
         });
@@ -121,7 +127,7 @@ impl Running {
             "serving"
         );
         let drain_timeout = daemon.drain_timeout;
-        Ok(Running { server, recorder, rebuilds, clock, phase, drain_timeout, socket })
+        Ok(Running { server, recorder, rebuilds, shadows, clock, phase, drain_timeout, socket })
     }
 
     /// Reads the configuration again.
@@ -139,6 +145,9 @@ impl Running {
     /// until `hurry` resolves, the rest is told, everything recorded is written.
     pub async fn stop(self, reason: &'static str, hurry: impl Future<Output = ()>) -> Stopped {
         self.phase.send_replace(Phase::Draining);
+        // Nobody waits for copies. Their ends are logged before the daemon's own.
+        self.shadows.cease().await;
+        sleep(LOOK).await;
         let answered = async {
             while self.server.outstanding() > 0 {
                 sleep(LOOK).await;
@@ -170,6 +179,16 @@ impl Running {
 fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
     let clock = clock.clone();
     Rc::new(move || clock.now())
+}
+
+/// What is configured about copies of requests.
+pub(super) fn terms(config: &Config) -> Terms {
+    Terms {
+        rules: config.shadow,
+        zone: zone(config.costs.timezone.as_deref()),
+        // From here on callers need what there is.
+        busy_at: (config.limits.in_flight / 2).max(1),
+    }
 }
 
 fn settings(config: &Config, clock: &Clock) -> recorder::Settings {

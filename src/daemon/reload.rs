@@ -11,7 +11,9 @@ use std::rc::{Rc, Weak};
 use actix::Addr;
 use serde_json::{Value, json};
 
+use super::assemble::terms;
 use crate::actors::router::{Reload as Renew, RouterActor};
+use crate::actors::shadow::Shadows;
 use crate::actors::table::Renewal;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env, Loaded, Mistakes};
@@ -38,6 +40,7 @@ pub(super) struct Reloader {
     current: RefCell<Config>,
     http: Rc<Http>,
     router: Addr<RouterActor>,
+    shadows: Shadows,
     recorder: Recorder,
 }
 
@@ -56,11 +59,11 @@ impl Reloader {
     pub(super) fn new(
         source: Option<Source>,
         current: &Config,
-        (http, router): (Rc<Http>, Addr<RouterActor>),
+        (http, router, shadows): (Rc<Http>, Addr<RouterActor>, Shadows),
         recorder: &Recorder,
     ) -> Reloader {
         let current = RefCell::new(current.clone());
-        Reloader { source, current, http, router, recorder: recorder.clone() }
+        Reloader { source, current, http, router, shadows, recorder: recorder.clone() }
     }
 
     /// The reload as the server offers it.
@@ -89,6 +92,7 @@ impl Reloader {
         let renewal = renewed
             .map_err(|_| internal("the daemon lost this reload; reload again".to_owned()))?;
         server.renew(&config);
+        self.shadows.renew(terms(&config));
         self.recorder.keep(Keeping::of(&config));
         let restart = needs_restart(&self.current.borrow(), &config);
         self.current.replace(config);

@@ -16,5 +16,6 @@ pub mod pace;
 pub mod price;
 pub mod rank;
 pub mod rebuilds;
+pub mod shadow;
 pub mod time;
 pub mod window;

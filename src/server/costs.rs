@@ -12,7 +12,7 @@ use crate::protocol::view::{CostRowView, CostsView, SumsView};
 use crate::recorder::Costs;
 
 /// The time zone of this name; the machine's own without one, or when it does not know it.
-pub(super) fn zone(name: Option<&str>) -> TimeZone {
+pub fn zone(name: Option<&str>) -> TimeZone {
     let Some(name) = name else { return TimeZone::system() };
     TimeZone::get(name).unwrap_or_else(|_| {
         tracing::warn!(

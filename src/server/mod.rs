@@ -33,6 +33,7 @@ use crate::recorder::Recorder;
 
 pub use accept::serve;
 use budget::Budget;
+pub use costs::zone;
 
 /// How often a half-closed client is looked at, to see whether it is gone.
 const GONE_CHECK: Duration = Duration::from_millis(50);

@@ -10,7 +10,7 @@ use crate::domain::fault::Fault;
 use crate::domain::model::{Ended, Ending};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::pace::{Limits, attempt_limit};
-use crate::domain::price::{Price, Usage, estimated_tokens};
+use crate::domain::price::{Price, Usage};
 use crate::domain::time::millis;
 use crate::protocol::answer::{Answer, Finish};
 use crate::protocol::chat::OnRefusal;
@@ -95,7 +95,7 @@ impl Walk<'_> {
         trail: &mut Trail,
     ) -> Attempted {
         let estimated = answer.usage.is_none();
-        let usage = answer.usage.unwrap_or_else(|| self.estimate(&answer));
+        let usage = answer.usage.unwrap_or_else(|| answer.estimate(self.request.bytes));
         let cost = self.cost(model, &usage, estimated);
         let refused = answer.finish == Finish::Refused;
         let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
@@ -174,17 +174,5 @@ impl Walk<'_> {
         let primary = self.chain.models.first().and_then(|primary| primary.config.price);
         let of = |price: Price| price.of(usage);
         Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
-    }
-
-    /// What an answer without usage probably consumed.
-    fn estimate(&self, answer: &Answer) -> Usage {
-        let text = answer.content.as_ref().map_or(0, String::len);
-        let calls = answer.tool_calls.iter();
-        let tools: usize = calls.map(|call| call.function.arguments.len()).sum();
-        Usage {
-            input_tokens: estimated_tokens(self.request.bytes),
-            output_tokens: estimated_tokens(text + tools),
-            ..Usage::default()
-        }
     }
 }

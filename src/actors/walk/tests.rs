@@ -21,4 +21,5 @@ mod refusals;
 mod retry;
 mod rig;
 mod script;
+mod shadow;
 mod simulation;
