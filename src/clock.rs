@@ -9,8 +9,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::domain::time::{Mono, Now, Wall, millis};
@@ -52,6 +53,12 @@ impl Clock {
     pub fn mono(&self) -> Mono {
         Mono(self.started.elapsed())
     }
+}
+
+/// The machine's own monotonic clock, by which other processes can tell this moment too.
+pub fn since_boot() -> Duration {
+    // Every Linux has this clock; without it nothing would be later than anything.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 impl fmt::Debug for Clock {

@@ -15,5 +15,6 @@ pub mod router;
 pub mod shadow;
 pub mod sink;
 pub mod table;
+pub mod telling;
 mod views;
 pub mod walk;

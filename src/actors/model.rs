@@ -11,13 +11,14 @@
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::guard::{Guarded, Rebuilds};
-use super::permit::{CallLabel, Cost, Permit};
-use super::views;
+use super::permit::{CallLabel, Cost, Permit, Places};
+use super::{telling, views};
 use crate::clock::Clock;
 use crate::domain::breaker::{Ask, Asker, Change, Override, State};
+use crate::domain::fault::Fault;
 use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
 };
@@ -28,6 +29,8 @@ use crate::recorder::event::{
     BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
 };
 use crate::recorder::{ModelKey, Recorder, Row};
+
+pub mod beat;
 
 /// The owner of one model's state.
 pub struct ModelActor {
@@ -45,8 +48,8 @@ pub struct ModelActor {
     life: u64,
     /// Permits that are not settled yet, whichever state gave them.
     running: u32,
-    /// Copies of requests under way, which are told when a caller needs their place.
-    copies: Vec<oneshot::Sender<()>>,
+    /// The places of copies of requests under way.
+    copies: Places,
     rebuilds: Rebuilds,
 }
 
@@ -88,6 +91,8 @@ pub(super) struct FinishedCall {
     pub(super) label: CallLabel,
     pub(super) ended: Ended,
     pub(super) cost: Cost,
+    /// Until the first content of a streamed answer.
+    pub(super) first_token_ms: Option<u64>,
 }
 
 /// What became of a call's result.
@@ -148,7 +153,7 @@ impl ModelActor {
             spoilt,
             life,
             running,
-            copies: Vec::new(),
+            copies: Places::default(),
             rebuilds,
         };
         (actor, watched)
@@ -177,22 +182,6 @@ impl ModelActor {
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    /// Makes room for a caller, and lets a copy of a request hear when it has to.
-    fn place(&mut self, admission: &Admission, by: Asker) -> Option<oneshot::Receiver<()>> {
-        self.copies.retain(|copy| !copy.is_closed());
-        if admission.displaces
-            && let Some(copy) = self.copies.pop()
-        {
-            // One that has just ended has made room by itself.
-            let _ = copy.send(());
-        }
-        matches!(by, Asker::Shadow | Asker::Probe).then(|| {
-            let (sender, displaced) = oneshot::channel();
-            self.copies.push(sender);
-            displaced
-        })
-    }
-
     /// Takes a call's end. What is left in `unlogged` was neither logged nor kept.
     fn settle(
         &mut self,
@@ -202,18 +191,19 @@ impl ModelActor {
     ) -> Option<Settled> {
         let call = unlogged.as_mut()?;
         call.ended.latency_ms = millis(now.mono.since(call.label.began));
+        let fault = call.ended.fault.as_ref().map(|failure| failure.fault);
         let mut settlement = self.state.settle(admission, &call.ended, now);
         let changes = std::mem::take(&mut settlement.changes);
         self.publish_call(unlogged.take()?, settlement, now);
-        self.publish(changes, None, now);
+        self.publish(changes, fault, now);
         let hold_left = self.state.hold_until(now).map(|until| until.left(now));
         Some(Settled { hold_left })
     }
 
-    /// Logs and stores what changed beside a call.
-    fn publish(&mut self, changes: Changes, peer_uid: Option<u32>, now: Now) {
+    /// Logs and stores what changed beside a call; `fault` is what that call failed with.
+    fn publish(&mut self, changes: Changes, fault: Option<Fault>, now: Now) {
         for change in changes.circuit {
-            self.publish_change(change, peer_uid, now);
+            self.publish_change(change, (None, fault), now);
         }
         if let Some((degraded, judged)) = changes.degraded {
             let event = DegradedEvent {
@@ -226,10 +216,15 @@ impl ModelActor {
         }
     }
 
-    fn publish_change(&mut self, change: Change, peer_uid: Option<u32>, now: Now) {
+    fn publish_change(
+        &mut self,
+        change: Change,
+        (peer_uid, fault): (Option<u32>, Option<Fault>),
+        now: Now,
+    ) {
         let model = &self.state.settings().name;
+        telling::circuit(model, &change, fault);
         let (from, to) = (change.from.name(), change.to.name());
-        tracing::info!(model = %model, from, to, reason = %change.reason, "circuit changed");
         let forced = self.state.circuit(now).forced;
         let stored = self.state.stored(now);
         let event = BreakerEvent {
@@ -249,7 +244,7 @@ impl ModelActor {
     }
 
     fn publish_call(&mut self, call: FinishedCall, settlement: Settlement, now: Now) {
-        let FinishedCall { label, ended, cost } = call;
+        let FinishedCall { label, ended, cost, first_token_ms } = call;
         let (start, bucket) = settlement.bucket;
         let stored = settlement.run_changed.then(|| self.state.stored(now));
         let failure = ended.fault;
@@ -259,6 +254,7 @@ impl ModelActor {
             model_name: self.state.settings().name.clone(),
             success: answered,
             latency_ms: ended.latency_ms,
+            first_token_ms,
             error_type: failure.as_ref().map(|failure| failure.fault),
             status: failure.as_ref().and_then(|failure| failure.status),
             code: failure.and_then(|failure| failure.code),
@@ -280,6 +276,7 @@ impl ModelActor {
                 stored: stored.clone(),
             },
         };
+        telling::call(&event);
         self.kept.keep_call((start, &bucket), &self.state, now);
         let model = self.key.clone();
         let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
@@ -324,7 +321,7 @@ impl Handler<Admit> for ModelActor {
         Guarded(admitted.0.map(|(admitted, began)| {
             let admission = admitted?;
             self.running += 1;
-            let displaced = self.place(&admission, by);
+            let displaced = self.copies.place(&admission, by);
             let label = CallLabel { began, ..label };
             let permit = Permit::new((admission, self.life), label, context.address());
             Ok(permit.giving_way(displaced))
@@ -363,7 +360,7 @@ impl Handler<Order> for ModelActor {
             let set =
                 order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
             let change = model.state.order(set, now);
-            model.publish_change(change, order.peer_uid, now);
+            model.publish_change(change, (order.peer_uid, None), now);
             views::circuit(&model.state.circuit(now))
         })
     }

@@ -10,6 +10,7 @@ use actix::Addr;
 use tokio::sync::oneshot;
 
 use super::model::{FinishedCall, ModelActor, Settle, Settled};
+use crate::domain::breaker::Asker;
 use crate::domain::fault::Fault;
 use crate::domain::model::{Admission, Ended, Ending};
 use crate::domain::price::Nano;
@@ -35,11 +36,39 @@ pub struct CallLabel {
 #[must_use = "a permit that is dropped reports its call as cancelled"]
 pub struct Permit {
     admitted: Option<(Admission, CallLabel)>,
+    first_token_ms: Option<u64>,
     /// Which of the model's states admitted it.
     life: u64,
     model: Addr<ModelActor>,
     /// Hears when a caller needs the place of this call.
     displaced: Option<oneshot::Receiver<()>>,
+}
+
+/// The places that copies of requests take among a model's calls at once: each is told when a
+/// caller needs it.
+#[derive(Default)]
+pub(super) struct Places(Vec<oneshot::Sender<()>>);
+
+impl Places {
+    /// Makes room for a caller, and lets a copy hear when it has to.
+    pub(super) fn place(
+        &mut self,
+        admission: &Admission,
+        by: Asker,
+    ) -> Option<oneshot::Receiver<()>> {
+        self.0.retain(|copy| !copy.is_closed());
+        if admission.displaces
+            && let Some(copy) = self.0.pop()
+        {
+            // One that has just ended has made room by itself.
+            let _ = copy.send(());
+        }
+        matches!(by, Asker::Shadow | Asker::Probe).then(|| {
+            let (sender, displaced) = oneshot::channel();
+            self.0.push(sender);
+            displaced
+        })
+    }
 }
 
 /// What a call cost.
@@ -59,7 +88,13 @@ impl Permit {
         label: CallLabel,
         model: Addr<ModelActor>,
     ) -> Permit {
-        Permit { admitted: Some((admission, label)), life, model, displaced: None }
+        Permit {
+            admitted: Some((admission, label)),
+            first_token_ms: None,
+            life,
+            model,
+            displaced: None,
+        }
     }
 
     /// The same for a call that gives way to callers.
@@ -80,11 +115,17 @@ impl Permit {
         }
     }
 
+    /// Takes note of how long the first content of a streamed answer took, in milliseconds.
+    pub fn began_to_answer(&mut self, first_token_ms: Option<u64>) {
+        self.first_token_ms = first_token_ms;
+    }
+
     /// Reports how the call ended. `None` when the report was lost to a fault of our own, which must
     /// not lose the caller's answer.
     pub async fn settle(mut self, ended: Ended, cost: Cost) -> Option<Settled> {
         let (admission, label) = self.admitted.take()?;
-        let call = FinishedCall { label, ended, cost };
+        let first_token_ms = self.first_token_ms;
+        let call = FinishedCall { label, ended, cost, first_token_ms };
         self.model.send(Settle { admission, life: self.life, call }).await.ok()
     }
 }
@@ -100,7 +141,8 @@ impl Drop for Permit {
             retry_after: None,
             chance: 0.0,
         };
-        let call = FinishedCall { label, ended, cost: Cost::default() };
+        let (cost, first_token_ms) = (Cost::default(), self.first_token_ms);
+        let call = FinishedCall { label, ended, cost, first_token_ms };
         self.model.do_send(Settle { admission, life: self.life, call });
     }
 }

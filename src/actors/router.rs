@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 use futures_util::future::join_all;
 
 use super::guard::{Apart, Guarded};
+use super::model::beat::{Beat, Condition};
 use super::model::{Order, Snapshot};
 use super::sink::Sink;
 use super::table::{Renewal, Table};
@@ -65,6 +67,14 @@ pub struct SetBreaker {
     pub peer_uid: Option<u32>,
 }
 
+/// Is everybody alive? The owner of each model answers for itself.
+#[derive(Message)]
+#[rtype(result = "Pulse")]
+pub struct TakePulse;
+
+/// The models by name, each with its condition; `None` for one whose owner did not answer.
+pub type Pulse = Vec<(Arc<str>, Option<Condition>)>;
+
 /// Take a changed configuration, which has no mistakes.
 #[derive(Message)]
 #[rtype(result = "Renewal")]
@@ -102,6 +112,22 @@ impl Handler<AskHealth> for RouterActor {
                 Some((model.name().clone(), health))
             });
             join_all(asked).await.into_iter().flatten().collect()
+        })
+    }
+}
+
+impl Handler<TakePulse> for RouterActor {
+    type Result = Apart<Pulse>;
+
+    fn handle(&mut self, _: TakePulse, _: &mut Context<Self>) -> Self::Result {
+        let table = self.table.clone();
+        Apart::of(async move {
+            let asked = table
+                .models()
+                .map(async |model| (model.name().clone(), model.actor.send(Beat).await.ok()));
+            let mut pulse = join_all(asked).await;
+            pulse.sort_by(|one, other| one.0.cmp(&other.0));
+            pulse
         })
     }
 }

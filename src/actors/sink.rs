@@ -3,11 +3,15 @@
 //! One final reply is sent, exactly once, whatever happens: a sink that is dropped without an
 //! answer (a panic, a lost task) answers `internal` by itself. When the client is gone the sink is
 //! closed, and whoever works for it should stop.
+//!
+//! Events of answers under way take a queue of their own, so that those of one fast stream never
+//! stand before another request's reply. It is short: whoever fills it waits for the client.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::protocol::event::StreamEvent;
 use crate::protocol::id::Id;
 use crate::protocol::reply::{ErrorBody, ErrorCode, Reply};
 use crate::protocol::view::PlanView;
@@ -28,10 +32,26 @@ pub struct Delivery {
     pub outcome: Outcome,
 }
 
+/// One event on its way to its connection. All of a request's are in the queue before its answer
+/// is in the other one.
+pub struct Told {
+    /// The connection's own number for the request.
+    pub token: u64,
+    /// The event.
+    pub event: StreamEvent,
+}
+
+/// Where the events of one request go.
+pub struct Events {
+    token: u64,
+    told: mpsc::Sender<Told>,
+}
+
 /// Where one request's answer goes.
 pub struct Sink {
     token: u64,
     deliveries: mpsc::Sender<Delivery>,
+    told: mpsc::Sender<Told>,
     cancelled: oneshot::Receiver<()>,
     answered: bool,
 }
@@ -45,12 +65,30 @@ pub enum Stop {
     Gone,
 }
 
+impl Events {
+    /// Tells an event. It waits while the client takes none; if dropped before its end, nothing was
+    /// told.
+    pub async fn tell(&self, event: StreamEvent) {
+        // A client that is gone needs no events.
+        let _ = self.told.send(Told { token: self.token, event }).await;
+    }
+}
+
 impl Sink {
     /// A sink that delivers under `token`. Sending to or dropping the returned handle's counterpart
     /// is how the connection cancels.
-    pub fn new(token: u64, deliveries: mpsc::Sender<Delivery>) -> (Sink, oneshot::Sender<()>) {
+    pub fn new(
+        token: u64,
+        deliveries: mpsc::Sender<Delivery>,
+        told: mpsc::Sender<Told>,
+    ) -> (Sink, oneshot::Sender<()>) {
         let (cancel, cancelled) = oneshot::channel();
-        (Sink { token, deliveries, cancelled, answered: false }, cancel)
+        (Sink { token, deliveries, told, cancelled, answered: false }, cancel)
+    }
+
+    /// Where events about the answer go until it is complete.
+    pub fn events(&self) -> Events {
+        Events { token: self.token, told: self.told.clone() }
     }
 
     /// Resolves when the request should be given up.

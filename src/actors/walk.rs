@@ -26,7 +26,7 @@ use crate::domain::fault::Next;
 use crate::domain::need::{Needs, SkipReason};
 use crate::domain::rank;
 use crate::domain::time::{Mono, Now};
-use crate::protocol::chat::{ChatRequest, OnRefusal};
+use crate::protocol::chat::{ChatRequest, OnInterrupt, OnRefusal};
 use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Reply};
 use crate::protocol::view::PlanView;
 use crate::provider::Provider;
@@ -35,15 +35,19 @@ use crate::recorder::event::{CallKind, Event, Ranked};
 
 mod attempt;
 mod ending;
+mod flight;
+mod landing;
 mod offer;
 mod pauses;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod voice;
 
 use attempt::{Attempted, Failed};
 use pauses::Pauses;
 use trail::Trail;
+use voice::Voice;
 
 /// Added to what is left of the deadline to give the lease of a probe: time to report its result.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -107,6 +111,8 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                 let plan = walk.plan().await;
                 return sink.answer(Outcome::Plan(plan, request_id)).await;
             }
+            let events = request.stream.then(|| sink.events());
+            let voice = Voice::new(events, walk.holds_back());
             let result = tokio::select! {
                 biased;
                 stop = sink.stopped() => {
@@ -122,7 +128,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                     Err(error)
                 }
                 // A panic must cost no more than its own request, not even that one's line.
-                result = AssertUnwindSafe(walk.answer(&mut trail)).catch_unwind() => match result {
+                result = AssertUnwindSafe(walk.answer(&mut trail, voice)).catch_unwind() => match result {
                     Ok(result) => result,
                     Err(_) => {
                         trail.stopped(means.clock.mono());
@@ -188,7 +194,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    async fn answer(&self, trail: &mut Trail) -> Result<Box<Answered>, ErrorBody> {
+    /// Whether no text is told before the whole answer is known to be the one.
+    fn holds_back(&self) -> bool {
+        self.request.on_refusal == OnRefusal::Fallback
+    }
+
+    /// Finds an answer, and tells it to the end.
+    async fn answer(
+        &self,
+        trail: &mut Trail,
+        mut voice: Voice,
+    ) -> Result<Box<Answered>, ErrorBody> {
+        let answered = self.find(trail, &mut voice).await?;
+        // From here on its caller's own pace counts, as it does for the reply.
+        voice.end(&answered).await;
+        Ok(answered)
+    }
+
+    async fn find(&self, trail: &mut Trail, voice: &mut Voice) -> Result<Box<Answered>, ErrorBody> {
         let standings = self.chain.standings(&self.needs, self.left_for_copies()).await;
         if let Some(event) = self.chain.reordered(&standings) {
             self.record(event);
@@ -205,7 +228,7 @@ impl<'a> Walk<'a> {
         for (place, &at) in ranking.order.iter().enumerate() {
             let others_behind = place + 1 < ranking.order.len();
             let model = &self.chain.models[at];
-            match self.turn(model, others_behind, (trail, &mut pauses)).await {
+            match self.turn(model, others_behind, (trail, voice, &mut pauses)).await {
                 Turn::Answered(answered) => return Ok(answered),
                 Turn::Stop(error) => return Err(error),
                 Turn::Next => {}
@@ -214,7 +237,7 @@ impl<'a> Walk<'a> {
         if trail.calls() == 0
             && let Some(at) = rank::nearest(&standings)
         {
-            match self.early(&self.chain.models[at], trail).await {
+            match self.early(&self.chain.models[at], (trail, voice)).await {
                 Turn::Answered(answered) => return Ok(answered),
                 Turn::Stop(error) => return Err(error),
                 Turn::Next => {}
@@ -228,7 +251,7 @@ impl<'a> Walk<'a> {
         &self,
         model: &ModelHandle,
         others_behind: bool,
-        (trail, pauses): (&mut Trail, &mut Pauses),
+        (trail, voice, pauses): (&mut Trail, &mut Voice, &mut Pauses),
     ) -> Turn {
         if trail.known_too_small(model) {
             trail.passed_over(model.name(), SkipReason::Incapable);
@@ -245,7 +268,7 @@ impl<'a> Walk<'a> {
         }
         let mut repeats = 0;
         loop {
-            let failed = match self.attempt(model, (others_behind, false), trail).await {
+            let failed = match self.attempt(model, (others_behind, false), (trail, voice)).await {
                 Attempted::Answered(answered) => return Turn::Answered(answered),
                 Attempted::NotAdmitted(skip) => {
                     if repeats == 0 {
@@ -256,30 +279,50 @@ impl<'a> Walk<'a> {
                 Attempted::Failed(failed) => failed,
             };
             pauses.note(model, failed.fault, self.means.clock.mono());
+            if failed.delivered && (others_behind || self.interrupted(&failed)) {
+                // It would begin anew with another text; another model can do that at once.
+                return self.after(model, failed);
+            }
             match self.repeat_in(model, &failed, repeats) {
                 Some(wait) if self.wait(model, wait).await => repeats += 1,
-                _ => return self.after(failed),
+                _ => return self.after(model, failed),
             }
         }
     }
 
     /// With every circuit open: one call to the model nearest to recovery.
-    async fn early(&self, model: &ModelHandle, trail: &mut Trail) -> Turn {
-        match self.attempt(model, (false, true), trail).await {
+    async fn early(&self, model: &ModelHandle, (trail, voice): (&mut Trail, &mut Voice)) -> Turn {
+        match self.attempt(model, (false, true), (trail, voice)).await {
             Attempted::Answered(answered) => Turn::Answered(answered),
             Attempted::NotAdmitted(_) => Turn::Next,
-            Attempted::Failed(failed) => self.after(failed),
+            Attempted::Failed(failed) => self.after(model, failed),
         }
     }
 
     /// Whether the next model is asked after a failure that is not repeated.
-    fn after(&self, failed: Failed) -> Turn {
+    fn after(&self, model: &ModelHandle, failed: Failed) -> Turn {
+        if self.interrupted(&failed) {
+            let message = format!(
+                "the stream of {} broke after a part of the answer was delivered ({}: {}); ask \
+                 again, or leave out `on_interrupt` to go on with another model",
+                model.name(),
+                failed.fault,
+                failed.message
+            );
+            return Turn::Stop(ErrorBody::new(ErrorCode::Interrupted, message));
+        }
         match failed.fault.meaning().next {
             Next::Yes | Next::NotAsSmall => Turn::Next,
             Next::ByRefusalRule if self.request.on_refusal == OnRefusal::Fallback => Turn::Next,
             Next::ByRefusalRule => Turn::Stop(ErrorBody::new(ErrorCode::Refused, failed.message)),
             Next::No => Turn::Stop(ErrorBody::new(ErrorCode::InvalidRequest, failed.message)),
         }
+    }
+
+    /// Whether a failure leaves a caller with half an answer who wants no other. One who is out of
+    /// time is told that instead.
+    fn interrupted(&self, failed: &Failed) -> bool {
+        failed.delivered && self.request.on_interrupt == OnInterrupt::Fail && !self.left().is_zero()
     }
 
     /// What is left of the request's deadline.

@@ -147,6 +147,11 @@ impl Mistakes {
         Mistakes::one(file, Some(place), "not UTF-8 text".to_owned(), "save the file as UTF-8")
     }
 
+    /// How many there are, in words.
+    pub fn count(&self) -> String {
+        format!("{} found", counted(self.list.len(), "mistake"))
+    }
+
     fn one(file: &str, place: Option<Place>, message: String, hint: &str) -> Mistakes {
         let finding = Finding { file: file.to_owned(), place, message, hint: hint.to_owned() };
         Mistakes { list: vec![finding] }
@@ -158,7 +163,7 @@ impl fmt::Display for Mistakes {
         for mistake in &self.list {
             writeln!(out, "{mistake}")?;
         }
-        writeln!(out, "{} found", counted(self.list.len(), "mistake"))
+        writeln!(out, "{}", self.count())
     }
 }
 

@@ -50,6 +50,15 @@ pub fn health_log(env: &Env) -> PathBuf {
     folder.join("health.jsonl")
 }
 
+/// The names that a section of the configuration file defines, in its order, without asking
+/// whether the file is right; none when it cannot be read.
+pub fn names(path: &Path, section: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let section = document.get_ref().get(section).and_then(|table| table.get_ref().as_table());
+    section.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()).collect()
+}
+
 fn socket_of_file(path: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(path).ok()?;
     let (document, _) = DeTable::parse_recoverable(&text);
@@ -113,6 +122,17 @@ mod tests {
         let env = Env::new(0, [("STATE_DIRECTORY", "/s/one:/s/two"), ("LOGS_DIRECTORY", "/l")]);
         assert_eq!(state_dir(&env), Path::new("/s/one"));
         assert_eq!(health_log(&env), Path::new("/l/health.jsonl"));
+    }
+
+    #[test]
+    fn names_are_read_past_mistakes() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("c.toml");
+        std::fs::write(&config, "[models.b]\nx = = 1\n[models.\"a:1\"]\n[chains]\nt = [\"b\"]\n")
+            .unwrap();
+        assert_eq!(names(&config, "models"), ["a:1", "b"]);
+        assert_eq!(names(&config, "chains"), ["t"]);
+        assert!(names(&folder.path().join("none"), "models").is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::connect::exchange;
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
-use super::{Session, attempts, reply, text};
+use super::{Session, attempts, names, reply, text};
 
 /// What the daemon may take beyond the deadline it was given, before it counts as gone.
 const GRACE: Duration = Duration::from_secs(15);
@@ -32,10 +32,10 @@ pub(super) struct Args {
     /// The question; read from standard input when absent or `-`
     prompt: Option<String>,
     /// Task whose chain to use [default: the default chain]
-    #[arg(long, short)]
+    #[arg(long, short, add = names::tasks())]
     task: Option<String>,
     /// Ask this model instead of a chain; several make a chain of their own
-    #[arg(long = "model", short, value_name = "NAME")]
+    #[arg(long = "model", short, value_name = "NAME", add = names::models())]
     models: Vec<String>,
     /// System message
     #[arg(long, short, value_name = "TEXT")]

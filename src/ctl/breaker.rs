@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::{Paper, Screen};
-use super::{Session, circuit, moment, text};
+use super::{Session, circuit, moment, names, text};
 use crate::domain::time::Wall;
 
 const EXAMPLES: &str = "\
@@ -28,6 +28,7 @@ set one.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Name of the model in the configuration
+    #[arg(add = names::models())]
     model: String,
     /// What its circuit should be
     set: Set,

@@ -40,6 +40,12 @@ pub(super) enum Failure {
     /// The configuration that was named cannot be used.
     #[error("{message}")]
     Configuration { message: String, hint: String },
+    /// Something around the daemon is wrong, as was shown.
+    #[error("something is wrong")]
+    Unwell,
+    /// The health log cannot be read.
+    #[error("cannot read the health log {}: {why}", path.display())]
+    Log { path: PathBuf, why: io::Error },
     /// The result could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -130,6 +136,7 @@ impl Failure {
         match self {
             Failure::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
             Failure::Daemon(error) => error.printed,
+            Failure::Unwell => true,
             _ => false,
         }
     }
@@ -152,7 +159,15 @@ impl Failure {
             Failure::Usage { hint, .. } => (*hint).to_owned(),
             Failure::Unreachable { hint, .. } | Failure::Configuration { hint, .. } => hint.clone(),
             Failure::Daemon(error) => error.hint(),
-            Failure::Output(_) => String::new(),
+            Failure::Log { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
+                "its group may read it: join that with `sudo usermod -aG GROUP $USER` and log in \
+                 again; without --since events come over the socket"
+                    .to_owned()
+            }
+            Failure::Log { .. } => {
+                "name it with --log FILE; without --since events come over the socket".to_owned()
+            }
+            Failure::Unwell | Failure::Output(_) => String::new(),
         }
     }
 
@@ -164,7 +179,7 @@ impl Failure {
             Failure::Daemon(error) => error.exit_code(),
             Failure::Configuration { .. } => CONFIGURATION,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Output(_) => ERROR,
+            Failure::Unwell | Failure::Log { .. } | Failure::Output(_) => ERROR,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `fallbackctl health`: how every model is doing, one line each.
 //!
-//! Below the table stands, for each model that is kept out, the reason in words; the table
+//! With `--watch` it stays and asks again. Below the table stands, for each model that is kept out, the reason in words; the table
 //! itself holds only what can be compared between models.
 
 use std::time::Duration;
@@ -12,14 +12,16 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, circuit, moment, reply, text};
+use super::{Session, circuit, moment, reply, text, watch};
 use crate::domain::time::{Wall, millis};
 
 const EXAMPLES: &str = "\
 Examples:
   fallbackctl health                 over the configured window
   fallbackctl health --window 1h     over the last hour
-  fallbackctl health --json          for programs";
+  fallbackctl health --watch         look again every two seconds, until Ctrl-C
+  fallbackctl health --watch 10s --window 1h
+  fallbackctl health --json          for programs; with --watch one object per line";
 
 /// Over which time.
 #[derive(clap::Args)]
@@ -28,6 +30,10 @@ pub(super) struct Args {
     /// How far back to look [default: the configured window]
     #[arg(long, value_name = "DURATION", value_parser = text::duration)]
     window: Option<Duration>,
+    /// Stay, and look again in this interval
+    #[arg(long, short, value_name = "DURATION", num_args = 0..=1, default_missing_value = "2s",
+          value_parser = text::duration)]
+    watch: Option<Duration>,
 }
 
 /// Asks for the health of all models and shows it.
@@ -36,10 +42,16 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     if let Some(window) = args.window {
         request["window"] = humantime::format_duration(window).to_string().into();
     }
-    if let Some(reply) = exchange(session, &request, SOON, screen)? {
-        write!(screen.out, "{}", render(&reply, moment::wall(), screen.paper))?;
+    let ask = |screen: &mut Screen<'_>| {
+        if let Some(reply) = exchange(session, &request, SOON, screen)? {
+            write!(screen.out, "{}", render(&reply, moment::wall(), screen.paper))?;
+        }
+        Ok(())
+    };
+    match args.watch {
+        Some(interval) => watch::again_and_again(interval, session.json, screen, ask),
+        None => ask(screen),
     }
-    Ok(())
 }
 
 fn render(reply: &Value, now: Wall, paper: Paper) -> String {
@@ -52,6 +64,7 @@ fn render(reply: &Value, now: Wall, paper: Paper) -> String {
         Column::Right("P95"),
         Column::Right("IN FLIGHT"),
         Column::Left("DEGRADED"),
+        Column::Left("EVIDENCE"),
         Column::Wide("LAST ERROR"),
         Column::Left("RETRY IN"),
     ]);
@@ -89,9 +102,25 @@ fn row(name: String, model: &Value, now: Wall) -> Vec<Cell> {
         latency("p95_ms"),
         Cell::or_dash(reply::whole(model, "in_flight").map(|calls| calls.to_string())),
         degraded,
+        evidence(model),
         Cell::or_dash(last_error(model, now)),
         circuit::retry_in(model, now).into(),
     ]
+}
+
+/// Whether the model may be called, and how fresh what is known of it is.
+fn evidence(model: &Value) -> Cell {
+    let known = reply::present(model, "evidence");
+    let ago = known.and_then(|known| reply::whole(known, "proven_ago_ms"));
+    let by = known.and_then(|known| reply::word(known, "proven_by"));
+    let proven = ago.map(|ago| format!("proven {} ago", text::span(ago)));
+    let by = by.filter(|by| proven.is_some() && by != "live").map(|by| format!("by a {by}"));
+    let words: Vec<_> = proven.into_iter().chain(by).collect();
+    let words = if words.is_empty() { "not proven".to_owned() } else { words.join(" ") };
+    match reply::flag(model, "ready") {
+        true => format!("ready, {words}").into(),
+        false => Cell::toned(words, Tone::Dim),
+    }
 }
 
 fn last_error(model: &Value, now: Wall) -> Option<String> {
@@ -103,12 +132,17 @@ fn last_error(model: &Value, now: Wall) -> Option<String> {
     Some(parts.join(", "))
 }
 
-/// What the recorder could not do; silence is good news.
-fn trouble(reply: &Value, paper: Paper) -> String {
-    let found: Vec<_> = reply::members(reply, "recorder")
+/// What the recorder could not do.
+pub(super) fn worries(reply: &Value) -> Vec<String> {
+    reply::members(reply, "recorder")
         .filter_map(|(name, value)| Some((name, worry(name, value)?)))
         .map(|(name, what)| format!("{} {what}", text::one_line(name).replace('_', " ")))
-        .collect();
+        .collect()
+}
+
+/// The same in one line; silence is good news.
+fn trouble(reply: &Value, paper: Paper) -> String {
+    let found = worries(reply);
     if found.is_empty() {
         return String::new();
     }
@@ -148,7 +182,10 @@ mod tests {
                     "at":"2026-11-20T10:00:00.000Z"},
                 "breaker":{"state":"open","reason":"3 consecutive failures",
                     "since":"2026-11-20T10:00:00.000Z","retry_at":"2026-11-20T10:05:00.000Z",
-                    "consecutive_failures":3,"override":null},"hold_until":null},
+                    "consecutive_failures":3,"override":null},"hold_until":null,"ready":false,
+                "evidence":{"proven_ago_ms":130_000,"proven_by":"live"}},
+            "spare":{"total_calls":1,"success_rate":1.0,"ready":true,"breaker":{"state":"closed"},
+                "evidence":{"proven_ago_ms":40_000,"proven_by":"shadow"}},
             "quiet":{"success_rate":1.0,"avg_latency_ms":null,"p50_ms":null,"p95_ms":null,
                 "total_calls":0,"degraded":false,"in_flight":0,"last_error":null,
                 "breaker":{"state":"closed"}}},

@@ -15,23 +15,27 @@ mod chains;
 mod circuit;
 mod connect;
 mod costs;
+mod doctor;
 mod failure;
+mod generate;
 mod grid;
 mod health;
 mod moment;
+mod names;
 mod ping;
 mod reload;
 mod reply;
 mod screen;
 mod tail;
 mod text;
+mod watch;
 mod why;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 use screen::{Paper, Screen};
@@ -82,20 +86,33 @@ enum Verb {
     Why(why::Args),
     /// Have the daemon read its configuration again
     Reload(reload::Args),
+    /// Look for whatever is wrong around the daemon, and say what to do about it
+    Doctor(doctor::Args),
     /// Ask whether the daemon is there
     Ping(ping::Args),
-    /// Print events of the health log as they happen
+    /// Print events of the health log, as they happen or from the past
     Tail(tail::Args),
+    /// Write manual pages, completions and the schema of the protocol
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// What every verb needs to know beside its own arguments.
 struct Session {
     socket: PathBuf,
+    /// The configuration that was named, if one was.
+    config: Option<PathBuf>,
     json: bool,
 }
 
-/// Runs the command line of this process.
-pub fn main() -> ExitCode {
+/// Runs the command line of this process. `daemon` gives that of the daemon, for its manual.
+pub fn main(daemon: fn() -> clap::Command) -> ExitCode {
+    match completed() {
+        Ok(false) => {}
+        // A shell asked, and has been told.
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(mistake) => return help_or_mistake(&mistake),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(mistake) => return help_or_mistake(&mistake),
@@ -106,15 +123,15 @@ pub fn main() -> ExitCode {
         notes: &mut io::stderr().lock(),
         notes_paper: Paper::of_stderr(),
     };
-    match run(&cli, &mut screen) {
+    match run(&cli, daemon, &mut screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&mut screen),
     }
 }
 
-fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
-    let session = Session { socket, json: cli.json };
+    let session = Session { socket, config: cli.config.clone(), json: cli.json };
     match &cli.verb {
         Verb::Ask(args) => ask::run(args, &session, screen),
         Verb::Health(args) => health::run(args, &session, screen),
@@ -123,11 +140,19 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
         Verb::Breaker(args) => breaker::run(args, &session, screen),
         Verb::Why(args) => why::run(args, &session, screen),
         Verb::Reload(args) => reload::run(args, &session, screen),
+        Verb::Doctor(args) => doctor::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
+        Verb::Generate(args) => generate::run(args, &daemon(), screen),
     }?;
     screen.out.flush()?;
     Ok(())
+}
+
+/// Answers a shell that asks what may stand where the cursor is; false if none does.
+fn completed() -> clap::error::Result<bool> {
+    let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(generate::COMPLETE);
+    asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref())
 }
 
 /// Help and version count as done, everything else clap says is a usage mistake (2).
@@ -139,8 +164,6 @@ fn help_or_mistake(mistake: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,36 +1,79 @@
-//! `fallbackctl tail`: events of the health log as they happen, one line each.
+//! `fallbackctl tail`: events of the health log, one line each, as they happen.
 //!
-//! It listens on the socket and does not read the log file, so it needs no right to that file.
-//! A reader too slow to follow loses events, never the daemon's time; what was lost is said.
+//! What happens now comes over the socket, so it needs no right to the log file, and a rotation
+//! is nothing it could notice. A reader too slow to follow loses events, never the daemon's time;
+//! what was lost is said. What happened before (`--since`) stands in the log and its rotated
+//! files only; then these are read and followed, which also outlives a restart of the daemon.
+
+mod filter;
+mod past;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use self::filter::Filter;
+use self::past::Past;
 use super::connect::{Link, SOON, accept, print_json};
 use super::failure::Failure;
-use super::screen::{Paper, Screen, Tone};
-use super::{Session, attempts, moment, reply, text};
-use crate::domain::time::Wall;
+use super::screen::Screen;
+use super::{Session, moment, reply, text};
+use crate::config::{self, Env, locate};
+use crate::domain::time::{Wall, millis};
+
+/// Time between two looks at the end of the log: short for a person, long for a disk.
+const LOOK: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:
-  fallbackctl tail                      everything, until Ctrl-C
-  fallbackctl tail call breaker         only calls and circuit changes
-  fallbackctl tail --json | jq .log     for programs";
+  fallbackctl tail                               everything, until Ctrl-C
+  fallbackctl tail --failed                      only what goes wrong
+  fallbackctl tail --model gpt-4o --event call   only calls of one model
+  fallbackctl tail --since 1h --task code        the last hour from the log, then what follows
+  fallbackctl tail --since 1h --no-follow --failed --json | jq .log.error_type
 
-/// Which events.
+Kinds of events: call, request, breaker, degraded, order, config, start, stop. Without --since the
+events come over the socket; with it, from the log file, which its group may read.";
+
+/// Which events, and since when.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Kinds of events to show: call, request, breaker, degraded, order, start, stop [default: all]
-    #[arg(value_name = "TYPE")]
-    types: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Begin with what the log holds of the last hour (1h), day (1d) …, or since a moment
+    #[arg(long, short, value_name = "DURATION", value_parser = since)]
+    since: Option<Since>,
+    /// End when all of the past is shown
+    #[arg(long, requires = "since")]
+    no_follow: bool,
+    /// The health log to read [default: that of the daemon]
+    #[arg(long, value_name = "FILE", requires = "since")]
+    log: Option<PathBuf>,
 }
 
-/// Prints events until the daemon closes the connection.
+/// How far back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Since {
+    Ago(Duration),
+    Moment(Wall),
+}
+
+/// Prints events until there are no more.
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    match args.since {
+        Some(since) => follow(args, since, session, screen),
+        None => listen(&args.filter, session, screen),
+    }
+}
+
+/// What happens from now on, until the daemon closes the connection.
+fn listen(filter: &Filter, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let mut link = Link::open(&session.socket, SOON)?;
-    link.send(&request(args))?;
+    link.send(&request(filter))?;
     let (line, reply) = link.reply()?;
     let refused = !reply::flag(&reply, "ok");
     if session.json && refused {
@@ -39,160 +82,130 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     accept(&reply, session.json, screen)?;
     link.wait_for_ever()?;
     let zone = TimeZone::system();
-    while let Some((line, value)) = link.next()? {
-        if session.json {
-            print_json(&line, screen)?;
-        } else if let Some(line) = render(&value, moment::wall(), &zone, screen.paper) {
-            writeln!(screen.out, "{line}")?;
+    while let Some((line, message)) = link.next()? {
+        if message.get("log").is_some_and(|event| !filter.wants(event)) {
+            continue;
         }
+        print(&line, &message, session.json, &zone, screen)?;
         screen.out.flush()?;
     }
     writeln!(screen.notes, "fallbackctl: the daemon closed the connection")?;
     Ok(())
 }
 
-fn request(args: &Args) -> Value {
-    if args.types.is_empty() {
-        return json!({"op": "events"});
-    }
-    json!({"op": "events", "types": args.types})
-}
-
-/// One line for one message; `None` for one that tells no event.
-fn render(message: &Value, now: Wall, zone: &TimeZone, paper: Paper) -> Option<String> {
-    if let Some(lost) = reply::whole(message, "log_lost") {
-        let text = format!("-- {lost} events lost: this reader was too slow --");
-        return Some(paper.paint(&text, Tone::Warn));
-    }
-    let event = reply::present(message, "log")?;
-    let kind = reply::word(event, "event").unwrap_or_else(|| "?".to_owned());
-    let (text, tone) = describe(&kind, event, now, zone);
-    let time = time(event, now, zone, paper);
-    Some(format!("{time} {kind:<8} {}", paper.paint(&text, tone)))
-}
-
-/// A person wants the time of day here, a file the exact moment as it was logged.
-fn time(event: &Value, now: Wall, zone: &TimeZone, paper: Paper) -> String {
-    let stamp = reply::word(event, "timestamp").unwrap_or_else(|| "-".to_owned());
-    match text::moment(&stamp) {
-        Some(at) if paper.terminal => paper.paint(&text::clock_time(at, now, zone), Tone::Dim),
-        _ => stamp,
+fn request(filter: &Filter) -> Value {
+    match filter.kinds() {
+        kinds if kinds.is_empty() => json!({"op": "events"}),
+        kinds => json!({"op": "events", "types": kinds}),
     }
 }
 
-fn describe(kind: &str, event: &Value, now: Wall, zone: &TimeZone) -> (String, Tone) {
-    let model = reply::word(event, "model_name").unwrap_or_default();
-    match kind {
-        "call" => call(event, &model),
-        "request" => request_line(event),
-        "breaker" => breaker(event, &model, now, zone),
-        "degraded" => degraded(event, &model),
-        "order" => (order(event), Tone::Plain),
-        "start" => (start(event), Tone::Plain),
-        "stop" => (stop(event), Tone::Warn),
-        _ => (unknown(event), Tone::Plain),
-    }
-}
-
-fn call(event: &Value, model: &str) -> (String, Tone) {
-    let took = reply::whole(event, "latency_ms").map(text::span).unwrap_or_default();
-    let task = reply::word(event, "task").map(|task| format!(" for {task}")).unwrap_or_default();
-    let late = event.get("counted").and_then(Value::as_bool) == Some(false);
-    let late = if late { ", not counted" } else { "" };
-    if reply::flag(event, "success") {
-        let tokens =
-            match (reply::whole(event, "input_tokens"), reply::whole(event, "output_tokens")) {
-                (Some(input), Some(output)) => format!(", {input}+{output} tokens"),
-                _ => String::new(),
-            };
-        let cost = reply::number(event, "cost_usd").map(text::dollars);
-        let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
-        return (format!("{model} answered in {took}{task}{tokens}{cost}{late}"), Tone::Plain);
-    }
-    let held = reply::word(event, "verdict").filter(|verdict| verdict != "failure");
-    let held = held.map(|verdict| format!(", {verdict}")).unwrap_or_default();
-    let why = attempts::why(event);
-    (format!("{model} failed in {took}{task}: {why}{held}{late}"), Tone::Bad)
-}
-
-fn request_line(event: &Value) -> (String, Tone) {
-    let task = reply::word(event, "task").unwrap_or_default();
-    let took = reply::whole(event, "latency_ms").map(text::span).unwrap_or_default();
-    if !reply::flag(event, "success") {
-        let error = reply::word(event, "error").unwrap_or_else(|| "failed".to_owned());
-        return (format!("{task}: {error} after {took}"), Tone::Bad);
-    }
-    let model = reply::word(event, "model_used").unwrap_or_default();
-    let primary = reply::word(event, "primary").filter(|primary| *primary != model);
-    match primary {
-        Some(primary) => (format!("{task}: {model} instead of {primary} in {took}"), Tone::Warn),
-        None => (format!("{task}: {model} in {took}"), Tone::Good),
-    }
-}
-
-fn breaker(event: &Value, model: &str, now: Wall, zone: &TimeZone) -> (String, Tone) {
-    let state = |key| reply::word(event, key).unwrap_or_default().replace('_', "-");
-    let (from, to) = (state("from"), state("to"));
-    let reason = reply::word(event, "reason").unwrap_or_default();
-    let retry = reply::word(event, "retry_at").and_then(|at| text::moment(&at));
-    let retry = retry.map(|at| format!(", next try at {}", text::clock_time(at, now, zone)));
-    let forced = reply::word(event, "override").map(|set| format!(", override {set}"));
-    let by = reply::whole(event, "peer_uid").map(|uid| format!(" by uid {uid}"));
-    let tone = match to.as_str() {
-        "open" => Tone::Bad,
-        "closed" => Tone::Good,
-        _ => Tone::Warn,
+/// What the log holds, and what is added to it.
+fn follow(
+    args: &Args,
+    since: Since,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), Failure> {
+    let from = match since {
+        Since::Moment(moment) => moment,
+        Since::Ago(ago) => Wall(moment::wall().0.saturating_sub(millis(ago))),
     };
-    let tail: String = [retry, forced, by].into_iter().flatten().collect();
-    (format!("{model} {from} -> {to}: {reason}{tail}"), tone)
-}
-
-fn degraded(event: &Value, model: &str) -> (String, Tone) {
-    let share = reply::number(event, "success_rate").map(text::percent).unwrap_or_default();
-    let calls = reply::whole(event, "calls").unwrap_or_default();
-    if reply::flag(event, "degraded") {
-        (format!("{model} is degraded: {share} of {calls} calls worked"), Tone::Warn)
-    } else {
-        (format!("{model} is healthy again: {share} of {calls} calls worked"), Tone::Good)
+    let path = args.log.clone().unwrap_or_else(|| log_of(session));
+    let unreadable = |why| Failure::Log { path: path.clone(), why };
+    let mut past = Past::open(&path, from).map_err(unreadable)?;
+    let zone = TimeZone::system();
+    loop {
+        let mut take = |line: &str| {
+            // A line that somebody else wrote, or half overwrote, tells no event.
+            let Ok(event) = serde_json::from_str::<Value>(line) else { return Ok(()) };
+            if !args.filter.wants(&event) {
+                return Ok(());
+            }
+            print(
+                &format!("{{\"log\":{line}}}"),
+                &json!({"log": event}),
+                session.json,
+                &zone,
+                screen,
+            )
+            .map_err(Stopped::Output)
+        };
+        past.read(&mut take).map_err(|stopped| match stopped {
+            Stopped::Log(error) => unreadable(error),
+            Stopped::Output(failure) => failure,
+        })?;
+        screen.out.flush()?;
+        if args.no_follow {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
-fn order(event: &Value) -> String {
-    let task = reply::word(event, "task").unwrap_or_default();
-    let order = reply::joined(event, "order", " > ");
-    let left_out: Vec<_> = reply::list(event, "left_out")
-        .iter()
-        .filter_map(|out| Some((reply::word(out, "model")?, attempts::why(out))))
-        .map(|(model, why)| format!("{model} ({why})"))
-        .collect();
-    if left_out.is_empty() {
-        return format!("{task}: {order}");
+/// Why reading the log came to an end.
+enum Stopped {
+    Log(std::io::Error),
+    Output(Failure),
+}
+
+impl From<std::io::Error> for Stopped {
+    fn from(error: std::io::Error) -> Stopped {
+        Stopped::Log(error)
     }
-    format!("{task}: {order}; left out: {}", left_out.join(", "))
 }
 
-fn start(event: &Value) -> String {
-    let version = reply::word(event, "version").unwrap_or_default();
-    let models = reply::whole(event, "models").unwrap_or_default();
-    let restored = reply::whole(event, "restored").unwrap_or_default();
-    format!("fallbackd {version} serves {models} models, {restored} with their history")
-}
-
-fn stop(event: &Value) -> String {
-    let reason = reply::word(event, "reason").unwrap_or_default();
-    let unanswered = reply::whole(event, "unanswered").unwrap_or_default();
-    format!("{reason}, {unanswered} requests unanswered")
-}
-
-/// An event of a newer daemon: its fields as they are.
-fn unknown(event: &Value) -> String {
-    let mut rest = event.clone();
-    if let Some(fields) = rest.as_object_mut() {
-        fields.remove("event");
-        fields.remove("timestamp");
+fn print(
+    line: &str,
+    message: &Value,
+    json: bool,
+    zone: &TimeZone,
+    screen: &mut Screen<'_>,
+) -> Result<(), Failure> {
+    if json {
+        print_json(line, screen)?;
+    } else if let Some(line) = show::render(message, moment::wall(), zone, screen.paper) {
+        writeln!(screen.out, "{line}")?;
     }
-    text::one_line(&rest.to_string())
+    Ok(())
+}
+
+/// The log of the daemon that answers, else the one that the configuration names.
+fn log_of(session: &Session) -> PathBuf {
+    told(&session.socket).unwrap_or_else(|| {
+        let env = Env::of_process();
+        let file = locate::config_file(session.config.clone(), &env);
+        match config::load(&file, &env) {
+            Ok(loaded) => loaded.config.daemon.health_log,
+            Err(_) => locate::health_log(&env),
+        }
+    })
+}
+
+fn told(socket: &Path) -> Option<PathBuf> {
+    let mut link = Link::open(socket, SOON).ok()?;
+    link.send(&json!({"op": "health"})).ok()?;
+    let (_, reply) = link.reply().ok()?;
+    reply.get("recorder")?.get("log")?.as_str().map(PathBuf::from)
+}
+
+fn since(typed: &str) -> Result<Since, String> {
+    if let Some(moment) = text::moment(typed) {
+        return Ok(Since::Moment(moment));
+    }
+    text::duration(typed).map(Since::Ago).map_err(|_| {
+        "expected how long ago, such as 30m or 1h, or a moment such as 2026-11-20T10:00:00Z".into()
+    })
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_past_begins_some_time_ago_or_at_a_moment() {
+        assert_eq!(since("1h"), Ok(Since::Ago(Duration::from_secs(3600))));
+        assert_eq!(since("2026-11-20T10:00:00Z"), Ok(Since::Moment(Wall(1_795_168_800_000))));
+        assert!(since("yesterday").is_err());
+    }
+}

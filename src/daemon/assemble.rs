@@ -2,15 +2,21 @@
 //! the order that loses nothing.
 
 use std::io;
+use std::os::unix::net::UnixListener as Given;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::Actor;
 use serde_json::Value;
 use thiserror::Error;
+use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::activation;
+use super::heart::Heart;
+use super::manager::Manager;
+use super::notify::Notifier;
 use super::reload::{Reloader, Source};
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::RouterActor;
@@ -36,6 +42,11 @@ const LAST_ROWS: Duration = Duration::from_secs(5);
 const LINE_PATIENCE: Duration = Duration::from_millis(250);
 /// How often a draining daemon looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
+/// What the service manager is asked to grant a daemon that ends: enough for the last lines and
+/// rows, and asked for again and again while it drains.
+const GRACE: Duration = Duration::from_secs(15);
+/// How often it is asked for.
+const GRACE_EVERY: Duration = Duration::from_secs(5);
 
 /// A daemon that serves.
 pub struct Running {
@@ -46,7 +57,9 @@ pub struct Running {
     clock: Clock,
     phase: watch::Sender<Phase>,
     drain_timeout: Duration,
-    socket: Socket,
+    notifier: Notifier,
+    /// The socket's path, if it is ours.
+    socket: Option<Socket>,
 }
 
 /// How a daemon ended.
@@ -64,6 +77,12 @@ pub enum StartError {
     /// The socket cannot be made.
     #[error("{0}")]
     Listen(#[from] ListenError),
+    /// The service manager's socket cannot be used.
+    #[error(
+        "cannot use the service manager's socket: {0}\nhint: the socket unit needs one \
+         `ListenStream=` with the path of a Unix socket"
+    )]
+    Handed(#[source] io::Error),
     /// Calls cannot be made.
     #[error("cannot set up calls to providers: {0}")]
     Provider(#[from] SetupError),
@@ -76,17 +95,27 @@ pub enum StartError {
 }
 
 impl Running {
-    /// Starts a daemon as `config` says. It serves when this returns. `source` says where a reload
-    /// reads the configuration from; without one there is nothing to reload.
+    /// Starts a daemon as `config` says, under nobody's management. It serves when this returns.
+    /// `source` says where a reload reads the configuration from; without one there is nothing to
+    /// reload.
     pub async fn start(
         config: &Config,
         source: Option<Source>,
         clock: Clock,
     ) -> Result<Running, StartError> {
-        let daemon = &config.daemon;
-        let group = daemon.socket_group.as_deref();
+        Running::start_under(Manager::none(), config, source, clock).await
+    }
+
+    /// The same under a service manager, which is told when the daemon is ready.
+    pub async fn start_under(
+        manager: Manager,
+        config: &Config,
+        source: Option<Source>,
+        clock: Clock,
+    ) -> Result<Running, StartError> {
+        let Manager { notifier, watchdog, listener } = manager;
         // First of all: a second daemon must not touch the first one's files.
-        let (listener, socket) = listen::bind(&daemon.socket, daemon.socket_mode, group)?;
+        let (listener, socket) = open(listener, config)?;
         let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
         let now = clock.now();
         let (recorder, restored) = Recorder::start(settings(config, &clock), &wanted, now)?;
@@ -116,18 +145,39 @@ impl Running {
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
-        let steered = (provider, router, shadows.clone());
+        let steered = (provider, router.clone(), shadows.clone());
         let reloader = Reloader::new(source, config, steered, &recorder);
+        let reloader = reloader.telling(notifier.clone());
         let server = Rc::new_cyclic(|server| {
             Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
         });
         actix::spawn(serve(server.clone(), listener));
+        let heart = Heart {
+            notifier: notifier.clone(),
+            watchdog,
+            router,
+            recorder: recorder.clone(),
+            server: server.clone(),
+            phase: phase.subscribe(),
+            clock: clock.clone(),
+        };
+        actix::spawn(heart.beat());
         tracing::info!(
-            socket = %daemon.socket.display(), models = config.models.len(),
+            socket = %config.daemon.socket.display(), models = config.models.len(),
             "serving"
         );
-        let drain_timeout = daemon.drain_timeout;
-        Ok(Running { server, recorder, rebuilds, shadows, clock, phase, drain_timeout, socket })
+        let drain_timeout = config.daemon.drain_timeout;
+        Ok(Running {
+            server,
+            recorder,
+            rebuilds,
+            shadows,
+            clock,
+            phase,
+            drain_timeout,
+            notifier,
+            socket,
+        })
     }
 
     /// Reads the configuration again.
@@ -144,6 +194,7 @@ impl Running {
     /// Ends the daemon: nobody new is served, what runs is answered within the drain limit or
     /// until `hurry` resolves, the rest is told, everything recorded is written.
     pub async fn stop(self, reason: &'static str, hurry: impl Future<Output = ()>) -> Stopped {
+        self.notifier.stopping();
         self.phase.send_replace(Phase::Draining);
         // Nobody waits for copies. Their ends are logged before the daemon's own.
         self.shadows.cease().await;
@@ -153,12 +204,20 @@ impl Running {
                 sleep(LOOK).await;
             }
         };
+        let more_time = async {
+            loop {
+                self.notifier.extend(GRACE);
+                sleep(GRACE_EVERY).await;
+            }
+        };
         let patience = sleep(self.drain_timeout);
         tokio::select! {
+            () = more_time => {}
             () = answered => {}
             () = patience => {}
             () = hurry => {}
         }
+        self.notifier.extend(GRACE);
         let unanswered = self.server.outstanding();
         self.phase.send_replace(Phase::Ending);
         let closed = async {
@@ -174,6 +233,21 @@ impl Running {
         drop(self.socket);
         Stopped { unanswered, saved }
     }
+}
+
+/// The socket to serve on: the one that the service manager made, else our own.
+fn open(
+    given: Option<Given>,
+    config: &Config,
+) -> Result<(UnixListener, Option<Socket>), StartError> {
+    let daemon = &config.daemon;
+    if let Some(given) = given {
+        activation::compare(&given, &daemon.socket);
+        return Ok((UnixListener::from_std(given).map_err(StartError::Handed)?, None));
+    }
+    let group = daemon.socket_group.as_deref();
+    let (listener, socket) = listen::bind(&daemon.socket, daemon.socket_mode, group)?;
+    Ok((listener, Some(socket)))
 }
 
 fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {

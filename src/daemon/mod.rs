@@ -3,10 +3,15 @@
 //! Everything runs on one single-threaded runtime, except the recorder, whose disks block. This
 //! folder wires and waits; what is decided is decided further down.
 
+mod activation;
 mod assemble;
 mod demo;
 mod descriptors;
+mod heart;
+mod journal;
 mod logging;
+mod manager;
+mod notify;
 mod panics;
 mod reload;
 
@@ -15,14 +20,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use actix::System;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
-use crate::config::{self, Env, Loaded};
+use crate::config::{self, Env, Loaded, Mistakes};
 use crate::domain::rebuilds::MOST;
 
 pub use assemble::{Running, StartError, Stopped};
+pub use manager::Manager;
 pub use panics::tell_where;
 pub use reload::Source;
 
@@ -62,6 +68,11 @@ struct Arguments {
     stay: bool,
 }
 
+/// The command line of `fallbackd`, for its manual.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the daemon as the command line says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -80,26 +91,40 @@ pub fn main() -> ExitCode {
             (false, _) => ExitCode::from(EX_CONFIG),
         };
     }
-    logging::start(&env);
+    let voice = logging::start(&env);
     tell_where();
-    let socket = arguments.socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from));
-    let source = Source { path, env, socket };
-    let loaded = match source.load() {
-        Ok(loaded) => loaded,
-        Err(mistakes) => {
-            // Written plainly: this is for the person who just started the daemon.
-            let _ = write!(std::io::stderr().lock(), "{mistakes}");
-            return ExitCode::from(EX_CONFIG);
-        }
-    };
-    match serve(&loaded, source) {
+    match managed(arguments.socket, path, env) {
         Ok(End::Asked) => ExitCode::SUCCESS,
         Ok(End::Broken) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr().lock(), "fallbackd: {error}");
+        Err(Failure::Config(mistakes)) => {
+            mistakes.list.iter().for_each(|mistake| voice.despair(mistake));
+            voice.despair(&mistakes.count());
+            ExitCode::from(EX_CONFIG)
+        }
+        Err(Failure::Start(error)) => {
+            voice.despair(&format_args!("fallbackd: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Why there is no daemon.
+enum Failure {
+    Config(Mistakes),
+    Start(StartError),
+}
+
+/// Serves under whoever started this process, until the end.
+fn managed(socket: Option<PathBuf>, path: PathBuf, env: Env) -> Result<End, Failure> {
+    // First of all: it is for the time before there are threads.
+    let manager = Manager::of(&env).map_err(|error| Failure::Start(StartError::Handed(error)))?;
+    let socket = socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from));
+    let source = Source { path, env, socket };
+    let loaded = source.load().map_err(|mistakes| {
+        manager.notifier.status(&format!("not started: {}", mistakes.count()));
+        Failure::Config(mistakes)
+    })?;
+    serve(&loaded, source, manager).map_err(Failure::Start)
 }
 
 /// Why the daemon ended.
@@ -111,7 +136,7 @@ enum End {
     Broken,
 }
 
-fn serve(loaded: &Loaded, source: Source) -> Result<End, StartError> {
+fn serve(loaded: &Loaded, source: Source, manager: Manager) -> Result<End, StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.as_warning().trim_end());
     }
@@ -120,7 +145,8 @@ fn serve(loaded: &Loaded, source: Source) -> Result<End, StartError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
-        let running = Running::start(&loaded.config, Some(source), Clock::system()).await?;
+        let clock = Clock::system();
+        let running = Running::start_under(manager, &loaded.config, Some(source), clock).await?;
         let (end, reason) = loop {
             tokio::select! {
                 _ = terminate.recv() => break (End::Asked, "SIGTERM"),

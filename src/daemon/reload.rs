@@ -12,10 +12,11 @@ use actix::Addr;
 use serde_json::{Value, json};
 
 use super::assemble::terms;
+use super::notify::Notifier;
 use crate::actors::router::{Reload as Renew, RouterActor};
 use crate::actors::shadow::Shadows;
 use crate::actors::table::Renewal;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{self, Config, Env, Loaded, Mistakes};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::provider::http::Http;
@@ -42,6 +43,7 @@ pub(super) struct Reloader {
     router: Addr<RouterActor>,
     shadows: Shadows,
     recorder: Recorder,
+    notifier: Notifier,
 }
 
 impl Source {
@@ -62,8 +64,13 @@ impl Reloader {
         (http, router, shadows): (Rc<Http>, Addr<RouterActor>, Shadows),
         recorder: &Recorder,
     ) -> Reloader {
-        let current = RefCell::new(current.clone());
-        Reloader { source, current, http, router, shadows, recorder: recorder.clone() }
+        let (current, notifier) = (RefCell::new(current.clone()), Notifier::silent());
+        Reloader { source, current, http, router, shadows, recorder: recorder.clone(), notifier }
+    }
+
+    /// The same, telling a service manager when it begins and when it is over.
+    pub(super) fn telling(self, notifier: Notifier) -> Reloader {
+        Reloader { notifier, ..self }
     }
 
     /// The reload as the server offers it.
@@ -71,7 +78,13 @@ impl Reloader {
         let (reloader, clock) = (Rc::new(self), clock.clone());
         Rc::new(move || {
             let (reloader, server, clock) = (reloader.clone(), server.clone(), clock.clone());
-            Box::pin(async move { reloader.reload(&server, &clock).await })
+            Box::pin(async move {
+                reloader.notifier.reloading(clock::since_boot());
+                let reloaded = reloader.reload(&server, &clock).await;
+                // A refused reload is over, too: the daemon serves as before.
+                reloader.notifier.ready();
+                reloaded
+            })
         })
     }
 

@@ -17,5 +17,6 @@ pub mod price;
 pub mod rank;
 pub mod rebuilds;
 pub mod shadow;
+pub mod splice;
 pub mod time;
 pub mod window;

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod chat;
 pub mod content;
+pub mod event;
 pub mod field;
 pub mod id;
 pub mod op;

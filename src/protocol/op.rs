@@ -94,6 +94,18 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Those that can be asked for.
+    pub const ALL: [EventType; 8] = [
+        EventType::Call,
+        EventType::Request,
+        EventType::Breaker,
+        EventType::Degraded,
+        EventType::Order,
+        EventType::Config,
+        EventType::Start,
+        EventType::Stop,
+    ];
+
     /// Its name in the health log.
     pub fn name(self) -> &'static str {
         match self {
@@ -143,12 +155,6 @@ fn check(chat: &ChatRequest) -> Result<(), Mistake> {
         let error = ErrorBody::new(ErrorCode::BadRequest, message);
         Err(Mistake { id: chat.id.clone(), error })
     };
-    if chat.stream {
-        return wrong(
-            "`stream`: this version does not stream yet; leave it out or set it to false to get \
-             the whole answer in one line",
-        );
-    }
     if chat.models.as_ref().is_some_and(Vec::is_empty) {
         return wrong(
             "`models`: expected at least one model name; leave it out to use the task's chain",

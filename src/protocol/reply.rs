@@ -101,6 +101,8 @@ pub enum ErrorCode {
     NoModelAvailable,
     /// Every candidate was tried and failed.
     AllModelsFailed,
+    /// The stream broke after text was delivered, and was not to be resumed.
+    Interrupted,
     /// The request's deadline passed.
     DeadlineExceeded,
     /// The request was cancelled.
@@ -184,6 +186,7 @@ impl ErrorCode {
             ErrorCode::ContextTooLong => "context_too_long",
             ErrorCode::NoModelAvailable => "no_model_available",
             ErrorCode::AllModelsFailed => "all_models_failed",
+            ErrorCode::Interrupted => "interrupted",
             ErrorCode::DeadlineExceeded => "deadline_exceeded",
             ErrorCode::Cancelled => "cancelled",
             ErrorCode::Overloaded => "overloaded",

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::DATE;
 use reqwest::{Client, ClientBuilder, Response};
 
 use super::classify::{Reply, classify};
@@ -25,7 +26,7 @@ use super::{Call, CallFuture, Failure, Outcome, Provider, anthropic, google, ope
 use crate::config::{Kind, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Wall, millis};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -180,6 +181,43 @@ impl Http {
         let reply = Reply { status: status.as_u16(), headers: &headers, body: &body };
         Err(classify(&reply, &prepared.secrets, (self.clock)().wall))
     }
+}
+
+/// What an address says to a request that costs nothing.
+pub struct Look {
+    /// The host that was asked.
+    pub host: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Its clock, where it tells.
+    pub date: Option<Wall>,
+    /// From the first packet to the head of the answer.
+    pub took: Duration,
+}
+
+/// Asks for an address without a key and without a body, which nobody can be billed for. Any answer
+/// is one: what matters is that somebody is there.
+///
+/// # Errors
+/// When no answer comes within `patience`, with the reason in the words of a failed call.
+pub async fn look_at(base_url: &str, patience: Duration) -> Result<Look, Failure> {
+    install_crypto();
+    let broken = |_| Failure::new(Fault::Connect, "the HTTPS client cannot be set up");
+    let client = builder(patience).timeout(patience).build().map_err(broken)?;
+    let request = client.get(base_url).build().map_err(broken)?;
+    let host = request.url().host_str().unwrap_or_default().to_owned();
+    let began = tokio::time::Instant::now();
+    let response = match client.execute(request).await {
+        Ok(response) => response,
+        Err(error) => return Err(transport::before_answer(&error, &host)),
+    };
+    let date = response
+        .headers()
+        .get(DATE)
+        .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let date = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok());
+    let date = date.map(|since| Wall(millis(since)));
+    Ok(Look { host, status: response.status().as_u16(), date, took: began.elapsed() })
 }
 
 impl Provider for Http {

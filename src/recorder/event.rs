@@ -63,6 +63,9 @@ pub struct CallEvent {
     pub success: bool,
     /// How long it took.
     pub latency_ms: u64,
+    /// How long the first content of a streamed answer took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
     /// What went wrong.
     pub error_type: Option<Fault>,
     /// HTTP status of a failure.

@@ -340,7 +340,8 @@ fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     fs::rename(path, numbered(path, 1))
 }
 
-pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
+/// The name of the rotated file of that number; 1 is the youngest.
+pub fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()

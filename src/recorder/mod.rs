@@ -57,6 +57,7 @@ use self::status::Shared;
 use crate::domain::time::Wall;
 
 pub use self::costs::{CostRow, Costs};
+pub use self::logfile::numbered;
 pub use self::restore::{Restored, RestoredModel};
 pub use self::rows::{Identity, ModelKey, Row};
 pub use self::start::{Keeping, Settings, StartError};
@@ -162,7 +163,7 @@ impl Recorder {
 
     /// How the recorder is doing.
     pub fn status(&self) -> Status {
-        self.0.shared.status()
+        Status { log: self.0.log.display().to_string(), ..self.0.shared.status() }
     }
 
     /// Writes and syncs everything recorded so far and ends both threads; false when that took

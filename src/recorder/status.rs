@@ -13,8 +13,10 @@ use super::line::optional_wall;
 use crate::domain::time::Wall;
 
 /// How the recorder is doing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
+    /// Where the health log is.
+    pub log: String,
     /// Lines written to the health log since the start.
     pub lines: u64,
     /// Lines that could not be written.
@@ -81,9 +83,11 @@ struct Words {
 }
 
 impl Shared {
+    /// All but the path of the log, which the handle knows.
     pub(super) fn status(&self) -> Status {
         let words = self.words();
         Status {
+            log: String::new(),
             lines: self.lines.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             late: self.late.load(Relaxed),

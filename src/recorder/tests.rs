@@ -85,6 +85,7 @@ fn call() -> Event {
         model_name: "gpt".into(),
         success: true,
         latency_ms: 812,
+        first_token_ms: Some(204),
         error_type: None,
         status: None,
         code: None,

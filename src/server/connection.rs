@@ -24,13 +24,17 @@ use super::lines::{Line, Lines};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
 use super::{GONE_CHECK, Phase, Server};
-use crate::actors::sink::Delivery;
+use crate::actors::sink::{Delivery, Told};
 use crate::protocol::id::Id;
 
 mod requests;
 
 /// How long a client that found no place may take to be ready for its one line.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Events that wait for room in the outbox, of all answers under way together; of 4 KiB of text
+/// each at most. Enough to fill a write, and little to wait behind.
+const EVENTS: usize = 32;
 
 /// A client that cannot be served further.
 #[derive(Debug)]
@@ -56,6 +60,9 @@ pub(super) struct Connection {
     controls: FuturesUnordered<ControlFuture>,
     watcher: Option<Watcher>,
     deliveries: (mpsc::Sender<Delivery>, mpsc::Receiver<Delivery>),
+    /// Events of answers under way. A reply that is ready never waits behind them, except behind
+    /// its own request's.
+    told: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
     next_token: u64,
     /// Whether end-of-file has been seen.
     ended: bool,
@@ -89,6 +96,7 @@ impl Connection {
             controls: FuturesUnordered::new(),
             watcher: None,
             deliveries: mpsc::channel(limits.requests_per_connection.max(1)),
+            told: mpsc::channel(EVENTS),
             next_token: 0,
             ended: false,
             line_since: None,
@@ -135,16 +143,20 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
-        let watching = self.watcher.is_some() && !self.outbox.is_plenty();
+        let telling = !self.outbox.is_busy();
+        let watching = self.watcher.is_some() && telling;
         let (mut reader, writer) = self.stream.split();
+        // In no fixed order: a fast stream, or a busy log, must not keep anything else waiting.
         tokio::select! {
-            biased;
             Some(delivery) = self.deliveries.1.recv() => {
                 self.deliver(delivery);
-                while let Ok(delivery) = self.deliveries.1.try_recv() {
-                    self.deliver(delivery);
-                }
+                self.deliver_all();
                 self.take_lines(false);
+                Ok(())
+            }
+            Some(Told { token, event }) = self.told.1.recv(), if telling => {
+                self.tell_one(token, &event);
+                self.tell();
                 Ok(())
             }
             Some(line) = self.controls.next(), if !self.controls.is_empty() => {

@@ -13,8 +13,11 @@ use tokio::time::Instant;
 
 /// Capacity above which an empty buffer is given back.
 const KEEP: usize = 64 * 1024;
-/// Waiting bytes above which nothing more is read from the client and watchers get nothing more.
+/// Waiting bytes above which nothing more is read from the client.
 const PLENTY: usize = 1 << 20;
+/// Waiting bytes above which events wait: about what a socket takes at once. A reply stands behind
+/// no more than this.
+const BUSY: usize = 64 * 1024;
 
 /// Bytes that wait to be taken.
 pub(super) struct Outbox {
@@ -77,6 +80,11 @@ impl Outbox {
     /// Whether so much waits that nothing more should be taken on.
     pub(super) fn is_plenty(&self) -> bool {
         self.bytes.len() > PLENTY
+    }
+
+    /// Whether so much waits that what is only news should wait elsewhere.
+    pub(super) fn is_busy(&self) -> bool {
+        self.bytes.len() > BUSY
     }
 
     /// When the client must have taken something, if it keeps bytes waiting.

@@ -94,7 +94,7 @@ fn wrong_fields_of_a_chat_are_named_with_the_id_of_the_request() {
         ("timeout", json!(-1)),
         ("on_refusal", json!("cry")),
         ("on_interrupt", json!("cry")),
-        ("stream", json!(true)),
+        ("stream", json!("yes")),
         ("plan", json!("yes")),
         ("task", json!(7)),
         ("models", json!([])),

@@ -17,6 +17,8 @@ mod commands;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod events;
@@ -27,7 +29,11 @@ mod hardship;
 #[cfg(test)]
 mod health_log;
 #[cfg(test)]
+mod installed;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod managed;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
@@ -40,5 +46,7 @@ mod secrets;
 mod slow;
 #[cfg(test)]
 mod socket_file;
+#[cfg(test)]
+mod watching;
 #[cfg(test)]
 mod why;

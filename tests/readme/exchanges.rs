@@ -11,7 +11,7 @@ use crate::page::blocks;
 use crate::stage::Stage;
 
 /// Members whose values differ from run to run.
-const DIFFERS: [&str; 19] = [
+const DIFFERS: [&str; 20] = [
     "identity",
     "bucket",
     "at",
@@ -19,6 +19,7 @@ const DIFFERS: [&str; 19] = [
     "last_checkpoint",
     "latency_ms",
     "lines",
+    "log",
     "p50_ms",
     "p95_ms",
     "peer_uid",

@@ -1,21 +1,19 @@
-//! One call: admitted by the model's owner, made by a provider, settled exactly once.
+//! One call: admitted by the model's owner, made by a provider, followed to its end.
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::super::model::Admit;
-use super::super::permit::{Cost, Permit};
+use super::flight::{Flight, Heard, PIECES};
 use super::trail::Trail;
+use super::voice::Voice;
 use super::{LEASE_MARGIN, ModelHandle, Walk};
 use crate::domain::fault::Fault;
-use crate::domain::model::{Ended, Ending};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::pace::{Limits, attempt_limit};
-use crate::domain::price::{Price, Usage};
-use crate::domain::time::millis;
-use crate::protocol::answer::{Answer, Finish};
-use crate::protocol::chat::OnRefusal;
 use crate::protocol::reply::Answered;
-use crate::provider::{Call, Failure};
+use crate::provider::Call;
 
 /// What became of an attempt.
 pub(super) enum Attempted {
@@ -31,6 +29,8 @@ pub(super) struct Failed {
     pub(super) should_retry: Option<bool>,
     /// The pause that the model's owner ordered because of the provider's hint.
     pub(super) hinted_hold: Option<Duration>,
+    /// Whether the caller was left with a part of its answer.
+    pub(super) delivered: bool,
 }
 
 impl Walk<'_> {
@@ -39,12 +39,27 @@ impl Walk<'_> {
         &self,
         model: &ModelHandle,
         (others_behind, early): (bool, bool),
-        trail: &mut Trail,
+        (trail, voice): (&mut Trail, &mut Voice),
     ) -> Attempted {
+        let mut flight = match self.launch(model, (others_behind, early), trail).await {
+            Ok(flight) => flight,
+            Err(skip) => return Attempted::NotAdmitted(skip),
+        };
+        let outcome = flight.carry(voice, &self.means.clock).await;
+        self.land(flight, outcome, (trail, voice)).await
+    }
+
+    /// Begins a call.
+    async fn launch<'a>(
+        &'a self,
+        model: &'a ModelHandle,
+        (others_behind, early): (bool, bool),
+        trail: &mut Trail,
+    ) -> Result<Flight<'a>, Skip> {
+        let not_now = |reason| Skip { reason, retry_in: None };
         let left = self.left();
         if left.is_zero() {
-            let skip = Skip { reason: SkipReason::NoTime, retry_in: None };
-            return Attempted::NotAdmitted(skip);
+            return Err(not_now(SkipReason::NoTime));
         }
         let admit = Admit {
             needs: self.needs,
@@ -52,127 +67,32 @@ impl Walk<'_> {
             early,
             label: self.label.clone(),
         };
-        let permit = match model.actor.send(admit).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(skip)) => return Attempted::NotAdmitted(skip),
-            Err(_) => {
-                let skip = Skip { reason: SkipReason::Busy, retry_in: None };
-                return Attempted::NotAdmitted(skip);
-            }
-        };
+        let admitted = model.actor.send(admit).await;
+        let permit = admitted.unwrap_or_else(|_| Err(not_now(SkipReason::Busy)))?;
+        let number = trail.begin(model.name(), self.means.clock.mono());
         let config = &*model.config;
-        let limit = |own| attempt_limit(own, left, others_behind);
-        let limits = Limits {
-            first: limit(config.timeouts.first_token),
-            idle: config.timeouts.idle,
-            complete: limit(config.timeouts.attempt),
-            whole: left,
-        };
-        trail.begin(model.name(), self.means.clock.mono());
-        let call = Call {
+        let (listener, pieces) = mpsc::channel(PIECES);
+        let call = self.means.provider.call(Call {
             model: config,
             request: self.request,
             max_tokens: config.max_tokens.unwrap_or(u32::MAX).min(self.max_tokens),
             temperature: config.supports.temperature.then_some(self.temperature),
-            limits,
-            listener: None,
-        };
-        match self.means.provider.call(call).await {
-            Ok(answer) => self.answered(model, answer, permit, trail).await,
-            Err(failure) => {
-                // Cut by the caller's own deadline, not by anybody's slowness.
-                let excused = failure.fault == Fault::Timeout && limits.complete >= left;
-                self.failed(model, (failure, excused), permit, trail).await
-            }
-        }
-    }
-
-    async fn answered(
-        &self,
-        model: &ModelHandle,
-        answer: Answer,
-        permit: Permit,
-        trail: &mut Trail,
-    ) -> Attempted {
-        let estimated = answer.usage.is_none();
-        let usage = answer.usage.unwrap_or_else(|| answer.estimate(self.request.bytes));
-        let cost = self.cost(model, &usage, estimated);
-        let refused = answer.finish == Finish::Refused;
-        let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
-        let latency = self.settle(permit, None, (Some(usage), cost), trail).await.0;
-        trail.paid(cost.amount);
-        let answered = Box::new(Answered {
-            content: answer.content,
-            tool_calls: (!answer.tool_calls.is_empty()).then_some(answer.tool_calls),
-            finish_reason: answer.finish,
-            model_used: model.name().clone(),
-            provider: model.config.provider.name.clone(),
-            model_id: model.config.model_id.clone(),
-            task: self.chain.task.clone(),
-            primary: self.label.primary.clone(),
-            fallback_count: trail.failed_models(model.name()),
-            used_fallback: *model.name() != self.label.primary,
-            latency_ms: millis(self.means.clock.mono().since(self.arrived.mono)),
-            usage,
-            cost_usd: cost.amount,
-            request_cost_usd: cost.amount.map(|_| trail.cost()),
-            primary_cost_usd: cost.primary,
-            cost_estimated: estimated,
+            limits: self.limits(model, left, others_behind),
+            listener: Some(listener),
         });
-        if fall_back {
-            let message = "refused by content policy".to_owned();
-            trail.failed(latency, Fault::Refused, (None, &message));
-            trail.keep_refusal(answered);
-            return Attempted::Failed(Failed {
-                fault: Fault::Refused,
-                message,
-                should_retry: None,
-                hinted_hold: None,
-            });
+        Ok(Flight { model, number, permit, call, pieces, heard: Heard::default() })
+    }
+
+    /// How long a call to `model` may take, with `left` of the deadline.
+    fn limits(&self, model: &ModelHandle, left: Duration, others_behind: bool) -> Limits {
+        let timeouts = &model.config.timeouts;
+        let thinks = model.config.supports.reasoning || self.request.reasoning_effort.is_some();
+        let first = if thinks { timeouts.attempt } else { timeouts.first_token };
+        Limits {
+            first: attempt_limit(first, left, others_behind),
+            idle: timeouts.idle,
+            complete: attempt_limit(timeouts.attempt, left, others_behind),
+            whole: left,
         }
-        trail.answered(latency);
-        Attempted::Answered(answered)
-    }
-
-    async fn failed(
-        &self,
-        model: &ModelHandle,
-        (failure, excused): (Failure, bool),
-        permit: Permit,
-        trail: &mut Trail,
-    ) -> Attempted {
-        let Failure { fault, status, code, message, retry_after, should_retry, usage } = failure;
-        let cost = usage.map(|usage| self.cost(model, &usage, false)).unwrap_or_default();
-        let ending = Ending { fault, status, code, excused };
-        trail.paid(cost.amount);
-        trail.too_long(model, fault);
-        let (latency, hold) =
-            self.settle(permit, Some((ending, retry_after)), (usage, cost), trail).await;
-        trail.failed(latency, fault, (status, &message));
-        let hinted_hold = retry_after.and(hold);
-        Attempted::Failed(Failed { fault, message, should_retry, hinted_hold })
-    }
-
-    /// Reports the end of a call; gives its latency and any pause it caused.
-    async fn settle(
-        &self,
-        permit: Permit,
-        failure: Option<(Ending, Option<Duration>)>,
-        (usage, cost): (Option<Usage>, Cost),
-        trail: &mut Trail,
-    ) -> (u64, Option<Duration>) {
-        let latency_ms = trail.end(self.means.clock.mono());
-        let (fault, retry_after) = failure.unzip();
-        let chance = fastrand::f64();
-        let retry_after = retry_after.flatten();
-        let ended = Ended { fault, latency_ms, usage, retry_after, chance };
-        let settled = permit.settle(ended, cost).await;
-        (latency_ms, settled.and_then(|settled| settled.hold_left))
-    }
-
-    fn cost(&self, model: &ModelHandle, usage: &Usage, estimated: bool) -> Cost {
-        let primary = self.chain.models.first().and_then(|primary| primary.config.price);
-        let of = |price: Price| price.of(usage);
-        Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
     }
 }

@@ -23,3 +23,4 @@ mod rig;
 mod script;
 mod shadow;
 mod simulation;
+mod streams;

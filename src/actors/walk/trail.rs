@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::table::{Chain, ModelHandle};
+use super::super::telling;
 use crate::domain::fault::{Fault, Next};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::price::Nano;
@@ -17,7 +18,8 @@ pub(super) struct Trail {
     chain: Option<(Arc<str>, Arc<str>)>,
     order: Vec<Ranked>,
     attempts: Vec<Attempt>,
-    current: Option<(Arc<str>, Mono)>,
+    /// Calls under way: their places among the attempts, and when they began.
+    running: Vec<(usize, Mono)>,
     calls: u32,
     cost: Option<Nano>,
     faults: Vec<Fault>,
@@ -34,7 +36,7 @@ impl Trail {
             chain: None,
             order: Vec::new(),
             attempts: Vec::new(),
-            current: None,
+            running: Vec::new(),
             calls: 0,
             cost: None,
             faults: Vec::new(),
@@ -66,50 +68,54 @@ impl Trail {
         self.skipped(model, Skip { reason, retry_in: None });
     }
 
-    /// A call begins.
-    pub(super) fn begin(&mut self, model: &Arc<str>, now: Mono) {
+    /// A call begins; gives its number.
+    pub(super) fn begin(&mut self, model: &Arc<str>, now: Mono) -> usize {
         self.calls += 1;
-        self.current = Some((model.clone(), now));
+        self.running.push((self.attempts.len(), now));
+        self.attempts.push(attempt(model, AttemptOutcome::Cancelled));
+        self.attempts.len() - 1
     }
 
-    /// A call ended; gives its latency in milliseconds.
-    pub(super) fn end(&mut self, now: Mono) -> u64 {
-        let began = self.current.as_ref().map_or(now, |(_, began)| *began);
-        millis(now.since(began))
+    /// When a call that is under way began.
+    pub(super) fn began(&self, number: usize) -> Option<Mono> {
+        let found = self.running.iter().find(|(running, _)| *running == number);
+        found.map(|(_, began)| *began)
     }
 
-    pub(super) fn answered(&mut self, latency_ms: u64) {
-        if let Some((model, _)) = self.current.take() {
-            let latency_ms = Some(latency_ms);
-            let answered = attempt(&model, AttemptOutcome::Answered);
-            self.attempts.push(Attempt { latency_ms, ..answered });
+    /// A call ended, as cancelled unless its attempt is told otherwise.
+    fn end(&mut self, number: usize, now: Mono) -> Option<&mut Attempt> {
+        let at = self.running.iter().position(|(running, _)| *running == number)?;
+        let (_, began) = self.running.remove(at);
+        let attempt = self.attempts.get_mut(number)?;
+        attempt.latency_ms = Some(millis(now.since(began)));
+        Some(attempt)
+    }
+
+    pub(super) fn answered(&mut self, number: usize, now: Mono) {
+        if let Some(attempt) = self.end(number, now) {
+            attempt.outcome = AttemptOutcome::Answered;
         }
     }
 
     pub(super) fn failed(
         &mut self,
-        latency_ms: u64,
+        (number, now): (usize, Mono),
         fault: Fault,
         (status, message): (Option<u16>, &str),
     ) {
         self.faults.push(fault);
-        if let Some((model, _)) = self.current.take() {
-            self.attempts.push(Attempt {
-                error_type: Some(fault),
-                status,
-                latency_ms: Some(latency_ms),
-                message: Some(message.to_owned()).filter(|message| !message.is_empty()),
-                ..attempt(&model, AttemptOutcome::Failed)
-            });
+        if let Some(attempt) = self.end(number, now) {
+            attempt.outcome = AttemptOutcome::Failed;
+            attempt.error_type = Some(fault);
+            attempt.status = status;
+            attempt.message = Some(message.to_owned()).filter(|message| !message.is_empty());
         }
     }
 
-    /// The request was given up; so was the call under way.
+    /// The request was given up; so were the calls under way.
     pub(super) fn stopped(&mut self, now: Mono) {
-        if let Some((model, began)) = self.current.take() {
-            let latency_ms = Some(millis(now.since(began)));
-            let cancelled = attempt(&model, AttemptOutcome::Cancelled);
-            self.attempts.push(Attempt { latency_ms, ..cancelled });
+        while let Some(&(number, _)) = self.running.first() {
+            self.end(number, now);
         }
     }
 
@@ -209,7 +215,7 @@ impl Trail {
     ) -> Event {
         let (task, primary) = self.chain.clone().unzip();
         let answered = result.ok();
-        Event::Request(RequestEvent {
+        let event = RequestEvent {
             request_id: self.request_id.clone(),
             task: task.unwrap_or_else(|| "".into()),
             success: result.is_ok(),
@@ -224,7 +230,9 @@ impl Trail {
             request_cost_usd: self.cost,
             primary_cost_usd: answered.and_then(|answered| answered.primary_cost_usd),
             peer_uid: self.peer_uid,
-        })
+        };
+        telling::request(&event);
+        Event::Request(event)
     }
 }
 

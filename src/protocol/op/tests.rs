@@ -51,7 +51,8 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(&format!(r#"{{{HI},"stop":["a","b","c","d","e"]}}"#), "up to four strings");
     bad(&format!(r#"{{{HI},"models":[]}}"#), "`models`");
     bad(&format!(r#"{{{HI},"models":["a","b","a"]}}"#), "twice");
-    bad(&format!(r#"{{{HI},"stream":true}}"#), "does not stream yet");
+    bad(&format!(r#"{{{HI},"stream":"yes"}}"#), "expected a boolean");
+    bad(&format!(r#"{{{HI},"on_interrupt":"stop"}}"#), "`resume` or `fail`");
     bad(&format!(r#"{{{HI},"extra":{{"b":{{"model":"x"}}}}}}"#), "`extra.b.model`");
     bad(r#"{"messages":[]}"#, "at least one message");
     bad(r#"{}"#, "missing field `messages`");

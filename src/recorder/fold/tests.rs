@@ -119,6 +119,7 @@ impl Daemon {
             model_name: key.name.clone(),
             success: ended.fault.is_none(),
             latency_ms: ended.latency_ms,
+            first_token_ms: None,
             error_type: ended.fault.as_ref().map(|ending| ending.fault),
             status: None,
             code: None,

@@ -110,6 +110,7 @@ fn event(number: u64, bucket: Wall) -> Event {
         model_name: "gpt".into(),
         success: true,
         latency_ms: number,
+        first_token_ms: None,
         error_type: None,
         status: None,
         code: None,

@@ -8,8 +8,9 @@ use super::super::outbox::Outbox;
 use super::super::watchers::Watcher;
 use super::{Connection, Outstanding};
 use crate::actors::router::Route;
-use crate::actors::sink::{Delivery, Outcome, Sink};
+use crate::actors::sink::{Delivery, Outcome, Sink, Told};
 use crate::protocol::chat::ChatRequest;
+use crate::protocol::event::{EventLine, StreamEvent};
 use crate::protocol::id::Id;
 use crate::protocol::op::{self, Mistake, Op};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
@@ -46,7 +47,7 @@ impl Connection {
             self.server.budget.request(request.bytes, self.peer.uid).map_err(overloaded)?;
         self.next_token += 1;
         let token = self.next_token;
-        let (sink, cancel) = Sink::new(token, self.deliveries.0.clone());
+        let (sink, cancel) = Sink::new(token, self.deliveries.0.clone(), self.told.0.clone());
         let arrived = self.server.clock.now();
         let peer_uid = self.peer.uid;
         self.server.router.do_send(Route { request, sink, arrived, peer_uid });
@@ -76,8 +77,31 @@ impl Connection {
         cancel.is_some_and(|cancel| cancel.send(()).is_ok())
     }
 
-    /// Answers a request.
+    /// Answers the requests whose answers are here.
+    pub(super) fn deliver_all(&mut self) {
+        while let Ok(delivery) = self.deliveries.1.try_recv() {
+            self.deliver(delivery);
+        }
+    }
+
+    /// Tells what waits of answers under way, up to the last event that waits now.
+    pub(super) fn tell(&mut self) {
+        for _ in 0..self.told.1.len() {
+            let Ok(Told { token, event }) = self.told.1.try_recv() else { return };
+            self.tell_one(token, &event);
+        }
+    }
+
+    pub(super) fn tell_one(&mut self, token: u64, event: &StreamEvent) {
+        let request = self.outstanding.iter().find(|request| request.token == token);
+        if let Some(Outstanding { id, .. }) = request {
+            self.outbox.line(&EventLine { id, event });
+        }
+    }
+
+    /// Answers a request, after all events about it.
     pub(super) fn deliver(&mut self, delivery: Delivery) {
+        self.tell();
         let token = delivery.token;
         let Some(at) = self.outstanding.iter().position(|request| request.token == token) else {
             return;
@@ -101,6 +125,7 @@ impl Connection {
         if *self.phase.borrow() != Phase::Ending {
             return;
         }
+        self.deliver_all();
         for request in std::mem::take(&mut self.outstanding) {
             refusal(&mut self.outbox, &request.id, control::shutting_down());
         }

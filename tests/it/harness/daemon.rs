@@ -4,7 +4,8 @@
 //! shows. Only this very process is ever signalled.
 
 use std::io::Write;
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -58,7 +59,24 @@ pub(crate) fn exit_code(output: &Output) -> i32 {
 impl Daemon {
     /// Starts the daemon on what `setup` has written, and waits until it serves.
     pub(crate) fn start(setup: Setup) -> Daemon {
-        let mut daemon = Daemon::spawn(setup);
+        let command = fallbackd(&setup);
+        Daemon::started(setup, command)
+    }
+
+    /// The same on a socket that a service manager made. A shell gives it the number and the
+    /// variables that the protocol wants.
+    pub(crate) fn start_on(setup: Setup, listener: &UnixListener) -> Daemon {
+        let plain = fallbackd(&setup);
+        let mut command = Command::new("/bin/sh");
+        let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        command.args(["-c", script]).arg(plain.get_program()).args(plain.get_args()).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
+        Daemon::started(setup, command)
+    }
+
+    fn started(setup: Setup, command: Command) -> Daemon {
+        let mut daemon = Daemon::spawn(setup, command);
         eventually("the daemon answers", || {
             assert_eq!(daemon.child.try_wait().unwrap(), None, "the daemon ended at once");
             let answers = UnixStream::connect(daemon.socket()).is_ok();
@@ -67,10 +85,10 @@ impl Daemon {
         daemon
     }
 
-    fn spawn(setup: Setup) -> Daemon {
+    fn spawn(setup: Setup, mut command: Command) -> Daemon {
         let mut file = std::fs::OpenOptions::new();
         let file = file.create(true).append(true).open(stderr_path(&setup)).unwrap();
-        let child = fallbackd(&setup).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Daemon { setup, child }
     }
 

@@ -16,7 +16,7 @@ use super::script::Scripted;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
 use crate::actors::shadow::{Shadows, Spent, Terms};
-use crate::actors::sink::{Delivery, Outcome, Sink};
+use crate::actors::sink::{Delivery, Outcome, Sink, Told};
 use crate::actors::table::Table;
 use crate::actors::walk::Means;
 use crate::clock::Clock;
@@ -24,6 +24,8 @@ use crate::config::{self, Config, Env};
 use crate::domain::price::Nano;
 use crate::domain::time::{Wall, millis};
 use crate::protocol::chat::ChatRequest;
+use crate::protocol::event::EventLine;
+use crate::protocol::id::Id;
 use crate::protocol::op::{BreakerOp, BreakerSet};
 use crate::recorder::{Keeping, Recorder, Restored, Settings};
 
@@ -86,6 +88,9 @@ pub(super) struct Asked {
     /// Tells that the client wants it given up.
     pub(super) cancel: oneshot::Sender<()>,
     answers: mpsc::Receiver<Delivery>,
+    told: mpsc::Receiver<Told>,
+    /// The events that were read, and when.
+    events: Vec<(Instant, Value)>,
 }
 
 /// Plays a scene on paused time.
@@ -185,10 +190,12 @@ impl Rig {
         let mut request: Box<ChatRequest> = serde_json::from_str(&line).unwrap();
         request.bytes = line.len();
         let (deliveries, answers) = mpsc::channel(1);
-        let (sink, cancel) = Sink::new(1, deliveries);
+        // As short as it can be, so that a caller who does not listen is soon waited for.
+        let (telling, told) = mpsc::channel(1);
+        let (sink, cancel) = Sink::new(1, deliveries, telling);
         let arrived = self.clock.now();
         self.router.do_send(Route { request, sink, arrived, peer_uid: Some(7) });
-        Asked { cancel, answers }
+        Asked { cancel, answers, told, events: Vec::new() }
     }
 
     /// Sends a request and waits for its reply.
@@ -229,22 +236,70 @@ impl Rig {
 
 impl Asked {
     /// Waits for the reply.
-    pub(super) async fn reply(mut self) -> Value {
-        let delivery = self.answers.recv().await.expect("every request gets a reply");
-        match delivery.outcome {
+    pub(super) async fn reply(self) -> Value {
+        self.heard().await.1
+    }
+
+    /// Waits for the reply; gives the events before it, too.
+    pub(super) async fn heard(mut self) -> (Vec<Value>, Value) {
+        let reply = self.listen().await;
+        let events: Vec<Value> = self.events.into_iter().map(|(_, event)| event).collect();
+        holds_together(&events, &reply);
+        (events, reply)
+    }
+
+    /// Tells that the client gives the request up, and waits for what it is told.
+    pub(super) async fn cancelled(mut self) -> Value {
+        let (unused, _) = oneshot::channel();
+        std::mem::replace(&mut self.cancel, unused).send(()).unwrap();
+        self.reply().await
+    }
+
+    /// The next event, and how many seconds it took since `began`.
+    pub(super) async fn event(&mut self, began: Instant) -> (f64, Value) {
+        let told = self.told.recv().await.expect("an event");
+        self.note(&told);
+        let (at, event) = self.events.last().unwrap();
+        (at.duration_since(began).as_secs_f64(), event.clone())
+    }
+
+    async fn listen(&mut self) -> Value {
+        let delivery = loop {
+            tokio::select! {
+                biased;
+                Some(told) = self.told.recv() => self.note(&told),
+                delivery = self.answers.recv() => break delivery,
+            }
+        };
+        match delivery.expect("every request gets a reply").outcome {
             Outcome::Reply(reply) => serde_json::to_value(&reply).unwrap(),
             Outcome::Plan(plan, _) => serde_json::to_value(&plan).unwrap(),
         }
     }
 
-    /// Tells that the client gives the request up, and waits for what it is told.
-    pub(super) async fn cancelled(self) -> Value {
-        let Asked { cancel, mut answers } = self;
-        cancel.send(()).unwrap();
-        let delivery = answers.recv().await.expect("a cancelled request is answered");
-        let Outcome::Reply(reply) = delivery.outcome else { panic!("not a plan") };
-        serde_json::to_value(&reply).unwrap()
+    fn note(&mut self, told: &Told) {
+        let line = EventLine { id: &Id::Null, event: &told.event };
+        self.events.push((Instant::now(), serde_json::to_value(line).unwrap()));
     }
+}
+
+/// The rule of every stream: one start before all else, and the texts since the last restart are
+/// the answer.
+fn holds_together(events: &[Value], reply: &Value) {
+    let is = |kind: &'static str| move |event: &&Value| event["event"] == kind;
+    let starts = events.iter().filter(is("start")).count();
+    assert!(starts == usize::from(!events.is_empty()), "{events:?}");
+    assert!(events.first().is_none_or(|first| first["event"] == "start"), "{events:?}");
+    if reply["ok"] != true || events.is_empty() {
+        return;
+    }
+    let since = events.iter().rposition(|event| event["event"] == "restart").unwrap_or(0);
+    let deltas = events[since..].iter().filter(is("delta"));
+    let text: String = deltas.map(|delta| delta["content"].as_str().unwrap()).collect();
+    assert_eq!(text, reply["content"].as_str().unwrap_or_default(), "{events:?}");
+    let calls: Vec<_> =
+        events.iter().filter(is("tool_call")).map(|event| &event["tool_call"]).collect();
+    assert_eq!(json!(calls), json!(reply["tool_calls"].as_array().cloned().unwrap_or_default()));
 }
 
 /// The models of a reply's attempts with what became of each, such as `a overloaded`,

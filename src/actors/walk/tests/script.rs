@@ -1,6 +1,7 @@
 //! A provider that does what a script says, and remembers who was called when.
 //!
-//! It keeps the promises of [`Provider`]: a call ends within its limit, and dropping it ends it.
+//! It keeps the promises of [`Provider`]: a call ends within its limits, dropping it ends it, and
+//! nothing is read from it faster than its listener listens.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -9,20 +10,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::fault::Fault;
+use crate::domain::pace::Limits;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
-use crate::provider::{Call, CallFuture, Failure, Outcome, Provider};
+use crate::protocol::chat::ToolCall;
+use crate::provider::{Call, CallFuture, Failure, Outcome, Piece, Provider};
 
 /// What one call gets.
 #[derive(Clone)]
 pub(super) struct Step {
     after: Duration,
+    /// What is told before the end, and how long after what was before; `None` is life without
+    /// text. An answer that tells nothing is not streamed.
+    told: Vec<(Duration, Option<String>)>,
+    /// The whole text, if it is neither what was told nor the usual one.
+    text: Option<String>,
     end: End,
 }
 
 #[derive(Clone)]
 enum End {
     Answer(Finish, Option<Usage>),
+    Tools,
     Fail(Failure),
     Hang,
     Panic,
@@ -35,6 +44,7 @@ pub(super) struct Made {
     /// When it began, since the script's start.
     pub(super) at: Duration,
     pub(super) limit: Duration,
+    pub(super) limits: Limits,
     pub(super) max_tokens: u32,
     pub(super) temperature: Option<f64>,
     /// Whether it was dropped before its end.
@@ -49,21 +59,42 @@ pub(super) struct Scripted {
     made: RefCell<Vec<Made>>,
 }
 
+fn at_once(end: End) -> Step {
+    Step { after: Duration::ZERO, told: Vec::new(), text: None, end }
+}
+
+/// A streamed answer, a word every tenth of a second.
+pub(super) fn says(words: &str) -> Step {
+    let told = words.split_inclusive(' ').map(str::to_owned);
+    let told = told.map(|word| (Duration::from_millis(100), Some(word))).collect();
+    Step { told, ..well() }
+}
+
+/// A stream that never begins to answer.
+pub(super) fn silent() -> Step {
+    Step { told: vec![(Duration::MAX, None)], ..well() }
+}
+
+/// An answer that calls a tool and says nothing.
+pub(super) fn calls_a_tool() -> Step {
+    at_once(End::Tools)
+}
+
 /// An answer that names its model.
 pub(super) fn well() -> Step {
     let usage = Usage { input_tokens: 1000, output_tokens: 100, ..Usage::default() };
-    Step { after: Duration::ZERO, end: End::Answer(Finish::Stop, Some(usage)) }
+    at_once(End::Answer(Finish::Stop, Some(usage)))
 }
 
 /// An answer that does not say what it consumed.
 pub(super) fn well_without_usage() -> Step {
-    Step { after: Duration::ZERO, end: End::Answer(Finish::Stop, None) }
+    at_once(End::Answer(Finish::Stop, None))
 }
 
 /// A refusal that comes as an answer.
 pub(super) fn blocked() -> Step {
     let usage = Usage { input_tokens: 1000, output_tokens: 10, ..Usage::default() };
-    Step { after: Duration::ZERO, end: End::Answer(Finish::Refused, Some(usage)) }
+    at_once(End::Answer(Finish::Refused, Some(usage)))
 }
 
 /// A failure.
@@ -72,7 +103,7 @@ pub(super) fn fails(fault: Fault) -> Step {
 }
 
 pub(super) fn fails_with(failure: Failure) -> Step {
-    Step { after: Duration::ZERO, end: End::Fail(failure) }
+    at_once(End::Fail(failure))
 }
 
 /// A 429, with or without a hint in milliseconds.
@@ -84,12 +115,12 @@ pub(super) fn limited(hint_ms: Option<u64>) -> Step {
 
 /// No answer ever.
 pub(super) fn hangs() -> Step {
-    Step { after: Duration::ZERO, end: End::Hang }
+    at_once(End::Hang)
 }
 
 /// A fault of our own.
 pub(super) fn panics() -> Step {
-    Step { after: Duration::ZERO, end: End::Panic }
+    at_once(End::Panic)
 }
 
 impl Step {
@@ -98,22 +129,77 @@ impl Step {
         Step { after: Duration::from_millis(millis), ..self }
     }
 
-    async fn play(self, model: &str) -> Outcome {
+    /// The same with this long between its words.
+    pub(super) fn every(mut self, millis: u64) -> Step {
+        self.told.iter_mut().for_each(|(wait, _)| *wait = Duration::from_millis(millis));
+        self
+    }
+
+    /// The same, thinking so often before it speaks.
+    pub(super) fn thinking(mut self, times: usize) -> Step {
+        self.told.splice(0..0, vec![(Duration::from_millis(1000), None); times]);
+        self
+    }
+
+    /// The same, with text at its end of which nothing was told.
+    pub(super) fn and_untold(self, rest: &str) -> Step {
+        let told: String = self.told.iter().filter_map(|(_, word)| word.as_deref()).collect();
+        Step { text: Some(told + rest), ..self }
+    }
+
+    /// The same, ending like that.
+    pub(super) fn then(self, other: Step) -> Step {
+        Step { end: other.end, ..self }
+    }
+
+    async fn play(self, model: &str, call: &Call<'_>) -> Outcome {
         if !self.after.is_zero() {
             tokio::time::sleep(self.after).await;
         }
+        let Limits { first, idle, complete, whole } = call.limits;
+        let streamed = !self.told.is_empty();
+        let mut limit = match streamed {
+            true => (first, Fault::FirstTokenTimeout),
+            false => (complete.saturating_sub(self.after), Fault::Timeout),
+        };
+        let told: String = self.told.iter().filter_map(|(_, word)| word.as_deref()).collect();
+        for (wait, word) in self.told {
+            if wait >= limit.0 {
+                tokio::time::sleep(limit.0).await;
+                return Err(Failure::new(limit.1, "no answer in time"));
+            }
+            tokio::time::sleep(wait).await;
+            limit = (idle, Fault::StreamStalled);
+            if let Some(listener) = &call.listener {
+                let _ = listener.send(word.map_or(Piece::Life, Piece::Text)).await;
+                // What comes next comes in another packet.
+                tokio::task::yield_now().await;
+            }
+        }
+        let content = self.text.unwrap_or(if streamed { told } else { format!("{model} answers") });
         match self.end {
-            End::Answer(finish, usage) => Ok(Answer {
-                content: Some(format!("{model} answers")),
-                tool_calls: Vec::new(),
-                finish,
-                usage,
+            End::Hang => {
+                tokio::time::sleep(limit.0.min(whole)).await;
+                Err(Failure::new(limit.1, "no answer in time"))
+            }
+            End::Answer(finish, usage) => {
+                Ok(Answer { content: Some(content), tool_calls: Vec::new(), finish, usage })
+            }
+            End::Tools => Ok(Answer {
+                content: None,
+                tool_calls: vec![tool_call()],
+                finish: Finish::ToolCalls,
+                usage: None,
             }),
             End::Fail(failure) => Err(failure),
-            End::Hang => std::future::pending().await,
             End::Panic => panic!("a fault of our own, for a test"),
         }
     }
+}
+
+fn tool_call() -> ToolCall {
+    let call = r#"{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}"#;
+    serde_json::from_str(call).unwrap()
 }
 
 impl Scripted {
@@ -177,6 +263,7 @@ impl Provider for Scripted {
             model: model.clone(),
             at: self.started.elapsed(),
             limit: call.limits.complete,
+            limits: call.limits,
             max_tokens: call.max_tokens,
             temperature: call.temperature,
             dropped: false,
@@ -184,7 +271,8 @@ impl Provider for Scripted {
         let number = self.made.borrow().len() - 1;
         Box::pin(async move {
             let mut watch = Watch { script: self, number, ended: false };
-            let outcome = tokio::time::timeout(call.limits.complete, step.play(&model)).await;
+            let whole = if step.told.is_empty() { call.limits.complete } else { call.limits.whole };
+            let outcome = tokio::time::timeout(whole, step.play(&model, &call)).await;
             watch.ended = true;
             outcome.unwrap_or_else(|_| Err(Failure::new(Fault::Timeout, "no answer in time")))
         })

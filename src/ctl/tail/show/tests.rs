@@ -1,5 +1,7 @@
 //! Every kind of event as a line.
 
+use serde_json::json;
+
 use super::*;
 
 fn line(event: Value) -> String {
@@ -22,6 +24,13 @@ fn calls_tell_who_how_long_and_why_not() {
             "counted":false,"task":"default"})),
         "T call     gpt-4o failed in 204 ms for default: rate_limited 429, held, not counted"
     );
+}
+
+#[test]
+fn calls_that_nobody_waits_for_say_what_they_are_for() {
+    let shadow = json!({"event":"call","model_name":"a","success":true,"latency_ms":7,
+        "task":"default","kind":"shadow"});
+    assert_eq!(line(shadow), "- call     a answered in 7 ms for default (shadow)");
 }
 
 #[test]
@@ -59,6 +68,15 @@ fn the_other_events_have_their_line_too() {
             json!({"event":"order","task":"t","order":["b","a"],
                 "left_out":[{"model":"c","reason":"circuit_open"}]}),
             "- order    t: b > a; left out: c (circuit_open)",
+        ),
+        (
+            json!({"event":"config","success":true,"mistakes":0,"kept":3,"added":["x","y"],
+                "removed":[]}),
+            "- config   taken: 3 models kept; added x, y",
+        ),
+        (
+            json!({"event":"config","success":false,"mistakes":2}),
+            "- config   not taken: 2 mistakes, nothing changed",
         ),
         (
             json!({"event":"start","version":"0.1.0","pid":1,"models":4,"restored":2}),

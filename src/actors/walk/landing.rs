@@ -1,0 +1,156 @@
+//! The end of a call: settled with its model's owner exactly once, paid, and told to the trail.
+
+use std::time::Duration;
+
+use super::super::permit::{Cost, Permit};
+use super::attempt::{Attempted, Failed};
+use super::flight::{Flight, Heard};
+use super::trail::Trail;
+use super::voice::Voice;
+use super::{ModelHandle, Walk};
+use crate::domain::fault::Fault;
+use crate::domain::model::{Ended, Ending};
+use crate::domain::price::{Price, Usage, estimated_tokens};
+use crate::domain::time::millis;
+use crate::protocol::answer::{Answer, Finish};
+use crate::protocol::chat::OnRefusal;
+use crate::protocol::reply::Answered;
+use crate::provider::{Failure, Outcome};
+
+impl Walk<'_> {
+    /// Settles a call that has ended.
+    pub(super) async fn land(
+        &self,
+        flight: Flight<'_>,
+        outcome: Outcome,
+        (trail, voice): (&mut Trail, &mut Voice),
+    ) -> Attempted {
+        let Flight { model, number, mut permit, heard, .. } = flight;
+        let began = trail.began(number);
+        let first = heard.first.zip(began).map(|(first, began)| millis(first.since(began)));
+        permit.began_to_answer(first);
+        match outcome {
+            Ok(answer) => self.answered((model, number), answer, permit, trail).await,
+            Err(failure) => {
+                let delivered = voice.broke(failure.fault, heard.bytes > 0);
+                let failed = self.failed((model, number), (failure, heard), permit, trail).await;
+                Attempted::Failed(Failed { delivered, ..failed })
+            }
+        }
+    }
+
+    async fn answered(
+        &self,
+        (model, number): (&ModelHandle, usize),
+        answer: Answer,
+        permit: Permit,
+        trail: &mut Trail,
+    ) -> Attempted {
+        let estimated = answer.usage.is_none();
+        let usage = answer.usage.unwrap_or_else(|| answer.estimate(self.request.bytes));
+        let cost = self.cost(model, &usage, estimated);
+        let refused = answer.finish == Finish::Refused;
+        let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
+        let now = self.means.clock.mono();
+        self.settle(permit, None, (Some(usage), cost)).await;
+        trail.paid(cost.amount);
+        let answered = Box::new(Answered {
+            content: answer.content,
+            tool_calls: (!answer.tool_calls.is_empty()).then_some(answer.tool_calls),
+            finish_reason: answer.finish,
+            model_used: model.name().clone(),
+            provider: model.config.provider.name.clone(),
+            model_id: model.config.model_id.clone(),
+            task: self.chain.task.clone(),
+            primary: self.label.primary.clone(),
+            fallback_count: trail.failed_models(model.name()),
+            used_fallback: *model.name() != self.label.primary,
+            latency_ms: millis(self.means.clock.mono().since(self.arrived.mono)),
+            usage,
+            cost_usd: cost.amount,
+            request_cost_usd: cost.amount.map(|_| trail.cost()),
+            primary_cost_usd: cost.primary,
+            cost_estimated: estimated,
+        });
+        if fall_back {
+            let message = "refused by content policy".to_owned();
+            trail.failed((number, now), Fault::Refused, (None, &message));
+            trail.keep_refusal(answered);
+            return Attempted::Failed(Failed {
+                fault: Fault::Refused,
+                message,
+                should_retry: None,
+                hinted_hold: None,
+                delivered: false,
+            });
+        }
+        trail.answered(number, now);
+        Attempted::Answered(answered)
+    }
+
+    async fn failed(
+        &self,
+        (model, number): (&ModelHandle, usize),
+        (failure, heard): (Failure, Heard),
+        permit: Permit,
+        trail: &mut Trail,
+    ) -> Failed {
+        // Cut by the caller's own deadline, not by anybody's slowness.
+        let excused = is_lateness(failure.fault) && self.left().is_zero();
+        let Failure { fault, status, code, message, retry_after, should_retry, usage } = failure;
+        let estimated = usage.is_none();
+        let usage = usage.or_else(|| self.billed(&heard));
+        let cost = usage.map(|usage| self.cost(model, &usage, estimated)).unwrap_or_default();
+        let ending = Ending { fault, status, code, excused };
+        trail.paid(cost.amount);
+        trail.too_long(model, fault);
+        let now = self.means.clock.mono();
+        let hold = self.settle(permit, Some((ending, retry_after)), (usage, cost)).await;
+        trail.failed((number, now), fault, (status, &message));
+        let hinted_hold = retry_after.and(hold);
+        Failed { fault, message, should_retry, hinted_hold, delivered: false }
+    }
+
+    /// Reports the end of a call; gives any pause it caused.
+    async fn settle(
+        &self,
+        permit: Permit,
+        failure: Option<(Ending, Option<Duration>)>,
+        (usage, cost): (Option<Usage>, Cost),
+    ) -> Option<Duration> {
+        let (fault, retry_after) = failure.unzip();
+        let ended = Ended {
+            fault,
+            // Measured by the model's owner.
+            latency_ms: 0,
+            usage,
+            retry_after: retry_after.flatten(),
+            chance: fastrand::f64(),
+        };
+        permit.settle(ended, cost).await?.hold_left
+    }
+
+    fn cost(&self, model: &ModelHandle, usage: &Usage, estimated: bool) -> Cost {
+        let primary = self.chain.models.first().and_then(|primary| primary.config.price);
+        let of = |price: Price| price.of(usage);
+        Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
+    }
+
+    /// What a broken stream is probably billed: usage comes with a stream's end, so one that has
+    /// none does not say. Nothing for a call whose answer never began.
+    fn billed(&self, heard: &Heard) -> Option<Usage> {
+        heard.first.map(|_| self.consumed(heard.bytes))
+    }
+
+    fn consumed(&self, answered_bytes: usize) -> Usage {
+        Usage {
+            input_tokens: estimated_tokens(self.request.bytes),
+            output_tokens: estimated_tokens(answered_bytes),
+            ..Usage::default()
+        }
+    }
+}
+
+fn is_lateness(fault: Fault) -> bool {
+    matches!(fault, Fault::Timeout | Fault::FirstTokenTimeout | Fault::StreamStalled)
+}

@@ -1,0 +1,174 @@
+//! `fallbackctl doctor`: is anything wrong around the daemon, and what to do about it.
+//!
+//! Every check is a file of its own that gives findings; none changes anything, and none makes a
+//! call that somebody could be billed for. What cannot be looked at is said out loud, never taken
+//! for healthy. Where the daemon answers, it is asked rather than guessed at: keys, for one, are
+//! in its surroundings and not in those of the person at the terminal.
+
+mod daemon;
+mod disk;
+mod network;
+mod settings;
+mod socket;
+mod unit;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::connect::{Link, SOON};
+use super::failure::Failure;
+use super::grid::{Cell, Column, Grid};
+use super::screen::{Paper, Screen, Tone};
+use super::{Session, text};
+
+const EXAMPLES: &str = "\
+Examples:
+  fallbackctl doctor                       everything that can be checked from here
+  sudo fallbackctl doctor                  the same with root's rights to look
+  fallbackctl doctor --json | jq '.findings[] | select(.state == \"wrong\")'
+
+It sends nothing that could be billed: each provider gets a request without a key. The exit code is 0
+when nothing is wrong, 1 when something is; a warning is not wrong.";
+
+/// No arguments of its own.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {}
+
+/// One thing that was looked at.
+#[derive(Debug, PartialEq, Serialize)]
+struct Finding {
+    /// Which part of the surroundings.
+    check: &'static str,
+    state: State,
+    /// What was found.
+    finding: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    todo: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// As it should be.
+    Ok,
+    /// Could not be looked at.
+    Skipped,
+    /// It works, but not as well as it might.
+    Warning,
+    /// It does not work.
+    Wrong,
+}
+
+impl Finding {
+    fn ok(check: &'static str, finding: impl Into<String>) -> Finding {
+        Finding { check, state: State::Ok, finding: finding.into(), todo: None }
+    }
+
+    fn skipped(check: &'static str, finding: impl Into<String>) -> Finding {
+        Finding { check, state: State::Skipped, finding: finding.into(), todo: None }
+    }
+
+    fn warning(
+        check: &'static str,
+        finding: impl Into<String>,
+        todo: impl Into<String>,
+    ) -> Finding {
+        let todo = Some(todo.into());
+        Finding { check, state: State::Warning, finding: finding.into(), todo }
+    }
+
+    fn wrong(check: &'static str, finding: impl Into<String>, todo: impl Into<String>) -> Finding {
+        Finding { state: State::Wrong, ..Finding::warning(check, finding, todo) }
+    }
+}
+
+/// Looks at everything and shows it.
+pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let findings = look(session);
+    let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
+    if session.json {
+        writeln!(screen.out, "{}", json!({ "ok": !wrong, "findings": findings }))?;
+    } else {
+        write!(screen.out, "{}", render(&findings, screen.paper))?;
+    }
+    screen.out.flush()?;
+    if wrong { Err(Failure::Unwell) } else { Ok(()) }
+}
+
+fn look(session: &Session) -> Vec<Finding> {
+    // A daemon that takes a connection and does not answer is a finding of its own.
+    let health = ask(session, &json!({"op": "health"}));
+    let mut findings = socket::look(&session.socket);
+    findings.extend(unit::look(&session.socket));
+    let (settings, config) = settings::look(session, health.is_some());
+    findings.extend(settings);
+    findings.extend(daemon::look(ask(session, &json!({"op": "ping"})).as_ref(), health.as_ref()));
+    findings.extend(disk::look(config.as_ref(), health.as_ref()));
+    findings.extend(network::look(config.as_ref()));
+    findings
+}
+
+/// The daemon's answer, if there is one.
+fn ask(session: &Session, request: &Value) -> Option<Value> {
+    let mut link = Link::open(&session.socket, SOON).ok()?;
+    link.send(request).ok()?;
+    let (_, reply) = link.reply().ok()?;
+    super::reply::flag(&reply, "ok").then_some(reply)
+}
+
+fn render(findings: &[Finding], paper: Paper) -> String {
+    let mut grid = Grid::new(&[
+        Column::Left("CHECK"),
+        Column::Left("STATE"),
+        Column::Wide("FINDING"),
+        Column::Wide("WHAT TO DO"),
+    ]);
+    for finding in findings {
+        let state = match finding.state {
+            State::Ok => Cell::toned("ok", Tone::Good),
+            State::Skipped => Cell::toned("skipped", Tone::Dim),
+            State::Warning => Cell::toned("warning", Tone::Warn),
+            State::Wrong => Cell::toned("wrong", Tone::Bad),
+        };
+        let todo = finding.todo.as_deref().map(text::one_line).unwrap_or_default();
+        grid.row(vec![
+            finding.check.into(),
+            state,
+            text::one_line(&finding.finding).into(),
+            todo.into(),
+        ]);
+    }
+    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+    let (wrong, warnings) = (count(State::Wrong), count(State::Warning));
+    let last = match (wrong, warnings) {
+        (0, 0) => paper.paint("nothing is wrong", Tone::Good),
+        (0, _) => paper.paint(&format!("nothing is wrong, {warnings} to look at"), Tone::Warn),
+        _ => paper.paint(&format!("{wrong} wrong, {warnings} to look at"), Tone::Bad),
+    };
+    format!("{}{last}\n", grid.render(paper))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_has_a_row_and_the_last_line_sums_up() {
+        let findings = [
+            Finding::ok("socket", "fine"),
+            Finding::wrong("keys", "none", "set one"),
+            Finding::skipped("unit", "no systemd"),
+        ];
+        let wanted = "\
+CHECK   STATE    FINDING                 WHAT TO DO
+socket  ok       fine
+keys    wrong    none                    set one
+unit    skipped  no systemd
+1 wrong, 0 to look at
+";
+        assert_eq!(render(&findings, Paper::default()), wanted);
+        assert!(render(&findings[..1], Paper::default()).ends_with("nothing is wrong\n"));
+    }
+}

@@ -1,0 +1,89 @@
+//! The configuration: its mistakes and warnings, and the keys that it refers to.
+//!
+//! Whether a key is there is a question about the daemon's surroundings. When the daemon answers,
+//! its own word counts and what this shell sees of keys is left out.
+
+use std::path::{Path, PathBuf};
+
+use super::super::Session;
+use super::Finding;
+use crate::config::{self, Config, Env, locate};
+
+const CHECK: &str = "config";
+
+/// The system's configuration, for users that have none of their own.
+const SYSTEM: &str = "/etc/fallbackd/fallbackd.toml";
+
+/// Reads the configuration that the daemon would read.
+pub(super) fn look(session: &Session, daemon_answers: bool) -> (Vec<Finding>, Option<Config>) {
+    let env = Env::of_process();
+    let path = file(session.config.clone(), &env);
+    let shown = path.display();
+    if !path.exists() {
+        let todo = "`fallbackd --config FILE` names one; config/fallbackd.toml is the default";
+        let what = format!("there is no configuration at {shown} that this user could see");
+        let finding = match daemon_answers {
+            true => Finding::skipped(CHECK, format!("{what}; the daemon has read its own")),
+            false => Finding::wrong(CHECK, what, todo),
+        };
+        return (vec![finding], None);
+    }
+    match config::load(&path, &env) {
+        Ok(loaded) => {
+            let findings = of_valid(&loaded, &path, daemon_answers);
+            (findings, Some(loaded.config))
+        }
+        Err(mistakes) => {
+            let told = mistakes.list.into_iter().map(|mistake| {
+                let (place, what, hint) = parts(mistake);
+                Finding::wrong(CHECK, format!("{place}: {what}"), hint)
+            });
+            (told.collect(), None)
+        }
+    }
+}
+
+/// The one that was named, else this user's own, else the system's.
+fn file(named: Option<PathBuf>, env: &Env) -> PathBuf {
+    let is_named = named.is_some();
+    let path = locate::config_file(named, env);
+    let system = Path::new(SYSTEM);
+    if !is_named && !path.exists() && system.exists() { system.to_owned() } else { path }
+}
+
+fn of_valid(loaded: &config::Loaded, path: &Path, daemon_answers: bool) -> Vec<Finding> {
+    let config = &loaded.config;
+    let mut findings = vec![Finding::ok(
+        CHECK,
+        format!(
+            "{} is valid: {} models, {} chains",
+            path.display(),
+            config.models.len(),
+            config.chains.len()
+        ),
+    )];
+    let missing: Vec<&str> =
+        config.models.iter().filter_map(|model| model.provider.misconfigured.as_deref()).collect();
+    for warning in &loaded.warnings {
+        let is_key = missing.iter().any(|why| warning.message.contains(why));
+        if is_key && daemon_answers {
+            continue;
+        }
+        let (place, what, hint) = parts(warning.clone());
+        let seen = if is_key { " (as seen from here)" } else { "" };
+        let check = if is_key { "keys" } else { CHECK };
+        findings.push(Finding::warning(check, format!("{place}: {what}{seen}"), hint));
+    }
+    if !daemon_answers && missing.len() == config.models.len() {
+        let todo = "give the daemon at least one key, or configure a local model";
+        findings.push(Finding::wrong("keys", "no model can be called", todo));
+    }
+    findings
+}
+
+/// Where, what, and what to do.
+fn parts(finding: config::Finding) -> (String, String, String) {
+    let place = finding.place.map(|place| format!(":{}:{}", place.line, place.column));
+    let place = format!("{}{}", finding.file, place.unwrap_or_default());
+    (place, finding.message, finding.hint)
+}

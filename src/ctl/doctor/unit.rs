@@ -1,0 +1,99 @@
+//! The units of systemd: are they there, do they run, how did they end.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::Finding;
+
+const CHECK: &str = "unit";
+const UNITS: [&str; 2] = ["fallbackd.service", "fallbackd.socket"];
+
+/// Asks systemd about both units: this user's own for a socket of this user, else the system's.
+pub(super) fn look(socket: &Path) -> Vec<Finding> {
+    if !Path::new("/run/systemd/system").exists() {
+        return vec![Finding::skipped(CHECK, "systemd does not run this machine")];
+    }
+    let own = socket.starts_with("/run/user");
+    UNITS.map(|unit| ask(unit, if own { &["--user"] } else { &[] })).into()
+}
+
+fn ask(unit: &str, words: &[&str]) -> Finding {
+    let output = Command::new("systemctl")
+        .args(words)
+        .args(["show", unit, "--no-pager"])
+        .args(["-p", "LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts"])
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            judge(unit, &String::from_utf8_lossy(&output.stdout))
+        }
+        Ok(output) => {
+            let why = String::from_utf8_lossy(&output.stderr);
+            Finding::skipped(CHECK, format!("systemctl cannot tell about {unit}: {why}"))
+        }
+        Err(error) => Finding::skipped(CHECK, format!("systemctl cannot be run: {error}")),
+    }
+}
+
+/// What `systemctl show` says about a unit.
+fn judge(unit: &str, shown: &str) -> Finding {
+    let of = |key: &str| {
+        let line = shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default()
+    };
+    let (active, sub, result) = (of("ActiveState"), of("SubState"), of("Result"));
+    let file = of("UnitFileState");
+    if of("LoadState") == "not-found" {
+        return Finding::skipped(CHECK, format!("{unit} is not installed"));
+    }
+    if of("LoadState") == "masked" {
+        let todo = format!("`systemctl unmask {unit}`");
+        return Finding::wrong(CHECK, format!("{unit} is masked, so it cannot start"), todo);
+    }
+    let state = format!("{unit} is {active} ({sub}), {file}");
+    let why = format!("`journalctl -u {unit} -b` says why; then `systemctl restart {unit}`");
+    match active {
+        "failed" => Finding::wrong(CHECK, format!("{unit} has failed: {result}"), why),
+        "active" | "reloading" if of("NRestarts").parse().unwrap_or(0) > 0 => {
+            let restarts = of("NRestarts");
+            Finding::warning(CHECK, format!("{state}, restarted {restarts} times by systemd"), why)
+        }
+        "active" | "reloading" => Finding::ok(CHECK, state),
+        _ if file == "disabled" => {
+            Finding::warning(CHECK, state, format!("`systemctl enable --now {unit}`"))
+        }
+        _ => Finding::ok(CHECK, state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn each_state_of_a_unit_says_what_to_do() {
+        let rows = [
+            ("LoadState=not-found\nActiveState=inactive", State::Skipped, "not installed"),
+            ("LoadState=masked", State::Wrong, "masked"),
+            ("LoadState=loaded\nActiveState=failed\nResult=exit-code", State::Wrong, "exit-code"),
+            (
+                "LoadState=loaded\nActiveState=active\nSubState=running\nNRestarts=0\n\
+                 UnitFileState=enabled",
+                State::Ok,
+                "running",
+            ),
+            ("LoadState=loaded\nActiveState=active\nNRestarts=3", State::Warning, "3 times"),
+            (
+                "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled",
+                State::Warning,
+                "inactive",
+            ),
+        ];
+        for (shown, state, words) in rows {
+            let finding = judge("fallbackd.service", shown);
+            assert_eq!(finding.state, state, "{shown}");
+            assert!(finding.finding.contains(words), "{}", finding.finding);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a caller hears of an answer under way, before its reply.
+//!
+//! The texts of all `delta` since the last `restart` together are the `content` of the reply. A
+//! caller that ignores every event misses nothing.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::ser::SerializeStruct;
+
+use super::chat::ToolCall;
+use super::id::Id;
+use crate::domain::fault::Fault;
+
+/// News of one request. It has no `Debug`: its text must not reach a log.
+pub enum StreamEvent {
+    /// The first content follows; told once, before everything else.
+    Start {
+        /// Who gives it.
+        model_used: Arc<str>,
+    },
+    /// More text, never empty.
+    Delta {
+        /// The text.
+        content: String,
+    },
+    /// A complete tool call of a complete answer.
+    ToolCall {
+        /// The call.
+        tool_call: ToolCall,
+    },
+    /// All text so far is void.
+    Restart {
+        /// Who answers instead.
+        model_used: Arc<str>,
+        /// What became of the stream that delivered it.
+        reason: Fault,
+    },
+}
+
+/// An event as a line of its own.
+pub struct EventLine<'a> {
+    /// The client's id of the request.
+    pub id: &'a Id,
+    /// The event.
+    pub event: &'a StreamEvent,
+}
+
+/// Written by hand so that `id` stands first as in every line, without a map in between.
+impl Serialize for EventLine<'_> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut line = out.serialize_struct("EventLine", 4)?;
+        line.serialize_field("id", self.id)?;
+        match self.event {
+            StreamEvent::Start { model_used } => {
+                line.serialize_field("event", "start")?;
+                line.serialize_field("model_used", model_used)?;
+            }
+            StreamEvent::Delta { content } => {
+                line.serialize_field("event", "delta")?;
+                line.serialize_field("content", content)?;
+            }
+            StreamEvent::ToolCall { tool_call } => {
+                line.serialize_field("event", "tool_call")?;
+                line.serialize_field("tool_call", tool_call)?;
+            }
+            StreamEvent::Restart { model_used, reason } => {
+                line.serialize_field("event", "restart")?;
+                line.serialize_field("model_used", model_used)?;
+                line.serialize_field("reason", reason)?;
+            }
+        }
+        line.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_lines_with_their_requests_id() {
+        let line = |event: StreamEvent| {
+            serde_json::to_string(&EventLine { id: &Id::Number(7), event: &event }).unwrap()
+        };
+        let model_used: Arc<str> = "gpt-4o".into();
+        assert_eq!(
+            line(StreamEvent::Start { model_used: model_used.clone() }),
+            r#"{"id":7,"event":"start","model_used":"gpt-4o"}"#
+        );
+        assert_eq!(
+            line(StreamEvent::Delta { content: "Hel\n".to_owned() }),
+            r#"{"id":7,"event":"delta","content":"Hel\n"}"#
+        );
+        assert_eq!(
+            line(StreamEvent::Restart { model_used, reason: Fault::StreamCut }),
+            r#"{"id":7,"event":"restart","model_used":"gpt-4o","reason":"stream_cut"}"#
+        );
+        let tool_call = serde_json::from_str(
+            r#"{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            line(StreamEvent::ToolCall { tool_call }),
+            r#"{"id":7,"event":"tool_call","tool_call":{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}}"#
+        );
+    }
+}
