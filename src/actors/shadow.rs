@@ -23,7 +23,7 @@ use super::model::AskStanding;
 use super::table::ModelHandle;
 use crate::domain::ledger::CallKind;
 use crate::domain::model::Standing;
-use crate::domain::need::SkipReason;
+use crate::domain::need::{Needs, SkipReason};
 use crate::domain::price::Nano;
 use crate::domain::shadow::{Backup, Budget, oldest, sampled};
 use crate::domain::time::Wall;
@@ -182,6 +182,17 @@ impl ShadowActor {
     }
 }
 
+async fn standings(models: Vec<ModelHandle>, needs: Needs) -> Vec<(ModelHandle, Standing)> {
+    let mut standings = Vec::with_capacity(models.len());
+    for model in models {
+        // An owner that lost its answer is left alone this time.
+        if let Ok(standing) = model.actor.send(AskStanding(needs)).await {
+            standings.push((model, standing));
+        }
+    }
+    standings
+}
+
 impl Actor for ShadowActor {
     type Context = Context<Self>;
 }
@@ -201,13 +212,7 @@ impl Handler<Offer> for ShadowActor {
             }
             let (offer, actor) = (Arc::new(offer), context.address());
             actix::spawn(async move {
-                let mut standings = Vec::with_capacity(models.len());
-                for model in models {
-                    // An owner that lost its answer is left alone this time.
-                    if let Ok(standing) = model.actor.send(AskStanding(offer.needs)).await {
-                        standings.push((model, standing));
-                    }
-                }
+                let standings = standings(models, offer.needs).await;
                 actor.do_send(Look { offer, sampled, standings });
             });
         })

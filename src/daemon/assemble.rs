@@ -29,7 +29,7 @@ use crate::domain::time::Now;
 use crate::protocol::reply::ErrorBody;
 use crate::provider::http::{Http, SetupError};
 use crate::recorder::event::{Event, StartEvent, StopEvent};
-use crate::recorder::{self, Recorder};
+use crate::recorder::{self, Recorder, Restored};
 use crate::server::listen::{self, ListenError, Socket};
 use crate::server::{Phase, Server, serve, zone};
 
@@ -116,19 +116,7 @@ impl Running {
         let Manager { notifier, watchdog, listener } = manager;
         // First of all: a second daemon must not touch the first one's files.
         let (listener, socket) = open(listener, config)?;
-        let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
-        let now = clock.now();
-        let (recorder, restored) = Recorder::start(settings(config, &clock), &wanted, now)?;
-        for problem in &restored.problems {
-            tracing::warn!("{problem}");
-        }
-        let start = StartEvent {
-            version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
-            models: config.models.len(),
-            restored: restored.models.len(),
-        };
-        recorder.record(now.wall, Event::Start(start), None);
+        let (recorder, restored) = begin_to_record(config, &clock)?;
         let response_bytes = config.limits.response_bytes;
         let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
         let rebuilds = Rebuilds::none();
@@ -253,6 +241,24 @@ fn open(
 fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
     let clock = clock.clone();
     Rc::new(move || clock.now())
+}
+
+/// Starts the recorder and says so in the log.
+fn begin_to_record(config: &Config, clock: &Clock) -> Result<(Recorder, Restored), StartError> {
+    let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
+    let now = clock.now();
+    let (recorder, restored) = Recorder::start(settings(config, clock), &wanted, now)?;
+    for problem in &restored.problems {
+        tracing::warn!("{problem}");
+    }
+    let start = StartEvent {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        models: config.models.len(),
+        restored: restored.models.len(),
+    };
+    recorder.record(now.wall, Event::Start(start), None);
+    Ok((recorder, restored))
 }
 
 /// What is configured about copies of requests.
