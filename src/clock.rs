@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
@@ -65,6 +66,17 @@ impl fmt::Debug for Clock {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("Clock")
     }
+}
+
+/// The time zone of this name; the machine's own without one, or when it does not know it.
+pub fn zone(name: Option<&str>) -> TimeZone {
+    let Some(name) = name else { return TimeZone::system() };
+    TimeZone::get(name).unwrap_or_else(|_| {
+        tracing::warn!(
+            "costs.timezone: this machine knows no time zone {name:?}; its own is used instead"
+        );
+        TimeZone::system()
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]

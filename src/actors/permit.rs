@@ -120,6 +120,13 @@ impl Permit {
         self.first_token_ms = first_token_ms;
     }
 
+    /// Takes note that another call for the same request was faster.
+    pub fn in_vain(&mut self) {
+        if let Some((_, label)) = &mut self.admitted {
+            label.kind = CallKind::Hedge;
+        }
+    }
+
     /// Reports how the call ended. `None` when the report was lost to a fault of our own, which must
     /// not lose the caller's answer.
     pub async fn settle(mut self, ended: Ended, cost: Cost) -> Option<Settled> {

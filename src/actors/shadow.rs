@@ -27,6 +27,7 @@ use crate::domain::need::{Needs, SkipReason};
 use crate::domain::price::Nano;
 use crate::domain::shadow::{Backup, Budget, oldest, sampled};
 use crate::domain::time::Wall;
+use crate::protocol::calendar::Day;
 
 mod copy;
 mod day;
@@ -112,8 +113,9 @@ impl ShadowActor {
             return;
         }
         self.asking = Some(Dated::Valid);
-        let day = day::of(now, &self.terms.zone);
-        let (spent, actor) = ((self.spent)(day.0, day.1), context.address());
+        let day = Day::of(now, &self.terms.zone);
+        let spent = (self.spent)(day, self.terms.zone.clone());
+        let (day, actor) = ((day.start, day.end), context.address());
         actix::spawn(async move { actor.do_send(Known { day, spent: spent.await }) });
     }
 

@@ -53,6 +53,8 @@ pub struct Chain {
     pub models: Vec<ModelHandle>,
     /// Deadline for requests that bring none.
     pub timeout: Option<Duration>,
+    /// How long a call may take to its first content before another is made beside it.
+    pub hedge_after: Option<Duration>,
     /// The order that was last taken; `None` for chains that a request brought itself.
     last_order: Option<RefCell<Vec<usize>>>,
 }
@@ -152,13 +154,14 @@ impl Table {
             .map(|(task, chain)| {
                 let task: Arc<str> = task.as_str().into();
                 let handles = chain.models.iter().filter_map(|name| models.get(name)).cloned();
-                (task.clone(), Chain::configured(task, handles.collect(), chain.timeout))
+                let times = (chain.timeout, chain.hedge_after);
+                (task.clone(), Chain::configured(task, handles.collect(), times))
             })
             .collect();
         let fallback = chains
             .get(DEFAULT)
             .cloned()
-            .unwrap_or_else(|| Chain::configured(DEFAULT.into(), all().collect(), None));
+            .unwrap_or_else(|| Chain::configured(DEFAULT.into(), all().collect(), (None, None)));
         Table { models, chains, fallback, request: config.request.clone() }
     }
 
@@ -173,6 +176,7 @@ impl Table {
                     task: task.task.clone(),
                     models: models.collect::<Result<_, _>>()?,
                     timeout: task.timeout,
+                    hedge_after: task.hedge_after,
                     last_order: None,
                 }))
             }
@@ -227,10 +231,10 @@ impl Chain {
     fn configured(
         task: Arc<str>,
         models: Vec<ModelHandle>,
-        timeout: Option<Duration>,
+        (timeout, hedge_after): (Option<Duration>, Option<Duration>),
     ) -> Rc<Chain> {
-        let order = (0..models.len()).collect();
-        Rc::new(Chain { task, models, timeout, last_order: Some(RefCell::new(order)) })
+        let last_order = Some(RefCell::new((0..models.len()).collect()));
+        Rc::new(Chain { task, models, timeout, hedge_after, last_order })
     }
 
     /// Name of the first model; empty for an empty chain.

@@ -22,11 +22,10 @@ use super::shadow::Shadows;
 use super::sink::{Outcome, Stop};
 use super::table::{Chain, ModelHandle, Table};
 use crate::clock::Clock;
-use crate::domain::fault::Next;
-use crate::domain::need::{Needs, SkipReason};
+use crate::domain::need::Needs;
 use crate::domain::rank;
 use crate::domain::time::{Mono, Now};
-use crate::protocol::chat::{ChatRequest, OnInterrupt, OnRefusal};
+use crate::protocol::chat::{ChatRequest, OnRefusal};
 use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Reply};
 use crate::protocol::view::PlanView;
 use crate::provider::Provider;
@@ -36,17 +35,18 @@ use crate::recorder::event::{CallKind, Event, Ranked};
 mod attempt;
 mod ending;
 mod flight;
+mod hedge;
 mod landing;
 mod offer;
 mod pauses;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod turn;
 mod voice;
 
-use attempt::{Attempted, Failed};
-use pauses::Pauses;
 use trail::Trail;
+use turn::{Course, Turn};
 use voice::Voice;
 
 /// Added to what is left of the deadline to give the lease of a probe: time to report its result.
@@ -78,13 +78,6 @@ struct Walk<'a> {
     /// Most tokens and temperature, with the defaults filled in.
     max_tokens: u32,
     temperature: f64,
-}
-
-/// What became of a model's turn.
-enum Turn {
-    Answered(Box<Answered>),
-    Next,
-    Stop(ErrorBody),
 }
 
 /// An error of the daemon itself.
@@ -200,18 +193,19 @@ impl<'a> Walk<'a> {
     }
 
     /// Finds an answer, and tells it to the end.
-    async fn answer(
-        &self,
-        trail: &mut Trail,
-        mut voice: Voice,
-    ) -> Result<Box<Answered>, ErrorBody> {
-        let answered = self.find(trail, &mut voice).await?;
+    async fn answer(&self, trail: &mut Trail, voice: Voice) -> Result<Box<Answered>, ErrorBody> {
+        let mut course = Course::new(voice);
+        let answered = self.find(&mut course, trail).await?;
         // From here on its caller's own pace counts, as it does for the reply.
-        voice.end(&answered).await;
+        course.voice.end(&answered).await;
         Ok(answered)
     }
 
-    async fn find(&self, trail: &mut Trail, voice: &mut Voice) -> Result<Box<Answered>, ErrorBody> {
+    async fn find(
+        &self,
+        course: &mut Course,
+        trail: &mut Trail,
+    ) -> Result<Box<Answered>, ErrorBody> {
         let standings = self.chain.standings(&self.needs, self.left_for_copies()).await;
         if let Some(event) = self.chain.reordered(&standings) {
             self.record(event);
@@ -224,11 +218,9 @@ impl<'a> Walk<'a> {
             model: self.chain.models[at].name().clone(),
             reason: standings[at].degraded.then(|| standings[at].reason()),
         }));
-        let mut pauses = Pauses::default();
-        for (place, &at) in ranking.order.iter().enumerate() {
-            let others_behind = place + 1 < ranking.order.len();
-            let model = &self.chain.models[at];
-            match self.turn(model, others_behind, (trail, voice, &mut pauses)).await {
+        course.order = ranking.order.into();
+        while let Some(at) = course.order.pop_front() {
+            match self.turn(&self.chain.models[at], course, trail).await {
                 Turn::Answered(answered) => return Ok(answered),
                 Turn::Stop(error) => return Err(error),
                 Turn::Next => {}
@@ -237,92 +229,13 @@ impl<'a> Walk<'a> {
         if trail.calls() == 0
             && let Some(at) = rank::nearest(&standings)
         {
-            match self.early(&self.chain.models[at], (trail, voice)).await {
+            match self.early(&self.chain.models[at], course, trail).await {
                 Turn::Answered(answered) => return Ok(answered),
                 Turn::Stop(error) => return Err(error),
                 Turn::Next => {}
             }
         }
         self.nobody_answered(trail).await
-    }
-
-    /// One model's turn: a call, and its repeats.
-    async fn turn(
-        &self,
-        model: &ModelHandle,
-        others_behind: bool,
-        (trail, voice, pauses): (&mut Trail, &mut Voice, &mut Pauses),
-    ) -> Turn {
-        if trail.known_too_small(model) {
-            trail.passed_over(model.name(), SkipReason::Incapable);
-            return Turn::Next;
-        }
-        let pause = pauses.left(&model.config.provider.name, self.means.clock.mono());
-        if self.left() <= pause {
-            trail.passed_over(model.name(), SkipReason::NoTime);
-            return Turn::Next;
-        }
-        if !pause.is_zero() && !self.wait(model, pause).await {
-            trail.passed_over(model.name(), SkipReason::CircuitOpen);
-            return Turn::Next;
-        }
-        let mut repeats = 0;
-        loop {
-            let failed = match self.attempt(model, (others_behind, false), (trail, voice)).await {
-                Attempted::Answered(answered) => return Turn::Answered(answered),
-                Attempted::NotAdmitted(skip) => {
-                    if repeats == 0 {
-                        trail.skipped(model.name(), skip);
-                    }
-                    return Turn::Next;
-                }
-                Attempted::Failed(failed) => failed,
-            };
-            pauses.note(model, failed.fault, self.means.clock.mono());
-            if failed.delivered && (others_behind || self.interrupted(&failed)) {
-                // It would begin anew with another text; another model can do that at once.
-                return self.after(model, failed);
-            }
-            match self.repeat_in(model, &failed, repeats) {
-                Some(wait) if self.wait(model, wait).await => repeats += 1,
-                _ => return self.after(model, failed),
-            }
-        }
-    }
-
-    /// With every circuit open: one call to the model nearest to recovery.
-    async fn early(&self, model: &ModelHandle, (trail, voice): (&mut Trail, &mut Voice)) -> Turn {
-        match self.attempt(model, (false, true), (trail, voice)).await {
-            Attempted::Answered(answered) => Turn::Answered(answered),
-            Attempted::NotAdmitted(_) => Turn::Next,
-            Attempted::Failed(failed) => self.after(model, failed),
-        }
-    }
-
-    /// Whether the next model is asked after a failure that is not repeated.
-    fn after(&self, model: &ModelHandle, failed: Failed) -> Turn {
-        if self.interrupted(&failed) {
-            let message = format!(
-                "the stream of {} broke after a part of the answer was delivered ({}: {}); ask \
-                 again, or leave out `on_interrupt` to go on with another model",
-                model.name(),
-                failed.fault,
-                failed.message
-            );
-            return Turn::Stop(ErrorBody::new(ErrorCode::Interrupted, message));
-        }
-        match failed.fault.meaning().next {
-            Next::Yes | Next::NotAsSmall => Turn::Next,
-            Next::ByRefusalRule if self.request.on_refusal == OnRefusal::Fallback => Turn::Next,
-            Next::ByRefusalRule => Turn::Stop(ErrorBody::new(ErrorCode::Refused, failed.message)),
-            Next::No => Turn::Stop(ErrorBody::new(ErrorCode::InvalidRequest, failed.message)),
-        }
-    }
-
-    /// Whether a failure leaves a caller with half an answer who wants no other. One who is out of
-    /// time is told that instead.
-    fn interrupted(&self, failed: &Failed) -> bool {
-        failed.delivered && self.request.on_interrupt == OnInterrupt::Fail && !self.left().is_zero()
     }
 
     /// What is left of the request's deadline.

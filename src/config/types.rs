@@ -280,6 +280,9 @@ pub struct Chain {
     pub models: Vec<Arc<str>>,
     /// Deadline for requests of this task that do not bring their own.
     pub timeout: Option<Duration>,
+    /// How long a call may take to its first content before another model is called beside it;
+    /// `None` for never.
+    pub hedge_after: Option<Duration>,
 }
 
 impl Provider {

@@ -1,21 +1,35 @@
-//! `fallbackctl costs`: what was paid, and what the first model of each chain would have cost.
+//! `fallbackctl costs`: what instability cost, which model caused it, and when.
+//!
+//! The answer comes first, then its causes, then all the sums. What is drawn is decided in
+//! [`crate::protocol::costs`], so that a page made here is the same as the daemon's weekly report.
 
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, reply, text};
+use super::{Session, text};
+use crate::clock::zone;
+use crate::protocol::calendar::{moment, zoned};
+use crate::protocol::costs::money::{dollars, grouped, nano, places, signed};
+use crate::protocol::costs::story::{Cause, Story};
+use crate::protocol::costs::{CostsView, SumsView, csv, html};
 
 const EXAMPLES: &str = "\
 Examples:
   fallbackctl costs                                      all that is kept
   fallbackctl costs --week 2026-W47                      one week
   fallbackctl costs --from 2026-11-01 --to 2026-12-01    one month
+  fallbackctl costs --task code --csv > code.csv         for a spreadsheet
+  fallbackctl costs --week 2026-W47 --html week.html     with plots, for a browser
   fallbackctl costs --json                               for programs";
 
-/// Over which time.
+/// Over which time, and how it is shown.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -28,23 +42,138 @@ pub(super) struct Args {
     /// Up to, and not including, this day or moment
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
+    /// This task alone
+    #[arg(long, value_name = "TASK")]
+    task: Option<String>,
+    /// Comma-separated values instead of a table
+    #[arg(long, conflicts_with_all = ["json", "html"])]
+    csv: bool,
+    /// Write a page with plots to this file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
 }
 
 /// Asks for the ledger and shows it.
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let mut request = json!({"op": "costs"});
-    for (key, value) in [("week", &args.week), ("from", &args.from), ("to", &args.to)] {
+    let fields =
+        [("week", &args.week), ("from", &args.from), ("to", &args.to), ("task", &args.task)];
+    for (key, value) in fields {
         if let Some(value) = value {
             request[key] = value.as_str().into();
         }
     }
-    if let Some(reply) = exchange(session, &request, SOON, screen)? {
-        write!(screen.out, "{}", render(&reply, screen.paper))?;
+    let Some(reply) = exchange(session, &request, SOON, screen)? else { return Ok(()) };
+    let costs = read(reply);
+    if args.csv {
+        write!(screen.out, "{}", csv::table(&costs))?;
+    } else if let Some(path) = &args.html {
+        let page = html::page(&costs, &zone(named(&costs)));
+        fs::write(path, page).map_err(|error| Failure::Usage {
+            message: format!("cannot write {}: {error}", path.display()),
+            hint: "--html takes the path of a file to write",
+        })?;
+        writeln!(screen.out, "{}", path.display())?;
+    } else {
+        write!(screen.out, "{}", render(&costs, screen.paper))?;
     }
     Ok(())
 }
 
-fn render(reply: &Value, paper: Paper) -> String {
+/// A reply as far as it is understood: one of a later daemon may say more.
+fn read(reply: Value) -> CostsView {
+    CostsView::deserialize(clean(reply)).unwrap_or_default()
+}
+
+/// The same without control characters: names and reasons are for a terminal.
+fn clean(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text::one_line(&text)),
+        Value::Array(list) => list.into_iter().map(clean).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, clean(value))).collect(),
+        other => other,
+    }
+}
+
+/// The daemon's time zone, unless it is the one of its machine, which is this one.
+fn named(costs: &CostsView) -> Option<&str> {
+    Some(costs.timezone.as_str()).filter(|name| !["", "local"].contains(name))
+}
+
+fn render(costs: &CostsView, paper: Paper) -> String {
+    let story = Story::of(costs);
+    let zone = zone(named(costs));
+    let tone = match story.instability {
+        1.. => Tone::Warn,
+        _ => Tone::Good,
+    };
+    let mut page = format!("{}\n", html::title(costs, &zone));
+    page.push_str(&format!("{}\n", paper.paint(&story.headline(), tone)));
+    story.details().iter().for_each(|detail| page.push_str(&format!("{detail}\n")));
+    if !story.causes.is_empty() {
+        page.push_str(&format!("\n{}", causes(&story.causes, paper)));
+    }
+    if !costs.outages.is_empty() {
+        let at = |text: &str| {
+            let at = moment(text).map(|at| zoned(at, &zone));
+            Cell::or_dash(at.map(|at| at.strftime("%a %Y-%m-%d %H:%M").to_string()))
+        };
+        let mut grid = Grid::new(&[
+            Column::Left("OUT"),
+            Column::Left("FROM"),
+            Column::Left("UNTIL"),
+            Column::Wide("REASON"),
+        ]);
+        for outage in &costs.outages {
+            let until = outage.to.as_deref().map_or(Cell::toned("still out", Tone::Bad), at);
+            grid.row(vec![
+                (&*outage.model).into(),
+                at(&outage.from),
+                until,
+                (&*outage.reason).into(),
+            ]);
+        }
+        page.push_str(&format!("\n{}", grid.render(paper)));
+    }
+    if costs.totals != SumsView::default() {
+        page.push_str(&format!("\n{}", sums(costs, paper)));
+    }
+    story.caveats().iter().for_each(|caveat| page.push_str(&format!("{caveat}\n")));
+    if let Some(why) = &costs.incomplete {
+        page.push_str(&format!("{}\n", paper.paint(&format!("incomplete: {why}"), Tone::Warn)));
+    }
+    page
+}
+
+fn causes(causes: &[Cause], paper: Paper) -> String {
+    let mut grid = Grid::new(&[
+        Column::Left("CAUSED BY"),
+        Column::Right("OUTAGES"),
+        Column::Right("OUT FOR"),
+        Column::Right("FAILED"),
+        Column::Right("BY OTHERS"),
+        Column::Right("DIFFERENCE"),
+        Column::Right("FAILED COST"),
+        Column::Right("TOGETHER"),
+    ]);
+    let amounts = |cause: &Cause| [cause.difference, cause.failed, cause.total()];
+    let places = places(causes.iter().flat_map(amounts));
+    for cause in causes {
+        grid.row(vec![
+            (&*cause.model).into(),
+            cause.outages.to_string().into(),
+            html::lasted(cause).into(),
+            grouped(cause.failed_calls).into(),
+            grouped(cause.replaced).into(),
+            signed(cause.difference, places).into(),
+            dollars(cause.failed, places).into(),
+            signed(cause.total(), places).into(),
+        ]);
+    }
+    grid.render(paper)
+}
+
+fn sums(costs: &CostsView, paper: Paper) -> String {
     let mut grid = Grid::new(&[
         Column::Left("TASK"),
         Column::Left("PRIMARY"),
@@ -58,81 +187,81 @@ fn render(reply: &Value, paper: Paper) -> String {
         Column::Right("PRIMARY WOULD"),
         Column::Right("DIFFERENCE"),
     ]);
-    for entry in reply::list(reply, "rows") {
-        let names = ["task", "primary", "model"].map(|key| Cell::or_dash(reply::word(entry, key)));
-        grid.row(names.into_iter().chain(sums(entry)).collect());
+    let all = || costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
+    let places = places(all().flat_map(amounts));
+    for row in &costs.rows {
+        let names = [&row.task, &row.primary, &row.model].map(|name| Cell::from(&**name));
+        grid.row(names.into_iter().chain(cells(&row.sums, places)).collect());
     }
-    if let Some(totals) = reply::present(reply, "totals") {
-        let names = [Cell::from("all"), Cell::default(), Cell::default()];
-        grid.row(names.into_iter().chain(sums(totals)).collect());
-    }
-    let mut below = String::new();
-    if let Some(totals) = reply::present(reply, "totals") {
-        let extra = ["failed", "shadow", "probe", "hedge"].map(|kind| extra(totals, kind));
-        let extra: Vec<_> = extra.into_iter().flatten().collect();
-        if !extra.is_empty() {
-            below = format!("besides, for {}\n", extra.join(", "));
-        }
-    }
-    if let Some(why) = reply::word(reply, "incomplete") {
-        below.push_str(&format!("{}\n", paper.paint(&format!("incomplete: {why}"), Tone::Warn)));
-    }
-    format!("{}{below}", grid.render(paper))
+    let names = [Cell::from("all"), Cell::default(), Cell::default()];
+    grid.row(names.into_iter().chain(cells(&costs.totals, places)).collect());
+    grid.render(paper)
 }
 
-fn sums(sums: &Value) -> [Cell; 8] {
-    let count = |key| Cell::or_dash(reply::whole(sums, key).map(|count| count.to_string()));
-    let dollars = |key| Cell::or_dash(reply::number(sums, key).map(signed));
+fn amounts(sums: &SumsView) -> [i64; 3] {
+    let sums = sums.exact();
+    [nano(sums.paid), nano(sums.primary_would), sums.difference]
+}
+
+fn cells(sums: &SumsView, places: usize) -> [Cell; 8] {
+    let guess = if sums.estimated_usd > 0.0 { "~" } else { "" };
+    let [paid, would, difference] = amounts(sums);
     [
-        count("calls"),
-        count("fallback_calls"),
-        count("failed_calls"),
-        count("input_tokens"),
-        count("output_tokens"),
-        dollars("paid_usd"),
-        dollars("primary_would_usd"),
-        dollars("difference_usd"),
+        grouped(sums.calls),
+        grouped(sums.fallback_calls),
+        grouped(sums.failed_calls),
+        grouped(sums.input_tokens),
+        grouped(sums.output_tokens),
+        format!("{guess}{}", dollars(paid, places)),
+        dollars(would, places),
+        signed(difference, places),
     ]
-}
-
-fn signed(amount: f64) -> String {
-    let sign = if amount < 0.0 { "-" } else { "" };
-    format!("{sign}{}", text::dollars(amount.abs()))
-}
-
-/// What was paid beside the answers, if anything.
-fn extra(totals: &Value, kind: &str) -> Option<String> {
-    let amount = reply::number(totals, &format!("{kind}_usd")).filter(|amount| *amount != 0.0)?;
-    Some(format!("{kind} calls: {}", text::dollars(amount)))
+    .map(Cell::from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_task_and_model_has_a_line_and_all_together_the_last() {
+    fn reply() -> Value {
         let sums = json!({"calls": 3, "fallback_calls": 1, "failed_calls": 2, "input_tokens": 63,
             "output_tokens": 180, "paid_usd": 0.0029, "primary_would_usd": 0.003,
-            "difference_usd": -0.0001, "failed_usd": 0.5, "shadow_usd": 0.0});
+            "difference_usd": -0.0001, "failed_usd": 0.5, "estimated_usd": 0.0009,
+            "estimated_calls": 1});
         let mut row = sums.clone();
         for (key, name) in [("task", "code"), ("primary", "a"), ("model", "b")] {
             row[key] = name.into();
         }
-        let text = render(&json!({"totals": sums, "rows": [row]}), Paper::default());
-        let lines: Vec<Vec<&str>> =
-            text.lines().map(|line| line.split_whitespace().collect()).collect();
-        let numbers = ["3", "1", "2", "63", "180"];
-        assert_eq!(lines[1][..3], ["code", "a", "b"]);
-        assert_eq!(lines[1][3..8], numbers);
-        assert_eq!((lines[2][0], &lines[2][1..6]), ("all", &numbers[..]));
-        assert!(text.lines().nth(3).unwrap().starts_with("besides, for failed calls: "));
+        let outage = json!({"model": "a", "from": "2026-11-16T10:00:00.000Z",
+            "to": "2026-11-16T13:10:00.000Z", "reason": "3 failures\u{1b}[31m in a row"});
+        json!({"ok": true, "timezone": "UTC", "totals": sums, "rows": [row],
+            "as_of": "2026-11-17T00:00:00.000Z", "outages": [outage], "later": {"more": 1}})
     }
 
     #[test]
-    fn an_empty_ledger_is_an_empty_table_and_what_is_missing_is_said() {
-        assert_eq!(render(&json!({"rows": []}), Paper::default()).lines().count(), 1);
-        let text = render(&json!({"incomplete": "no database"}), Paper::default());
+    fn the_answer_comes_first_then_who_caused_it_then_the_sums() {
+        let text = render(&read(reply()), Paper::default());
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(text.contains("\nUnstable providers cost you $0.50.\n"), "{text}");
+        let line = |first: &str| lines.iter().rfind(|line| line.first() == Some(&first)).unwrap();
+        assert_eq!(line("b")[1..], ["0", "-", "2", "0", "$0.0000", "$0.5000", "+$0.5000"]);
+        assert_eq!(lines.iter().filter(|line| line.first() == Some(&"a")).count(), 2);
+        assert!(text.contains("3 failures in a row"), "{text}");
+        let sums = ["3", "1", "2", "63", "180", "~$0.0029", "$0.0030", "-$0.0001"];
+        assert_eq!(
+            line("code")[1..],
+            ["a", "b", "3", "1", "2", "63", "180", "~$0.0029", "$0.0030", "-$0.0001"]
+        );
+        assert_eq!(line("all")[1..], sums);
+        assert!(text.lines().last().unwrap().starts_with("~ includes $0.0009 of estimates"));
+    }
+
+    #[test]
+    fn an_empty_ledger_is_a_quiet_one_and_what_is_missing_is_said() {
+        let text = render(&read(json!({"rows": []})), Paper::default());
+        assert_eq!(text.lines().nth(1), Some("No provider let you down."));
+        let text = render(&read(json!({"incomplete": "no database"})), Paper::default());
         assert!(text.ends_with("incomplete: no database\n"));
     }
 }

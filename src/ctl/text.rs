@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::domain::time::Wall;
+use crate::protocol::calendar::zoned;
 
 /// The text without escape sequences and without control characters other than newline and tab.
 pub(super) fn clean(text: &str) -> String {
@@ -108,18 +108,11 @@ pub(super) fn dollars(amount: f64) -> String {
 }
 
 /// A moment in a reply, on the wall clock.
-pub(super) fn moment(text: &str) -> Option<Wall> {
-    let stamp: Timestamp = text.parse().ok()?;
-    u64::try_from(stamp.as_millisecond()).ok().map(Wall)
-}
+pub(super) use crate::protocol::calendar::moment;
 
 /// A moment as a person reads it: the time of day, and the date when it is another day.
 pub(super) fn clock_time(at: Wall, now: Wall, zone: &TimeZone) -> String {
-    let local = |wall: Wall| {
-        let millis = i64::try_from(wall.0).unwrap_or(i64::MAX);
-        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX).to_zoned(zone.clone())
-    };
-    let (at, now) = (local(at), local(now));
+    let (at, now) = (zoned(at, zone), zoned(now, zone));
     if at.date() == now.date() {
         at.strftime("%H:%M:%S").to_string()
     } else {

@@ -23,7 +23,7 @@ use crate::actors::router::RouterActor;
 use crate::actors::shadow::{self, Shadows, Terms};
 use crate::actors::table::{Table, model_key};
 use crate::actors::walk::Means;
-use crate::clock::Clock;
+use crate::clock::{Clock, zone};
 use crate::config::Config;
 use crate::domain::time::Now;
 use crate::protocol::reply::ErrorBody;
@@ -31,7 +31,7 @@ use crate::provider::http::{Http, SetupError};
 use crate::recorder::event::{Event, StartEvent, StopEvent};
 use crate::recorder::{self, Recorder, Restored};
 use crate::server::listen::{self, ListenError, Socket};
-use crate::server::{Phase, Server, serve, zone};
+use crate::server::{Phase, Server, serve};
 
 /// Time for last answers to reach their clients once everything is over.
 const LAST_LINES: Duration = Duration::from_millis(500);

@@ -1,8 +1,10 @@
 //! The wire format of the socket: what clients send and what they get back.
 
 pub mod answer;
+pub mod calendar;
 pub mod chat;
 pub mod content;
+pub mod costs;
 pub mod event;
 pub mod field;
 pub mod id;

@@ -4,17 +4,22 @@
 //! dates without a time are meant that way, too. A moment of RFC 3339 says where by itself. What
 //! `to` names is not part of the stretch, so that stretches can be put end to end.
 
-use jiff::civil::{Date, ISOWeekDate, Weekday};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
+use super::calendar::{Week, midnight};
 use super::id::Id;
 use crate::domain::time::Wall;
 
 /// A stretch of time, where on earth it is still open.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
+    /// The week that it is, if it is one.
+    pub week: Option<Week>,
+    /// The only task that is meant.
+    pub task: Option<String>,
     from: Option<Edge>,
     to: Option<Edge>,
 }
@@ -41,9 +46,23 @@ pub(super) struct CostsLine {
     from: Option<String>,
     #[serde(default)]
     to: Option<String>,
+    #[serde(default)]
+    task: Option<String>,
 }
 
 impl Span {
+    /// A week.
+    pub fn of_week(week: Week) -> Span {
+        let (from, to) = (Edge::Day(week.monday()), Edge::Day(week.next().monday()));
+        Span { week: Some(week), task: None, from: Some(from), to: Some(to) }
+    }
+
+    /// A day.
+    pub fn of_day(date: Date) -> Span {
+        let next = date.tomorrow().unwrap_or(Date::MAX);
+        Span { from: Some(Edge::Day(date)), to: Some(Edge::Day(next)), ..Span::default() }
+    }
+
     /// From and to, the latter not included, where days begin as in `zone`.
     pub fn walls(&self, zone: &TimeZone) -> (Wall, Wall) {
         let from = self.from.map_or(Wall(0), |edge| edge.wall(zone));
@@ -55,10 +74,7 @@ impl Edge {
     fn wall(self, zone: &TimeZone) -> Wall {
         let moment = match self {
             Edge::Moment(moment) => moment,
-            // A day that a change of the clock left without a midnight begins when it does.
-            Edge::Day(day) => {
-                day.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
-            }
+            Edge::Day(day) => return midnight(day, zone),
         };
         Wall(u64::try_from(moment.as_millisecond()).unwrap_or_default())
     }
@@ -70,24 +86,14 @@ pub(super) fn span(line: CostsLine) -> Result<Span, String> {
         if line.from.is_some() || line.to.is_some() {
             return Err("`week`: expected either `week`, or `from` and `to`".to_owned());
         }
-        let monday = monday(week).ok_or_else(|| {
+        let week: Week = week.parse().map_err(|()| {
             "`week`: expected a week such as \"2026-W47\"; a year has 52 or 53".to_owned()
         })?;
-        let next = monday.checked_add(7.days()).map_err(|_| "`week`: out of range".to_owned())?;
-        return Ok(Span { from: Some(Edge::Day(monday)), to: Some(Edge::Day(next)) });
+        return Ok(Span { task: line.task, ..Span::of_week(week) });
     }
     let from = line.from.map(|text| edge("from", &text)).transpose()?;
     let to = line.to.map(|text| edge("to", &text)).transpose()?;
-    Ok(Span { from, to })
-}
-
-fn monday(week: &str) -> Option<Date> {
-    let (year, week) = week.split_once("-W")?;
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = year.len() == 4 && week.len() == 2 && digits(year) && digits(week);
-    let (year, week) = (year.parse().ok()?, week.parse().ok()?);
-    let week = ISOWeekDate::new(year, week, Weekday::Monday).ok().filter(|_| fits)?;
-    Some(week.date())
+    Ok(Span { week: None, task: line.task, from, to })
 }
 
 fn edge(name: &str, text: &str) -> Result<Edge, String> {

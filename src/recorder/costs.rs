@@ -7,74 +7,144 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
+use super::line::rfc3339;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
+use crate::protocol::calendar::Day;
+use crate::protocol::costs::{CostRowView, CostsView, DayView, OutageView};
+use crate::protocol::span::Span;
 
-/// Sums over a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Costs {
-    /// One per task, primary and model.
-    pub rows: Vec<CostRow>,
-    /// Why something may be missing: the database cannot be read.
-    pub incomplete: Option<String>,
-}
+/// Stretches up to so many days show each of them, also those without a call.
+const MOST_EMPTY_DAYS: u64 = 35;
+const DAY_MS: u64 = 86_400_000;
 
-/// The sums of one task, primary and model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CostRow {
-    /// The task.
-    pub task: Arc<str>,
-    /// First model of the configured chain.
-    pub primary: Arc<str>,
-    /// The model that was called.
-    pub model: Arc<str>,
-    /// Its calls.
-    pub sums: Sums,
+/// What is asked: about which time and task, and whose days are meant.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The time and the task.
+    pub span: Span,
+    /// Whose days.
+    pub zone: TimeZone,
 }
 
 /// Somebody wants to know.
 #[derive(Debug)]
 pub(super) struct Question {
-    /// From this moment on.
-    pub(super) from: Wall,
-    /// Up to, and not including, this one.
-    pub(super) to: Wall,
-    pub(super) answer: oneshot::Sender<Costs>,
+    pub(super) query: Query,
+    pub(super) answer: oneshot::Sender<CostsView>,
 }
+
+/// Task, primary and model.
+type Names = [Arc<str>; 3];
 
 /// Sums under way.
-#[derive(Debug, Default)]
-pub(super) struct Adding(BTreeMap<[Arc<str>; 3], Sums>);
+pub(super) struct Adding<'a> {
+    query: &'a Query,
+    from: Wall,
+    to: Wall,
+    all: BTreeMap<Names, Sums>,
+    /// Keyed by the first moment of each day.
+    days: BTreeMap<Wall, (Day, BTreeMap<Names, Sums>)>,
+    /// The day of the last row: rows come mostly in the order of time.
+    last: Option<Day>,
+}
 
-impl Question {
-    /// Whether a quarter of an hour is part of what is asked for: it is if it begins in it.
-    pub(super) fn covers(&self, key: &LedgerKey) -> bool {
-        (self.from..self.to).contains(&key.start)
+impl Query {
+    /// The stretch of time that is asked about; its end is not part of it.
+    pub(super) fn range(&self) -> (Wall, Wall) {
+        self.span.walls(&self.zone)
     }
 }
 
-impl Adding {
+impl<'a> Adding<'a> {
+    pub(super) fn new(query: &'a Query) -> Adding<'a> {
+        let (from, to) = query.range();
+        let (all, days, last) = Default::default();
+        Adding { query, from, to, all, days, last }
+    }
+
+    /// Adds a row, if it is asked for: a quarter of an hour belongs where it begins.
     pub(super) fn add(&mut self, key: &LedgerKey, sums: Sums) {
+        let wanted = self.query.span.task.as_deref().is_none_or(|task| *key.task == *task);
+        if !wanted || !(self.from..self.to).contains(&key.start) {
+            return;
+        }
         let names = [&key.task, &key.primary, &key.model].map(Arc::clone);
-        *self.0.entry(names).or_default() += sums;
+        let day = self.day(key.start);
+        let (_, rows) = self.days.entry(day.start).or_insert_with(|| (day, BTreeMap::new()));
+        *rows.entry(names.clone()).or_default() += sums;
+        *self.all.entry(names).or_default() += sums;
     }
 
-    pub(super) fn finish(self, incomplete: Option<String>) -> Costs {
-        let rows = self.0.into_iter().map(|(names, sums)| {
-            let [task, primary, model] = names;
-            CostRow { task, primary, model, sums }
-        });
-        Costs { rows: rows.collect(), incomplete }
+    fn day(&mut self, at: Wall) -> Day {
+        let known = self.last.filter(|day| (day.start..day.end).contains(&at));
+        let day = known.unwrap_or_else(|| Day::of(at, &self.query.zone));
+        self.last = Some(day);
+        day
+    }
+
+    /// The answer of this moment. Days say what they consist of if that is `whole`.
+    pub(super) fn finish(
+        mut self,
+        (outages, incomplete): (Vec<OutageView>, Option<String>),
+        whole: bool,
+        now: Wall,
+    ) -> CostsView {
+        self.fill_in();
+        let Span { week, task, .. } = &self.query.span;
+        let edge = |at: Wall, open: Wall| (at != open).then(|| rfc3339(at));
+        let day = |(day, rows): (Day, BTreeMap<Names, Sums>)| DayView {
+            date: day.date.to_string(),
+            from: rfc3339(day.start),
+            sums: (&together(&rows)).into(),
+            rows: if whole { views(rows) } else { Vec::new() },
+        };
+        CostsView {
+            week: week.map(|week| week.to_string()),
+            timezone: self.query.zone.iana_name().unwrap_or("local").to_owned(),
+            from: edge(self.from, Wall(0)),
+            to: edge(self.to, Wall(u64::MAX)),
+            as_of: rfc3339(now),
+            task: task.clone(),
+            totals: (&together(&self.all)).into(),
+            rows: views(self.all),
+            days: self.days.into_values().map(day).collect(),
+            outages,
+            incomplete,
+        }
+    }
+
+    /// Days between others, or of a short stretch, are there also when nothing was called.
+    fn fill_in(&mut self) {
+        let bounded = self.to.0.saturating_sub(self.from.0) <= MOST_EMPTY_DAYS * DAY_MS;
+        let first = self.days.first_key_value().map(|(start, _)| *start);
+        let last = self.days.last_key_value().map(|(_, (day, _))| day.end);
+        let (from, to) = match (bounded, first.zip(last)) {
+            (true, _) => (self.from, self.to),
+            (false, Some(known)) => known,
+            (false, None) => return,
+        };
+        let mut day = Day::of(from, &self.query.zone);
+        while day.start < to && day.start < day.end {
+            self.days.entry(day.start).or_insert_with(|| (day, BTreeMap::new()));
+            day = day.next(&self.query.zone);
+        }
     }
 }
 
-impl Costs {
-    /// All rows together.
-    pub fn totals(&self) -> Sums {
-        let mut totals = Sums::default();
-        self.rows.iter().for_each(|row| totals += row.sums);
-        totals
-    }
+fn together(rows: &BTreeMap<Names, Sums>) -> Sums {
+    let mut all = Sums::default();
+    rows.values().for_each(|sums| all += *sums);
+    all
+}
+
+fn views(rows: BTreeMap<Names, Sums>) -> Vec<CostRowView> {
+    let view = |([task, primary, model], sums): (Names, Sums)| {
+        let sums = (&sums).into();
+        CostRowView { task, primary, model, sums }
+    };
+    rows.into_iter().map(view).collect()
 }

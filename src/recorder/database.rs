@@ -10,6 +10,7 @@
 //! A [`Database`] that has failed once is to be dropped and opened again. What to do about a
 //! failure is decided in `store`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,9 +22,11 @@ use sled::{Batch, Db, Mode};
 use thiserror::Error;
 
 use super::logfile::make_dir;
+use super::outages::{Edge, OutageKey};
 use super::retention::{Plan, add};
 use super::rows::{
-    BREAKERS, BUCKETS, LEDGER, META, POSITION, Position, RowKey, RowValue, Rows, Slot, ledger_from,
+    BREAKERS, BUCKETS, LEDGER, META, OUTAGES, POSITION, Position, RowKey, RowValue, Rows, Slot,
+    ledger_from,
 };
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
@@ -171,6 +174,21 @@ impl Database {
         })
     }
 
+    /// All ends of outages before `to`, the oldest first.
+    pub(super) fn outages(&self, to: Wall) -> Result<BTreeMap<OutageKey, Edge>, StoreError> {
+        let range = OUTAGES.to_vec()..[OUTAGES, &to.0.to_be_bytes()].concat();
+        self.on(|db| {
+            let mut edges = BTreeMap::new();
+            for row in db.range(range) {
+                let (key, value) = row?;
+                if let Some((RowKey::Outage(key), RowValue::Outage(edge))) = decode(&key, &value) {
+                    edges.insert(key, edge);
+                }
+            }
+            Ok(edges)
+        })
+    }
+
     /// Deletes and merges buckets, all or none.
     pub(super) fn carry_out(&self, plan: &Plan) -> Result<(), StoreError> {
         let mut batch = Batch::default();
@@ -211,8 +229,9 @@ impl Database {
             let mut contents = Contents::default();
             for row in db.iter() {
                 let (key, value) = row?;
-                // The ledger is only looked at, so that damage is found here: it may be long.
-                if *key == *META || key.starts_with(LEDGER) {
+                // Ledger and outages are only looked at, so that damage is found here: they may
+                // be long.
+                if *key == *META || key.starts_with(LEDGER) || key.starts_with(OUTAGES) {
                     continue;
                 }
                 if *key == *POSITION {

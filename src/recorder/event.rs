@@ -30,6 +30,8 @@ pub enum Event {
     Degraded(DegradedEvent),
     /// A task's chain takes another order than before.
     Order(OrderEvent),
+    /// The report of a finished week was written.
+    Report(ReportEvent),
     /// The configuration was read again.
     Config(ConfigEvent),
     /// The daemon serves.
@@ -47,6 +49,7 @@ impl Event {
             Event::Breaker(_) => "breaker",
             Event::Degraded(_) => "degraded",
             Event::Order(_) => "order",
+            Event::Report(_) => "report",
             Event::Config(_) => "config",
             Event::Start(_) => "start",
             Event::Stop(_) => "stop",
@@ -245,6 +248,27 @@ pub struct LeftOut {
     pub model: Arc<str>,
     /// Why.
     pub reason: SkipReason,
+}
+
+/// The report of a finished week was written.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportEvent {
+    /// The week, such as `2026-W47`.
+    pub week: String,
+    /// Calls that gave an answer.
+    pub calls: u64,
+    /// Of these, calls of another model than the primary.
+    pub fallback_calls: u64,
+    /// Calls that gave none.
+    pub failed_calls: u64,
+    /// Paid for answers.
+    pub paid_usd: Nano,
+    /// What the primaries would have cost.
+    pub primary_would_usd: Nano,
+    /// Paid minus would-have-paid, in dollars.
+    pub difference_usd: f64,
+    /// How often a circuit was open.
+    pub outages: usize,
 }
 
 /// The configuration was read again.

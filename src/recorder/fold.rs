@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::event::{BreakerReplay, CallKind, CallReplay};
 use super::line::{PREFIX_LEN, parse_timestamp};
+use super::outages::{self, Edge, OutageKey};
 use super::rows::{Identity, ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
 use super::snapshot::Snapshot;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Paid};
@@ -77,6 +78,12 @@ struct CallLine {
 struct BreakerLine {
     timestamp: String,
     model_name: Arc<str>,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+    #[serde(default)]
+    reason: String,
     replay: BreakerReplay,
 }
 
@@ -109,8 +116,11 @@ impl Fold {
                 Err(_) => return false,
             },
             Kind::Breaker => match serde_json::from_slice(line) {
-                Ok(BreakerLine { timestamp, model_name, replay }) => {
+                Ok(BreakerLine { timestamp, model_name, from, to, reason, replay }) => {
                     let BreakerReplay { identity, stored } = replay;
+                    if let Some(edge) = outages::edge(&from, &to, &reason) {
+                        self.outage(&model_name, &timestamp, edge);
+                    }
                     self.breaker((model_name, identity), &timestamp, stored);
                 }
                 Err(_) => return false,
@@ -168,6 +178,13 @@ impl Fold {
         if let Some(stored) = stored {
             self.breaker((call.model_name, identity), &call.timestamp, stored);
         }
+    }
+
+    fn outage(&mut self, model: &Arc<str>, timestamp: &str, edge: Edge) {
+        let Some(at) = parse_timestamp(timestamp) else { return };
+        let key = RowKey::Outage(OutageKey { at, model: model.clone() });
+        self.touched.insert(key.clone());
+        self.rows.insert(key, RowValue::Outage(edge));
     }
 
     fn breaker(

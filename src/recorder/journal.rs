@@ -19,6 +19,7 @@ use super::event::Event;
 use super::line::{Logged, Stamper};
 use super::logfile::{Head, LogFile, Lost};
 use super::mailbox::{Mailbox, Parcel};
+use super::outages::{self, OutageKey};
 use super::queue::Queue;
 use super::rows::Row;
 use super::snapshot::Snapshot;
@@ -149,7 +150,12 @@ impl Journal {
                 let sums = key.sums(&call.paid());
                 batch.parcel.ledger.push((key, sums));
             }
-            Event::Breaker(_) => batch.parcel.urgent = true,
+            Event::Breaker(change) => {
+                batch.parcel.urgent = true;
+                let edge = outages::edge(change.from, change.to, &change.reason);
+                let key = OutageKey { at: stamp, model: change.model_name.clone() };
+                batch.parcel.outages.extend(edge.map(|edge| (key, edge)));
+            }
             _ => {}
         }
         batch.parcel.rows.extend(rows.into_iter().map(|row| (stamp, row)));

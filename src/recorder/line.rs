@@ -26,10 +26,7 @@ pub fn rfc3339(at: Wall) -> String {
 }
 
 /// Reads what [`rfc3339`] writes.
-pub(super) fn parse_timestamp(text: &str) -> Option<Wall> {
-    let moment: Timestamp = text.parse().ok()?;
-    u64::try_from(moment.as_millisecond()).ok().map(Wall)
-}
+pub(super) use crate::protocol::calendar::moment as parse_timestamp;
 
 /// Writes an optional moment as RFC 3339 or null.
 pub fn optional_wall<S: Serializer>(at: &Option<Wall>, out: S) -> Result<S::Ok, S::Error> {

@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::costs::Question;
-use super::rows::{Position, Row, Rows};
+use super::outages::{Edge, OutageKey};
+use super::rows::{Position, Row, RowKey, RowValue, Rows};
 use super::start::Keeping;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::Wall;
@@ -30,6 +31,8 @@ pub(super) struct Mailbox {
 pub(super) struct Parcel {
     /// Changed rows, each with the moment of its line.
     pub(super) rows: Vec<(Wall, Row)>,
+    /// Ends of outages.
+    pub(super) outages: Vec<(OutageKey, Edge)>,
     /// Additions to the ledger.
     pub(super) ledger: Vec<(LedgerKey, Sums)>,
     /// The end of the batch in the log.
@@ -90,6 +93,9 @@ impl Mailbox {
             let (key, value) = row.split(at);
             inbox.rows.insert(key, value);
         }
+        for (key, edge) in parcel.outages.drain(..) {
+            inbox.rows.insert(RowKey::Outage(key), RowValue::Outage(edge));
+        }
         for (key, sums) in parcel.ledger.drain(..) {
             ledger::add(&mut inbox.ledger, key, sums);
         }
@@ -102,7 +108,9 @@ impl Mailbox {
         inbox.urgent |= std::mem::take(&mut parcel.urgent);
         inbox.begun |= std::mem::take(&mut parcel.begun);
         inbox.questions.append(&mut parcel.questions);
-        inbox.keeping = parcel.keeping.take().or(inbox.keeping);
+        if let Some(keeping) = parcel.keeping.take() {
+            inbox.keeping = Some(keeping);
+        }
         // The store sleeps through ordinary rows once it knows that there are any.
         let news = before != (inbox.is_empty(), inbox.is_pressing());
         drop(inbox);
@@ -144,7 +152,7 @@ impl Mailbox {
 mod tests {
     use super::*;
     use crate::domain::window::Bucket;
-    use crate::recorder::rows::{ModelKey, RowValue};
+    use crate::recorder::rows::ModelKey;
 
     fn parcel(successes: &[u32]) -> Parcel {
         let model = ModelKey::new("a", "b", "c");

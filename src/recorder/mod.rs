@@ -25,8 +25,10 @@ mod journal;
 pub mod line;
 mod logfile;
 mod mailbox;
+mod outages;
 mod queue;
 mod replay;
+mod reports;
 mod restore;
 mod retention;
 mod rows;
@@ -55,8 +57,9 @@ use self::line::Logged;
 use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
+use crate::protocol::costs::CostsView;
 
-pub use self::costs::{CostRow, Costs};
+pub use self::costs::Query;
 pub use self::logfile::numbered;
 pub use self::restore::{Restored, RestoredModel};
 pub use self::rows::{Identity, ModelKey, Row};
@@ -126,11 +129,10 @@ impl Recorder {
         }
     }
 
-    /// What was paid between two moments, everything recorded so far included; `None` when the
-    /// store does not answer.
-    pub async fn costs(&self, from: Wall, to: Wall) -> Option<Costs> {
+    /// What was paid, everything recorded so far included; `None` when the store does not answer.
+    pub async fn costs(&self, query: Query) -> Option<CostsView> {
         let (answer, answered) = oneshot::channel();
-        self.0.queue.push(Message::Ask(Question { from, to, answer }), false).ok()?;
+        self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
         self.0.queue.kick();
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }

@@ -17,6 +17,7 @@ use super::fold::{Fold, Kind, kind};
 use super::logfile::{file_name, numbered};
 use super::rows::{Position, RowKey, Rows};
 use super::snapshot::Snapshot;
+use crate::domain::time::Wall;
 
 /// How much is read at a time.
 const BLOCK: usize = 256 * 1024;
@@ -37,6 +38,8 @@ pub(super) struct Caught {
     pub(super) fold: Fold,
     /// What is missing, in words for the administrator.
     pub(super) problems: Vec<String>,
+    /// From when on the ledger is whole, if it had to be told by the logs alone.
+    pub(super) ledger_from: Option<Wall>,
 }
 
 /// The files of the log at `path`, the oldest first.
@@ -67,10 +70,10 @@ pub(super) fn catch_up(
     files: &[Segment],
 ) -> Caught {
     if from.is_some() && from == to {
-        return Caught { fold: Fold::new(rows), problems: Vec::new() };
+        return Caught { fold: Fold::new(rows), ..Caught::default() };
     }
     let Some(from) = from else { return rebuild(to, files) };
-    let mut caught = Caught { fold: Fold::new(rows), problems: Vec::new() };
+    let mut caught = Caught { fold: Fold::new(rows), ..Caught::default() };
     let here = files.iter().position(|segment| segment.name.as_ref() == Some(&from.file));
     if here.is_none() {
         let why = format!("its file {} is gone", from.file);
@@ -104,6 +107,7 @@ fn rebuild(to: Option<&Position>, files: &[Segment]) -> Caught {
     let checkpoint = newest_checkpoint(files, to);
     let known = checkpoint.first().map(|first| (first.at.clone(), first.ledger_from));
     let mut before = known.clone();
+    caught.ledger_from = known.as_ref().map(|(_, from)| *from);
     let mut unreadable = 0;
     for segment in files {
         let told = segment.lines((0, segment.upto(to)), |offset, line| {
@@ -215,4 +219,4 @@ impl Read for At<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -48,7 +48,7 @@ pub(super) fn restore(
                 model.buckets.push((slot.start, bucket));
             }
             (_, RowValue::Breaker(saved)) => model.breaker = Some(saved.stored),
-            (_, RowValue::Bucket(_) | RowValue::Ledger(_)) => {}
+            (_, RowValue::Bucket(_) | RowValue::Ledger(_) | RowValue::Outage(_)) => {}
         }
     }
     models.values_mut().for_each(|model| model.buckets.sort_by_key(|(start, _)| *start));

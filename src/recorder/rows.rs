@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::outages::{Edge, OutageKey};
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
@@ -24,6 +25,8 @@ pub(super) const BUCKETS: &[u8] = b"b/";
 pub(super) const BREAKERS: &[u8] = b"s/";
 /// Prefix of the ledger.
 pub(super) const LEDGER: &[u8] = b"l/";
+/// Prefix of the beginnings and ends of outages.
+pub(super) const OUTAGES: &[u8] = b"o/";
 /// Key of the place in the log up to which all rows count its lines.
 pub(super) const POSITION: &[u8] = b"p";
 /// Key of the schema's version.
@@ -116,6 +119,7 @@ pub(super) enum RowKey {
     Bucket(Slot),
     Breaker(ModelKey),
     Ledger(LedgerKey),
+    Outage(OutageKey),
 }
 
 /// A place in the health log: all lines before it, of this file and of older ones. Files sort by
@@ -147,6 +151,7 @@ pub(super) enum RowValue {
     Bucket(Bucket),
     Breaker(Saved),
     Ledger(Sums),
+    Outage(Edge),
 }
 
 /// A breaker's state and when it was handed to the recorder.
@@ -201,7 +206,7 @@ impl RowKey {
         match self {
             RowKey::Bucket(slot) => Some(&slot.model),
             RowKey::Breaker(model) => Some(model),
-            RowKey::Ledger(_) => None,
+            RowKey::Ledger(_) | RowKey::Outage(_) => None,
         }
     }
 
@@ -209,13 +214,16 @@ impl RowKey {
     pub(super) fn start(&self) -> Option<Wall> {
         match self {
             RowKey::Bucket(slot) => Some(slot.start),
-            RowKey::Breaker(_) | RowKey::Ledger(_) => None,
+            RowKey::Breaker(_) | RowKey::Ledger(_) | RowKey::Outage(_) => None,
         }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
             RowKey::Breaker(model) => [BREAKERS, model.encode().as_bytes()].concat(),
+            RowKey::Outage(key) => {
+                [OUTAGES, &key.at.0.to_be_bytes(), key.model.as_bytes()].concat()
+            }
             RowKey::Ledger(key) => {
                 let names = [&*key.task, &*key.primary, &*key.model].join("\0");
                 [&ledger_from(key.start), names.as_bytes()].concat()
@@ -238,6 +246,11 @@ impl RowKey {
         if let Some(rest) = key.strip_prefix(LEDGER) {
             return ledger_key(rest).map(RowKey::Ledger);
         }
+        if let Some(rest) = key.strip_prefix(OUTAGES) {
+            let (at, model) = rest.split_first_chunk::<8>()?;
+            let model = std::str::from_utf8(model).ok()?.into();
+            return Some(RowKey::Outage(OutageKey { at: Wall(u64::from_be_bytes(*at)), model }));
+        }
         let (rest, start) = key.strip_prefix(BUCKETS)?.split_last_chunk::<8>()?;
         let (name, kind) = rest.split_last_chunk::<2>()?;
         let width = match kind {
@@ -258,6 +271,7 @@ impl RowValue {
             RowValue::Bucket(bucket) => serde_json::to_writer(&mut out, bucket),
             RowValue::Breaker(saved) => serde_json::to_writer(&mut out, saved),
             RowValue::Ledger(sums) => serde_json::to_writer(&mut out, sums),
+            RowValue::Outage(edge) => serde_json::to_writer(&mut out, edge),
         };
         // Plain structs with text keys: there is nothing in them that JSON cannot say. Should
         // that change, the reader finds an unreadable row and says so.
@@ -270,6 +284,7 @@ impl RowValue {
             RowKey::Bucket(_) => json(value).map(RowValue::Bucket),
             RowKey::Breaker(_) => json(value).map(RowValue::Breaker),
             RowKey::Ledger(_) => json(value).map(RowValue::Ledger),
+            RowKey::Outage(_) => json(value).map(RowValue::Outage),
         }
     }
 }
@@ -306,71 +321,4 @@ fn json<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slot(start: u64, width: Width) -> RowKey {
-        let model = ModelKey::new("gpt", "https://api.example/v1", "gpt-4o");
-        RowKey::Bucket(Slot { model, start: Wall(start), width })
-    }
-
-    #[test]
-    fn keys_come_back_as_they_were_written() {
-        let breaker = RowKey::Breaker(ModelKey::new("a", "b", "c"));
-        let ledger = LedgerKey::new(Wall(900_000), &"t".into(), &"".into(), &"m".into());
-        let ledger = RowKey::Ledger(ledger);
-        for key in [slot(10_000, Width::Fine), slot(300_000, Width::Coarse), breaker, ledger] {
-            assert_eq!(RowKey::decode(&key.encode()), Some(key));
-        }
-    }
-
-    #[test]
-    fn positions_come_back_and_sort_by_file_then_offset() {
-        let position = |file: &str, offset| Position { file: file.into(), offset };
-        let sorted = [position("01A", 300), position("01B", 2), position("01B", 256)];
-        assert!(sorted.is_sorted());
-        for position in sorted {
-            assert_eq!(Position::decode(&position.encode()), Some(position));
-        }
-        assert_eq!(Position::decode(b""), None);
-    }
-
-    #[test]
-    fn an_identity_is_the_same_in_every_version_of_this_program() {
-        let key = ModelKey::new("any", "https://api.example/v1", "gpt-4o");
-        assert_eq!(String::from(key.identity), "b5d2787c03453fe9");
-    }
-
-    #[test]
-    fn keys_of_one_model_sort_by_time() {
-        let early = slot(255, Width::Fine).encode();
-        assert!(early < slot(256, Width::Fine).encode());
-    }
-
-    #[test]
-    fn models_that_differ_in_one_part_have_different_keys() {
-        let keys = [
-            ModelKey::new("a", "b", "c"),
-            ModelKey::new("x", "b", "c"),
-            ModelKey::new("a", "x", "c"),
-            ModelKey::new("a", "b", "x"),
-            ModelKey::new("a", "bc", ""),
-        ];
-        assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
-    }
-
-    #[test]
-    fn foreign_keys_and_values_are_unreadable_not_fatal() {
-        for key in [&b""[..], b"v", b"b/", b"b/x", b"x/abc", b"b/m\0x12345678", b"s/\xff"] {
-            assert_eq!(RowKey::decode(key), None, "{key:?}");
-        }
-        let key = slot(0, Width::Fine);
-        let good = RowValue::Bucket(Bucket { success: 3, ..Bucket::default() });
-        let mut bytes = good.encode();
-        assert_eq!(RowValue::decode(&key, &bytes), Some(good));
-        bytes[0] = 9;
-        assert_eq!(RowValue::decode(&key, &bytes), None, "a later version");
-        assert_eq!(RowValue::decode(&key, b"\x01{\"success\":"), None);
-        assert_eq!(RowValue::decode(&key, b""), None);
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::broadcast;
@@ -28,7 +29,7 @@ use super::rows::ModelKey;
 use super::status::Shared;
 use super::store::Store;
 use super::{Inner, Recorder, Threads};
-use crate::clock::Clock;
+use crate::clock::{Clock, zone};
 use crate::config::Config;
 use crate::domain::time::{Now, Wall};
 
@@ -40,7 +41,7 @@ const WATCH: usize = 1024;
 const OPENING: Duration = Duration::from_secs(5);
 
 /// How much is kept, and how long; a reload may change it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Keeping {
     /// Size at which a log file is rotated, in bytes.
     pub max_size: u64,
@@ -54,6 +55,8 @@ pub struct Keeping {
     pub retention: Duration,
     /// How long the ledger is kept.
     pub ledger_retention: Duration,
+    /// Whose weeks are reported.
+    pub zone: TimeZone,
 }
 
 impl Keeping {
@@ -67,6 +70,7 @@ impl Keeping {
             fine: longest.unwrap_or_default(),
             retention: config.retention,
             ledger_retention: config.costs.retention,
+            zone: zone(config.costs.timezone.as_deref()),
         }
     }
 }

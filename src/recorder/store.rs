@@ -10,14 +10,15 @@
 //! and opened again, less and less often. Rows wait in memory meanwhile, the newest per key, and
 //! additions to the ledger are added up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use super::costs::{Adding, Question};
+use jiff::tz::TimeZone;
+
 use super::database::{Database, StoreError};
 use super::journal::Message;
 use super::mailbox::{Inbox, Mailbox};
@@ -33,7 +34,9 @@ use crate::clock::Clock;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::{Mono, Wall};
 
+mod answer;
 mod open;
+mod report;
 mod shrink;
 mod sweep;
 
@@ -46,18 +49,22 @@ pub(super) const BACKOFF: (Duration, Duration) =
 const MOST_WAITING: usize = 16_384;
 /// Fine buckets are kept this long at least.
 const FINE_AT_LEAST: Duration = Duration::from_secs(3600);
-/// Subdirectory of the state directory that holds the database.
+/// Subdirectories of the state directory that hold the database and the weekly reports.
 const DATABASE: &str = "db";
+const REPORTS: &str = "reports";
 /// The share of a log file that its checkpoint lines may take.
 const SNAPSHOT_SHARE: u64 = 4;
 
 /// The store thread's belongings.
 pub(super) struct Store {
     dir: PathBuf,
+    reports: PathBuf,
     log: (PathBuf, u32),
     snapshot_bytes: u64,
     ages: Ages,
     ledger_age: Duration,
+    /// Whose weeks are reported.
+    zone: TimeZone,
     /// Size of the database above which it is rewritten.
     budget: u64,
     clock: Clock,
@@ -87,6 +94,12 @@ pub(super) struct Store {
     next_try: Mono,
     next_sweep: Mono,
     next_shrink: Mono,
+    /// When the next week is over.
+    next_report: Wall,
+    /// Whether it was said that a report cannot be written.
+    report_failed: bool,
+    /// From when on the ledger is known to be whole; later than 1970 if the database was lost.
+    ledger_known: Wall,
 }
 
 impl Store {
@@ -98,10 +111,12 @@ impl Store {
     ) -> Store {
         let mut store = Store {
             dir: settings.state_dir.join(DATABASE),
+            reports: settings.state_dir.join(REPORTS),
             log: (settings.health_log.clone(), settings.keeping.keep),
             snapshot_bytes: 0,
             ages: Ages { fine: FINE_AT_LEAST, all: settings.keeping.retention },
             ledger_age: settings.keeping.ledger_retention,
+            zone: settings.keeping.zone.clone(),
             budget: settings.keeping.store_size,
             clock: settings.clock.clone(),
             shared: Arc::clone(shared),
@@ -121,6 +136,9 @@ impl Store {
             next_try: Mono::default(),
             next_sweep: Mono::default(),
             next_shrink: Mono::default(),
+            next_report: Wall::default(),
+            report_failed: false,
+            ledger_known: Wall::default(),
         };
         store.keep(&settings.keeping);
         store
@@ -132,6 +150,10 @@ impl Store {
         self.snapshot_bytes = keeping.max_size / SNAPSHOT_SHARE;
         self.ages = Ages { fine: keeping.fine.max(FINE_AT_LEAST), all: keeping.retention };
         self.ledger_age = keeping.ledger_retention;
+        if self.zone != keeping.zone {
+            self.zone = keeping.zone.clone();
+            self.next_report = Wall::default();
+        }
         if self.budget != keeping.store_size {
             self.budget = keeping.store_size;
             // Who changes it wants to see what comes of it.
@@ -160,6 +182,7 @@ impl Store {
         // Nobody waits for it any more if opening took too long.
         let _ = restored.try_send(restore(rows, wanted, oldest, problems));
         self.next_sweep = self.clock.mono().plus(SWEEP);
+        self.report();
         loop {
             let mut inbox = self.mailbox.take(self.idle());
             let questions = std::mem::take(&mut inbox.questions);
@@ -182,6 +205,7 @@ impl Store {
                 self.next_sweep = now.plus(SWEEP);
                 self.sweep();
                 self.shrink();
+                self.report();
             }
         }
     }
@@ -266,36 +290,6 @@ impl Store {
         let _ = self.queue.push(Message::Checkpoint(lines), false);
         self.owes_snapshot = false;
         Ok(())
-    }
-
-    fn answer(&mut self, question: Question) {
-        let mut adding = Adding::default();
-        let mut newer: HashMap<&LedgerKey, Sums> = HashMap::new();
-        for (key, value) in &self.waiting {
-            if let (RowKey::Ledger(key), RowValue::Ledger(sums)) = (key, value) {
-                newer.insert(key, *sums);
-            }
-        }
-        let range = (question.from, question.to);
-        let stored = self.database.as_ref().map(|database| database.ledger(range, usize::MAX));
-        let (stored, failed) = match stored {
-            Some(Ok(rows)) => (rows, None),
-            Some(Err(error)) => (Vec::new(), Some(error)),
-            None => (Vec::new(), None),
-        };
-        let older = stored.iter().filter(|(key, _)| !newer.contains_key(key));
-        older.for_each(|(key, sums)| adding.add(key, *sums));
-        let more = self.ledger.iter().chain(&self.from_logs);
-        let newer = newer.into_iter().chain(more.map(|(key, sums)| (key, *sums)));
-        newer.filter(|(key, _)| question.covers(key)).for_each(|(key, sums)| adding.add(key, sums));
-        let error = failed.map(|error| self.failed("read", &error));
-        let incomplete = error.or_else(|| {
-            self.database.is_none().then(|| {
-                "the database is not open; only what the logs and the memory hold is counted".into()
-            })
-        });
-        // Who asked may have given up.
-        let _ = question.answer.send(adding.finish(incomplete));
     }
 
     /// Gives up the oldest buckets when too many rows wait.

@@ -30,6 +30,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
             fine: Duration::from_secs(600),
             retention: Duration::from_secs(48 * 3600),
             ledger_retention: Duration::from_secs(400 * 24 * 3600),
+            zone: jiff::tz::TimeZone::UTC,
         },
         patience: PATIENCE,
         clock: Clock::system(),

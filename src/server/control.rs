@@ -105,7 +105,7 @@ async fn work(server: &Server, peer: Peer, op: Op) -> Result<Value, ErrorBody> {
             Ok(json!({ "chains": chains }))
         }
         Op::Why { request_id } => why::answer(server, &request_id).await,
-        Op::Costs(span) => costs::answer(server, &span).await,
+        Op::Costs(span) => costs::answer(server, span).await,
         Op::Breaker(order) => breaker(server, peer, order).await,
         Op::Reload => {
             let allowed = peer.may_steer(server);

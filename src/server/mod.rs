@@ -26,14 +26,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
-use crate::clock::Clock;
+use crate::clock::{Clock, zone};
 use crate::config::{Config, Limits};
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
 pub use accept::serve;
 use budget::Budget;
-pub use costs::zone;
 
 /// How often a half-closed client is looked at, to see whether it is gone.
 const GONE_CHECK: Duration = Duration::from_millis(50);
@@ -122,7 +121,7 @@ impl Rules {
             limits: config.limits.clone(),
             admin_uids: config.daemon.admin_uids.clone(),
             admin_gids: config.daemon.admin_gids.clone(),
-            zone: costs::zone(config.costs.timezone.as_deref()),
+            zone: zone(config.costs.timezone.as_deref()),
         }
     }
 }

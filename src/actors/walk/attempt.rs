@@ -1,19 +1,32 @@
 //! One call: admitted by the model's owner, made by a provider, followed to its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::super::model::Admit;
+use super::super::permit::CallLabel;
 use super::flight::{Flight, Heard, PIECES};
 use super::trail::Trail;
-use super::voice::Voice;
+use super::turn::Course;
 use super::{LEASE_MARGIN, ModelHandle, Walk};
 use crate::domain::fault::Fault;
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::pace::{Limits, attempt_limit};
 use crate::protocol::reply::Answered;
 use crate::provider::Call;
+use crate::recorder::event::CallKind;
+
+/// How a call is made.
+#[derive(Clone, Copy)]
+pub(super) struct Mode {
+    /// Whether other models are still to be asked, so that time has to be kept for them.
+    pub(super) others_behind: bool,
+    /// Whether it asks to be the one early probe when every circuit is open.
+    pub(super) early: bool,
+    pub(super) kind: CallKind,
+}
 
 /// What became of an attempt.
 pub(super) enum Attempted {
@@ -24,6 +37,7 @@ pub(super) enum Attempted {
 
 /// What the walk needs to know of a failure.
 pub(super) struct Failed {
+    pub(super) model: Arc<str>,
     pub(super) fault: Fault,
     pub(super) message: String,
     pub(super) should_retry: Option<bool>,
@@ -38,22 +52,25 @@ impl Walk<'_> {
     pub(super) async fn attempt(
         &self,
         model: &ModelHandle,
-        (others_behind, early): (bool, bool),
-        (trail, voice): (&mut Trail, &mut Voice),
+        early: bool,
+        (course, trail): (&mut Course, &mut Trail),
     ) -> Attempted {
-        let mut flight = match self.launch(model, (others_behind, early), trail).await {
+        let others_behind = !course.order.is_empty();
+        let mode = Mode { others_behind, early, kind: self.label.kind };
+        let first = match self.launch(model, mode, trail).await {
             Ok(flight) => flight,
             Err(skip) => return Attempted::NotAdmitted(skip),
         };
-        let outcome = flight.carry(voice, &self.means.clock).await;
-        self.land(flight, outcome, (trail, voice)).await
+        let mut flight = self.hedge(first, (course, trail)).await;
+        let outcome = flight.carry(&mut course.voice, &self.means.clock).await;
+        self.land(flight, outcome, (course, trail)).await
     }
 
     /// Begins a call.
-    async fn launch<'a>(
+    pub(super) async fn launch<'a>(
         &'a self,
         model: &'a ModelHandle,
-        (others_behind, early): (bool, bool),
+        mode: Mode,
         trail: &mut Trail,
     ) -> Result<Flight<'a>, Skip> {
         let not_now = |reason| Skip { reason, retry_in: None };
@@ -64,8 +81,8 @@ impl Walk<'_> {
         let admit = Admit {
             needs: self.needs,
             lease: left.saturating_add(LEASE_MARGIN),
-            early,
-            label: self.label.clone(),
+            early: mode.early,
+            label: CallLabel { kind: mode.kind, ..self.label.clone() },
         };
         let admitted = model.actor.send(admit).await;
         let permit = admitted.unwrap_or_else(|_| Err(not_now(SkipReason::Busy)))?;
@@ -77,10 +94,10 @@ impl Walk<'_> {
             request: self.request,
             max_tokens: config.max_tokens.unwrap_or(u32::MAX).min(self.max_tokens),
             temperature: config.supports.temperature.then_some(self.temperature),
-            limits: self.limits(model, left, others_behind),
+            limits: self.limits(model, left, mode.others_behind),
             listener: Some(listener),
         });
-        Ok(Flight { model, number, permit, call, pieces, heard: Heard::default() })
+        Ok(Flight { model, number, permit, call, pieces, heard: Heard::default(), raced: None })
     }
 
     /// How long a call to `model` may take, with `left` of the deadline.

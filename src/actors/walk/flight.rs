@@ -23,6 +23,14 @@ pub(super) struct Flight<'a> {
     pub(super) call: CallFuture<'a>,
     pub(super) pieces: mpsc::Receiver<Piece>,
     pub(super) heard: Heard,
+    /// What came of it while it raced with another.
+    pub(super) raced: Option<First>,
+}
+
+/// The first that comes of a call.
+pub(super) enum First {
+    Content(Piece),
+    End(Outcome),
 }
 
 /// What was heard of an answer before its end.
@@ -44,11 +52,41 @@ impl Heard {
 }
 
 impl Flight<'_> {
+    /// Waits for the first content, or for an end without any. What it was is kept for
+    /// [`Flight::carry`]; nothing is lost if this is dropped while it waits.
+    pub(super) async fn first(&mut self, clock: &Clock) {
+        if self.raced.is_some() {
+            return;
+        }
+        let first = tokio::select! {
+            biased;
+            outcome = &mut self.call => First::End(outcome),
+            Some(piece) = self.pieces.recv() => {
+                self.heard.note(&piece, clock);
+                First::Content(piece)
+            }
+        };
+        self.raced = Some(first);
+    }
+
+    /// Whether it has ended without an answer.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.raced, Some(First::End(Err(_))))
+    }
+
     /// Follows the call to its end, and tells the caller what comes of its answer.
     pub(super) async fn carry(&mut self, voice: &mut Voice, clock: &Clock) -> Outcome {
         voice.speaker(self.model.name());
+        let began = match self.raced.take() {
+            Some(First::End(outcome)) => return outcome,
+            Some(First::Content(Piece::Text(text))) => Some(text),
+            Some(First::Content(Piece::Life)) | None => None,
+        };
         let Flight { call, pieces, heard, .. } = self;
         let told = async {
+            if let Some(text) = began {
+                voice.piece(&text).await;
+            }
             while let Some(piece) = pieces.recv().await {
                 heard.note(&piece, clock);
                 if let Piece::Text(text) = piece {

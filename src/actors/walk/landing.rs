@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::super::permit::{Cost, Permit};
 use super::attempt::{Attempted, Failed};
-use super::flight::{Flight, Heard};
+use super::flight::{First, Flight, Heard};
 use super::trail::Trail;
-use super::voice::Voice;
+use super::turn::Course;
 use super::{ModelHandle, Walk};
 use crate::domain::fault::Fault;
 use crate::domain::model::{Ended, Ending};
@@ -23,7 +23,7 @@ impl Walk<'_> {
         &self,
         flight: Flight<'_>,
         outcome: Outcome,
-        (trail, voice): (&mut Trail, &mut Voice),
+        (course, trail): (&mut Course, &mut Trail),
     ) -> Attempted {
         let Flight { model, number, mut permit, heard, .. } = flight;
         let began = trail.began(number);
@@ -32,11 +32,38 @@ impl Walk<'_> {
         match outcome {
             Ok(answer) => self.answered((model, number), answer, permit, trail).await,
             Err(failure) => {
-                let delivered = voice.broke(failure.fault, heard.bytes > 0);
+                course.pauses.note(model, failure.fault, self.means.clock.mono());
+                let delivered = course.voice.broke(failure.fault, heard.bytes > 0);
                 let failed = self.failed((model, number), (failure, heard), permit, trail).await;
                 Attempted::Failed(Failed { delivered, ..failed })
             }
         }
+    }
+
+    /// Settles a call that has failed while another goes on for its request.
+    pub(super) async fn crash(
+        &self,
+        mut flight: Flight<'_>,
+        (course, trail): (&mut Course, &mut Trail),
+    ) {
+        if let Some(First::End(outcome)) = flight.raced.take() {
+            self.land(flight, outcome, (course, trail)).await;
+        }
+    }
+
+    /// Gives up a call that another one outran. What it is billed is a cost of hedging, whichever
+    /// of the two it is: the prompt, and what was heard.
+    pub(super) async fn cancel(&self, flight: Flight<'_>, trail: &mut Trail) {
+        let Flight { model, number, mut permit, call, heard, .. } = flight;
+        // First of all: this closes its connection.
+        drop(call);
+        permit.in_vain();
+        let usage = self.consumed(heard.bytes);
+        let cost = self.cost(model, &usage, true);
+        let ending = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
+        trail.paid(cost.amount);
+        trail.cancelled(number, self.means.clock.mono());
+        self.settle(permit, Some((ending, None)), (Some(usage), cost)).await;
     }
 
     async fn answered(
@@ -77,6 +104,7 @@ impl Walk<'_> {
             trail.failed((number, now), Fault::Refused, (None, &message));
             trail.keep_refusal(answered);
             return Attempted::Failed(Failed {
+                model: model.name().clone(),
                 fault: Fault::Refused,
                 message,
                 should_retry: None,
@@ -108,7 +136,8 @@ impl Walk<'_> {
         let hold = self.settle(permit, Some((ending, retry_after)), (usage, cost)).await;
         trail.failed((number, now), fault, (status, &message));
         let hinted_hold = retry_after.and(hold);
-        Failed { fault, message, should_retry, hinted_hold, delivered: false }
+        let model = model.name().clone();
+        Failed { model, fault, message, should_retry, hinted_hold, delivered: false }
     }
 
     /// Reports the end of a call; gives any pause it caused.

@@ -11,6 +11,7 @@ mod cancel;
 mod circuit;
 mod deadline;
 mod early;
+mod hedge;
 mod holds;
 mod limits;
 mod log;

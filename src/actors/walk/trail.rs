@@ -112,10 +112,15 @@ impl Trail {
         }
     }
 
+    /// A call was given up while its request goes on.
+    pub(super) fn cancelled(&mut self, number: usize, now: Mono) {
+        self.end(number, now);
+    }
+
     /// The request was given up; so were the calls under way.
     pub(super) fn stopped(&mut self, now: Mono) {
         while let Some(&(number, _)) = self.running.first() {
-            self.end(number, now);
+            self.cancelled(number, now);
         }
     }
 

@@ -25,7 +25,8 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     name::check(field, "task");
     let value = field.value.get_ref();
     if value.is_array() {
-        return Some(Chain { models: models(field, known)?, timeout: None });
+        let models = models(field, known)?;
+        return Some(Chain { models, timeout: None, hedge_after: None });
     }
     if !value.is_table() {
         return field.wrong("a list of models or a table", "[\"gpt-4o\"]");
@@ -38,9 +39,9 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     section.inert("max_cost_factor", None, |f| f.number(0.0..=f64::INFINITY));
     section.inert("max_cost_usd", None, Field::dollars);
     section.inert("daily_budget_usd", None, Field::dollars);
-    section.inert("hedge_after", None, Field::duration);
+    let hedge_after = section.value("hedge_after", Field::duration);
     section.done();
-    Some(Chain { models: models?, timeout })
+    Some(Chain { models: models?, timeout, hedge_after })
 }
 
 fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {

@@ -40,6 +40,7 @@ fn describe(kind: &str, event: &Value, now: Wall, zone: &TimeZone) -> (String, T
         "breaker" => breaker(event, &model, now, zone),
         "degraded" => degraded(event, &model),
         "order" => (order(event), Tone::Plain),
+        "report" => (report(event), Tone::Plain),
         "config" => config(event),
         "start" => (start(event), Tone::Plain),
         "stop" => (stop(event), Tone::Warn),
@@ -124,6 +125,15 @@ fn order(event: &Value) -> String {
         return format!("{task}: {order}");
     }
     format!("{task}: {order}; left out: {}", left_out.join(", "))
+}
+
+fn report(event: &Value) -> String {
+    let week = reply::word(event, "week").unwrap_or_default();
+    let count = |key| reply::whole(event, key).unwrap_or_default();
+    let (calls, fallback) = (count("calls"), count("fallback_calls"));
+    let paid = reply::number(event, "paid_usd").map(text::dollars).unwrap_or_default();
+    let would = reply::number(event, "primary_would_usd").map(text::dollars).unwrap_or_default();
+    format!("{week}: {fallback} of {calls} answers by fallbacks, paid {paid} instead of {would}")
 }
 
 fn config(event: &Value) -> (String, Tone) {

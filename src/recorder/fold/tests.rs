@@ -167,6 +167,12 @@ impl Daemon {
         let stamp = self.stamper.stamp(self.now.wall);
         assert!(self.stamper.line(stamp, event, &mut self.log));
         self.rows.extend(rows.into_iter().map(|row| row.split(stamp)));
+        if let Event::Breaker(change) = event
+            && let Some(edge) = outages::edge(change.from, change.to, &change.reason)
+        {
+            let key = OutageKey { at: stamp, model: change.model_name.clone() };
+            self.rows.insert(RowKey::Outage(key), RowValue::Outage(edge));
+        }
     }
 }
 

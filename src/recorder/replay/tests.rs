@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::super::event::{CallEvent, CallKind, CallReplay, Event};
 use super::super::tests::{LONG, model, small_files, until};
-use super::super::{Recorder, Restored, Row};
+use super::super::{Query, Recorder, Restored, Row};
 use crate::clock::Clock;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, FINE_MS, Sample};
+use crate::protocol::span::Span;
 
 /// A machine on which daemons come and go.
 struct Machine {
@@ -106,10 +109,16 @@ impl Machine {
 }
 
 fn event(number: u64, bucket: Wall) -> Event {
-    Event::Call(CallEvent {
+    let (cost_usd, primary_cost_usd) = (Some(Nano(number)), Some(Nano(number)));
+    Event::Call(CallEvent { latency_ms: number, cost_usd, primary_cost_usd, ..call_at(bucket) })
+}
+
+/// A call that was answered.
+pub(in crate::recorder) fn call_at(bucket: Wall) -> CallEvent {
+    CallEvent {
         model_name: "gpt".into(),
         success: true,
-        latency_ms: number,
+        latency_ms: 1,
         first_token_ms: None,
         error_type: None,
         status: None,
@@ -123,19 +132,22 @@ fn event(number: u64, bucket: Wall) -> Event {
         input_tokens: Some(21),
         output_tokens: Some(60),
         cached_tokens: None,
-        cost_usd: Some(Nano(number)),
-        primary_cost_usd: Some(Nano(number)),
+        cost_usd: None,
+        primary_cost_usd: None,
         cost_estimated: false,
         replay: CallReplay { identity: model().identity, bucket, stored: None },
-    })
+    }
 }
 
 /// Calls and nano-dollars of the ledger.
 fn costs(life: &Life) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let costs = runtime.block_on(life.recorder.costs(Wall(0), Wall(u64::MAX))).unwrap();
+    let costs = runtime
+        .block_on(life.recorder.costs(Query { span: Span::default(), zone: TimeZone::UTC }))
+        .unwrap();
     assert_eq!(costs.incomplete, None);
-    (costs.totals().calls, costs.totals().paid)
+    let totals = costs.totals.exact();
+    (totals.calls, totals.paid)
 }
 
 #[test]

@@ -19,12 +19,17 @@ impl Store {
             return (Rows::new(), problems);
         }
         let Contents { rows, position, .. } = contents;
-        let caught = if self.joined && position >= self.counted {
+        let mut caught = if self.joined && position >= self.counted {
             // The same as before, or a checkpoint later: one that seemed to have failed.
             Caught::default()
         } else {
             replay::catch_up(rows, (position.as_ref(), self.counted.as_ref()), files)
         };
+        if position.is_none() && self.database.is_some() {
+            let told = self.recall(&mut caught.fold);
+            caught.problems.extend(told);
+            self.ledger_known = caught.ledger_from.unwrap_or_default();
+        }
         if let Some(last) = caught.problems.last() {
             self.shared.log_damaged(last.clone());
         }

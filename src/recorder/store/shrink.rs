@@ -57,6 +57,7 @@ impl Store {
         let current = |key: &RowKey| match key {
             RowKey::Bucket(slot) => slot.end() > buckets,
             RowKey::Ledger(key) => key.start >= ledger,
+            RowKey::Outage(key) => key.at >= ledger,
             RowKey::Breaker(_) => true,
         };
         let outcome = copy(database, &self.dir, self.budget, current).and_then(|copied| {
@@ -145,6 +146,7 @@ fn rank(key: &RowKey) -> Option<Rank> {
     let (fine, start) = match key {
         RowKey::Bucket(Slot { start, width, .. }) => (*width == Width::Fine, start),
         RowKey::Ledger(key) => (false, &key.start),
+        RowKey::Outage(key) => (false, &key.at),
         RowKey::Breaker(_) => return None,
     };
     Some(Rank { fine, quarter: Wall(start.0 - start.0 % QUARTER_MS) })

@@ -23,7 +23,8 @@ impl Store {
         let now = self.clock.now().wall;
         let outcome = sweep_buckets(database, now, self.ages)
             .and_then(|()| sweep_breakers(database, now.minus(self.ages.all), &self.known))
-            .and_then(|()| sweep_ledger(database, now.minus(self.ledger_age)));
+            .and_then(|()| sweep_ledger(database, now.minus(self.ledger_age)))
+            .and_then(|()| sweep_outages(database, now.minus(self.ledger_age)));
         if let Err(error) = outcome {
             self.failed("tidy", &error);
         }
@@ -67,6 +68,13 @@ fn sweep_ledger(database: &Database, before: Wall) -> Result<(), StoreError> {
         database.remove(&keys)?;
     }
     Ok(())
+}
+
+/// A circuit that has been open for longer than the retention is as if it had opened then.
+fn sweep_outages(database: &Database, before: Wall) -> Result<(), StoreError> {
+    let old = database.outages(before)?;
+    let keys: Vec<RowKey> = old.into_keys().take(MOST_DELETES).map(RowKey::Outage).collect();
+    if keys.is_empty() { Ok(()) } else { database.remove(&keys) }
 }
 
 #[cfg(test)]

@@ -157,6 +157,7 @@ impl Rig {
                 fine: Duration::from_secs(600),
                 retention: config.retention,
                 ledger_retention: Duration::from_secs(86_400),
+                zone: jiff::tz::TimeZone::UTC,
             },
             // Paused time would run ahead of the thread that writes.
             patience: Duration::ZERO,

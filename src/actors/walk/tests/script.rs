@@ -3,7 +3,7 @@
 //! It keeps the promises of [`Provider`]: a call ends within its limits, dropping it ends it, and
 //! nothing is read from it faster than its listener listens.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub(super) struct Scripted {
     always: RefCell<HashMap<String, Step>>,
     once: RefCell<HashMap<String, VecDeque<Step>>>,
     made: RefCell<Vec<Made>>,
+    running: Cell<usize>,
+    most: Cell<usize>,
 }
 
 fn at_once(end: End) -> Step {
@@ -209,6 +211,8 @@ impl Scripted {
             always: RefCell::default(),
             once: RefCell::default(),
             made: RefCell::default(),
+            running: Cell::default(),
+            most: Cell::default(),
         }
     }
 
@@ -243,6 +247,11 @@ impl Scripted {
         self.made_to(model).len()
     }
 
+    /// Most calls that were ever under way at once.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.most.get()
+    }
+
     /// Names of the models called, in order of time.
     pub(super) fn names(&self) -> Vec<String> {
         self.made().into_iter().map(|made| made.model).collect()
@@ -269,11 +278,13 @@ impl Provider for Scripted {
             dropped: false,
         });
         let number = self.made.borrow().len() - 1;
+        self.running.set(self.running.get() + 1);
+        self.most.set(self.most.get().max(self.running.get()));
+        let mut watch = Watch { script: self, number, ended: false };
         Box::pin(async move {
-            let mut watch = Watch { script: self, number, ended: false };
             let whole = if step.told.is_empty() { call.limits.complete } else { call.limits.whole };
             let outcome = tokio::time::timeout(whole, step.play(&model, &call)).await;
-            watch.ended = true;
+            watch.end();
             outcome.unwrap_or_else(|_| Err(Failure::new(Fault::Timeout, "no answer in time")))
         })
     }
@@ -286,9 +297,17 @@ struct Watch<'a> {
     ended: bool,
 }
 
+impl Watch<'_> {
+    fn end(&mut self) {
+        self.ended = true;
+        self.script.running.set(self.script.running.get() - 1);
+    }
+}
+
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if !self.ended {
+            self.end();
             self.script.made.borrow_mut()[self.number].dropped = true;
         }
     }

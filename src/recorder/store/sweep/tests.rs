@@ -57,10 +57,11 @@ impl Daemon {
             keep: LOG_KEEP,
             store_size: BUDGET,
             ledger_retention: Duration::from_millis(7 * DAY),
+            zone: jiff::tz::TimeZone::UTC,
             ..settings(dir).keeping
         };
         let clock = Clock::with_wall(move || Wall(source.load(Ordering::Relaxed)));
-        let settings = Settings { keeping, clock, ..settings(dir) };
+        let settings = Settings { keeping: keeping.clone(), clock, ..settings(dir) };
         let mut store = store_of(&settings);
         store.open(&[], true);
         let mut latency = Histogram::default();
@@ -133,7 +134,7 @@ fn rows(store: &Store) -> [u64; 3] {
         RowKey::Bucket(Slot { width: Width::Fine, .. }) => counts[0] += 1,
         RowKey::Bucket(_) => counts[1] += 1,
         RowKey::Ledger(_) => counts[2] += 1,
-        RowKey::Breaker(_) => {}
+        RowKey::Breaker(_) | RowKey::Outage(_) => {}
     };
     store.database.as_ref().unwrap().weigh(count).unwrap();
     counts

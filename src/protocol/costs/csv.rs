@@ -1,0 +1,91 @@
+//! Costs as comma-separated values, for spreadsheets: one line per task, primary and model.
+//!
+//! There is no line of totals, because whoever pivots would count it. Amounts have nine places, so
+//! that nothing is lost.
+
+use super::{CostRowView, CostsView};
+
+const HEADING: &str = "task,primary,model,calls,fallback_calls,failed_calls,shadow_calls,\
+    probe_calls,hedge_calls,unpriced_calls,estimated_calls,input_tokens,output_tokens,paid_usd,\
+    primary_would_usd,difference_usd,shadow_usd,probe_usd,hedge_usd,failed_usd,estimated_usd";
+
+/// The whole table, lines end with CRLF as RFC 4180 has it.
+pub fn table(costs: &CostsView) -> String {
+    let mut text = format!("{HEADING}\r\n");
+    for row in &costs.rows {
+        text.push_str(&line(row).join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+fn line(row: &CostRowView) -> Vec<String> {
+    let CostRowView { task, primary, model, sums } = row;
+    let names = [task, primary, model].map(|name| quoted(name));
+    let counts = [
+        sums.calls,
+        sums.fallback_calls,
+        sums.failed_calls,
+        sums.shadow_calls,
+        sums.probe_calls,
+        sums.hedge_calls,
+        sums.unpriced_calls,
+        sums.estimated_calls,
+        sums.input_tokens,
+        sums.output_tokens,
+    ]
+    .map(|count| count.to_string());
+    let amounts = [
+        sums.paid_usd,
+        sums.primary_would_usd,
+        sums.difference_usd,
+        sums.shadow_usd,
+        sums.probe_usd,
+        sums.hedge_usd,
+        sums.failed_usd,
+        sums.estimated_usd,
+    ]
+    .map(|amount| format!("{amount:.9}"));
+    names.into_iter().chain(counts).chain(amounts).collect()
+}
+
+/// A name as one field. What a spreadsheet would take for a formula is made a text.
+fn quoted(name: &str) -> String {
+    let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if !formula && !name.contains([',', '"', '\r', '\n']) {
+        return name.to_owned();
+    }
+    let apostrophe = if formula { "'" } else { "" };
+    format!("\"{apostrophe}{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ledger::Sums;
+
+    #[test]
+    fn a_line_has_as_many_fields_as_the_heading_and_exact_amounts() {
+        let sums = Sums { calls: 2, paid: 963_001, difference: -5, ..Sums::default() };
+        let row = CostRowView {
+            task: "code".into(),
+            primary: "a".into(),
+            model: "a,b\"c".into(),
+            sums: (&sums).into(),
+        };
+        let text = table(&CostsView { rows: vec![row], ..CostsView::default() });
+        let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+        assert_eq!(
+            lines[1],
+            "code,a,\"a,b\"\"c\",2,0,0,0,0,0,0,0,0,0,0.000963001,0.000000000,-0.000000005,\
+             0.000000000,0.000000000,0.000000000,0.000000000,0.000000000"
+        );
+        assert_eq!(lines[0].split(',').count(), 21);
+    }
+
+    #[test]
+    fn no_name_is_a_formula() {
+        assert_eq!(quoted("=1+1"), "\"'=1+1\"");
+        assert_eq!(quoted("gpt-4o"), "gpt-4o");
+    }
+}

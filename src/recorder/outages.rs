@@ -1,0 +1,123 @@
+//! When circuits were open: kept as long as the ledger, so that reports can show it.
+//!
+//! Kept are the two ends of each outage, as the `breaker` lines of the log tell them; a start that
+//! reads the same lines again writes the same rows. What a half-open circuit does in between is
+//! part of the outage: it ends when the circuit closes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::line::rfc3339;
+use crate::domain::time::Wall;
+use crate::protocol::calendar::moment;
+use crate::protocol::costs::OutageView;
+
+/// Which end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct OutageKey {
+    /// When the circuit opened or closed.
+    pub(super) at: Wall,
+    /// The model.
+    pub(super) model: Arc<str>,
+}
+
+/// One end of an outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Edge {
+    /// Whether it is the beginning.
+    pub(super) open: bool,
+    /// Why the circuit opened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) reason: String,
+}
+
+/// The end of an outage that a change of a circuit is, if it is one.
+pub(super) fn edge(from: &str, to: &str, reason: &str) -> Option<Edge> {
+    match (from, to) {
+        ("closed", "open") => Some(Edge { open: true, reason: reason.to_owned() }),
+        ("open" | "half_open", "closed") => Some(Edge { open: false, reason: String::new() }),
+        _ => None,
+    }
+}
+
+/// The outages that touch a stretch of time, whole, by their beginning.
+pub(super) fn between(
+    (from, to): (Wall, Wall),
+    edges: &BTreeMap<OutageKey, Edge>,
+) -> Vec<OutageView> {
+    let mut open: BTreeMap<Arc<str>, (Wall, String)> = BTreeMap::new();
+    let mut outages = Vec::new();
+    for (key, edge) in edges {
+        if edge.open {
+            open.entry(key.model.clone()).or_insert((key.at, edge.reason.clone()));
+        } else if let Some(began) = open.remove(&key.model) {
+            outages.push((key.model.clone(), began, Some(key.at)));
+        }
+    }
+    outages.extend(open.into_iter().map(|(model, began)| (model, began, None)));
+    outages.retain(|(_, (began, _), ended)| *began < to && ended.is_none_or(|ended| ended > from));
+    outages.sort_by(|(a, (at, _), _), (b, (bt, _), _)| (at, a).cmp(&(bt, b)));
+    let view = |(model, (began, reason), ended): (Arc<str>, (Wall, String), Option<Wall>)| {
+        OutageView { model, from: rfc3339(began), to: ended.map(rfc3339), reason }
+    };
+    outages.into_iter().map(view).collect()
+}
+
+/// The ends of an outage that a report tells of.
+pub(super) fn edges(outage: &OutageView) -> impl Iterator<Item = (OutageKey, Edge)> {
+    let key = |at: Wall| OutageKey { at, model: outage.model.clone() };
+    let began = moment(&outage.from)
+        .map(|at| (key(at), Edge { open: true, reason: outage.reason.clone() }));
+    let ended = outage.to.as_deref().and_then(moment);
+    let ended = ended.map(|at| (key(at), Edge { open: false, reason: String::new() }));
+    began.into_iter().chain(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(changes: &[(u64, &str, &str, &str)]) -> BTreeMap<OutageKey, Edge> {
+        let edge = |&(at, model, from, to): &(u64, &str, &str, &str)| {
+            let key = OutageKey { at: Wall(at * 1000), model: model.into() };
+            Some((key, edge(from, to, "why")?))
+        };
+        changes.iter().filter_map(edge).collect()
+    }
+
+    fn spans(range: (u64, u64), edges: &BTreeMap<OutageKey, Edge>) -> Vec<(u64, Option<u64>)> {
+        let second = |text: &str| moment(text).unwrap().0 / 1000;
+        let outages = between((Wall(range.0 * 1000), Wall(range.1 * 1000)), edges);
+        outages.iter().map(|o| (second(&o.from), o.to.as_deref().map(second))).collect()
+    }
+
+    #[test]
+    fn an_outage_lasts_until_its_circuit_closes_whatever_its_probes_say() {
+        let edges = known(&[
+            (10, "a", "closed", "open"),
+            (15, "b", "closed", "open"),
+            (20, "a", "open", "half_open"),
+            (21, "a", "half_open", "open"),
+            (30, "a", "half_open", "closed"),
+            (40, "a", "closed", "closed"),
+        ]);
+        assert_eq!(spans((0, 100), &edges), [(10, Some(30)), (15, None)]);
+    }
+
+    #[test]
+    fn what_only_touches_the_edge_of_a_stretch_is_no_part_of_it() {
+        let edges = known(&[(10, "a", "closed", "open"), (30, "a", "open", "closed")]);
+        for (range, there) in [((0, 10), 0), ((0, 11), 1), ((29, 50), 1), ((30, 50), 0)] {
+            assert_eq!(spans(range, &edges).len(), there, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_gives_back_the_ends_that_it_was_made_of() {
+        let all = known(&[(10, "a", "closed", "open"), (30, "a", "open", "closed")]);
+        let told = between((Wall(0), Wall(20_000)), &all);
+        assert_eq!(told.iter().flat_map(edges).collect::<BTreeMap<_, _>>(), all);
+    }
+}

@@ -1,0 +1,80 @@
+//! What the ledger says: the database, and what it does not hold yet.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::costs::{Adding, Query, Question};
+use super::super::outages::{self, Edge, OutageKey};
+use super::super::rows::{RowKey, RowValue};
+use super::Store;
+use crate::domain::ledger::{LedgerKey, Sums};
+use crate::domain::time::Wall;
+use crate::protocol::costs::CostsView;
+
+impl Store {
+    /// Answers who asked.
+    pub(super) fn answer(&mut self, question: Question) {
+        let costs = self.costs(&question.query, false);
+        // Who asked may have given up.
+        let _ = question.answer.send(costs);
+    }
+
+    /// What was paid; days say what they consist of if that is `whole`.
+    pub(super) fn costs(&mut self, query: &Query, whole: bool) -> CostsView {
+        let range = query.range();
+        let (rows, failed) = self.ledger_between(range);
+        let mut adding = Adding::new(query);
+        rows.iter().for_each(|(key, sums)| adding.add(key, *sums));
+        let (edges, failed) = match failed {
+            None => self.outage_edges(),
+            Some(failed) => (BTreeMap::new(), Some(failed)),
+        };
+        let incomplete = failed.or_else(|| {
+            self.database.is_none().then(|| {
+                "the database is not open; only what the logs and the memory hold is counted".into()
+            })
+        });
+        let outages = outages::between(range, &edges);
+        adding.finish((outages, incomplete), whole, self.clock.now().wall)
+    }
+
+    /// All additions to the ledger in a stretch of time, several per key; and what went wrong.
+    pub(super) fn ledger_between(
+        &mut self,
+        (from, to): (Wall, Wall),
+    ) -> (Vec<(LedgerKey, Sums)>, Option<String>) {
+        let mut newer: HashMap<&LedgerKey, Sums> = HashMap::new();
+        for (key, value) in &self.waiting {
+            if let (RowKey::Ledger(key), RowValue::Ledger(sums)) = (key, value) {
+                newer.insert(key, *sums);
+            }
+        }
+        let stored = self.database.as_ref().map(|database| database.ledger((from, to), usize::MAX));
+        let (mut rows, failed) = match stored {
+            Some(Ok(rows)) => (rows, None),
+            Some(Err(error)) => (Vec::new(), Some(error)),
+            None => (Vec::new(), None),
+        };
+        rows.retain(|(key, _)| !newer.contains_key(key));
+        let more = self.ledger.iter().chain(&self.from_logs).map(|(key, sums)| (key, *sums));
+        let newer = newer.into_iter().chain(more);
+        let newer = newer.filter(|(key, _)| (from..to).contains(&key.start));
+        rows.extend(newer.map(|(key, sums)| (key.clone(), sums)));
+        (rows, failed.map(|error| self.failed("read", &error)))
+    }
+
+    /// All ends of outages: one that ends behind a stretch of time may have begun in it.
+    fn outage_edges(&mut self) -> (BTreeMap<OutageKey, Edge>, Option<String>) {
+        let stored =
+            self.database.as_ref().map(|database| database.outages(Wall(u64::MAX))).transpose();
+        let (mut edges, failed) = match stored {
+            Ok(edges) => (edges.unwrap_or_default(), None),
+            Err(error) => (BTreeMap::new(), Some(self.failed("read", &error))),
+        };
+        for (key, value) in &self.waiting {
+            if let (RowKey::Outage(key), RowValue::Outage(edge)) = (key, value) {
+                edges.insert(key.clone(), edge.clone());
+            }
+        }
+        (edges, failed)
+    }
+}
