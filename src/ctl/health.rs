@@ -191,9 +191,10 @@ mod tests {
                 "breaker":{"state":"closed"}}},
             "recorder":{"late":0,"lines":12}});
         let wanted = "\
-MODEL   STATE   SUCCESS  CALLS     P50    P95  IN FLIGHT  DEGRADED  LAST ERROR              RETRY IN
-gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       overloaded 503, 2m ago  3m
-quiet   closed        -      0       -      -          0  no        -
+MODEL   STATE   SUCCESS  CALLS     P50    P95  IN FLIGHT  DEGRADED  EVIDENCE                            LAST ERROR              RETRY IN
+gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       proven 2m 10s ago                   overloaded 503, 2m ago  3m
+spare   closed    100 %      1       -      -          -  no        ready, proven 40 s ago by a shadow  -
+quiet   closed        -      0       -      -          0  no        not proven                          -
 gpt-4o: open for 2m: 3 consecutive failures
 over the last 10m
 ";
