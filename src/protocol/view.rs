@@ -43,7 +43,7 @@ pub struct ModelHealth {
 }
 
 /// How fresh what is known of a model is, and through whose calls it is known.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct EvidenceView {
     /// When it last worked; to within ten seconds after a restart.
     pub proven_at: Option<String>,

@@ -12,8 +12,11 @@ use crate::shape;
 use crate::stage::Stage;
 
 /// Members whose values differ from run to run.
-const DIFFERS: [&str; 20] = [
+const DIFFERS: [&str; 23] = [
     "identity",
+    "proven_ago_ms",
+    "proven_at",
+    "first_token_ms",
     "bucket",
     "at",
     "avg_latency_ms",
