@@ -33,7 +33,8 @@ impl Stalled {
     fn start() -> Stalled {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (tell, seen) = mpsc::channel();
+        // No test makes more calls than this before it looks.
+        let (tell, seen) = mpsc::sync_channel(16);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let tell = tell.clone();
@@ -57,7 +58,7 @@ impl Stalled {
     }
 }
 
-fn serve(mut stream: TcpStream, tell: &mpsc::Sender<Seen>) {
+fn serve(mut stream: TcpStream, tell: &mpsc::SyncSender<Seen>) {
     let mut bytes = [0; 4096];
     let read = stream.read(&mut bytes).unwrap();
     assert!(read > 0);
