@@ -136,11 +136,13 @@ impl Handler<AskChains> for RouterActor {
     type Result = Apart<ChainsView>;
 
     fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
-        let table = self.table.clone();
+        let (table, means) = (self.table.clone(), self.means.clone());
         Apart::of(async move {
             let mut chains = BTreeMap::new();
+            let needs = Needs::default();
+            let left = means.shadows.left(&needs, means.clock.now().wall);
             for chain in table.chains() {
-                let standings = chain.standings(&Needs::default()).await;
+                let standings = chain.standings(&needs, left).await;
                 let (order, left_out) = chain.view(&standings);
                 let configured = chain.models.iter().map(|model| model.name().clone()).collect();
                 chains.insert(chain.task.clone(), ChainView { configured, order, left_out });

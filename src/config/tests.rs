@@ -194,7 +194,7 @@ fn keys_of_later_versions_are_taken_with_a_warning_unless_they_change_nothing() 
     );
     let names: Vec<_> =
         warnings(&loaded).iter().map(|text| text.split(':').next().unwrap()).collect();
-    let expected = ["models.m.system_prefix", "shadow.rate", "chains.t.system"];
+    let expected = ["models.m.system_prefix", "chains.t.system"];
     assert_eq!(names, expected);
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::domain::breaker;
 use crate::domain::need::Abilities;
 use crate::domain::price::Price;
+use crate::domain::shadow;
 
 /// Everything the daemon is told.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub request: RequestDefaults,
     /// How long health data is kept, for all models.
     pub retention: Duration,
+    /// Copies of requests.
+    pub shadow: shadow::Rules,
     /// The ledger.
     pub costs: Costs,
     /// The health log.

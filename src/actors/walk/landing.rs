@@ -74,7 +74,7 @@ impl Walk<'_> {
         trail: &mut Trail,
     ) -> Attempted {
         let estimated = answer.usage.is_none();
-        let usage = answer.usage.unwrap_or_else(|| self.estimate(&answer));
+        let usage = answer.usage.unwrap_or_else(|| answer.estimate(self.request.bytes));
         let cost = self.cost(model, &usage, estimated);
         let refused = answer.finish == Finish::Refused;
         let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
@@ -163,14 +163,6 @@ impl Walk<'_> {
         let primary = self.chain.models.first().and_then(|primary| primary.config.price);
         let of = |price: Price| price.of(usage);
         Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
-    }
-
-    /// What an answer without usage probably consumed.
-    fn estimate(&self, answer: &Answer) -> Usage {
-        let text = answer.content.as_ref().map_or(0, String::len);
-        let calls = answer.tool_calls.iter();
-        let tools: usize = calls.map(|call| call.function.arguments.len()).sum();
-        self.consumed(text + tools)
     }
 
     /// What a broken stream is probably billed: usage comes with a stream's end, so one that has
