@@ -10,6 +10,7 @@
 pub mod guard;
 pub mod model;
 pub mod permit;
+pub mod purse;
 pub mod router;
 pub mod sink;
 pub mod table;

@@ -148,7 +148,7 @@ impl<'a> Walk<'a> {
             means,
             chain,
             request,
-            needs: request.needs(max_tokens),
+            needs: chain.limited(request.needs(max_tokens), arrived.wall),
             label: CallLabel {
                 request_id,
                 task: chain.task.clone(),

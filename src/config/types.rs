@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::domain::breaker;
+use crate::domain::ceiling::Ceilings;
 use crate::domain::need::Abilities;
 use crate::domain::price::Price;
 
@@ -271,12 +272,14 @@ pub struct Health {
 }
 
 /// One chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Chain {
     /// Names of its models, in order.
     pub models: Vec<Arc<str>>,
     /// Deadline for requests of this task that do not bring their own.
     pub timeout: Option<Duration>,
+    /// What calls may cost.
+    pub ceilings: Ceilings,
     /// How long a call may take to its first content before another model is called beside it;
     /// `None` for never.
     pub hedge_after: Option<Duration>,

@@ -306,6 +306,7 @@ impl ChatRequest {
             bytes: self.bytes,
             max_tokens,
             max_cost: self.max_cost,
+            dearest: None,
         }
     }
 }

@@ -147,6 +147,9 @@ impl Walk<'_> {
         failure: Option<(Ending, Option<Duration>)>,
         (usage, cost): (Option<Usage>, Cost),
     ) -> Option<Duration> {
+        if let Some(amount) = cost.amount {
+            self.chain.purse.pay(amount, self.means.clock.now().wall);
+        }
         let (fault, retry_after) = failure.unzip();
         let ended = Ended {
             fault,

@@ -8,6 +8,7 @@
 //! [`crate::domain`].
 
 mod cancel;
+mod ceilings;
 mod circuit;
 mod deadline;
 mod early;

@@ -11,6 +11,8 @@ use super::name;
 use super::section::Section;
 use crate::config::key::shown;
 use crate::config::{Chain, suggest};
+use crate::domain::ceiling::Ceilings;
+use crate::domain::price::Nano;
 
 pub(super) fn read(
     root: &mut Section<'_>,
@@ -26,7 +28,7 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     let value = field.value.get_ref();
     if value.is_array() {
         let models = models(field, known)?;
-        return Some(Chain { models, timeout: None, hedge_after: None });
+        return Some(Chain { models, ..Chain::default() });
     }
     if !value.is_table() {
         return field.wrong("a list of models or a table", "[\"gpt-4o\"]");
@@ -36,12 +38,15 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     let timeout = section.value("timeout", Field::duration);
     section.inert("system", None, Field::text);
     section.inert("accept", None, accept);
-    section.inert("max_cost_factor", None, |f| f.number(0.0..=f64::INFINITY));
-    section.inert("max_cost_usd", None, Field::dollars);
-    section.inert("daily_budget_usd", None, Field::dollars);
+    let nano = |f: &Field<'_>| f.dollars().and_then(Nano::from_dollars);
+    let ceilings = Ceilings {
+        max_factor: section.value("max_cost_factor", |f| f.number(1.0..=f64::INFINITY)),
+        max_cost: section.value("max_cost_usd", nano),
+        daily_budget: section.value("daily_budget_usd", nano),
+    };
     let hedge_after = section.value("hedge_after", Field::duration);
     section.done();
-    Some(Chain { models: models?, timeout, hedge_after })
+    Some(Chain { models: models?, timeout, ceilings, hedge_after })
 }
 
 fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
