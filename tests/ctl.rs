@@ -77,6 +77,51 @@ mod ctl {
         assert_eq!(asked["messages"][0]["content"], "A river?");
     }
 
+    fn streamed() -> [Value; 5] {
+        [
+            json!({"id":null,"event":"start","model_used":"a"}),
+            json!({"id":null,"event":"delta","content":"Rh"}),
+            json!({"id":null,"event":"restart","model_used":"b","reason":"stream_cut"}),
+            json!({"id":null,"event":"delta","content":"Rhine"}),
+            answer(),
+        ]
+    }
+
+    #[test]
+    fn ask_streams_when_it_is_told_to_and_says_when_an_answer_begins_anew() {
+        let daemon = Scripted::answering(&streamed());
+        let output =
+            command(&daemon.socket()).args(["ask", "--stream", "A river?"]).output().unwrap();
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(0), "Rh\nRhine\n"));
+        assert!(notes(&output).contains("broke off (stream_cut); b begins anew"));
+        assert_eq!(daemon.asked.join().unwrap()["stream"], true);
+        let (_, asked) = run(&["ask", "--stream", "--no-stream", "A river?"], answer());
+        assert_eq!(asked["stream"], json!(null), "the later word counts");
+    }
+
+    #[test]
+    fn ask_prints_events_as_json_only_if_both_are_asked_for() {
+        let daemon = Scripted::answering(&streamed());
+        let words = ["ask", "--json", "--stream", "A river?"];
+        let output = command(&daemon.socket()).args(words).output().unwrap();
+        let lines: Vec<Value> =
+            out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines, streamed());
+        let (output, asked) = run(&["ask", "--json", "A river?"], answer());
+        assert_eq!((out(&output).lines().count(), &asked["stream"]), (1, &json!(null)));
+    }
+
+    #[test]
+    fn ask_ends_the_line_before_it_tells_an_error() {
+        let error = json!({"id":null,"ok":false,"attempts":[],
+            "error":{"code":"interrupted","message":"it broke"}});
+        let daemon = Scripted::answering(&[streamed()[1].clone(), error]);
+        let output =
+            command(&daemon.socket()).args(["ask", "--stream", "A river?"]).output().unwrap();
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), "Rh\n"));
+        assert!(notes(&output).contains("it broke"));
+    }
+
     #[test]
     fn ask_reads_the_prompt_from_standard_input() {
         for words in [&["ask"][..], &["ask", "-"][..]] {

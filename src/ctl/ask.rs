@@ -2,7 +2,8 @@
 //!
 //! The answer alone goes to standard output, so that it can be piped; who gave it, how long it
 //! took and what it cost goes to standard error, and only when a person sits there. On a
-//! terminal the answer loses its escape sequences; a pipe or a file gets every byte of it.
+//! terminal the answer comes as it is written, and loses its escape sequences; a pipe or a file gets
+//! every byte of the answer that counts in the end.
 
 use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
@@ -23,7 +24,8 @@ Examples:
   fallbackctl ask --task code_generation \"A regex for ISO dates\"
   fallbackctl ask --model gpt-4o --model claude-sonnet-4-6 -v \"Hello\"
   git diff | fallbackctl ask --system \"Review this change\" --timeout 2m -
-  fallbackctl ask --json \"Hello\" | jq -r .model_used";
+  fallbackctl ask --json \"Hello\" | jq -r .model_used
+  fallbackctl ask --json --stream \"Hello\"      the events, one per line, then the reply";
 
 /// The question and how to ask it.
 #[derive(clap::Args)]
@@ -49,6 +51,12 @@ pub(super) struct Args {
     /// Deadline for everything this request does
     #[arg(long, value_name = "DURATION", value_parser = text::duration)]
     timeout: Option<Duration>,
+    /// Print text as it arrives, also into a pipe; with --json, the events as well
+    #[arg(long, overrides_with = "no_stream")]
+    stream: bool,
+    /// Print nothing before the answer is complete, also on a terminal
+    #[arg(long, overrides_with = "stream")]
+    no_stream: bool,
     /// Show which models were tried
     #[arg(long, short)]
     verbose: bool,
@@ -57,10 +65,18 @@ pub(super) struct Args {
 /// Asks and prints the answer.
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let prompt = prompt(args, screen)?;
-    let request = request(args, &prompt);
+    let mut request = request(args, &prompt);
     let patience = args.timeout.map(|deadline| deadline.saturating_add(GRACE));
-    let Some(reply) = exchange(session, &request, patience, screen)? else { return Ok(()) };
-    print_answer(&reply, screen)?;
+    let streams = args.stream || (screen.paper.terminal && !session.json && !args.no_stream);
+    let reply = if streams {
+        request["stream"] = true.into();
+        stream::exchange(session, &request, patience, screen)?
+    } else {
+        let reply = exchange(session, &request, patience, screen)?;
+        reply.map(|reply| print_answer(&reply, screen).map(|()| reply)).transpose()?
+    };
+    let Some(reply) = reply else { return Ok(()) };
+    remark(&reply, screen)?;
     if args.verbose {
         let table = attempts::render(reply::list(&reply, "attempts"), screen.notes_paper);
         write!(screen.notes, "{table}")?;
@@ -131,6 +147,12 @@ fn print_answer(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
         // Before anything on standard error, so that the two do not swap on a terminal.
         screen.out.flush()?;
     }
+    Ok(())
+}
+
+/// Says what is special about an answer that was printed.
+fn remark(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let content = reply.get("content").and_then(Value::as_str).unwrap_or_default();
     let note = match reply::word(reply, "finish_reason").as_deref() {
         Some("length") => "the answer was cut at the token limit; raise it with --max-tokens",
         Some("refused") => "the model refused to answer",
@@ -172,5 +194,6 @@ fn temperature(typed: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number from 0 to 2".to_owned())
 }
 
+mod stream;
 #[cfg(test)]
 mod tests;

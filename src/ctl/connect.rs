@@ -118,10 +118,21 @@ impl Link {
 
     /// Reads the reply to the one request sent.
     pub(super) fn reply(&mut self) -> Result<(String, Value), Failure> {
-        match self.next()? {
-            Some((line, value)) if value.get("ok").is_some() => Ok((line, value)),
-            Some(_) => Err(self.broken("what answers there is not fallbackd")),
-            None => Err(self.broken("the connection was closed without an answer")),
+        self.reply_after(|_, _| Ok(()))
+    }
+
+    /// The same for a stream: the events before the reply go to `heard`.
+    pub(super) fn reply_after(
+        &mut self,
+        mut heard: impl FnMut(&str, &Value) -> Result<(), Failure>,
+    ) -> Result<(String, Value), Failure> {
+        loop {
+            match self.next()? {
+                Some((line, value)) if value.get("ok").is_some() => return Ok((line, value)),
+                Some((line, value)) if value.get("event").is_some() => heard(&line, &value)?,
+                Some(_) => return Err(self.broken("what answers there is not fallbackd")),
+                None => return Err(self.broken("the connection was closed without an answer")),
+            }
         }
     }
 

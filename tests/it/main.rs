@@ -47,6 +47,8 @@ mod slow;
 #[cfg(test)]
 mod socket_file;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod why;

@@ -21,6 +21,7 @@ fn shown(reply: &Value, terminal: bool) -> (String, String) {
     let mut screen =
         Screen { out: &mut out, paper, notes: &mut notes, notes_paper: Paper::default() };
     print_answer(reply, &mut screen).unwrap();
+    remark(reply, &mut screen).unwrap();
     (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap())
 }
 
