@@ -24,7 +24,7 @@ use crate::domain::need::{Needs, Skip, SkipReason};
 use crate::domain::rank;
 use crate::domain::time::{Wall, millis};
 use crate::domain::window::Judged;
-use crate::protocol::chat::ChatRequest;
+use crate::protocol::chat::{ChatRequest, Message};
 use crate::protocol::field::shown;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::view::{LeftOutView, PlaceView};
@@ -248,6 +248,14 @@ impl Chain {
         let (timeout, hedge_after) = (config.timeout, config.hedge_after);
         let last_order = Some(RefCell::new((0..models.len()).collect()));
         Rc::new(Chain { task, models, timeout, hedge_after, config, purse, last_order })
+    }
+
+    /// Puts the task's system message before all others.
+    pub fn instruct(&self, request: &mut ChatRequest) {
+        if let Some(system) = &self.config.system {
+            request.bytes += system.len();
+            request.messages.insert(0, Message::system(system));
+        }
     }
 
     /// What a request needs, under this chain's ceilings.

@@ -84,7 +84,7 @@ pub(super) fn internal(what: &str) -> ErrorBody {
 
 /// Walks a request along its chain and delivers its answer.
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
-    let Route { request, mut sink, arrived, peer_uid } = route;
+    let Route { mut request, mut sink, arrived, peer_uid } = route;
     let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
     let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
     let mut trail = Trail::new(request_id.clone(), peer_uid);
@@ -92,6 +92,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
         Err(error) => Err(error),
         Ok(chain) => {
             trail.of(&chain);
+            chain.instruct(&mut request);
             let walk = Walk::new(&means, &chain, &request, (&table, request_id.clone(), arrived));
             if request.plan {
                 let plan = walk.plan().await;
@@ -176,7 +177,7 @@ impl<'a> Walk<'a> {
 
     /// Whether no text is told before the whole answer is known to be the one.
     fn holds_back(&self) -> bool {
-        self.request.on_refusal == OnRefusal::Fallback
+        self.request.on_refusal == OnRefusal::Fallback || self.chain.config.accept.is_some()
     }
 
     /// Finds an answer, and tells it to the end.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::domain::accept::Accept;
 use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
 use crate::domain::need::Abilities;
@@ -220,6 +221,10 @@ pub struct Model {
     pub requests_per_minute: Option<u32>,
     /// Most tokens, prompt and answer, in any minute.
     pub tokens_per_minute: Option<u64>,
+    /// Put before all system messages.
+    pub system_prefix: Option<String>,
+    /// Put behind all system messages.
+    pub system_suffix: Option<String>,
     /// Merged into the body of every call.
     pub extra: Map<String, Value>,
     /// Limits on waiting.
@@ -278,6 +283,10 @@ pub struct Chain {
     pub models: Vec<Arc<str>>,
     /// Deadline for requests of this task that do not bring their own.
     pub timeout: Option<Duration>,
+    /// The first system message of its requests.
+    pub system: Option<Arc<str>>,
+    /// What its answers must be.
+    pub accept: Option<Arc<Accept>>,
     /// What calls may cost.
     pub ceilings: Ceilings,
     /// How long a call may take to its first content before another model is called beside it;

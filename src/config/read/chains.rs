@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::accept;
 use super::field::Field;
 use super::name;
 use super::section::Section;
@@ -36,8 +37,8 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     let mut section = field.section()?;
     let models = section.required("models", "[\"gpt-4o\"]", |f| models(f, known));
     let timeout = section.value("timeout", Field::duration);
-    section.inert("system", None, Field::text);
-    section.inert("accept", None, accept);
+    let system = section.value("system", Field::text).map(Arc::from);
+    let accept = section.value("accept", accept::read).map(Arc::new);
     let nano = |f: &Field<'_>| f.dollars().and_then(Nano::from_dollars);
     let ceilings = Ceilings {
         max_factor: section.value("max_cost_factor", |f| f.number(1.0..=f64::INFINITY)),
@@ -46,7 +47,7 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     };
     let hedge_after = section.value("hedge_after", Field::duration);
     section.done();
-    Some(Chain { models: models?, timeout, ceilings, hedge_after })
+    Some(Chain { models: models?, timeout, system, accept, ceilings, hedge_after })
 }
 
 fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
@@ -68,16 +69,4 @@ fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
         seen.push(name.into());
     }
     Some(seen)
-}
-
-/// Checked and forgotten: answers are not judged in this version.
-fn accept(field: &Field<'_>) -> Option<()> {
-    let mut section = field.section()?;
-    section.value("non_empty", Field::flag);
-    section.value("json", Field::flag);
-    section.value("json_schema", Field::text);
-    section.value("max_chars", |f| f.whole::<u32>(1));
-    section.value("deny", |f| f.list(Field::text));
-    section.done();
-    Some(())
 }
