@@ -29,8 +29,15 @@ pub fn socket(flag: Option<PathBuf>, config_flag: Option<PathBuf>, env: &Env) ->
 
 /// The socket when neither flag, environment nor configuration names one.
 pub fn default_socket(env: &Env) -> PathBuf {
-    let base = if env.is_root() { PathBuf::from("/run") } else { user_runtime(env) };
-    base.join(NAME).join("fallbackd.sock")
+    if env.is_root() {
+        return system_socket();
+    }
+    user_runtime(env).join(NAME).join("fallbackd.sock")
+}
+
+/// The socket of the system's own daemon.
+pub fn system_socket() -> PathBuf {
+    Path::new("/run").join(NAME).join("fallbackd.sock")
 }
 
 /// The state directory when the configuration names none.

@@ -168,7 +168,10 @@ impl Link {
 
 fn unreachable(socket: &Path, error: &io::Error) -> Failure {
     let (why, hint) = match error.kind() {
-        io::ErrorKind::NotFound => ("no such socket, it is not running".to_owned(), START.into()),
+        io::ErrorKind::NotFound => {
+            let hint = elsewhere(socket, &locate::system_socket()).unwrap_or(START.into());
+            ("no such socket, it is not running".to_owned(), hint)
+        }
         io::ErrorKind::ConnectionRefused => {
             ("nobody listens there any more, it has ended".to_owned(), START.into())
         }
@@ -182,6 +185,13 @@ fn unreachable(socket: &Path, error: &io::Error) -> Failure {
         _ => (error.to_string(), "name the socket with --socket or FALLBACKD_SOCKET".to_owned()),
     };
     Failure::Unreachable { socket: socket.to_owned(), why, hint }
+}
+
+/// Points to the daemon of the system, if there is one that was not asked.
+fn elsewhere(asked: &Path, system: &Path) -> Option<String> {
+    (asked != system && system.exists()).then(|| {
+        format!("for the daemon of this system, `export FALLBACKD_SOCKET={}`", system.display())
+    })
 }
 
 /// Names the group that may use the socket, where it can be seen.
@@ -243,12 +253,24 @@ mod tests {
             (io::ErrorKind::WouldBlock, "journalctl"),
             (io::ErrorKind::InvalidInput, "--socket"),
         ];
+        let socket = locate::system_socket();
         for (kind, wanted) in rows {
-            let failure = unreachable(Path::new("/x/y.sock"), &kind.into());
-            assert!(failure.to_string().contains("/x/y.sock"));
+            let failure = unreachable(&socket, &kind.into());
+            assert!(failure.to_string().contains("/run/fallbackd/fallbackd.sock"));
             assert_eq!(failure.exit_code(), 69);
             let Failure::Unreachable { hint, .. } = failure else { panic!("another failure") };
             assert!(hint.contains(wanted), "{kind:?}: {hint}");
         }
+    }
+
+    #[test]
+    fn who_looks_in_the_wrong_place_is_told_of_the_systems_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = folder.path().join("system.sock");
+        assert_eq!(elsewhere(Path::new("/x/y.sock"), &system), None);
+        std::fs::write(&system, "").unwrap();
+        let hint = elsewhere(Path::new("/x/y.sock"), &system).unwrap();
+        assert!(hint.contains(&format!("FALLBACKD_SOCKET={}", system.display())), "{hint}");
+        assert_eq!(elsewhere(&system, &system), None);
     }
 }

@@ -95,8 +95,12 @@ impl Heart {
             self.notifier.status(&status);
             told.status = status;
         }
-        pulse.is_some_and(|pulse| pulse.iter().all(|(_, condition)| condition.is_some()))
+        pulse.is_some_and(|pulse| all_answered(&pulse))
     }
+}
+
+fn all_answered(pulse: &Pulse) -> bool {
+    pulse.iter().all(|(_, condition)| condition.is_some())
 }
 
 impl Disk {
@@ -116,7 +120,7 @@ fn status(
 ) -> String {
     let mut parts = Vec::new();
     if let Some(outstanding) = ending {
-        parts.push(format!("ending, {outstanding} requests unanswered"));
+        parts.push(format!("ending, still to answer: {outstanding}"));
     }
     match pulse {
         None => parts.push("the router does not answer".to_owned()),
@@ -191,8 +195,14 @@ mod tests {
     }
 
     #[test]
+    fn one_owner_that_does_not_answer_is_enough_to_be_dead() {
+        assert!(all_answered(&pulse(&[Some(Condition::Up), Some(Condition::CircuitOpen)])));
+        assert!(!all_answered(&pulse(&[Some(Condition::Up), None])));
+    }
+
+    #[test]
     fn the_end_is_told_with_what_is_still_to_be_answered() {
         let told = status(None, (&Status::default(), Disk::default()), Some(2));
-        assert_eq!(told, "ending, 2 requests unanswered; the router does not answer");
+        assert_eq!(told, "ending, still to answer: 2; the router does not answer");
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{self, NO_TURN};
+use super::body::{self, Asking, NO_TURN};
 use super::{Call, Failure};
 use crate::protocol::chat::{
     ChatRequest, Effort, Function, Message, ResponseFormat, Role, ToolChoice,
@@ -42,6 +42,8 @@ struct Body<'a> {
     tool_choice: Option<Choosing<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
 }
 
 #[derive(Serialize)]
@@ -116,7 +118,7 @@ enum Format<'a> {
 }
 
 /// The request body.
-pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = system(call);
     let body = Body {
@@ -136,6 +138,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
         tools: tools(request),
         tool_choice: choosing(request),
         output_config: output_config(request),
+        stream: asking.streams(),
     };
     let body = one_way_of_sampling(body, request);
     body::to_bytes(call, &body)
@@ -282,8 +285,10 @@ fn output_config(request: &ChatRequest) -> Option<OutputConfig<'_>> {
 }
 
 mod reply;
+mod stream;
 
 pub(super) use reply::answer;
+pub(super) use stream::Progress;
 
 #[cfg(test)]
 mod tests;

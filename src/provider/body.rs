@@ -2,7 +2,7 @@
 //!
 //! The usual body goes from borrowed structs straight to bytes. Only when `extra` applies does it
 //! go through a tree, so that the additions can be merged in; `stream` is never taken from there,
-//! because the answer is read whole.
+//! because how an answer is read is decided here.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,6 +14,23 @@ use crate::protocol::chat::{Message, Role, ToolCall};
 
 /// What is said when a conversation holds instructions only and the API requires a turn.
 pub(super) const NO_TURN: &str = "Follow the instructions above.";
+
+/// How an answer is asked for. A later one asks for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asking {
+    /// In one piece.
+    Whole,
+    /// As a stream.
+    Stream,
+    /// As a stream that says what it consumed, where that must be asked for.
+    StreamWithUsage,
+}
+
+impl Asking {
+    pub(super) fn streams(self) -> bool {
+        self >= Asking::Stream
+    }
+}
 
 /// The body as bytes, with `extra` merged in: the model's, then the request's by kind, then the
 /// request's by model name. The later one wins; objects are merged, anything else is replaced.

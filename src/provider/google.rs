@@ -159,11 +159,15 @@ enum Thinking {
     ThinkingLevel(&'static str),
 }
 
+/// What asks for events instead of a list.
+pub(super) const STREAM_QUERY: (&str, &str) = ("alt", "sse");
+
 /// The path behind the base URL.
-pub(super) fn path(model_id: &str) -> String {
+pub(super) fn path(model_id: &str, streams: bool) -> String {
     let model =
         if model_id.contains('/') { model_id.to_owned() } else { format!("models/{model_id}") };
-    format!("/{model}:generateContent")
+    let method = if streams { "streamGenerateContent" } else { "generateContent" };
+    format!("/{model}:{method}")
 }
 
 /// The request body.
@@ -354,8 +358,10 @@ fn tool_config(request: &ChatRequest) -> Option<ToolConfig<'_>> {
 }
 
 mod reply;
+mod stream;
 
 pub(super) use reply::answer;
+pub(super) use stream::take;
 
 #[cfg(test)]
 mod tests;

@@ -2,24 +2,27 @@
 //!
 //! One client with one pool serves all models that share a connect timeout. It follows no
 //! redirect, uses no proxy, repeats nothing and unpacks nothing: what a provider says is judged
-//! by the table, not by a library. A call reads the whole answer, within one limit over
-//! everything; dropping it closes its connection.
+//! by the table, not by a library. Answers are streamed from providers that can, whatever the caller
+//! asked for, so that a silent model is noticed early; a server that refuses to stream is asked
+//! again without. Reading is in [`super::receive`]; dropping a call closes its connection.
 //!
 //! A reset on a pooled connection before any byte of the answer is repeated once on a new
 //! connection and counts for nothing: the server may have closed it while it lay idle.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::DATE;
 use reqwest::{Client, ClientBuilder, Response};
 
+use super::body::Asking;
 use super::classify::{Reply, classify};
 use super::prepare::Prepared;
+use super::receive::{self, Pace, Receiving, Until};
 use super::resolve::Resolver;
 use super::reuse::{self, MarkNew};
 use super::{Call, CallFuture, Failure, Outcome, Provider, anthropic, google, openai, transport};
@@ -30,12 +33,6 @@ use crate::domain::time::{Now, Wall, millis};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// Most of an error body that is read.
-const ERROR_BYTES: usize = 64 * 1024;
-
-/// How long an error body is waited for.
-const ERROR_TIME: Duration = Duration::from_secs(2);
 
 /// Where the time comes from.
 pub type Clock = Rc<dyn Fn() -> Now>;
@@ -63,6 +60,8 @@ struct Entry {
     kind: Kind,
     prepared: Result<Prepared, Failure>,
     clients: Rc<Clients>,
+    /// The most that its server was not seen to refuse.
+    asking: Cell<Asking>,
 }
 
 /// The clients of one connect timeout.
@@ -93,24 +92,30 @@ impl Http {
     }
 
     async fn run(&self, call: Call<'_>) -> Outcome {
-        let (entry, response_bytes) = self.entry(call.model)?;
+        let (entry, limit) = self.entry(call.model)?;
         let prepared = entry.prepared.as_ref().map_err(Clone::clone)?;
-        let kind = entry.kind;
-        let body = Bytes::from(match kind {
-            Kind::OpenAi => openai::body(&call),
-            Kind::Anthropic => anthropic::body(&call),
-            Kind::Google => google::body(&call),
-        }?);
-        let exchange = async {
-            let response = self.send(&entry.clients, prepared, body).await?;
-            self.read(prepared, kind, response, response_bytes).await
-        };
-        let limit = call.limits.complete.min(call.limits.whole);
-        tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(limit);
-            let what = format!("no complete answer from {} within {limit}", prepared.host);
-            Err(Failure::new(Fault::Timeout, what))
-        })
+        let pace = Pace::start(call.limits);
+        let mut asking = entry.asking.get();
+        loop {
+            let until = if asking.streams() { pace.first() } else { pace.complete() };
+            let response = self.send(&entry, &call, (asking, until)).await?;
+            if response.status().is_success() {
+                let listener = call.listener.as_ref();
+                let kind = entry.kind;
+                let receiving = Receiving { prepared, kind, pace, limit, listener, response };
+                return receiving.answer(asking.streams()).await;
+            }
+            let status = response.status().as_u16();
+            let headers = response.headers().clone();
+            let body = receive::head(response).await;
+            let reply = Reply { status, headers: &headers, body: &body };
+            let failure = classify(&reply, &prepared.secrets, (self.clock)().wall);
+            asking = lesser(asking, failure.fault, &body).ok_or(failure)?;
+            // What a server refuses of a plain request it always refuses.
+            if call.request.tools.is_empty() && call.request.response_format.is_none() {
+                entry.asking.set(asking);
+            }
+        }
     }
 
     /// What was prepared for the model. A reload may have removed it, or given its name to a model
@@ -126,24 +131,41 @@ impl Http {
     /// Sends the request and waits for the head of the answer.
     async fn send(
         &self,
-        clients: &Clients,
-        prepared: &Prepared,
-        body: Bytes,
+        entry: &Entry,
+        call: &Call<'_>,
+        (asking, until): (Asking, Until),
     ) -> Result<Response, Failure> {
-        let first = clients.pooled.execute(prepared.request(body.clone()));
-        let (mut result, is_new) = reuse::watch(first).await;
-        if let Err(error) = &result
-            && !is_new
-            && transport::before_answer(error, &prepared.host).fault == Fault::Reset
-        {
-            result = clients.fresh().execute(prepared.request(body)).await;
-        }
+        let prepared = entry.prepared.as_ref().map_err(Clone::clone)?;
+        let body = Bytes::from(match entry.kind {
+            Kind::OpenAi => openai::body(call, asking),
+            Kind::Anthropic => anthropic::body(call, asking),
+            Kind::Google => google::body(call),
+        }?);
+        let result =
+            until.wait(&prepared.host, self.execute(entry, prepared, body, asking)).await?;
         match result {
             Ok(response) => {
                 self.network.borrow_mut().answered();
                 Ok(response)
             }
             Err(error) => Err(self.no_answer(prepared, &error)),
+        }
+    }
+
+    async fn execute(
+        &self,
+        entry: &Entry,
+        prepared: &Prepared,
+        body: Bytes,
+        asking: Asking,
+    ) -> reqwest::Result<Response> {
+        let request = || prepared.request(body.clone(), asking.streams());
+        let (result, is_new) = reuse::watch(entry.clients.pooled.execute(request())).await;
+        match result {
+            Err(error) if !is_new && transport::is_reset(&error, &prepared.host) => {
+                entry.clients.fresh().execute(request()).await
+            }
+            result => result,
         }
     }
 
@@ -158,28 +180,6 @@ impl Http {
         }
         failure.message = prepared.secrets.clean(&failure.message);
         failure
-    }
-
-    async fn read(
-        &self,
-        prepared: &Prepared,
-        kind: Kind,
-        response: Response,
-        response_bytes: usize,
-    ) -> Outcome {
-        let status = response.status();
-        if status.is_success() {
-            let body = whole(response, response_bytes).await?;
-            return match kind {
-                Kind::OpenAi => openai::answer(&body, &prepared.secrets),
-                Kind::Anthropic => anthropic::answer(&body, &prepared.secrets),
-                Kind::Google => google::answer(&body, &prepared.secrets),
-            };
-        }
-        let headers = response.headers().clone();
-        let body = head(response).await;
-        let reply = Reply { status: status.as_u16(), headers: &headers, body: &body };
-        Err(classify(&reply, &prepared.secrets, (self.clock)().wall))
     }
 }
 
@@ -235,8 +235,15 @@ impl Setup {
         let mut setup = Setup { models: HashMap::new(), clients: Vec::new(), response_bytes };
         for model in models {
             let clients = setup.clients(model.timeouts.connect, old)?;
-            let entry =
-                Entry { kind: model.provider.kind, prepared: Prepared::new(model), clients };
+            let entry = Entry {
+                kind: model.provider.kind,
+                prepared: Prepared::new(model),
+                clients,
+                asking: Cell::new(match model.provider.streams {
+                    true => Asking::StreamWithUsage,
+                    false => Asking::Whole,
+                }),
+            };
             setup.models.insert(Arc::clone(&model.name), Rc::new(entry));
         }
         Ok(setup)
@@ -272,6 +279,26 @@ impl Clients {
     }
 }
 
+/// How to ask instead, when a server refuses the way it was asked and not the question.
+fn lesser(asking: Asking, fault: Fault, body: &[u8]) -> Option<Asking> {
+    let refused = matches!(fault, Fault::UnsupportedParam | Fault::InvalidRequest);
+    if !refused || !asking.streams() {
+        return None;
+    }
+    let says = |words: &[&str]| {
+        words.iter().any(|word| memchr::memmem::find(body, word.as_bytes()).is_some())
+    };
+    match asking {
+        Asking::StreamWithUsage if says(&["stream_options", "include_usage"]) => {
+            Some(Asking::Stream)
+        }
+        _ if says(&["\"stream\"", "'stream'", "`stream`", "streaming", "Streaming"]) => {
+            Some(Asking::Whole)
+        }
+        _ => None,
+    }
+}
+
 fn builder(connect: Duration) -> ClientBuilder {
     Client::builder()
         .http1_only()
@@ -289,51 +316,6 @@ fn builder(connect: Duration) -> ClientBuilder {
 /// Chooses the cryptography for this process. Another part of it may have chosen already.
 fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// The whole body of an answer, if it is not too large.
-async fn whole(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
-    let status = response.status().as_u16();
-    let too_large = || {
-        let what = format!("the answer is larger than limits.response_bytes ({limit} bytes)");
-        Failure::new(Fault::BadBody, what).with_status(status)
-    };
-    if response.content_length().is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    let mut next =
-        async || response.chunk().await.map_err(|error| transport::within_answer(&error, status));
-    // Nearly every answer is one piece and needs no copy.
-    let Some(first) = next().await? else { return Ok(Bytes::new()) };
-    let Some(second) = next().await? else {
-        return if first.len() > limit { Err(too_large()) } else { Ok(first) };
-    };
-    let mut body = BytesMut::from(first);
-    body.extend_from_slice(&second);
-    while body.len() <= limit {
-        match next().await? {
-            Some(more) => body.extend_from_slice(&more),
-            None => return Ok(body.freeze()),
-        }
-    }
-    Err(too_large())
-}
-
-/// The beginning of an error body. One that breaks or dawdles is used as far as it came: the
-/// status is known already, and it is the status that counts.
-async fn head(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    let reading = async {
-        while let Ok(Some(more)) = response.chunk().await {
-            let room = ERROR_BYTES - body.len();
-            body.extend_from_slice(&more[..more.len().min(room)]);
-            if body.len() == ERROR_BYTES {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(ERROR_TIME, reading).await;
-    body
 }
 
 #[cfg(test)]

@@ -16,9 +16,12 @@ pub mod hint;
 pub mod http;
 mod openai;
 mod prepare;
+mod receive;
 pub mod redact;
 mod resolve;
 mod reuse;
+mod sse;
+mod stream;
 mod transport;
 
 use std::future::Future;

@@ -9,7 +9,7 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::body;
+use super::body::{self, Asking};
 use super::{Call, Failure};
 use crate::config::{MaxTokensField, Provider};
 use crate::protocol::chat::{
@@ -75,6 +75,16 @@ struct Body<'a> {
     response_format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<Effort>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+/// Without it most servers say nothing of what a stream consumed.
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
 }
 
 struct Messages<'a> {
@@ -123,7 +133,7 @@ enum Format<'a> {
 }
 
 /// The request body.
-pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let dialect = Dialect::of(&call.model.provider);
     check_calls(&request.messages)?;
@@ -158,6 +168,10 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
             }
         },
         reasoning_effort: request.reasoning_effort,
+        stream: asking.streams(),
+        // Mistral does not know it and says its usage unasked.
+        stream_options: (asking == Asking::StreamWithUsage && !mistral)
+            .then_some(StreamOptions { include_usage: true }),
     };
     body::to_bytes(call, &body)
 }
@@ -226,8 +240,10 @@ fn wire_call(call: &ToolCall, with_extra: bool) -> WireCall<'_> {
 }
 
 mod reply;
+mod stream;
 
 pub(super) use reply::answer;
+pub(super) use stream::take;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) host: String,
     pub(super) secrets: Secrets,
     url: Url,
+    /// Where streams are asked for; only Google has another place for them.
+    stream_url: Url,
     headers: HeaderMap,
 }
 
@@ -40,7 +42,7 @@ impl Prepared {
         if let Some(why) = &provider.misconfigured {
             return Err(Failure::new(Fault::Auth, why.as_str()));
         }
-        let url = url(model)?;
+        let (url, stream_url) = (url(model, false)?, url(model, true)?);
         let host = url.host_str().unwrap_or_default().to_owned();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if bare.parse::<IpAddr>().is_ok_and(resolve::is_refused) {
@@ -59,19 +61,21 @@ impl Prepared {
             headers: headers(provider)?,
             host,
             url,
+            stream_url,
         })
     }
 
     /// A request with this body.
-    pub(super) fn request(&self, body: impl Into<reqwest::Body>) -> Request {
-        let mut request = Request::new(Method::POST, self.url.clone());
+    pub(super) fn request(&self, body: impl Into<reqwest::Body>, streams: bool) -> Request {
+        let url = if streams { &self.stream_url } else { &self.url };
+        let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone();
         *request.body_mut() = Some(body.into());
         request
     }
 }
 
-fn url(model: &Model) -> Result<Url, Failure> {
+fn url(model: &Model, streams: bool) -> Result<Url, Failure> {
     let provider = &model.provider;
     let bad = || {
         let what = format!("base_url of provider {} is not an address", provider.name);
@@ -84,12 +88,16 @@ fn url(model: &Model) -> Result<Url, Failure> {
         // The version may already be part of the base, as in other programs' settings.
         Kind::Anthropic if base.ends_with("/v1") => "/messages".to_owned(),
         Kind::Anthropic => "/v1/messages".to_owned(),
-        Kind::Google => google::path(&model.model_id),
+        Kind::Google => google::path(&model.model_id, streams),
     };
     url.set_path(&format!("{base}{path}"));
     if !provider.query.is_empty() {
         let pairs = provider.query.iter().map(|(name, value)| (name, value.expose_secret()));
         url.query_pairs_mut().extend_pairs(pairs);
+    }
+    if streams && provider.kind == Kind::Google {
+        let (name, value) = google::STREAM_QUERY;
+        url.query_pairs_mut().append_pair(name, value);
     }
     Ok(url)
 }

@@ -37,6 +37,11 @@ pub(super) fn before_answer(error: &reqwest::Error, host: &str) -> Failure {
     Failure::new(fault, format!("{subject} {host}: {what}"))
 }
 
+/// Whether the connection broke before any byte of the answer.
+pub(super) fn is_reset(error: &reqwest::Error, host: &str) -> bool {
+    before_answer(error, host).fault == Fault::Reset
+}
+
 /// The failure of an answer that began and did not end.
 pub(super) fn within_answer(error: &reqwest::Error, status: u16) -> Failure {
     let what = match Causes::of(error).http {
@@ -44,6 +49,15 @@ pub(super) fn within_answer(error: &reqwest::Error, status: u16) -> Failure {
         _ => "the connection broke in the middle of the answer",
     };
     Failure::new(Fault::BadBody, what).with_status(status)
+}
+
+/// The failure of a stream that began and did not end.
+pub(super) fn within_stream(error: &reqwest::Error, status: u16) -> Failure {
+    let mut failure = within_answer(error, status);
+    if !Causes::of(error).http.is_some_and(hyper::Error::is_parse) {
+        failure.fault = Fault::StreamCut;
+    }
+    failure
 }
 
 impl<'a> Causes<'a> {

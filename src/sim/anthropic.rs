@@ -4,6 +4,7 @@
 //! error because of money has the same type as a rate limit and differs only in its details. What
 //! is accepted and what is refused is in [`read`].
 
+mod events;
 mod read;
 
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use super::ask::{Ask, Finish, Reply};
 use super::behaviour::{ErrorReply, Meaning, Odd};
 use super::wire::{Incoming, Outgoing};
 
+pub(super) use events::events;
 pub(super) use read::read;
 
 const HEADERS: &[(&str, &str)] = &[

@@ -7,6 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::flow::Flow;
+
 /// What happens to one call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Behaviour {
@@ -15,6 +17,8 @@ pub enum Behaviour {
     Ok,
     /// As `Ok`, with this text as the answer.
     Say(String),
+    /// As `Ok`, streamed like this where a stream is asked for.
+    Stream(Box<Flow>),
     /// An error in the provider's own shape.
     Error(ErrorReply),
     /// A complete reply that holds no answer.
@@ -206,6 +210,11 @@ impl Behaviour {
             _ => Meaning::InvalidRequest,
         };
         Self::Error(ErrorReply { status: Some(status), ..ErrorReply::new(meaning) })
+    }
+
+    /// Whether it ends in an answer, or in something that stands for one.
+    pub(super) fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Ok | Self::Say(_) | Self::Odd(_) | Self::Held | Self::TruncatedBody)
     }
 
     /// A good answer after this long.

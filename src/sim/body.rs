@@ -1,4 +1,5 @@
-//! Bodies as a simulator sends them: whole, cut in the middle, or behind a lot of nothing.
+//! Bodies as a simulator sends them: whole, cut or stuck in the middle, behind a lot of nothing, or
+//! piece by piece.
 //!
 //! Broken bodies have to be sent on purpose, which ordinary body types rightly make hard. A cut
 //! body announces its full length and fails half-way, after the first half has really been sent.
@@ -9,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
 
@@ -20,11 +22,19 @@ pub(super) enum Sending {
     Half { first: Bytes, whole: u64, flushed: bool },
     /// This many blanks first.
     Padded { blanks: usize, then: Bytes },
+    /// Piece by piece, as somebody else makes them.
+    Live(mpsc::Receiver<io::Result<Bytes>>),
+    /// The first half, then nothing, for ever.
+    Stuck { first: Bytes, whole: u64 },
 }
 
 impl Sending {
     pub(super) fn half(body: &Bytes) -> Self {
         Self::Half { first: body.slice(..body.len() / 2), whole: body.len() as u64, flushed: false }
+    }
+
+    pub(super) fn stuck(body: &Bytes) -> Self {
+        Self::Stuck { first: body.slice(..body.len() / 2), whole: body.len() as u64 }
     }
 }
 
@@ -46,6 +56,11 @@ impl Body for Sending {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
+            Self::Live(pieces) => {
+                return pieces.poll_recv(context).map(|piece| Some(piece?.map(Frame::data)));
+            }
+            Self::Stuck { first, .. } if !first.is_empty() => std::mem::take(first),
+            Self::Stuck { .. } => return Poll::Pending,
             Self::Half { .. } => return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into()))),
             Self::Padded { blanks: 0, then } => std::mem::take(then),
             Self::Padded { blanks, .. } => {
@@ -64,9 +79,9 @@ impl Body for Sending {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            Self::Half { whole, .. } => SizeHint::with_exact(*whole),
+            Self::Half { whole, .. } | Self::Stuck { whole, .. } => SizeHint::with_exact(*whole),
             // Sent in chunks, so that a client has to count for itself.
-            Self::Padded { .. } => SizeHint::default(),
+            Self::Padded { .. } | Self::Live(_) => SizeHint::default(),
         }
     }
 }

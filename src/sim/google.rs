@@ -4,6 +4,7 @@
 //! time to wait stands in the body instead of a header, there is no finish reason for tools, and no
 //! request id is sent. What is accepted and what is refused is in [`read`].
 
+mod events;
 mod names;
 mod read;
 
@@ -13,6 +14,7 @@ use super::ask::{Ask, Finish, Reply};
 use super::behaviour::{ErrorReply, Meaning, Odd};
 use super::wire::{Incoming, Outgoing};
 
+pub(super) use events::events;
 pub(super) use read::read;
 
 const HEADERS: &[(&str, &str)] = &[

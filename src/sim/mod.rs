@@ -6,19 +6,21 @@
 //! read as strictly as the real services read them: a mapping mistake shows here.
 //!
 //! Start with [`Simulator::start`] inside a tokio runtime, or with [`Background::start`] for a
-//! thread of its own. There is no streaming, and nothing here ever leaves 127.0.0.1.
+//! thread of its own. Nothing here ever leaves 127.0.0.1.
 
 mod anthropic;
 mod ask;
 mod background;
 mod behaviour;
 mod body;
+mod flow;
 mod google;
 mod journal;
 mod openai;
 mod schema;
 mod serve;
 mod server;
+mod stream;
 mod wire;
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ use tokio::time::Instant;
 
 pub use background::Background;
 pub use behaviour::{Behaviour, ErrorReply, Meaning, Odd};
+pub use flow::{Fate, Flow};
 pub use journal::{Counts, Seen};
 
 use crate::config::Kind;

@@ -5,6 +5,7 @@
 //! in the path wins over `model`, and `api-key` is taken as a key. What is accepted and what is
 //! refused is in [`read`].
 
+mod events;
 mod read;
 
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use super::ask::{Ask, Finish, Reply};
 use super::behaviour::{ErrorReply, Meaning, Odd};
 use super::wire::{Incoming, Outgoing, Rules};
 
+pub(super) use events::events;
 pub(super) use read::read;
 
 /// Seconds since 1970 that answers give as their time; fixed, so that answers are repeatable.

@@ -5,6 +5,7 @@
 //! would. If the client leaves meanwhile the future is dropped, and a guard notes that.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,13 +14,14 @@ use tokio::sync::watch;
 use super::ask::Ask;
 use super::behaviour::{Behaviour, ErrorReply, Meaning, Odd};
 use super::body::Sending;
+use super::flow::{Flow, Unstreamed};
 use super::journal::{Journal, Seen};
 use super::wire::{Incoming, Outgoing, Rules};
-use super::{Shared, anthropic, google, openai};
+use super::{Shared, anthropic, google, openai, stream};
 use crate::config::Kind;
 
 /// What a call gets; `None` is a reset connection.
-pub(super) async fn serve(shared: &Shared, call: Incoming) -> Option<(Outgoing, Sending)> {
+pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgoing, Sending)> {
     let model = model(shared.kind, &call).to_owned();
     let behaviour = shared.script().take(&model);
     // Both before the call is written down: who waits for it may act at once.
@@ -29,8 +31,13 @@ pub(super) async fn serve(shared: &Shared, call: Incoming) -> Option<(Outgoing, 
     let mut guard = Guard { journal: &shared.journal, outage, number, done: false };
     let behaviour = wait(behaviour).await;
     let asked = Asked { kind: shared.kind, call: &call, model: &model, number };
+    let streams = stream::is_wanted(shared.kind, &call);
     let reply = match &behaviour {
         Behaviour::Hang => pending().await,
+        Behaviour::Stream(flow) if !streams => {
+            tokio::time::sleep(flow.first_after).await;
+            Some(asked.unstreamed(&shared.rules(), flow))
+        }
         Behaviour::ResetBeforeHeaders | Behaviour::ResetOnConnect => None,
         Behaviour::Held => {
             let _ = released.changed().await;
@@ -39,14 +46,37 @@ pub(super) async fn serve(shared: &Shared, call: Incoming) -> Option<(Outgoing, 
         _ => Some(asked.reply(&shared.rules(), &behaviour)),
     };
     guard.done = true;
-    let reply = reply?;
+    let mut reply = reply?;
     shared.journal.answered(number, reply.status);
-    let sending = match behaviour {
+    let sending = match &behaviour {
+        Behaviour::HugeBody(blanks) => {
+            Sending::Padded { blanks: *blanks, then: reply.body.clone() }
+        }
+        Behaviour::Stream(flow) if streams && !flow.plain => {
+            stream::stream((shared, number), &call, &mut reply, flow)
+        }
+        Behaviour::Stream(flow) if !streams => flow.unstreamed().sending(&reply),
+        _ if streams && behaviour.is_an_answer() && reply.status == 200 => {
+            let sending = stream::stream((shared, number), &call, &mut reply, &Flow::new());
+            match (&behaviour, sending) {
+                (Behaviour::TruncatedBody, Sending::Whole(all)) => Sending::half(&all),
+                (_, sending) => sending,
+            }
+        }
         Behaviour::TruncatedBody => Sending::half(&reply.body),
-        Behaviour::HugeBody(blanks) => Sending::Padded { blanks, then: reply.body.clone() },
         _ => Sending::Whole(reply.body.clone()),
     };
     Some((reply, sending))
+}
+
+impl Unstreamed {
+    fn sending(&self, reply: &Outgoing) -> Sending {
+        match self {
+            Unstreamed::Half => Sending::half(&reply.body),
+            Unstreamed::Hang => Sending::stuck(&reply.body),
+            Unstreamed::Whole | Unstreamed::Error(_) => Sending::Whole(reply.body.clone()),
+        }
+    }
 }
 
 struct Guard<'a> {
@@ -127,7 +157,15 @@ impl Asked<'_> {
                 headers.iter().fold(reply, |reply, (name, value)| reply.with(name, value))
             }
             Behaviour::Say(text) => self.answer(rules, Some(text)),
+            Behaviour::Stream(flow) => self.answer(rules, flow.text.as_deref()),
             _ => self.answer(rules, None),
+        }
+    }
+
+    fn unstreamed(&self, rules: &Rules, flow: &Flow) -> Outgoing {
+        match flow.unstreamed() {
+            Unstreamed::Error(meaning) => self.error(&ErrorReply::new(meaning)),
+            _ => self.answer(rules, flow.text.as_deref()),
         }
     }
 

@@ -141,7 +141,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, mut outage: watch::R
 }
 
 async fn respond(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     reset: &AtomicBool,
     request: Request<Receiving>,
 ) -> io::Result<Response<Sending>> {

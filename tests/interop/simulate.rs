@@ -5,14 +5,18 @@
 //! [--key K] [--keep N]`. A model whose name begins with `sim-` gets the reply named after it, in every
 //! format: `sim-overloaded`, `sim-rate-limited`, `sim-quota`, `sim-auth`, `sim-server-error`,
 //! `sim-not-found`, `sim-context`, `sim-policy`, `sim-empty`, `sim-refusal`, `sim-blocked`,
-//! `sim-hang`. All others are answered. Standard input, not a signal, ends it, so that it cannot
+//! `sim-hang`, and `sim-slow`, which answers after four seconds. All others are answered. Standard input, not a signal, ends it, so that it cannot
 //! outlive the script that started it.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::Parser;
 use fallbackd::config::Kind;
 use fallbackd::sim::{Background, Behaviour};
+
+/// Long enough for a script to do something while an answer is under way.
+const SLOW: Duration = Duration::from_secs(4);
 
 /// Simulated OpenAI, Anthropic and Google on loopback.
 #[derive(Parser)]
@@ -62,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn by_name() -> [(&'static str, Behaviour); 12] {
+fn by_name() -> [(&'static str, Behaviour); 13] {
     [
         ("sim-overloaded", Behaviour::overloaded()),
         ("sim-rate-limited", Behaviour::rate_limited(Some("7"))),
@@ -76,5 +80,6 @@ fn by_name() -> [(&'static str, Behaviour); 12] {
         ("sim-refusal", Behaviour::refusal()),
         ("sim-blocked", Behaviour::blocked_200()),
         ("sim-hang", Behaviour::Hang),
+        ("sim-slow", Behaviour::delay(SLOW)),
     ]
 }

@@ -102,7 +102,7 @@ fn the_end_is_told_before_what_runs_is_answered_and_more_time_is_asked_for() {
     daemon.signal("TERM");
     manager.until("STOPPING=1");
     assert_eq!(manager.next(), "EXTEND_TIMEOUT_USEC=15000000\n");
-    assert_eq!(manager.next(), "STATUS=ending, 1 requests unanswered; 2 of 2 models up\n");
+    assert_eq!(manager.next(), "STATUS=ending, still to answer: 1; 2 of 2 models up\n");
     sim.release();
     assert_eq!(client.recv()["ok"], true);
     assert_eq!(daemon.wait().status.code(), Some(0));

@@ -15,13 +15,14 @@ pub(crate) const MARKERS: [&str; 8] = [
 ];
 
 /// The pages for users, relative to the repository.
-pub(crate) const PAGES: [&str; 6] = [
+pub(crate) const PAGES: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/protocol.md",
     "docs/configuration.md",
     "docs/routing.md",
+    "docs/systemd.md",
 ];
 
 /// A page's text.

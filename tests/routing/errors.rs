@@ -40,7 +40,7 @@ fn expected(fault: &str) -> Expected {
         "connect" | "reset" | "server_error" | "overloaded" | "empty_answer" => {
             (2, true, Circuit::Failure)
         }
-        "tls" | "bad_body" | "timeout" => (1, true, Circuit::Failure),
+        "tls" | "bad_body" | "timeout" | "stream_cut" => (1, true, Circuit::Failure),
         "rate_limited" => (1, true, Circuit::Hold),
         "quota_exhausted" | "auth" | "model_not_found" | "bad_endpoint" => {
             (1, true, Circuit::Opens)
@@ -103,7 +103,7 @@ fn common(kind: Kind) -> Vec<Row> {
         row("param", Behaviour::unsupported_param(), "unsupported_param", 400),
         row("invalid", Behaviour::invalid_request(), "invalid_request", 400),
         row("page", Behaviour::NotJson, "bad_body", 200),
-        row("half", Behaviour::TruncatedBody, "bad_body", 200),
+        row("half", Behaviour::TruncatedBody, "stream_cut", 200),
         row("nothing", raw(200, ""), "bad_body", 200),
         row("empty", Behaviour::empty(), "empty_answer", 200),
     ]

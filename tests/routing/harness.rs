@@ -62,6 +62,12 @@ impl Setup {
         self.provider_at(name, sim.kind(), &sim.base_url())
     }
 
+    /// Adds a line to what was added last.
+    pub(crate) fn with(&mut self, line: &str) -> &mut Setup {
+        writeln!(self.text, "{line}").unwrap();
+        self
+    }
+
     /// Adds a model whose id is its name, with more settings.
     pub(crate) fn model(&mut self, name: &str, provider: &str, more: &str) -> &mut Setup {
         writeln!(

@@ -60,13 +60,15 @@ fn defaults_are_filled_in() {
                 ("/max_tokens", json!(1000)),
                 ("/temperature", json!(0.3)),
                 ("/messages/0/content", json!("hello")),
-                ("/stream", Value::Null),
+                ("/stream", json!(true)),
+                ("/stream_options", json!({ "include_usage": true })),
             ],
             &[
                 ("/model", json!("m")),
                 ("/max_tokens", json!(1000)),
                 ("/temperature", json!(0.3)),
                 ("/messages/0/content/0/text", json!("hello")),
+                ("/stream", json!(true)),
             ],
             &[
                 ("/generationConfig/maxOutputTokens", json!(1000)),

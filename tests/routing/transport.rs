@@ -89,15 +89,21 @@ fn a_reset_is_repeated_once_and_counts() {
 
 #[test]
 fn a_provider_that_never_answers_is_a_timeout_and_its_connection_is_closed() {
-    for kind in KINDS {
+    // Streams are given up for want of a first token, whole answers for want of the answer.
+    let never = "upstream_stream = \"never\"";
+    let ways = [("", "first_token", "first_token_timeout"), (never, "attempt", "timeout")];
+    for (kind, (settings, limit, fault)) in
+        KINDS.into_iter().flat_map(|kind| ways.map(|way| (kind, way)))
+    {
         let (bad, good) = (sim(kind), sim(Kind::OpenAi));
         bad.set(Behaviour::Hang);
         let mut setup = Setup::new();
-        setup.provider("bad", &bad).provider("good", &good);
-        setup.model("m", "bad", "timeouts = { attempt = \"200ms\" }").model("backup", "good", "");
+        setup.provider("good", &good).provider("bad", &bad).with(settings);
+        let limits = format!("timeouts = {{ {limit} = \"200ms\" }}");
+        setup.model("m", "bad", &limits).model("backup", "good", "");
         let daemon = setup.start();
         let reply = daemon.hello(&["m", "backup"]);
-        assert_eq!(failures(&reply), [("timeout".to_owned(), Value::Null)]);
+        assert_eq!(failures(&reply), [(fault.to_owned(), Value::Null)]);
         assert_eq!(reply["model_used"], "backup");
         bad.block_on(bad.wait_cancelled(1));
     }

@@ -121,7 +121,7 @@ async fn hanging(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> 
     teller.scene(
         "4 A model hangs",
         "claude-haiku-4-5 takes the request and never answers. The request has 3 s in\n\
-         all; a call to this model may take 800 ms of them.",
+         all; the first text of this model may take 800 ms of them.",
     );
     let anthropic = stage.providers.anthropic.clone();
     anthropic.set_for("claude-haiku-4-5", Behaviour::Hang);
@@ -132,7 +132,7 @@ async fn hanging(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> 
     teller.show(&reply);
     let answered = reply.is_by("gemini-2.5-flash") && reply.latency_ms < 3_000;
     teller.claim(answered, "gemini-2.5-flash answered within the deadline");
-    let timed_out = reply.calls_of("claude-haiku-4-5") == [Some("timeout")];
+    let timed_out = reply.calls_of("claude-haiku-4-5") == [Some("first_token_timeout")];
     teller.claim(timed_out, "the timeout was not repeated, since that would take too long");
     let hung_up = timeout(LONGEST_WAIT, anthropic.wait_cancelled(cancelled + 1)).await;
     teller.claim(hung_up.is_ok(), "the silent call was hung up; nothing is left behind");

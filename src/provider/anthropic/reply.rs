@@ -40,9 +40,11 @@ struct Block {
     input: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-struct Spent {
-    input_tokens: u64,
+/// What was spent, as far as it is said.
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(super) struct Spent {
+    #[serde(default)]
+    input_tokens: Option<u64>,
     #[serde(default)]
     output_tokens: Option<u64>,
     #[serde(default)]
@@ -53,7 +55,7 @@ struct Spent {
     output_tokens_details: Option<Details>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
 struct Details {
     #[serde(default)]
     thinking_tokens: Option<u64>,
@@ -76,11 +78,15 @@ pub(in super::super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
     let mut pieces = Pieces { text: String::new(), tool_calls: Vec::new(), end, usage };
     blocks.into_iter().for_each(|block| take(&mut pieces, block));
     if pieces.end == End::Refused && pieces.text.is_empty() {
-        let explanation =
-            reply.stop_details.as_ref().and_then(|details| details.get("explanation"));
-        pieces.text = explanation.and_then(Value::as_str).unwrap_or_default().to_owned();
+        pieces.text = explanation(reply.stop_details.as_ref()).to_owned();
     }
     pieces.finish()
+}
+
+/// Why it was refused; empty when nothing is said.
+pub(super) fn explanation(details: Option<&Value>) -> &str {
+    let text = details.and_then(|details| details.get("explanation"));
+    text.and_then(Value::as_str).unwrap_or_default()
 }
 
 fn take(pieces: &mut Pieces, block: Block) {
@@ -99,7 +105,7 @@ fn take(pieces: &mut Pieces, block: Block) {
     }
 }
 
-fn end(reason: Option<&str>) -> End {
+pub(super) fn end(reason: Option<&str>) -> End {
     match reason {
         Some("end_turn" | "stop_sequence" | "tool_use") => End::Done,
         Some("max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction") => {
@@ -112,16 +118,43 @@ fn end(reason: Option<&str>) -> End {
 
 /// Numbers that cannot be read are unknown, not zero.
 fn usage(raw: &RawValue) -> Option<Usage> {
-    let spent: Spent = serde_json::from_str(raw.get()).ok()?;
-    let read = spent.cache_read_input_tokens.unwrap_or(0);
-    let written = spent.cache_creation_input_tokens.unwrap_or(0);
-    let thinking = spent.output_tokens_details.and_then(|details| details.thinking_tokens);
-    Some(Usage {
-        input_tokens: spent.input_tokens.saturating_add(read).saturating_add(written),
-        output_tokens: spent.output_tokens.unwrap_or(0),
-        cached_tokens: read,
-        reasoning_tokens: thinking.unwrap_or(0),
-    })
+    Spent::read(raw)?.usage()
+}
+
+impl Spent {
+    pub(super) fn read(raw: &RawValue) -> Option<Spent> {
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// In a stream, numbers are repeated as they grow, and those that stay may be left out.
+    pub(super) fn grow(&mut self, newer: &Spent) {
+        let thinking = |spent: &Spent| spent.output_tokens_details?.thinking_tokens;
+        *self = Spent {
+            input_tokens: self.input_tokens.max(newer.input_tokens),
+            output_tokens: self.output_tokens.max(newer.output_tokens),
+            cache_creation_input_tokens: self
+                .cache_creation_input_tokens
+                .max(newer.cache_creation_input_tokens),
+            cache_read_input_tokens: self
+                .cache_read_input_tokens
+                .max(newer.cache_read_input_tokens),
+            output_tokens_details: Some(Details {
+                thinking_tokens: thinking(self).max(thinking(newer)),
+            }),
+        };
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let read = self.cache_read_input_tokens.unwrap_or(0);
+        let written = self.cache_creation_input_tokens.unwrap_or(0);
+        let thinking = self.output_tokens_details.and_then(|details| details.thinking_tokens);
+        Some(Usage {
+            input_tokens: self.input_tokens?.saturating_add(read).saturating_add(written),
+            output_tokens: self.output_tokens.unwrap_or(0),
+            cached_tokens: read,
+            reasoning_tokens: thinking.unwrap_or(0),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -13,12 +13,12 @@ fn claude() -> Model {
 
 fn written(asked: Value) -> Value {
     let request = request(asked);
-    fixtures::tree(body(&call(&claude(), &request)))
+    fixtures::tree(body(&call(&claude(), &request), Asking::Whole))
 }
 
 fn refused(messages: Value) -> Failure {
     let request = request(json!({"messages": messages}));
-    body(&call(&claude(), &request)).unwrap_err()
+    body(&call(&claude(), &request), Asking::Whole).unwrap_err()
 }
 
 fn tools() -> Value {
@@ -144,7 +144,10 @@ fn tool_choices_have_other_names() {
 fn sampling_is_clamped_and_seed_has_no_equal() {
     let request = request(json!({"messages": [{"role": "user", "content": "x"}], "seed": 7,
         "temperature": 1.8, "top_p": 0.9, "stop": ["END", " \n"]}));
-    let body = fixtures::tree(body(&Call { temperature: Some(1.8), ..call(&claude(), &request) }));
+    let body = fixtures::tree(body(
+        &Call { temperature: Some(1.8), ..call(&claude(), &request) },
+        Asking::Whole,
+    ));
     assert_eq!((&body["temperature"], &body["top_p"]), (&json!(1.0), &json!(0.9)));
     assert_eq!(body["stop_sequences"], json!(["END"]));
     assert!(body.get("seed").is_none());

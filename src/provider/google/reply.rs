@@ -16,59 +16,59 @@ use crate::protocol::chat::ToolCall;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reply<'a> {
+pub(super) struct Reply<'a> {
     #[serde(default)]
-    candidates: Option<Vec<Candidate>>,
+    pub(super) candidates: Option<Vec<Candidate>>,
     #[serde(default)]
-    prompt_feedback: Option<Feedback>,
+    pub(super) prompt_feedback: Option<Feedback>,
     #[serde(default, borrow)]
-    usage_metadata: Option<&'a RawValue>,
+    pub(super) usage_metadata: Option<&'a RawValue>,
     #[serde(default)]
-    error: Option<Value>,
+    pub(super) error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Feedback {
+pub(super) struct Feedback {
     #[serde(default)]
-    block_reason: Option<String>,
+    pub(super) block_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Candidate {
+pub(super) struct Candidate {
     #[serde(default)]
-    content: Option<Said>,
+    pub(super) content: Option<Said>,
     #[serde(default)]
-    finish_reason: Option<String>,
+    pub(super) finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Said {
+pub(super) struct Said {
     #[serde(default)]
-    parts: Option<Vec<SaidPart>>,
+    pub(super) parts: Option<Vec<SaidPart>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SaidPart {
+pub(super) struct SaidPart {
     #[serde(default)]
-    text: Option<String>,
+    pub(super) text: Option<String>,
     #[serde(default)]
-    thought: Option<bool>,
+    pub(super) thought: Option<bool>,
     #[serde(default)]
-    thought_signature: Option<String>,
+    pub(super) thought_signature: Option<String>,
     #[serde(default)]
-    function_call: Option<SaidCall>,
+    pub(super) function_call: Option<SaidCall>,
 }
 
 #[derive(Deserialize)]
-struct SaidCall {
+pub(super) struct SaidCall {
     #[serde(default)]
-    id: Option<String>,
-    name: String,
+    pub(super) id: Option<String>,
+    pub(super) name: String,
     #[serde(default)]
-    args: Option<Box<RawValue>>,
+    pub(super) args: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -128,16 +128,23 @@ fn take(pieces: &mut Pieces, part: SaidPart) {
 }
 
 fn tool_call(said: SaidCall, signature: Option<String>) -> ToolCall {
-    let arguments = match said.args {
-        Some(args) if args.get() != "null" => args.get().to_owned(),
-        _ => "{}".to_owned(),
-    };
+    let arguments = said.arguments().unwrap_or("{}").to_owned();
     let call = assemble::tool_call(said.id, said.name, arguments);
-    let carried = |signature| serde_json::json!({"google": {"thought_signature": signature}});
     ToolCall { extra_content: signature.map(carried), ..call }
 }
 
-fn end(reason: Option<&str>) -> End {
+impl SaidCall {
+    pub(super) fn arguments(&self) -> Option<&str> {
+        self.args.as_deref().map(RawValue::get).filter(|args| *args != "null")
+    }
+}
+
+/// A call's signature as it travels through this project.
+pub(super) fn carried(signature: String) -> Value {
+    serde_json::json!({"google": {"thought_signature": signature}})
+}
+
+pub(super) fn end(reason: Option<&str>) -> End {
     match reason {
         Some("STOP") => End::Done,
         Some("MAX_TOKENS" | "CONTINUATION") => End::Length,
@@ -170,7 +177,7 @@ fn end(reason: Option<&str>) -> End {
 }
 
 /// Numbers that cannot be read are unknown, not zero.
-fn usage(raw: &RawValue) -> Option<Usage> {
+pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
     let spent: Spent = serde_json::from_str(raw.get()).ok()?;
     let thoughts = spent.thoughts_token_count.unwrap_or(0);
     let tools = spent.tool_use_prompt_token_count.unwrap_or(0);

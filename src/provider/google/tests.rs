@@ -44,9 +44,9 @@ fn a_plain_question_has_only_what_was_asked() {
 
 #[test]
 fn the_path_names_the_model_once() {
-    assert_eq!(path("gemini-x"), "/models/gemini-x:generateContent");
-    assert_eq!(path("models/gemini-x"), "/models/gemini-x:generateContent");
-    assert_eq!(path("tunedModels/t"), "/tunedModels/t:generateContent");
+    assert_eq!(path("gemini-x", false), "/models/gemini-x:generateContent");
+    assert_eq!(path("models/gemini-x", false), "/models/gemini-x:generateContent");
+    assert_eq!(path("tunedModels/t", false), "/tunedModels/t:generateContent");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::protocol::chat::ChatRequest;
 
 mod broken;
 mod secrets;
+mod streams;
 
 const LIMIT: usize = 64 * 1024;
 
@@ -84,6 +85,12 @@ async fn call(http: &Http, model: &Model) -> Outcome {
     http.call(fixtures::call(model, &request)).await
 }
 
+/// A model whose provider is never asked for a stream.
+fn unstreamed(kind: Kind, base: &str) -> Arc<Model> {
+    let provider = config::Provider { streams: false, ..fixtures::provider(kind, base) };
+    Arc::new(fixtures::model(provider))
+}
+
 /// The failure of a single call that is answered with this text.
 async fn failure_of(text: String) -> Failure {
     let (server, base) = answer_once(text).await;
@@ -123,7 +130,8 @@ async fn anthropic_and_google_have_their_own_paths_and_headers() {
     let google = model(Kind::Google, &format!("{base}/v1beta"));
     assert!(call(&http(&[Arc::clone(&google)]), &google).await.is_ok());
     let sent = server.await.unwrap();
-    assert!(sent.starts_with("POST /v1beta/models/m-1:generateContent HTTP/1.1\r\n"), "{sent}");
+    let path = "/v1beta/models/m-1:streamGenerateContent?alt=sse";
+    assert!(sent.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{sent}");
     assert!(sent.contains(&format!("x-goog-api-key: {KEY}\r\n")));
 }
 

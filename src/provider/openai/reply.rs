@@ -102,14 +102,7 @@ pub(in super::super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
         });
     };
     let finish = choice.finish_reason.as_deref();
-    if let Some(error) = choice.error.or(reply.error) {
-        return Err(Failure { usage, ..classify::in_success(&error, secrets) });
-    }
-    if matches!(finish, Some("error" | "insufficient_system_resource")) {
-        let error = serde_json::json!({ "type": match finish {
-            Some("error") => "server_error",
-            _ => "overloaded_error",
-        }, "message": "the provider says that it failed during the answer" });
+    if let Some(error) = choice.error.or(reply.error).or_else(|| failed(finish)) {
         return Err(Failure { usage, ..classify::in_success(&error, secrets) });
     }
     let Some(said) = choice.message else {
@@ -121,12 +114,23 @@ pub(in super::super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
     pieces(said, end(finish), usage).finish()
 }
 
+/// The error that some finish reasons stand for.
+pub(super) fn failed(finish: Option<&str>) -> Option<Value> {
+    let kind = match finish? {
+        "error" => "server_error",
+        "insufficient_system_resource" => "overloaded_error",
+        _ => return None,
+    };
+    let message = "the provider says that it failed during the answer";
+    Some(serde_json::json!({ "type": kind, "message": message }))
+}
+
 fn pieces(said: Said, end: End, usage: Option<Usage>) -> Pieces {
     let calls = said.tool_calls.unwrap_or_default();
     let refusal = said.refusal.filter(|text| !text.is_empty());
     let end = if refusal.is_some() { End::Refused } else { end };
     Pieces {
-        text: refusal.unwrap_or(said.content.0),
+        text: refusal.unwrap_or(said.content.text),
         tool_calls: calls.into_iter().map(tool_call).collect(),
         end,
         usage,
@@ -143,7 +147,7 @@ fn tool_call(said: SaidCall) -> ToolCall {
     ToolCall { extra_content: said.extra_content, ..call }
 }
 
-fn end(finish: Option<&str>) -> End {
+pub(super) fn end(finish: Option<&str>) -> End {
     match finish {
         Some("stop" | "tool_calls" | "function_call") => End::Done,
         Some("length" | "model_length") => End::Length,
@@ -153,7 +157,7 @@ fn end(finish: Option<&str>) -> End {
 }
 
 /// Numbers that cannot be read are unknown, not zero.
-fn usage(raw: &RawValue) -> Option<Usage> {
+pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
     let spent: Spent = serde_json::from_str(raw.get()).ok()?;
     let cached = spent.prompt_tokens_details.and_then(|details| details.cached_tokens);
     let reasoning = spent.completion_tokens_details.and_then(|details| details.reasoning_tokens);
@@ -167,7 +171,11 @@ fn usage(raw: &RawValue) -> Option<Usage> {
 
 /// Content as a string, as null, or as a list of parts of which only text counts.
 #[derive(Default)]
-struct Text(String);
+pub(super) struct Text {
+    pub(super) text: String,
+    /// There are parts that are not text.
+    pub(super) has_other: bool,
+}
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Text, D::Error> {
@@ -185,7 +193,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(text.to_owned()))
+        Ok(Text { text: text.to_owned(), has_other: false })
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
@@ -193,12 +201,14 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Text, A::Error> {
-        let mut joined = String::new();
+        let mut said = Text::default();
         while let Some(part) = parts.next_element::<Value>()? {
-            let text = part.get("text").and_then(Value::as_str).or(part.as_str());
-            joined.push_str(text.unwrap_or_default());
+            match part.get("text").and_then(Value::as_str).or(part.as_str()) {
+                Some(text) => said.text.push_str(text),
+                None => said.has_other = true,
+            }
         }
-        Ok(Text(joined))
+        Ok(said)
     }
 }
 

@@ -23,7 +23,7 @@ fn local() -> Model {
 
 fn written(model: &Model, asked: Value) -> Value {
     let request = request(asked);
-    fixtures::tree(body(&call(model, &request)))
+    fixtures::tree(body(&call(model, &request), Asking::Whole))
 }
 
 fn tools() -> Value {
@@ -96,7 +96,8 @@ fn a_model_that_refuses_sampling_gets_neither_temperature_nor_top_p() {
     let mut model = own();
     model.supports.temperature = false;
     let request = request(json!({"messages": [{"role": "user", "content": "Hi"}], "top_p": 0.5}));
-    let body = fixtures::tree(body(&Call { temperature: None, ..call(&model, &request) }));
+    let body =
+        fixtures::tree(body(&Call { temperature: None, ..call(&model, &request) }, Asking::Whole));
     assert!(body.get("temperature").is_none() && body.get("top_p").is_none());
 }
 
@@ -117,7 +118,7 @@ fn images_and_tool_rounds_keep_their_form() {
 fn broken_tool_arguments_are_the_callers_mistake() {
     let request = request(json!({"messages": [{"role": "assistant", "tool_calls": [
         {"id": "c", "function": {"name": "f", "arguments": "{\"x\":"}}]}]}));
-    let failure = body(&call(&local(), &request)).unwrap_err();
+    let failure = body(&call(&local(), &request), Asking::Whole).unwrap_err();
     assert_eq!(failure.fault, Fault::InvalidRequest);
     assert!(failure.message.contains("`f`"));
 }

@@ -60,9 +60,6 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
     if !rules.knows(&ask.model) {
         return Err(ErrorReply::new(Meaning::ModelNotFound));
     }
-    if call.body.get("stream") == Some(&Value::Bool(true)) {
-        return Err(ErrorReply::invalid("stream: This simulator does not stream"));
-    }
     limits(&call.body, &mut ask)?;
     sampling(&call.body, &ask.model, version)?;
     for block in blocks(call.body.get("system")) {

@@ -37,11 +37,10 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
     if !rules.accepts(key(call)) {
         return Err(if key(call).is_empty() { stranger() } else { ErrorReply::new(Meaning::Auth) });
     }
-    if call.path.ends_with(":streamGenerateContent") {
-        return Err(ErrorReply::invalid("This simulator does not stream."));
-    }
     let mut ask = Ask { model: model(call).to_owned(), ..Ask::default() };
-    if call.get || !call.path.ends_with(":generateContent") || !rules.knows(&ask.model) {
+    let method = call.path.rsplit_once(':').map_or("", |(_, method)| method);
+    let known_method = matches!(method, "generateContent" | "streamGenerateContent");
+    if call.get || !known_method || !rules.knows(&ask.model) {
         return Err(ErrorReply::new(Meaning::ModelNotFound));
     }
     let body = names::camel(&call.body);

@@ -46,9 +46,9 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
     if !rules.knows(model) {
         return Err(ErrorReply::new(Meaning::ModelNotFound));
     }
-    if call.body.get("stream") == Some(&Value::Bool(true)) {
-        let message = "This simulator does not stream.".to_owned();
-        return Err(bad("unsupported_value", "stream", message));
+    if body.contains_key("stream_options") && body.get("stream") != Some(&Value::Bool(true)) {
+        let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
+        return Err(bad("invalid_parameter_combination", "stream_options", message.to_owned()));
     }
     let mut ask = Ask { model: model.to_owned(), ..Ask::default() };
     limits(&call.body, &mut ask)?;

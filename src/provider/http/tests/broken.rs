@@ -1,5 +1,6 @@
 //! Connections that fail, break, hang or lead nowhere.
 
+use super::super::super::receive::ERROR_BYTES;
 use super::*;
 
 #[tokio::test]
@@ -113,7 +114,7 @@ async fn a_large_error_is_read_in_part_only() {
 #[tokio::test]
 async fn silence_ends_with_the_calls_limit() {
     let (listener, base) = listen().await;
-    let model = model(Kind::OpenAi, &base);
+    let model = unstreamed(Kind::OpenAi, &base);
     let http = http(&[Arc::clone(&model)]);
     let request = request();
     let limit = Duration::from_millis(50);

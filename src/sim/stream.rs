@@ -1,0 +1,174 @@
+//! Sends a stream: the events of an answer at their times, up to what the script says ends it.
+//!
+//! The whole answer is made first and then taken apart by the file of its format, so that streamed
+//! and unstreamed answers cannot differ. A stream in time has a task of its own that ends when the
+//! client leaves; that counts as a cancelled call.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::behaviour::ErrorReply;
+use super::body::Sending;
+use super::flow::{Fate, Flow, Item};
+use super::wire::{Incoming, Outgoing};
+use super::{Shared, anthropic, google, openai};
+use crate::config::Kind;
+
+/// A line of a stream that is cut off within its JSON.
+const MALFORMED: &str = "data: {\"choices\":[{\"delta\":{\"cont\n\n";
+
+/// Whether a call asks for a stream.
+pub(super) fn is_wanted(kind: Kind, call: &Incoming) -> bool {
+    match kind {
+        Kind::OpenAi | Kind::Anthropic => call.body.get("stream") == Some(&Value::Bool(true)),
+        Kind::Google => call.path.ends_with(":streamGenerateContent"),
+    }
+}
+
+/// Turns a whole answer into a stream of this flow.
+pub(super) fn stream(
+    (shared, number): (&Arc<Shared>, u64),
+    call: &Incoming,
+    reply: &mut Outgoing,
+    flow: &Flow,
+) -> Sending {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let items = match shared.kind {
+        Kind::OpenAi => openai::events(&body, call),
+        Kind::Anthropic => anthropic::events(&body),
+        Kind::Google if call.query_value("alt") != Some("sse") => {
+            return Sending::Whole(Bytes::from(format!("[{body}]")));
+        }
+        Kind::Google => google::events(&body),
+    };
+    reply
+        .headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    let steps = steps(shared.kind, items, flow);
+    if let [Step::Send(text)] = &steps[..] {
+        return Sending::Whole(Bytes::from(text.clone()));
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    let shared = Arc::clone(shared);
+    let mut outage = shared.outage.subscribe();
+    tokio::spawn(async move {
+        let played = tokio::select! {
+            played = play(steps, &sender) => played,
+            () = sender.closed() => false,
+            _ = outage.changed() => true,
+        };
+        if !played {
+            shared.journal.cancelled(number);
+        }
+    });
+    Sending::Live(receiver)
+}
+
+enum Step {
+    Send(String),
+    Wait(Duration),
+    /// Keeps the connection open until the client leaves.
+    Stall,
+    Break,
+}
+
+/// What is done when; what follows at once on one another is one piece.
+fn steps(kind: Kind, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut sent = 0;
+    for item in items {
+        if item.token && sent == 0 {
+            wait(kind, flow, &mut steps);
+        }
+        if let Some((_, fate)) = flow.fate.filter(|(after, _)| *after == sent && item.token)
+            && ends(kind, fate, &mut steps)
+        {
+            return steps;
+        }
+        if item.end && flow.no_end {
+            continue;
+        }
+        if item.token && sent > 0 && flow.pace > Duration::ZERO {
+            steps.push(Step::Wait(flow.pace));
+        }
+        sent += usize::from(item.token);
+        send(&mut steps, &item.text);
+    }
+    steps
+}
+
+fn send(steps: &mut Vec<Step>, text: &str) {
+    match steps.last_mut() {
+        Some(Step::Send(before)) => before.push_str(text),
+        _ => steps.push(Step::Send(text.to_owned())),
+    }
+}
+
+/// The time before the first token, with its pings.
+fn wait(kind: Kind, flow: &Flow, steps: &mut Vec<Step>) {
+    let mut left = flow.first_after;
+    while let Some(every) = flow.pings.filter(|every| *every > Duration::ZERO && *every < left) {
+        steps.push(Step::Wait(every));
+        left -= every;
+        send(
+            steps,
+            match kind {
+                Kind::Anthropic => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+                Kind::OpenAi | Kind::Google => ": keep-alive\n\n",
+            },
+        );
+    }
+    if left > Duration::ZERO {
+        steps.push(Step::Wait(left));
+    }
+}
+
+/// Adds what a fate does; true when nothing follows it.
+fn ends(kind: Kind, fate: Fate, steps: &mut Vec<Step>) -> bool {
+    match fate {
+        Fate::Ends => {}
+        Fate::Breaks => steps.push(Step::Break),
+        Fate::Stalls => steps.push(Step::Stall),
+        Fate::Malformed => {
+            send(steps, MALFORMED);
+            return false;
+        }
+        Fate::Fails(meaning) => {
+            let error = ErrorReply::new(meaning);
+            let reply = match kind {
+                Kind::OpenAi => openai::error(&error, "", "m", 0),
+                Kind::Anthropic => anthropic::error(&error, "m", 0),
+                Kind::Google => google::error(&error, &super::ask::Ask::default(), 0),
+            };
+            let body = String::from_utf8_lossy(&reply.body).into_owned();
+            let name = if kind == Kind::Anthropic { "event: error\n" } else { "" };
+            send(steps, &format!("{name}data: {body}\n\n"));
+        }
+    }
+    true
+}
+
+/// Plays a stream; false when the client left.
+async fn play(steps: Vec<Step>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
+    for step in steps {
+        let sent = match step {
+            Step::Send(text) => sender.send(Ok(Bytes::from(text))).await,
+            Step::Break => sender.send(Err(io::ErrorKind::BrokenPipe.into())).await,
+            Step::Stall => std::future::pending().await,
+            Step::Wait(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+        };
+        if sent.is_err() {
+            return false;
+        }
+    }
+    true
+}
