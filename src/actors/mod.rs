@@ -1,7 +1,8 @@
 //! Who owns what, and in which order things happen.
 //!
 //! One [`model::ModelActor`] per model owns that model's state; the [`router::RouterActor`] owns
-//! the table of models and chains; a [`walk`] is one request's way along its chain. Handlers read
+//! the table of models and chains; the [`shadow::ShadowActor`] owns the copies of requests that
+//! are made in the background; a [`walk`] is one request's way along its chain. Handlers read
 //! the clock, ask the domain, do what it says and store the result: a decision found in here is in
 //! the wrong place.
 //!
@@ -12,6 +13,7 @@ pub mod model;
 pub mod permit;
 pub mod purse;
 pub mod router;
+pub mod shadow;
 pub mod sink;
 pub mod table;
 pub mod telling;

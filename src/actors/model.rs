@@ -14,10 +14,10 @@ use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::watch;
 
 use super::guard::{Guarded, Rebuilds};
-use super::permit::{CallLabel, Cost, Permit};
+use super::permit::{CallLabel, Cost, Permit, Places};
 use super::{telling, views};
 use crate::clock::Clock;
-use crate::domain::breaker::{Ask, Change, Override, State};
+use crate::domain::breaker::{Ask, Asker, Change, Override, State};
 use crate::domain::fault::Fault;
 use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
@@ -48,6 +48,8 @@ pub struct ModelActor {
     life: u64,
     /// Permits that are not settled yet, whichever state gave them.
     running: u32,
+    /// The places of copies of requests under way.
+    copies: Places,
     rebuilds: Rebuilds,
 }
 
@@ -151,6 +153,7 @@ impl ModelActor {
             spoilt,
             life,
             running,
+            copies: Places::default(),
             rebuilds,
         };
         (actor, watched)
@@ -309,16 +312,19 @@ impl Handler<Admit> for ModelActor {
 
     fn handle(&mut self, admit: Admit, context: &mut Context<Self>) -> Self::Result {
         let Admit { needs, lease, early, label } = admit;
+        let by = Asker::of(label.kind, early);
         let admitted = self.guarded(|model, now| {
-            let (admitted, changes) = model.state.admit(&needs, Ask { lease, early }, now);
+            let (admitted, changes) = model.state.admit(&needs, Ask { lease, by }, now);
             model.publish(changes, None, now);
             (admitted, now.mono)
         });
         Guarded(admitted.0.map(|(admitted, began)| {
             let admission = admitted?;
             self.running += 1;
+            let displaced = self.copies.place(&admission, by);
             let label = CallLabel { began, ..label };
-            Ok(Permit::new((admission, self.life), label, context.address()))
+            let permit = Permit::new((admission, self.life), label, context.address());
+            Ok(permit.giving_way(displaced))
         }))
     }
 }
@@ -328,15 +334,16 @@ impl Handler<Settle> for ModelActor {
 
     fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
         let Settle { admission, life, call } = settle;
+        let kind = call.label.kind;
         let mut call = Some(call);
         let mut settled = self.guarded(|model, now| {
             let known = life == model.life;
-            let admission = if known { admission } else { Admission::outlived() };
+            let admission = if known { admission } else { Admission::outlived(kind) };
             model.settle(admission, &mut call, now)
         });
         if call.is_some() {
             settled =
-                self.guarded(|model, now| model.settle(Admission::outlived(), &mut call, now));
+                self.guarded(|model, now| model.settle(Admission::outlived(kind), &mut call, now));
         }
         // Only now: until here, a state that was rebuilt had to know of this call.
         self.running = self.running.saturating_sub(1);

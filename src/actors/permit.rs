@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use tokio::sync::oneshot;
 
 use super::model::{FinishedCall, ModelActor, Settle, Settled};
+use crate::domain::breaker::Asker;
 use crate::domain::fault::Fault;
 use crate::domain::model::{Admission, Ended, Ending};
 use crate::domain::price::Nano;
@@ -38,6 +40,35 @@ pub struct Permit {
     /// Which of the model's states admitted it.
     life: u64,
     model: Addr<ModelActor>,
+    /// Hears when a caller needs the place of this call.
+    displaced: Option<oneshot::Receiver<()>>,
+}
+
+/// The places that copies of requests take among a model's calls at once: each is told when a
+/// caller needs it.
+#[derive(Default)]
+pub(super) struct Places(Vec<oneshot::Sender<()>>);
+
+impl Places {
+    /// Makes room for a caller, and lets a copy hear when it has to.
+    pub(super) fn place(
+        &mut self,
+        admission: &Admission,
+        by: Asker,
+    ) -> Option<oneshot::Receiver<()>> {
+        self.0.retain(|copy| !copy.is_closed());
+        if admission.displaces
+            && let Some(copy) = self.0.pop()
+        {
+            // One that has just ended has made room by itself.
+            let _ = copy.send(());
+        }
+        matches!(by, Asker::Shadow | Asker::Probe).then(|| {
+            let (sender, displaced) = oneshot::channel();
+            self.0.push(sender);
+            displaced
+        })
+    }
 }
 
 /// What a call cost.
@@ -57,7 +88,31 @@ impl Permit {
         label: CallLabel,
         model: Addr<ModelActor>,
     ) -> Permit {
-        Permit { admitted: Some((admission, label)), first_token_ms: None, life, model }
+        Permit {
+            admitted: Some((admission, label)),
+            first_token_ms: None,
+            life,
+            model,
+            displaced: None,
+        }
+    }
+
+    /// The same for a call that gives way to callers.
+    pub(super) fn giving_way(mut self, displaced: Option<oneshot::Receiver<()>>) -> Permit {
+        self.displaced = displaced;
+        self
+    }
+
+    /// Resolves when a caller needs the place of this call; never for a caller's own.
+    pub async fn displaced(&mut self) {
+        let told = match self.displaced.take() {
+            Some(displaced) => displaced.await.is_ok(),
+            None => false,
+        };
+        if !told {
+            // An owner that is gone needs no place.
+            std::future::pending().await
+        }
     }
 
     /// Takes note of how long the first content of a streamed answer took, in milliseconds.

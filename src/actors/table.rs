@@ -19,8 +19,9 @@ use super::purse::{Purse, Purses};
 use crate::clock::{Clock, zone};
 use crate::config::{self, Config, Model, RequestDefaults, UnknownTask};
 use crate::domain::minute;
-use crate::domain::model::{ModelState, Settings, Standing};
+use crate::domain::model::{CopyStanding, ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
+use crate::domain::price::Nano;
 use crate::domain::rank;
 use crate::domain::time::{Wall, millis};
 use crate::domain::window::Judged;
@@ -278,8 +279,9 @@ impl Chain {
         self.models.first().map_or_else(|| "".into(), |model| model.name().clone())
     }
 
-    /// Asks all models at once how they stand.
-    pub async fn standings(&self, needs: &Needs) -> Vec<Standing> {
+    /// Asks all models at once how they stand. `left` may be spent on a copy of the request, so that
+    /// no caller has to test a model; `None` if there can be no copy.
+    pub async fn standings(&self, needs: &Needs, left: Option<Nano>) -> Vec<Standing> {
         let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
         let answers = join_all(asked).await;
         // An owner whose answer was lost is left out; the rest of the chain serves.
@@ -289,8 +291,12 @@ impl Chain {
             degraded: false,
             judged: Judged::default(),
             early_in: None,
+            copy: CopyStanding::default(),
         };
-        answers.into_iter().map(|answer| answer.unwrap_or_else(|_| absent())).collect()
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|_| absent()));
+        let mut standings: Vec<_> = answers.collect();
+        rank::spare_callers(&mut standings, left);
+        standings
     }
 
     /// The order over this chain, with a reason for every model.

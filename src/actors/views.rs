@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::domain::breaker::{Force, Status};
+use crate::domain::breaker::{Force, State, Status};
 use crate::domain::model::ModelState;
-use crate::domain::time::Now;
-use crate::protocol::view::{BreakerView, LastErrorView, ModelHealth, OverrideView};
+use crate::domain::time::{Now, millis};
+use crate::domain::window::Bucket;
+use crate::protocol::view::{BreakerView, EvidenceView, LastErrorView, ModelHealth, OverrideView};
 use crate::recorder::line::rfc3339;
 
 /// A model's health over the last `window`.
@@ -30,6 +31,26 @@ pub(super) fn health(state: &ModelState, window: Duration, now: Now) -> ModelHea
         }),
         breaker: circuit(&state.circuit(now)),
         hold_until: state.hold_until(now).map(|until| rfc3339(until.wall())),
+        ready: is_ready(state, now),
+        evidence: evidence(state, &total, now),
+    }
+}
+
+fn is_ready(state: &ModelState, now: Now) -> bool {
+    let closed = state.circuit(now).state == State::Closed;
+    closed && state.settings().misconfigured.is_none() && state.hold_until(now).is_none()
+}
+
+fn evidence(state: &ModelState, total: &Bucket, now: Now) -> EvidenceView {
+    let (at, by) = state.evidence().proven.unzip();
+    let (shadow, probe) = (u64::from(total.shadow), u64::from(total.probe));
+    EvidenceView {
+        proven_at: at.map(rfc3339),
+        proven_ago_ms: at.map(|at| millis(now.wall.since(at))),
+        proven_by: by,
+        live: total.decided().calls().saturating_sub(shadow + probe),
+        shadow,
+        probe,
     }
 }
 

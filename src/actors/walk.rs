@@ -18,6 +18,7 @@ use ulid::Ulid;
 use super::guard::Rebuilds;
 use super::permit::CallLabel;
 use super::router::Route;
+use super::shadow::Shadows;
 use super::sink::{Outcome, Stop};
 use super::table::{Chain, ModelHandle, Table};
 use crate::clock::Clock;
@@ -36,6 +37,7 @@ mod ending;
 mod flight;
 mod hedge;
 mod landing;
+mod offer;
 mod pauses;
 #[cfg(test)]
 mod tests;
@@ -60,6 +62,8 @@ pub struct Means {
     pub clock: Clock,
     /// Counts the states of models that were lost.
     pub rebuilds: Rebuilds,
+    /// Makes copies of requests.
+    pub shadows: Shadows,
 }
 
 /// One request on its way.
@@ -84,10 +88,17 @@ pub(super) fn internal(what: &str) -> ErrorBody {
 
 /// Walks a request along its chain and delivers its answer.
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
+<<<<<<< HEAD
     let Route { mut request, mut sink, arrived, peer_uid } = route;
+=======
+    let Route { request, mut sink, arrived, peer_uid } = route;
+    let request: Arc<ChatRequest> = request.into();
+    let under_way = means.shadows.under_way();
+>>>>>>> main
     let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
     let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
     let mut trail = Trail::new(request_id.clone(), peer_uid);
+    let mut offer = None;
     let result = match table.chain(&request) {
         Err(error) => Err(error),
         Ok(chain) => {
@@ -100,7 +111,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
             }
             let events = request.stream.then(|| sink.events());
             let voice = Voice::new(events, walk.holds_back());
-            tokio::select! {
+            let result = tokio::select! {
                 biased;
                 stop = sink.stopped() => {
                     trail.stopped(means.clock.mono());
@@ -123,7 +134,9 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                         Err(internal("the daemon lost this request"))
                     }
                 },
-            }
+            };
+            offer = walk.offer(&request, result.as_deref(), &trail);
+            result
         }
     };
     let now = means.clock.now();
@@ -133,6 +146,10 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     let attempts = trail.into_attempts();
     let id = Default::default();
     sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;
+    drop(under_way);
+    if let Some(offer) = offer {
+        means.shadows.offer(offer);
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -165,7 +182,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn plan(&self) -> PlanView {
-        let standings = self.chain.standings(&self.needs).await;
+        let standings = self.chain.standings(&self.needs, self.left_for_copies()).await;
         let (order, left_out) = self.chain.view(&standings);
         PlanView {
             task: self.chain.task.clone(),
@@ -194,7 +211,7 @@ impl<'a> Walk<'a> {
         course: &mut Course,
         trail: &mut Trail,
     ) -> Result<Box<Answered>, ErrorBody> {
-        let standings = self.chain.standings(&self.needs).await;
+        let standings = self.chain.standings(&self.needs, self.left_for_copies()).await;
         if let Some(event) = self.chain.reordered(&standings) {
             self.record(event);
         }

@@ -17,6 +17,7 @@ use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
 use crate::domain::need::Abilities;
 use crate::domain::price::Price;
+use crate::domain::shadow;
 
 /// Everything the daemon is told.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub request: RequestDefaults,
     /// How long health data is kept, for all models.
     pub retention: Duration,
+    /// Copies of requests.
+    pub shadow: shadow::Rules,
     /// The ledger.
     pub costs: Costs,
     /// The health log.

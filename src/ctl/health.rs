@@ -64,6 +64,7 @@ fn render(reply: &Value, now: Wall, paper: Paper) -> String {
         Column::Right("P95"),
         Column::Right("IN FLIGHT"),
         Column::Left("DEGRADED"),
+        Column::Left("EVIDENCE"),
         Column::Wide("LAST ERROR"),
         Column::Left("RETRY IN"),
     ]);
@@ -101,9 +102,25 @@ fn row(name: String, model: &Value, now: Wall) -> Vec<Cell> {
         latency("p95_ms"),
         Cell::or_dash(reply::whole(model, "in_flight").map(|calls| calls.to_string())),
         degraded,
+        evidence(model),
         Cell::or_dash(last_error(model, now)),
         circuit::retry_in(model, now).into(),
     ]
+}
+
+/// Whether the model may be called, and how fresh what is known of it is.
+fn evidence(model: &Value) -> Cell {
+    let known = reply::present(model, "evidence");
+    let ago = known.and_then(|known| reply::whole(known, "proven_ago_ms"));
+    let by = known.and_then(|known| reply::word(known, "proven_by"));
+    let proven = ago.map(|ago| format!("proven {} ago", text::span(ago)));
+    let by = by.filter(|by| proven.is_some() && by != "live").map(|by| format!("by a {by}"));
+    let words: Vec<_> = proven.into_iter().chain(by).collect();
+    let words = if words.is_empty() { "not proven".to_owned() } else { words.join(" ") };
+    match reply::flag(model, "ready") {
+        true => format!("ready, {words}").into(),
+        false => Cell::toned(words, Tone::Dim),
+    }
 }
 
 fn last_error(model: &Value, now: Wall) -> Option<String> {
@@ -165,15 +182,19 @@ mod tests {
                     "at":"2026-11-20T10:00:00.000Z"},
                 "breaker":{"state":"open","reason":"3 consecutive failures",
                     "since":"2026-11-20T10:00:00.000Z","retry_at":"2026-11-20T10:05:00.000Z",
-                    "consecutive_failures":3,"override":null},"hold_until":null},
+                    "consecutive_failures":3,"override":null},"hold_until":null,"ready":false,
+                "evidence":{"proven_ago_ms":130_000,"proven_by":"live"}},
+            "spare":{"total_calls":1,"success_rate":1.0,"ready":true,"breaker":{"state":"closed"},
+                "evidence":{"proven_ago_ms":40_000,"proven_by":"shadow"}},
             "quiet":{"success_rate":1.0,"avg_latency_ms":null,"p50_ms":null,"p95_ms":null,
                 "total_calls":0,"degraded":false,"in_flight":0,"last_error":null,
                 "breaker":{"state":"closed"}}},
             "recorder":{"late":0,"lines":12}});
         let wanted = "\
-MODEL   STATE   SUCCESS  CALLS     P50    P95  IN FLIGHT  DEGRADED  LAST ERROR              RETRY IN
-gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       overloaded 503, 2m ago  3m
-quiet   closed        -      0       -      -          0  no        -
+MODEL   STATE   SUCCESS  CALLS     P50    P95  IN FLIGHT  DEGRADED  EVIDENCE                            LAST ERROR              RETRY IN
+gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       proven 2m 10s ago                   overloaded 503, 2m ago  3m
+spare   closed    100 %      1       -      -          -  no        ready, proven 40 s ago by a shadow  -
+quiet   closed        -      0       -      -          0  no        not proven                          -
 gpt-4o: open for 2m: 3 consecutive failures
 over the last 10m
 ";

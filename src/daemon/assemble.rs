@@ -20,15 +20,16 @@ use super::notify::Notifier;
 use super::reload::{Reloader, Source};
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::RouterActor;
+use crate::actors::shadow::{self, Shadows, Terms};
 use crate::actors::table::{Table, model_key};
 use crate::actors::walk::Means;
-use crate::clock::Clock;
+use crate::clock::{Clock, zone};
 use crate::config::Config;
 use crate::domain::time::Now;
 use crate::protocol::reply::ErrorBody;
 use crate::provider::http::{Http, SetupError};
 use crate::recorder::event::{Event, StartEvent, StopEvent};
-use crate::recorder::{self, Recorder};
+use crate::recorder::{self, Recorder, Restored};
 use crate::server::listen::{self, ListenError, Socket};
 use crate::server::{Phase, Server, serve};
 
@@ -52,6 +53,7 @@ pub struct Running {
     server: Rc<Server>,
     recorder: Recorder,
     rebuilds: Rebuilds,
+    shadows: Shadows,
     clock: Clock,
     phase: watch::Sender<Phase>,
     drain_timeout: Duration,
@@ -114,33 +116,25 @@ impl Running {
         let Manager { notifier, watchdog, listener } = manager;
         // First of all: a second daemon must not touch the first one's files.
         let (listener, socket) = open(listener, config)?;
-        let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
-        let now = clock.now();
-        let (recorder, restored) = Recorder::start(settings(config, &clock), &wanted, now)?;
-        for problem in &restored.problems {
-            tracing::warn!("{problem}");
-        }
-        let start = StartEvent {
-            version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
-            models: config.models.len(),
-            restored: restored.models.len(),
-        };
-        recorder.record(now.wall, Event::Start(start), None);
+        let (recorder, restored) = begin_to_record(config, &clock)?;
         let response_bytes = config.limits.response_bytes;
         let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
         let rebuilds = Rebuilds::none();
         let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
+        let spent = shadow::from_ledger(&recorder);
+        let shadows = Shadows::start(terms(config), provider.clone(), clock.clone(), spent);
         let means = Means {
             provider: provider.clone(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             rebuilds: rebuilds.clone(),
+            shadows: shadows.clone(),
         };
         let router = RouterActor::new(table, means).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
-        let reloader = Reloader::new(source, config, (provider, router.clone()), &recorder);
+        let steered = (provider, router.clone(), shadows.clone());
+        let reloader = Reloader::new(source, config, steered, &recorder);
         let reloader = reloader.telling(notifier.clone());
         let server = Rc::new_cyclic(|server| {
             Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
@@ -161,7 +155,17 @@ impl Running {
             "serving"
         );
         let drain_timeout = config.daemon.drain_timeout;
-        Ok(Running { server, recorder, rebuilds, clock, phase, drain_timeout, notifier, socket })
+        Ok(Running {
+            server,
+            recorder,
+            rebuilds,
+            shadows,
+            clock,
+            phase,
+            drain_timeout,
+            notifier,
+            socket,
+        })
     }
 
     /// Reads the configuration again.
@@ -180,6 +184,9 @@ impl Running {
     pub async fn stop(self, reason: &'static str, hurry: impl Future<Output = ()>) -> Stopped {
         self.notifier.stopping();
         self.phase.send_replace(Phase::Draining);
+        // Nobody waits for copies. Their ends are logged before the daemon's own.
+        self.shadows.cease().await;
+        sleep(LOOK).await;
         let answered = async {
             while self.server.outstanding() > 0 {
                 sleep(LOOK).await;
@@ -234,6 +241,34 @@ fn open(
 fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
     let clock = clock.clone();
     Rc::new(move || clock.now())
+}
+
+/// Starts the recorder and says so in the log.
+fn begin_to_record(config: &Config, clock: &Clock) -> Result<(Recorder, Restored), StartError> {
+    let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
+    let now = clock.now();
+    let (recorder, restored) = Recorder::start(settings(config, clock), &wanted, now)?;
+    for problem in &restored.problems {
+        tracing::warn!("{problem}");
+    }
+    let start = StartEvent {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        models: config.models.len(),
+        restored: restored.models.len(),
+    };
+    recorder.record(now.wall, Event::Start(start), None);
+    Ok((recorder, restored))
+}
+
+/// What is configured about copies of requests.
+pub(super) fn terms(config: &Config) -> Terms {
+    Terms {
+        rules: config.shadow,
+        zone: zone(config.costs.timezone.as_deref()),
+        // From here on callers need what there is.
+        busy_at: (config.limits.in_flight / 2).max(1),
+    }
 }
 
 fn settings(config: &Config, clock: &Clock) -> recorder::Settings {

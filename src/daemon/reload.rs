@@ -11,8 +11,10 @@ use std::rc::{Rc, Weak};
 use actix::Addr;
 use serde_json::{Value, json};
 
+use super::assemble::terms;
 use super::notify::Notifier;
 use crate::actors::router::{Reload as Renew, RouterActor};
+use crate::actors::shadow::Shadows;
 use crate::actors::table::Renewal;
 use crate::clock::{self, Clock};
 use crate::config::{self, Config, Env, Loaded, Mistakes};
@@ -39,6 +41,7 @@ pub(super) struct Reloader {
     current: RefCell<Config>,
     http: Rc<Http>,
     router: Addr<RouterActor>,
+    shadows: Shadows,
     recorder: Recorder,
     notifier: Notifier,
 }
@@ -58,11 +61,11 @@ impl Reloader {
     pub(super) fn new(
         source: Option<Source>,
         current: &Config,
-        (http, router): (Rc<Http>, Addr<RouterActor>),
+        (http, router, shadows): (Rc<Http>, Addr<RouterActor>, Shadows),
         recorder: &Recorder,
     ) -> Reloader {
         let (current, notifier) = (RefCell::new(current.clone()), Notifier::silent());
-        Reloader { source, current, http, router, recorder: recorder.clone(), notifier }
+        Reloader { source, current, http, router, shadows, recorder: recorder.clone(), notifier }
     }
 
     /// The same, telling a service manager when it begins and when it is over.
@@ -102,6 +105,7 @@ impl Reloader {
         let renewal = renewed
             .map_err(|_| internal("the daemon lost this reload; reload again".to_owned()))?;
         server.renew(&config);
+        self.shadows.renew(terms(&config));
         self.recorder.keep(Keeping::of(&config));
         let restart = needs_restart(&self.current.borrow(), &config);
         self.current.replace(config);

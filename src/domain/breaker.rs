@@ -7,25 +7,26 @@
 //!
 //! Every admission hands out a [`Permit`] with the epoch of that moment. A result whose epoch is
 //! over changes nothing, so a burst of slow failures cannot reopen a circuit that has recovered.
-//! A probe is a lease: if its result never comes, the slot is free again after a while.
+//! A probe is a lease: if its result never comes, the slot is free again after a while. Copies of
+//! requests in the background may probe before the deadline; they can only close a circuit.
 //!
 //! Time and chance are arguments. Nothing here knows about windows, holds or callers.
 
 use std::time::Duration;
 
 use super::fault::Fault;
+use super::shadow::Schedule;
 use super::time::{Deadline, Now};
 use super::window::Judged;
 
 mod orders;
+mod probes;
 mod types;
 
 pub use types::{
-    Ask, Change, Finding, Force, Override, Permit, Rules, Settled, State, Status, Stored,
+    Ask, Asker, Change, Finding, Force, Override, Permit, Prober, Rules, Settled, State, Status,
+    Stored,
 };
-
-/// Probes in a row that prove nothing before the circuit pauses again.
-const WASTED_PROBES: u32 = 3;
 
 /// The state machine.
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ pub struct Breaker {
     probe: Option<Lease>,
     wasted: u32,
     early_after: Option<Deadline>,
+    background: Schedule,
     forced: Option<Override>,
 }
 
@@ -53,13 +55,14 @@ enum Phase {
 #[derive(Clone, Debug)]
 struct Lease {
     until: Deadline,
-    early: bool,
+    by: Asker,
 }
 
 impl Breaker {
     /// A closed breaker. After being closed for `healthy`, its next opening is a first one again.
     pub fn new(rules: Rules, healthy: Duration, now: Now) -> Breaker {
         Breaker {
+            background: Schedule::begin(rules.probe_every, false, now),
             rules,
             healthy,
             phase: Phase::Closed,
@@ -83,6 +86,7 @@ impl Breaker {
             let until = Deadline::restored(stored.until, now, longest);
             let reason = stored.reason.clone();
             self.phase = Phase::Open { until, reason, blocked: stored.blocked };
+            self.background = Schedule::begin(self.rules.probe_every, stored.blocked, now);
         }
         self.since = Now { mono: now.mono, wall: stored.since.min(now.wall) };
         let healthy = !stored.open && now.wall.since(stored.since) >= self.healthy;
@@ -107,60 +111,6 @@ impl Breaker {
         let forced = self.forced.map(|forced| (forced.set, forced.until.map(ends)));
         let (since, openings, run) = (self.since.wall, self.openings, self.run);
         Stored { open, reason, blocked, since, until, openings, run, forced }
-    }
-
-    /// Whether a call may be made. A refusal says how long to wait, where that is known.
-    pub fn admit(
-        &mut self,
-        ask: Ask,
-        now: Now,
-    ) -> Result<(Permit, Option<Change>), Option<Duration>> {
-        if let Some(wait) = self.refusal(ask.early, now) {
-            return Err(wait);
-        }
-        if self.is_closed(now) {
-            return Ok((Permit { epoch: self.epoch, probe: false }, None));
-        }
-        let early = self.state(now) == State::Open;
-        self.epoch += 1;
-        self.probe = Some(Lease { until: Deadline::after(now, ask.lease), early });
-        let permit = Permit { epoch: self.epoch, probe: true };
-        if early {
-            self.early_after = Some(Deadline::after(now, self.rules.probe_every));
-            return Ok((permit, None));
-        }
-        let reason = "its time is over: one probe is let through".to_owned();
-        let change = Change { from: State::Open, to: State::HalfOpen, reason, retry_at: None };
-        Ok((permit, Some(change)))
-    }
-
-    /// Why a call would not be admitted now, without changing anything: `None` if it would be,
-    /// else how long to wait, where that is known.
-    pub fn refusal(&self, early: bool, now: Now) -> Option<Option<Duration>> {
-        if self.is_closed(now) {
-            return None;
-        }
-        if let Some(forced) = self.forced(now) {
-            return Some(forced.until.map(|until| until.left(now)));
-        }
-        let Phase::Open { until, .. } = &self.phase else { return None };
-        let may_be_early = early && self.early_in(now) == Some(Duration::ZERO);
-        if !until.passed(now) && !may_be_early {
-            return Some(Some(until.left(now)));
-        }
-        self.probe.as_ref().filter(|lease| !lease.until.passed(now)).map(|_| None)
-    }
-
-    /// When an early probe may be made: `None` if never for this opening.
-    pub fn early_in(&self, now: Now) -> Option<Duration> {
-        match &self.phase {
-            Phase::Open { blocked: false, .. } if self.forced(now).is_none() => {
-                let spaced = self.early_after.map_or(Duration::ZERO, |after| after.left(now));
-                let running = self.probe.as_ref().map_or(Duration::ZERO, |p| p.until.left(now));
-                Some(spaced.max(running))
-            }
-            _ => None,
-        }
     }
 
     /// Takes a call's result. `judged` are the decided calls before this one that count for the
@@ -228,30 +178,6 @@ impl Breaker {
         self.healthy = healthy;
     }
 
-    fn settle_probe(&mut self, finding: Finding, chance: f64, now: Now) -> Option<Change> {
-        let early = self.probe.take().is_some_and(|lease| lease.early);
-        let Phase::Open { until, reason, blocked } = &self.phase else { return None };
-        let still_early = early && !until.passed(now);
-        match finding {
-            Finding::Success => Some(self.close(now)),
-            Finding::Alive if !blocked => Some(self.close(now)),
-            Finding::Hold => None,
-            Finding::Failure(_) if still_early => None,
-            // It says nothing about what needs a person.
-            Finding::Failure(_) if *blocked => {
-                Some(self.open(reason.clone(), true, self.rules.blocked_for, now))
-            }
-            Finding::Failure(fault) => {
-                Some(self.open_for_failures(format!("probe failed: {fault}"), chance, now))
-            }
-            Finding::Block(fault) => Some(self.block(fault, now)),
-            Finding::Alive | Finding::Nothing => {
-                self.wasted += 1;
-                (self.wasted >= WASTED_PROBES && !still_early).then(|| self.pause(now))
-            }
-        }
-    }
-
     fn settle_closed(
         &mut self,
         finding: Finding,
@@ -309,15 +235,6 @@ impl Breaker {
         self.open(fault.name().to_owned(), true, self.rules.blocked_for, now)
     }
 
-    /// After probes that proved nothing: a short pause for the same reason as before.
-    fn pause(&mut self, now: Now) -> Change {
-        let (reason, blocked) = match &self.phase {
-            Phase::Open { reason, blocked, .. } => (reason.clone(), *blocked),
-            Phase::Closed => (String::new(), false),
-        };
-        self.open(reason, blocked, self.rules.open_for / 10, now)
-    }
-
     fn open(&mut self, reason: String, blocked: bool, length: Duration, now: Now) -> Change {
         let from = self.state(now);
         let until = Deadline::after(now, length);
@@ -327,6 +244,7 @@ impl Breaker {
             Phase::Closed => until,
         };
         self.phase = Phase::Open { until, reason: reason.clone(), blocked };
+        self.background = Schedule::begin(self.rules.probe_every, blocked, now);
         self.enter(now);
         self.changed(from, reason, now)
     }

@@ -18,6 +18,7 @@ pub mod pace;
 pub mod price;
 pub mod rank;
 pub mod rebuilds;
+pub mod shadow;
 pub mod splice;
 pub mod time;
 pub mod window;

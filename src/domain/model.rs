@@ -5,15 +5,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+<<<<<<< HEAD
 use super::breaker::{Ask, Breaker, Change, Finding, Override, Permit, Rules, Status, Stored};
 use super::ceiling;
+=======
+use super::breaker::{Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, Stored};
+>>>>>>> main
 use super::fault::Fault;
 use super::hold::Hold;
+use super::ledger::CallKind;
 use super::minute::{Limits, Minute};
 use super::need::{Abilities, Needs, Skip, SkipReason, Verdict};
+<<<<<<< HEAD
 use super::price::{Price, Usage};
 use super::time::{Deadline, Now, Wall};
+=======
+use super::price::{Price, Usage, estimated_tokens};
+use super::time::{Now, Wall};
+>>>>>>> main
 use super::window::{Bucket, Judged, JudgedFrom, Sample, Window};
+use copies::is_copy;
 
 /// What is configured about a model.
 #[derive(Clone, Debug)]
@@ -59,6 +70,8 @@ pub struct Standing {
     pub judged: Judged,
     /// How long until it may be probed early, if ever: only for a circuit that is open.
     pub early_in: Option<Duration>,
+    /// What is to be known to send it a copy of the request.
+    pub copy: CopyStanding,
 }
 
 /// The right to make one call, with what was reserved for it.
@@ -69,6 +82,9 @@ pub struct Admission {
     reserved_tokens: u64,
     /// Whether this call is the probe of an open circuit.
     pub probe: bool,
+    /// Whether a copy of a request has to give way to it.
+    pub displaces: bool,
+    kind: CallKind,
 }
 
 /// How a call ended.
@@ -150,9 +166,12 @@ pub struct ModelState {
     hold: Hold,
     minute: Minute,
     in_flight: u32,
+    /// Of these, copies of requests, which give way to callers.
+    copies: u32,
     degraded: bool,
     last_error: Option<LastError>,
     judged_from: JudgedFrom,
+    evidence: Evidence,
 }
 
 impl ModelState {
@@ -165,9 +184,11 @@ impl ModelState {
             hold: Hold::default(),
             minute: Minute::default(),
             in_flight: 0,
+            copies: 0,
             degraded: false,
             last_error: None,
             judged_from: JudgedFrom::default(),
+            evidence: Evidence::default(),
         }
     }
 
@@ -178,6 +199,7 @@ impl ModelState {
             self.judged_from = model.judged_from;
         }
         self.window.restore(buckets, self.judged_from);
+        self.evidence = Evidence::restored(&self.window);
         let judged = self.judged(now);
         self.degraded = self.is_degraded(judged);
     }
@@ -190,12 +212,13 @@ impl ModelState {
     /// How it stands towards a request, and what changed merely because time went by.
     pub fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
         let changes = self.touch(now);
-        let skip = self.skip(needs, false, now);
+        let skip = self.skip(needs, Asker::Caller, now);
         let judged = self.judged(now);
         let open = skip.is_some_and(|skip| skip.reason == SkipReason::CircuitOpen);
         let may_be_early = open && self.settings.probe_nearest && self.hold.left(now).is_none();
         let early_in = if may_be_early { self.breaker.early_in(now) } else { None };
-        (Standing { skip, degraded: self.degraded, judged, early_in }, changes)
+        let copy = self.copy_standing(needs, now);
+        (Standing { skip, degraded: self.degraded, judged, early_in, copy }, changes)
     }
 
     /// Admits one call, or says why not.
@@ -206,9 +229,10 @@ impl ModelState {
         now: Now,
     ) -> (Result<Admission, Skip>, Changes) {
         let mut changes = self.touch(now);
-        if let Some(skip) = self.skip(needs, ask.early, now) {
+        if let Some(skip) = self.skip(needs, ask.by, now) {
             return (Err(skip), changes);
         }
+        let displaces = self.is_full();
         let (permit, change) = match self.breaker.admit(ask, now) {
             Ok(admitted) => admitted,
             Err(retry_in) => {
@@ -220,13 +244,16 @@ impl ModelState {
         let reserved_tokens = self.reservation(needs);
         self.minute.begin(reserved_tokens, now.mono);
         self.in_flight += 1;
-        (Ok(Admission { permit, reserved_tokens, probe }), changes)
+        let kind = ask.by.kind();
+        self.copies += u32::from(is_copy(kind));
+        (Ok(Admission { permit, reserved_tokens, probe, displaces, kind }), changes)
     }
 
     /// Takes a call's end.
     pub fn settle(&mut self, admission: Admission, ended: &Ended, now: Now) -> Settlement {
         let mut changes = self.touch(now);
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.copies = self.copies.saturating_sub(u32::from(is_copy(admission.kind)));
         if let Some(usage) = ended.usage {
             let used = usage.input_tokens.saturating_add(usage.output_tokens);
             self.minute.correct(admission.reserved_tokens, used, now.mono);
@@ -244,7 +271,9 @@ impl ModelState {
         let (judged, run) = (self.judged(now), self.breaker.run());
         let settled = self.breaker.settle(admission.permit, finding, (judged, ended.chance), now);
         let answered_ms = ended.fault.is_none().then_some(ended.latency_ms);
-        let sample = Sample { verdict, counted: settled.counted, answered_ms };
+        let kind = admission.kind;
+        self.evidence.note(verdict, kind, now.wall);
+        let sample = Sample { verdict, counted: settled.counted, answered_ms, kind };
         let (start, bucket) = self.window.record(sample, now.wall);
         let bucket = (start, bucket.clone());
         if let Some(change) = settled.change {
@@ -267,42 +296,7 @@ impl ModelState {
         change
     }
 
-    /// The circuit, for people.
-    pub fn circuit(&self, now: Now) -> Status {
-        self.breaker.status(now)
-    }
-
-    /// All calls of the last `window`.
-    pub fn total(&self, window: Duration, now: Now) -> Bucket {
-        self.window.total(window, now.wall)
-    }
-
-    /// Whether it is degraded.
-    pub fn degraded(&self) -> bool {
-        self.degraded
-    }
-
-    /// Calls under way.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight
-    }
-
-    /// The last failure.
-    pub fn last_error(&self) -> Option<&LastError> {
-        self.last_error.as_ref()
-    }
-
-    /// When a running hold ends.
-    pub fn hold_until(&self, now: Now) -> Option<Deadline> {
-        self.hold.until(now)
-    }
-
-    /// What is configured.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn skip(&mut self, needs: &Needs, early: bool, now: Now) -> Option<Skip> {
+    fn skip(&mut self, needs: &Needs, by: Asker, now: Now) -> Option<Skip> {
         let never = |reason| Some(Skip { reason, retry_in: None });
         if self.settings.misconfigured.is_some() {
             return never(SkipReason::Misconfigured);
@@ -313,15 +307,16 @@ impl ModelState {
         if ceiling::too_dear(needs, self.settings.price, self.settings.max_tokens) {
             return never(SkipReason::TooDear);
         }
-        if let Some(retry_in) = self.breaker.refusal(early, now) {
+        if let Some(retry_in) = self.breaker.refusal(by, now) {
             return Some(Skip { reason: SkipReason::CircuitOpen, retry_in });
         }
         let reservation = self.reservation(needs);
-        let limited = self.minute.check(&self.settings.per_minute, reservation, now.mono).err();
+        let limits = self.minute_limits(by);
+        let limited = self.minute.check(&limits, reservation, now.mono).err();
         if let Some(wait) = self.hold.left(now).max(limited) {
             return Some(Skip { reason: SkipReason::RateLimited, retry_in: Some(wait) });
         }
-        let full = self.settings.max_in_flight.is_some_and(|most| self.in_flight >= most);
+        let full = self.is_full() && (self.copies == 0 || is_copy(by.kind()));
         full.then_some(Skip { reason: SkipReason::Busy, retry_in: None })
     }
 
@@ -382,8 +377,11 @@ fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
     (finding, verdict)
 }
 
+mod copies;
 mod kept;
 mod reconfigure;
+mod shown;
+pub use copies::{CopyStanding, Evidence};
 pub use kept::Kept;
 #[cfg(test)]
 mod tests;

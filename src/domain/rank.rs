@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::model::Standing;
 use super::need::{Skip, SkipReason};
+use super::price::Nano;
 
 /// An order over a chain: positions in it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +16,21 @@ pub struct Ranking {
     pub order: Vec<usize>,
     /// Whom to leave out, in chain order.
     pub left_out: Vec<(usize, Skip)>,
+}
+
+/// Leaves the test of a recovering model to copies of requests: it is left out as long as another
+/// model of the chain can be asked and a copy of this request may be sent to it, for which `left`
+/// is there to be spent (`None`: no copy may be sent).
+pub fn spare_callers(standings: &mut [Standing], left: Option<Nano>) {
+    let Some(left) = left else { return };
+    if !standings.iter().any(|other| other.skip.is_none() && !other.copy.awaited) {
+        return;
+    }
+    let affordable = |standing: &&mut Standing| standing.copy.awaited && standing.copy.cost <= left;
+    for standing in standings.iter_mut().filter(affordable) {
+        let retry_in = standing.copy.probe_in;
+        standing.skip.get_or_insert(Skip { reason: SkipReason::CircuitOpen, retry_in });
+    }
 }
 
 /// Puts the models of a chain, as they stand, in order.
@@ -74,10 +90,12 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::model::CopyStanding;
     use crate::domain::window::Judged;
 
     fn standing(degraded: bool, skip: Option<Skip>) -> Standing {
-        Standing { skip, degraded, judged: Judged::default(), early_in: None }
+        let (judged, copy) = (Judged::default(), CopyStanding::default());
+        Standing { skip, degraded, judged, early_in: None, copy }
     }
 
     fn open(seconds: u64, early: Option<u64>) -> Standing {
@@ -98,6 +116,34 @@ mod tests {
         let ranking = rank(&chain);
         assert_eq!(ranking.order, [1, 4, 0, 3]);
         assert_eq!(ranking.left_out.len(), 1);
+    }
+
+    fn recovering(cost: u64) -> Standing {
+        let probe_in = Some(Duration::from_secs(9));
+        let copy = CopyStanding { awaited: true, probe_in, cost: Nano(cost), data: None };
+        Standing { copy, ..standing(false, None) }
+    }
+
+    #[test]
+    fn a_recovering_model_is_left_to_copies_while_another_can_be_asked() {
+        let mut chain = [recovering(5), standing(true, None)];
+        spare_callers(&mut chain, Some(Nano(5)));
+        assert_eq!(rank(&chain).order, [1]);
+        assert_eq!(earliest(&chain), Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_caller_tests_a_recovering_model_when_no_copy_may_or_nobody_else_can_be_asked() {
+        for (other, left) in [
+            (standing(false, None), None),
+            (standing(false, None), Some(Nano(4))),
+            (open(50, None), Some(Nano(9))),
+            (recovering(5), Some(Nano(9))),
+        ] {
+            let mut chain = [recovering(5), other];
+            spare_callers(&mut chain, left);
+            assert_eq!(chain[0].skip, None);
+        }
     }
 
     #[test]

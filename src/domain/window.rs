@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
+use super::ledger::CallKind;
 use super::need::Verdict;
 use super::time::Wall;
 
@@ -41,6 +42,12 @@ pub struct Bucket {
     pub judged_success: u32,
     /// Of the failures, those the circuit took notice of.
     pub judged_failure: u32,
+    /// Of all decided calls, copies of requests.
+    #[serde(default, skip_serializing_if = "none")]
+    pub shadow: u32,
+    /// Of all decided calls, probes in the background.
+    #[serde(default, skip_serializing_if = "none")]
+    pub probe: u32,
     /// Sum of the latencies of answered calls, in milliseconds.
     pub latency_sum_ms: u64,
     /// Latencies of answered calls.
@@ -56,6 +63,8 @@ pub struct Sample {
     pub counted: bool,
     /// How long an answered call took; `None` for calls without an answer.
     pub answered_ms: Option<u64>,
+    /// Why it was made.
+    pub kind: CallKind,
 }
 
 /// Decided calls, as far as judgement looks at them.
@@ -129,6 +138,8 @@ impl Bucket {
         self.held = self.held.saturating_add(other.held);
         self.judged_success = self.judged_success.saturating_add(other.judged_success);
         self.judged_failure = self.judged_failure.saturating_add(other.judged_failure);
+        self.shadow = self.shadow.saturating_add(other.shadow);
+        self.probe = self.probe.saturating_add(other.probe);
         self.latency_sum_ms = self.latency_sum_ms.saturating_add(other.latency_sum_ms);
         self.latency.merge(&other.latency);
     }
@@ -136,6 +147,16 @@ impl Bucket {
     /// All decided calls, judged or not.
     pub fn decided(&self) -> Judged {
         Judged { success: self.success.into(), failure: self.failure.into() }
+    }
+
+    /// Whose calls are in it, the callers' before copies.
+    pub fn kind(&self) -> CallKind {
+        let copies = u64::from(self.shadow) + u64::from(self.probe);
+        match self.decided().calls() > copies {
+            true => CallKind::Live,
+            false if self.shadow > 0 => CallKind::Shadow,
+            false => CallKind::Probe,
+        }
     }
 
     fn judged(&self) -> Judged {
@@ -158,6 +179,12 @@ impl Bucket {
             Verdict::Failure if sample.counted => {
                 self.judged_failure = self.judged_failure.saturating_add(1);
             }
+            _ => {}
+        }
+        let decided = matches!(sample.verdict, Verdict::Success | Verdict::Failure);
+        match sample.kind {
+            CallKind::Shadow if decided => self.shadow = self.shadow.saturating_add(1),
+            CallKind::Probe if decided => self.probe = self.probe.saturating_add(1),
             _ => {}
         }
         if let Some(ms) = sample.answered_ms {
@@ -315,6 +342,10 @@ impl Window {
         }
         self.buckets = merged;
     }
+}
+
+fn none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Buckets that reach into the last `window` begin later than this.

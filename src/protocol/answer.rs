@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
-use crate::domain::price::Usage;
+use crate::domain::price::{Usage, estimated_tokens};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,4 +29,18 @@ pub struct Answer {
     pub finish: Finish,
     /// What it consumed, where the provider says so.
     pub usage: Option<Usage>,
+}
+
+impl Answer {
+    /// What it probably consumed, for a request of `bytes`.
+    pub fn estimate(&self, bytes: usize) -> Usage {
+        let text = self.content.as_ref().map_or(0, String::len);
+        let calls = self.tool_calls.iter();
+        let tools: usize = calls.map(|call| call.function.arguments.len()).sum();
+        Usage {
+            input_tokens: estimated_tokens(bytes),
+            output_tokens: estimated_tokens(text + tools),
+            ..Usage::default()
+        }
+    }
 }

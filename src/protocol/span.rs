@@ -57,6 +57,12 @@ impl Span {
         Span { week: Some(week), task: None, from: Some(from), to: Some(to) }
     }
 
+    /// A day.
+    pub fn of_day(date: Date) -> Span {
+        let next = date.tomorrow().unwrap_or(Date::MAX);
+        Span { from: Some(Edge::Day(date)), to: Some(Edge::Day(next)), ..Span::default() }
+    }
+
     /// From and to, the latter not included, where days begin as in `zone`.
     pub fn walls(&self, zone: &TimeZone) -> (Wall, Wall) {
         let from = self.from.map_or(Wall(0), |edge| edge.wall(zone));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::fault::Fault;
+use crate::domain::ledger::CallKind;
 use crate::domain::need::SkipReason;
 use crate::domain::price::Nano;
 
@@ -36,6 +37,27 @@ pub struct ModelHealth {
     pub breaker: BreakerView,
     /// End of a pause after a 429.
     pub hold_until: Option<String>,
+    /// Whether it may be called: it is configured, not on hold, and its circuit is closed.
+    pub ready: bool,
+    /// How fresh what is known of it is.
+    pub evidence: EvidenceView,
+}
+
+/// How fresh what is known of a model is, and through whose calls it is known.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvidenceView {
+    /// When it last worked; to within ten seconds after a restart.
+    pub proven_at: Option<String>,
+    /// How long ago that was.
+    pub proven_ago_ms: Option<u64>,
+    /// For whom it did: `live`, `hedge`, `shadow` or `probe`.
+    pub proven_by: Option<CallKind>,
+    /// Calls for callers that were decided either way.
+    pub live: u64,
+    /// Copies of requests that were decided either way.
+    pub shadow: u64,
+    /// Probes in the background that were decided either way.
+    pub probe: u64,
 }
 
 /// The last failure of a model.

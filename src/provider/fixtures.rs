@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Call, Failure};
 use crate::config::{Auth, Health, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
-use crate::domain::breaker::Rules;
+use crate::domain::breaker::{Prober, Rules};
 use crate::domain::need::Abilities;
 use crate::domain::pace::Limits;
 use crate::protocol::chat::ChatRequest;
@@ -70,6 +70,7 @@ pub(super) fn model(provider: Provider) -> Model {
             blocked_for: second,
             failure_rate: 0.5,
             rate_min_calls: 10,
+            probe: Prober::Background,
             probe_every: second,
         },
         health: Health { window: second, degraded_below: 0.8, min_calls: 5 },

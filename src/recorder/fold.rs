@@ -166,6 +166,7 @@ impl Fold {
             verdict: call.verdict,
             counted: call.counted,
             answered_ms: call.success.then_some(call.latency_ms),
+            kind: call.kind,
         };
         let model = ModelKey { name: call.model_name.clone(), identity };
         let key = RowKey::Bucket(Slot { model, start, width: Width::Fine });

@@ -90,6 +90,8 @@ pub(super) fn add(sum: &mut Bucket, part: &Bucket) {
         held,
         judged_success,
         judged_failure,
+        shadow,
+        probe,
         latency_sum_ms,
         latency,
     } = part;
@@ -99,6 +101,8 @@ pub(super) fn add(sum: &mut Bucket, part: &Bucket) {
     sum.held = sum.held.saturating_add(*held);
     sum.judged_success = sum.judged_success.saturating_add(*judged_success);
     sum.judged_failure = sum.judged_failure.saturating_add(*judged_failure);
+    sum.shadow = sum.shadow.saturating_add(*shadow);
+    sum.probe = sum.probe.saturating_add(*probe);
     sum.latency_sum_ms = sum.latency_sum_ms.saturating_add(*latency_sum_ms);
     sum.latency.merge(latency);
 }

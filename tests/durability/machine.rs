@@ -49,7 +49,7 @@ impl Machine {
              health_log = \"{dir}/disk/log/health.jsonl\"\n\
              [log]\nmax_size = \"256KiB\"\nkeep = 400\n\
              [breaker]\nfailures = 4\nopen_for = \"300ms\"\nopen_for_max = \"1s\"\n\
-             [retry]\nmax = 0\nbase = \"1ms\"\ncap = \"1ms\"\n\
+             [shadow]\nrate = 0\n[retry]\nmax = 0\nbase = \"1ms\"\ncap = \"1ms\"\n\
              [health]\nwindow = \"1h\"\n\
              [providers.sim]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = {{ env = \"KEY\" }}\n",
             self.provider.base_url()

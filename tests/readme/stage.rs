@@ -115,6 +115,9 @@ fn in_time(mut is_true: impl FnMut() -> bool) -> bool {
 fn configuration(openai: &Background, anthropic: &Background) -> String {
     format!(
         r#"
+[shadow]
+rate = 0
+
 [retry]
 base = "5ms"
 

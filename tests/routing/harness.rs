@@ -37,7 +37,7 @@ impl Setup {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
             "[daemon]\nsocket = {:?}\nstate_dir = {:?}\nhealth_log = {:?}\n\
-             [retry]\nbase = \"1ms\"\n",
+             [shadow]\nrate = 0\n[retry]\nbase = \"1ms\"\n",
             at("s.sock"),
             at("state"),
             at("health.jsonl"),

@@ -34,7 +34,7 @@ impl Walk<'_> {
                            model with a larger context window to the chain";
             return Err(ErrorBody::new(ErrorCode::ContextTooLong, message));
         }
-        let standings = self.chain.standings(&self.needs).await;
+        let standings = self.chain.standings(&self.needs, self.left_for_copies()).await;
         let again = rank::earliest(&standings).map(millis);
         let (code, message) = match trail.calls() {
             0 => (ErrorCode::NoModelAvailable, self.left_out(trail)),

@@ -92,7 +92,7 @@ impl Walk<'_> {
         trail: &mut Trail,
     ) -> Attempted {
         let estimated = answer.usage.is_none();
-        let usage = answer.usage.unwrap_or_else(|| self.estimate(&answer));
+        let usage = answer.usage.unwrap_or_else(|| answer.estimate(self.request.bytes));
         let cost = self.cost(model, &usage, estimated);
         let refused = answer.finish == Finish::Refused;
         let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
@@ -186,11 +186,14 @@ impl Walk<'_> {
         Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
     }
 
+<<<<<<< HEAD
     /// What an answer without usage probably consumed.
     fn estimate(&self, answer: &Answer) -> Usage {
         self.consumed(answered_bytes(answer))
     }
 
+=======
+>>>>>>> main
     /// What a broken stream is probably billed: usage comes with a stream's end, so one that has
     /// none does not say. Nothing for a call whose answer never began.
     fn billed(&self, heard: &Heard) -> Option<Usage> {

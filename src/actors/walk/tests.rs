@@ -24,5 +24,6 @@ mod refusals;
 mod retry;
 mod rig;
 mod script;
+mod shadow;
 mod simulation;
 mod streams;

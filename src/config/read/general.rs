@@ -1,13 +1,16 @@
-//! The small sections that concern no model: limits, defaults of requests, what is kept.
+//! The small sections that concern no model: limits, defaults of requests, copies of them, what is
+//! kept.
 //!
-//! Also those whose features are not there yet. Their keys are checked all the same, so that a
-//! configuration written for a later version is right the day it comes.
+//! Keys whose features are not there yet are checked all the same, so that a configuration written
+//! for a later version is right the day it comes.
 
 use std::time::Duration;
 
 use super::field::{Field, show_size};
 use super::section::Section;
 use crate::config::{Costs, Limits, Log, RequestDefaults, Store, UnknownTask};
+use crate::domain::price::Nano;
+use crate::domain::shadow;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MIB: u64 = 1 << 20;
@@ -88,15 +91,22 @@ pub(super) fn costs(mut section: Section<'_>) -> Costs {
     costs
 }
 
-/// Sections of which nothing has an effect yet.
-pub(super) fn without_effect(root: &mut Section<'_>) {
-    let mut shadow = root.section("shadow");
-    shadow.inert("rate", Some(0.05), Field::rate);
-    shadow.inert("max_in_flight", Some(4), |f| f.whole::<u32>(1));
-    shadow.inert("daily_budget_usd", Some(1.0), Field::dollars);
-    shadow.inert("tools", Some(false), Field::flag);
-    shadow.inert("compare", Some(false), Field::flag);
-    shadow.done();
+pub(super) fn shadow(mut section: Section<'_>) -> shadow::Rules {
+    let usual = shadow::Rules::default();
+    let rules = shadow::Rules {
+        rate: section.value("rate", Field::rate).unwrap_or(usual.rate),
+        max_in_flight: section
+            .value("max_in_flight", |f| f.whole(1))
+            .unwrap_or(usual.max_in_flight),
+        daily_budget: section
+            .value("daily_budget_usd", Field::dollars)
+            .and_then(Nano::from_dollars)
+            .unwrap_or(usual.daily_budget),
+        tools: section.value("tools", Field::flag).unwrap_or(usual.tools),
+        compare: section.value("compare", Field::flag).unwrap_or(usual.compare),
+    };
+    section.done();
+    rules
 }
 
 /// Only the form of the name is checked: which zones exist is a matter of the machine.

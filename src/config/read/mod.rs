@@ -39,7 +39,7 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let log = general::log(root.section("log"));
     let store = general::store(root.section("store"));
     let rules = rules::global(&mut root);
-    general::without_effect(&mut root);
+    let shadow = general::shadow(root.section("shadow"));
     let providers = providers::read(&mut root, env);
     let prices = prices::built_in();
     let models = models::read(&mut root, (&providers, &prices), &rules);
@@ -53,6 +53,7 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
         limits,
         request,
         retention,
+        shadow,
         costs,
         log,
         store,

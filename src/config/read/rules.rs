@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::field::Field;
 use super::section::Section;
 use crate::config::{Health, Retry, Timeouts};
-use crate::domain::breaker;
+use crate::domain::breaker::{self, Prober};
 
 /// The four sections, read.
 #[derive(Clone)]
@@ -72,8 +72,8 @@ fn breaker(mut section: Section<'_>, rules: &mut Rules) {
     set(&mut breaker.blocked_for, section.value("blocked_for", Field::duration));
     set(&mut breaker.failure_rate, section.value("failure_rate", Field::rate));
     set(&mut breaker.rate_min_calls, section.value("rate_min_calls", |f| f.whole(1)));
-    // Without background probes both words mean the same: the next caller is the probe.
-    section.value("probe", |f| f.choice(&[("shadow", ()), ("live", ())]));
+    let probers = [("shadow", Prober::Background), ("live", Prober::Caller)];
+    set(&mut breaker.probe, section.value("probe", |f| f.choice(&probers)));
     set(&mut breaker.probe_every, section.value("probe_every", Field::duration));
     let when_all_open = [("nearest", true), ("fail", false)];
     let nearest = section.value("when_all_open", |f| f.choice(&when_all_open));
@@ -121,6 +121,7 @@ impl Default for Rules {
                 blocked_for: seconds(15 * 60),
                 failure_rate: 0.5,
                 rate_min_calls: 10,
+                probe: Prober::Background,
                 probe_every: seconds(15),
             },
             probe_nearest: true,

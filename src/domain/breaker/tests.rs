@@ -3,11 +3,12 @@
 use super::*;
 use crate::domain::time::{Mono, Wall};
 
+mod background;
 mod properties;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const ASK: Ask = Ask { lease: MINUTE, early: false };
-const EARLY: Ask = Ask { lease: MINUTE, early: true };
+const ASK: Ask = Ask { lease: MINUTE, by: Asker::Caller };
+const EARLY: Ask = Ask { lease: MINUTE, by: Asker::Nearest };
 const NONE: Judged = Judged { success: 0, failure: 0 };
 
 fn rules() -> Rules {
@@ -18,6 +19,7 @@ fn rules() -> Rules {
         blocked_for: 15 * MINUTE,
         failure_rate: 0.5,
         rate_min_calls: 10,
+        probe: Prober::Caller,
         probe_every: Duration::from_secs(15),
     }
 }
@@ -46,7 +48,7 @@ fn opened(now: Now) -> Breaker {
 }
 
 fn left(breaker: &Breaker, now: Now) -> Duration {
-    breaker.refusal(false, now).unwrap().unwrap()
+    breaker.refusal(Asker::Caller, now).unwrap().unwrap()
 }
 
 #[test]
@@ -281,7 +283,7 @@ fn a_restart_keeps_the_deadline_and_never_makes_it_longer_than_legal() {
     let wait = |now| {
         let mut restored = breaker();
         restored.restore(&stored, now);
-        restored.refusal(false, now)
+        restored.refusal(Asker::Caller, now)
     };
     assert_eq!(wait(after(60_000)), Some(Some(4 * MINUTE)));
     assert_eq!(wait(after(300_000)), None, "due: the next caller probes");

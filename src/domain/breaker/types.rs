@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::{Circuit, Fault};
+use crate::domain::ledger::CallKind;
 use crate::domain::time::{Deadline, Wall};
 
 /// When a circuit opens and how it closes again.
@@ -24,8 +25,19 @@ pub struct Rules {
     pub failure_rate: f64,
     /// Decided calls below which the share says nothing.
     pub rate_min_calls: u32,
-    /// Least time between early probes when every circuit is open.
+    /// Who tries an open circuit.
+    pub probe: Prober,
+    /// Least time between two probes before an opening's time is over.
     pub probe_every: Duration,
+}
+
+/// Who tries an open circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prober {
+    /// A copy of a request in the background, again and again.
+    Background,
+    /// The first caller after the opening's time.
+    Caller,
 }
 
 /// What users see of the state.
@@ -72,8 +84,33 @@ pub struct Permit {
 pub struct Ask {
     /// How long a probe may take before its slot is given to another.
     pub lease: Duration,
-    /// Whether this is the one early probe allowed when every circuit is open.
-    pub early: bool,
+    /// For whom.
+    pub by: Asker,
+}
+
+/// For whom a call is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A caller.
+    Caller,
+    /// A caller, for the one early probe allowed when every circuit is open.
+    Nearest,
+    /// A copy of an answered request: never onto a circuit that is not closed.
+    Shadow,
+    /// A probe in the background: only onto a circuit that is not closed.
+    Probe,
+}
+
+impl Asker {
+    /// For whom a call of this kind is, `early` if it is to be the one probe ahead of time.
+    pub fn of(kind: CallKind, early: bool) -> Asker {
+        match kind {
+            CallKind::Shadow => Asker::Shadow,
+            CallKind::Probe => Asker::Probe,
+            CallKind::Live | CallKind::Hedge if early => Asker::Nearest,
+            CallKind::Live | CallKind::Hedge => Asker::Caller,
+        }
+    }
 }
 
 /// What a finished call says about the provider.

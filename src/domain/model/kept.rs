@@ -8,6 +8,7 @@
 
 use super::{Admission, ModelState, Settings, StoredModel};
 use crate::domain::breaker::Permit;
+use crate::domain::ledger::CallKind;
 use crate::domain::time::{Now, Wall};
 use crate::domain::window::Bucket;
 
@@ -68,7 +69,8 @@ impl Kept {
 impl Admission {
     /// What the admission of a lost state is worth to the next one: its call is counted and takes
     /// its place in flight, but it changes no circuit, and nothing is reserved for it.
-    pub fn outlived() -> Admission {
-        Admission { permit: Permit::outlived(), reserved_tokens: 0, probe: false }
+    pub fn outlived(kind: CallKind) -> Admission {
+        let permit = Permit::outlived();
+        Admission { permit, reserved_tokens: 0, probe: false, displaces: false, kind }
     }
 }

@@ -1,13 +1,14 @@
 //! Claims about one model's state as a whole.
 
 use super::*;
+use crate::domain::breaker::Prober;
 use crate::domain::price::Nano;
 use crate::domain::time::Mono;
 
 mod long;
 
 const SECOND: Duration = Duration::from_secs(1);
-const ASK: Ask = Ask { lease: Duration::from_secs(60), early: false };
+const ASK: Ask = Ask { lease: Duration::from_secs(60), by: Asker::Caller };
 
 fn settings() -> Settings {
     Settings {
@@ -26,6 +27,7 @@ fn settings() -> Settings {
             blocked_for: 900 * SECOND,
             failure_rate: 0.5,
             rate_min_calls: 10,
+            probe: Prober::Caller,
             probe_every: 15 * SECOND,
         },
         probe_nearest: true,
@@ -205,7 +207,7 @@ fn a_call_that_outlived_its_state_is_counted_and_changes_no_circuit() {
     }
     let mut rebuilt = Kept::of(&model, start()).rebuilt(1, start());
     let failed = ended(Some(Fault::Reset));
-    let settled = rebuilt.settle(Admission::outlived(), &failed, start());
+    let settled = rebuilt.settle(Admission::outlived(CallKind::Live), &failed, start());
     assert!(!settled.counted);
     assert_eq!(settled.changes.circuit, []);
     assert_eq!((rebuilt.in_flight(), settled.bucket.1.failure), (0, 3));

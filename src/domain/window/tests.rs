@@ -9,7 +9,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 fn sample(verdict: Verdict) -> Sample {
     let answered_ms = (verdict == Verdict::Success).then_some(100);
-    Sample { verdict, counted: true, answered_ms }
+    Sample { verdict, counted: true, answered_ms, kind: CallKind::Live }
 }
 
 fn at(seconds: u64) -> Wall {

@@ -199,6 +199,6 @@ fn what_a_model_adds_stands_around_the_instructions() {
     let messages =
         json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]);
     let request = request(json!({ "messages": messages }));
-    let body = fixtures::tree(body(&call(&model, &request)));
+    let body = fixtures::tree(body(&call(&model, &request), Asking::Whole));
     assert_eq!(body["system"], "First.\n\nBe kind.\n\nLast.");
 }

@@ -8,7 +8,7 @@ use super::super::event::{BreakerEvent, CallEvent, Event, StopEvent};
 use super::super::line::Stamper;
 use super::super::rows::Row;
 use super::*;
-use crate::domain::breaker::{Ask, Change, Force, Override, Rules};
+use crate::domain::breaker::{Ask, Asker, Change, Force, Override, Prober, Rules};
 use crate::domain::fault::Fault;
 use crate::domain::minute::Limits;
 use crate::domain::model::{Ended, Ending, ModelState, Settings, Settlement};
@@ -86,7 +86,7 @@ impl Daemon {
     }
 
     fn call(&mut self, model: usize, fault: Option<Fault>, cost: Option<u64>, task: bool) {
-        let ask = Ask { lease: Duration::from_secs(5), early: false };
+        let ask = Ask { lease: Duration::from_secs(5), by: Asker::Caller };
         let (admitted, changes) = self.models[model].0.admit(&Needs::default(), ask, self.now);
         changes.circuit.into_iter().for_each(|change| self.changed(model, change));
         let Ok(admission) = admitted else { return };
@@ -194,6 +194,7 @@ fn settings(name: &str) -> Settings {
             blocked_for: seconds(300),
             failure_rate: 0.5,
             rate_min_calls: 10,
+            probe: Prober::Caller,
             probe_every: seconds(15),
         },
         probe_nearest: true,

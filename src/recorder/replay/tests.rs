@@ -49,8 +49,12 @@ impl Machine {
     fn call(&mut self, life: &Life, count: u64) {
         for _ in 0..count {
             self.calls += 1;
-            let sample =
-                Sample { verdict: Verdict::Success, counted: true, answered_ms: Some(self.calls) };
+            let sample = Sample {
+                verdict: Verdict::Success,
+                counted: true,
+                answered_ms: Some(self.calls),
+                kind: CallKind::Live,
+            };
             self.bucket.add(sample);
             let row =
                 Row::Bucket { model: model(), start: self.start, bucket: self.bucket.clone() };

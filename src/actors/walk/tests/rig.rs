@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
@@ -14,11 +15,13 @@ use tokio::time::Instant;
 use super::script::Scripted;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
+use crate::actors::shadow::{Shadows, Spent, Terms};
 use crate::actors::sink::{Delivery, Outcome, Sink, Told};
 use crate::actors::table::Table;
 use crate::actors::walk::Means;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
+use crate::domain::price::Nano;
 use crate::domain::time::{Wall, millis};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::EventLine;
@@ -75,6 +78,7 @@ pub(super) struct Rig {
     pub(super) router: Addr<RouterActor>,
     pub(super) clock: Clock,
     pub(super) rebuilds: Rebuilds,
+    pub(super) shadows: Shadows,
     recorder: Recorder,
     folder: TempDir,
 }
@@ -114,7 +118,19 @@ pub(super) fn configured(text: &str) -> Config {
             )
         })
         .concat();
-    let text = format!("{text}\n{providers}");
+    // Nothing happens behind the back of those who do not say that it should.
+    let mut text = format!("{text}\n{providers}");
+    if !text.contains("[shadow]") {
+        text.push_str("[shadow]\nrate = 0\n");
+    }
+    if !text.contains("probe = ") {
+        let live = "[breaker]\nprobe = \"live\"\n";
+        text = if text.contains("[breaker]") {
+            text.replace("[breaker]\n", live)
+        } else {
+            text + live
+        };
+    }
     let config = config::parse(&text, "test.toml", &Env::new(7, [("HOME", "/nonexistent")]));
     config.unwrap_or_else(|mistakes| panic!("{mistakes}")).config
 }
@@ -151,14 +167,19 @@ impl Rig {
         let rebuilds = Rebuilds::none();
         let table = Table::start(&config, Restored::default(), &clock, &recorder, &rebuilds);
         let script = Rc::new(Scripted::new());
+        let terms = Terms { rules: config.shadow, zone: TimeZone::UTC, busy_at: 512 };
+        // The ledger's thread would not answer in paused time.
+        let spent: Spent = Rc::new(|_, _| Box::pin(async { Some(Nano(0)) }));
+        let shadows = Shadows::start(terms, script.clone(), clock.clone(), spent);
         let means = Means {
             provider: script.clone(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             rebuilds: rebuilds.clone(),
+            shadows: shadows.clone(),
         };
         let router = RouterActor::new(table, means).start();
-        Rig { script, router, clock, rebuilds, recorder, folder }
+        Rig { script, router, clock, rebuilds, shadows, recorder, folder }
     }
 
     /// Sends a request and goes on.

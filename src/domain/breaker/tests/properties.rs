@@ -10,7 +10,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     Wait { mono_ms: u64, wall_ms: i64 },
-    Admit { early: bool },
+    Admit { by: Asker },
     Settle { which: usize, finding: Finding, chance: f64 },
     Abandon { which: usize },
     Order { set: Option<Force>, for_ms: Option<u64> },
@@ -29,13 +29,22 @@ fn finding() -> impl Strategy<Value = Finding> {
     ]
 }
 
+fn asker() -> impl Strategy<Value = Asker> {
+    prop_oneof![
+        3 => Just(Asker::Caller),
+        2 => Just(Asker::Nearest),
+        1 => Just(Asker::Shadow),
+        3 => Just(Asker::Probe),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0u64..400_000, -100_000i64..400_000)
             .prop_map(|(mono_ms, wall_ms)| Step::Wait { mono_ms, wall_ms }),
         1 => (0u64..5_000_000_000, -5_000_000_000i64..5_000_000_000)
             .prop_map(|(mono_ms, wall_ms)| Step::Wait { mono_ms, wall_ms }),
-        6 => any::<bool>().prop_map(|early| Step::Admit { early }),
+        6 => asker().prop_map(|by| Step::Admit { by }),
         6 => (0usize..8, finding(), 0.0f64..1.0)
             .prop_map(|(which, finding, chance)| Step::Settle { which, finding, chance }),
         2 => (0usize..8).prop_map(|which| Step::Abandon { which }),
@@ -53,8 +62,12 @@ proptest! {
     /// At most one live probe, forced open never admits, only legal transitions, and from every
     /// reachable state somebody is admitted after the longest lease plus the longest opening.
     #[test]
-    fn no_interleaving_breaks_the_rules(steps in prop::collection::vec(step(), 1..80)) {
-        let mut breaker = breaker();
+    fn no_interleaving_breaks_the_rules(
+        probe in prop_oneof![Just(Prober::Background), Just(Prober::Caller)],
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let rules = Rules { probe, ..rules() };
+        let mut breaker = Breaker::new(rules.clone(), 10 * MINUTE, start());
         let mut now = start();
         let mut permits: Vec<(Permit, Now)> = Vec::new();
         for step in steps {
@@ -68,21 +81,24 @@ proptest! {
                     now.mono = now.mono.plus(Duration::from_millis(mono_ms));
                     now.wall = Wall(now.wall.0.saturating_add_signed(wall_ms));
                 }
-                Step::Admit { early } => {
+                Step::Admit { by } => {
                     // Of the moment before: a probe that is admitted begins another one.
                     let (state, epoch) = (breaker.state(now), breaker.epoch);
                     let forced_open =
                         breaker.forced(now).is_some_and(|forced| forced.set == Force::Open);
-                    if let Ok((permit, _)) = breaker.admit(Ask { early, ..ASK }, now) {
+                    if let Ok((permit, _)) = breaker.admit(Ask { by, ..ASK }, now) {
                         prop_assert!(!forced_open);
                         let live = |(held, at): &&(Permit, Now)| held.probe
                             && held.epoch == epoch
                             && !Deadline::after(*at, MINUTE).passed(now);
                         prop_assert_eq!(permits.iter().filter(live).count(), 0);
                         prop_assert_eq!(permit.probe, state != State::Closed);
+                        prop_assert!(by != Asker::Shadow || state == State::Closed);
+                        let background = Ask { by: Asker::Probe, ..ASK };
+                        prop_assert!(breaker.clone().admit(background, now).is_err());
                         permits.push((permit, now));
                     } else {
-                        prop_assert!(state != State::Closed);
+                        prop_assert!(state != State::Closed || by == Asker::Probe);
                     }
                 }
                 Step::Settle { which, finding, chance } if !permits.is_empty() => {
@@ -108,11 +124,11 @@ proptest! {
                 }
                 Step::Restart => {
                     let stored = breaker.stored(now);
-                    let waited = breaker.refusal(false, now);
-                    breaker = Breaker::new(rules(), 10 * MINUTE, now);
+                    let waited = breaker.refusal(Asker::Caller, now);
+                    breaker = Breaker::new(rules.clone(), 10 * MINUTE, now);
                     breaker.restore(&stored, now);
                     permits.clear();
-                    match (waited, breaker.refusal(false, now)) {
+                    match (waited, breaker.refusal(Asker::Caller, now)) {
                         (Some(Some(before)), Some(Some(after))) =>
                             prop_assert!(after <= before.max(33 * MINUTE)),
                         (None, Some(_)) => prop_assert!(false, "a restart closed the door"),

@@ -11,6 +11,7 @@ use record::{Record, Running};
 
 use super::*;
 use crate::domain::breaker::{Force, State};
+use crate::domain::time::Deadline;
 
 const SEEDS: [u64; 8] = [1, 2, 3, 4, 5, 6, 102, 112];
 /// What all seeds together must live through. Silences of weeks are not part of it.
@@ -124,7 +125,8 @@ impl World {
         let lease = self.dice.millis(60_000);
         let state = self.model.circuit(self.now).state;
         let blocked = self.model.stored(self.now).breaker.blocked;
-        let ask = Ask { lease, early };
+        let by = if early { Asker::Nearest } else { Asker::Caller };
+        let ask = Ask { lease, by };
         let (admitted, changes) = self.model.admit(&Needs::default(), ask, self.now);
         match admitted {
             Ok(admission) => {
@@ -210,7 +212,7 @@ impl World {
         let text = serde_json::to_string(&stored).unwrap();
         let stored: StoredModel = serde_json::from_str(&text).unwrap();
         let buckets = self.model.window.buckets().cloned().collect();
-        let before = self.model.breaker.refusal(false, self.now);
+        let before = self.model.breaker.refusal(Asker::Caller, self.now);
         self.record.stored(self.now);
         self.now.mono = Mono(self.dice.millis(1000));
         let mut model = ModelState::new(limited(), self.now);
@@ -225,7 +227,7 @@ impl World {
 
     /// A panic half-way: the state is made anew, and the calls under way outlive it.
     fn lose_the_state(&mut self) {
-        let before = self.model.breaker.refusal(false, self.now);
+        let before = self.model.breaker.refusal(Asker::Caller, self.now);
         let running = self.record.running.len() as u32;
         self.record.stored(self.now);
         self.model = Kept::of(&self.model, self.now).rebuilt(running, self.now);

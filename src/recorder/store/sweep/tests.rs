@@ -13,6 +13,7 @@ use super::super::tests::store_of;
 use super::*;
 use crate::clock::Clock;
 use crate::domain::histogram::Histogram;
+use crate::domain::ledger::CallKind;
 use crate::domain::ledger::{self, LedgerKey, QUARTER_MS, Sums};
 use crate::domain::need::Verdict;
 use crate::domain::time::Mono;
@@ -78,7 +79,12 @@ impl Daemon {
     /// Some seconds of calls, as the model's owner and the journal tell of them.
     fn calls(&mut self, at: Wall, span: u64) {
         let calls = u32::try_from(CALLS * span / 1000).unwrap();
-        let sample = Sample { verdict: Verdict::Success, counted: true, answered_ms: Some(800) };
+        let sample = Sample {
+            verdict: Verdict::Success,
+            counted: true,
+            answered_ms: Some(800),
+            kind: CallKind::Live,
+        };
         // The window needs one call to make and throw away its buckets; the rows carry them all.
         self.window.record(sample, at);
         let bucket = Bucket {

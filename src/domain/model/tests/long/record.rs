@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{Force, State};
+use crate::domain::time::Deadline;
 use crate::domain::window::{COARSE_MS, FINE_MS, FINE_SPAN_MS};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,7 +61,7 @@ pub(super) struct Record {
 impl Running {
     pub(super) fn outlived() -> Running {
         let note = Note { probe: false, era: None, lease: None };
-        Running { admission: Admission::outlived(), note }
+        Running { admission: Admission::outlived(CallKind::Live), note }
     }
 }
 
@@ -89,7 +90,7 @@ impl Record {
 
     /// What is left of an opening, if nobody forces anything.
     pub(super) fn left(&self, model: &ModelState, now: Now) -> Option<Duration> {
-        let refusal = model.breaker.refusal(false, now).flatten();
+        let refusal = model.breaker.refusal(Asker::Caller, now).flatten();
         refusal.filter(|_| self.forced.is_none())
     }
 
@@ -281,7 +282,7 @@ impl Record {
         if let Some(Override { until: Some(until), .. }) = &mut self.forced {
             *until = Deadline::after(now, until.wall().since(now.wall));
         }
-        let fine = match (before, model.breaker.refusal(false, now)) {
+        let fine = match (before, model.breaker.refusal(Asker::Caller, now)) {
             (_, None) => true,
             (Some(Some(before)), Some(Some(after))) => after <= before,
             (Some(None), Some(None)) => true,

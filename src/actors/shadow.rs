@@ -1,0 +1,304 @@
+//! The actor that owns the copies of requests: which are made, what they may cost, how many there
+//! are at once.
+//!
+//! A request that has been answered is offered here, after its reply. A share of them is sent to
+//! one backup as well, so that a backup is known to work before it is needed; and a model whose
+//! circuit is open is tried with one, so that no caller has to. Whether a copy may be sent is
+//! decided by the model's own actor, as for every call. Nobody waits for anything that happens
+//! here, and nothing that happens here reaches a caller.
+//!
+//! Callers come first: with half of `limits.in_flight` under way no more copies are made, and those
+//! under way are given up. Probes, of which there is one per model at most, go on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use tokio::task::AbortHandle;
+
+use self::copy::Means;
+use self::gate::Gate;
+use super::guard::Guarded;
+use super::model::AskStanding;
+use super::table::ModelHandle;
+use crate::domain::ledger::CallKind;
+use crate::domain::model::Standing;
+use crate::domain::need::{Needs, SkipReason};
+use crate::domain::price::Nano;
+use crate::domain::shadow::{Backup, Budget, oldest, sampled};
+use crate::domain::time::Wall;
+use crate::protocol::calendar::Day;
+
+mod copy;
+mod day;
+mod gate;
+mod offer;
+
+pub use day::{Spent, from_ledger};
+pub use gate::{Busy, Shadows, Terms};
+pub use offer::Offer;
+
+/// The owner of all copies of requests.
+pub struct ShadowActor {
+    terms: Terms,
+    budget: Budget,
+    means: Rc<Means>,
+    gate: Rc<Gate>,
+    spent: Spent,
+    /// Whether the ledger is being asked what was spent, and whether its answer is out of date
+    /// because something was spent meanwhile.
+    asking: Option<Dated>,
+    flying: Vec<Flying>,
+    number: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dated {
+    Valid,
+    Stale,
+}
+
+/// A copy under way.
+struct Flying {
+    number: u64,
+    kind: CallKind,
+    model: Arc<str>,
+    reserved: Nano,
+    task: AbortHandle,
+}
+
+/// A request and how the models that could take a copy of it stand.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look {
+    offer: Arc<Offer>,
+    sampled: bool,
+    standings: Vec<(ModelHandle, Standing)>,
+}
+
+/// What the ledger says was spent on a day.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Known {
+    day: (Wall, Wall),
+    spent: Option<Nano>,
+}
+
+/// A copy is over, whatever became of it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Landed {
+    number: u64,
+    cost: Nano,
+}
+
+/// Take other terms.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Renew(pub Terms);
+
+/// Give up all copies, because the daemon ends.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Cease;
+
+impl ShadowActor {
+    fn publish(&self) {
+        self.gate.publish(&self.terms, self.budget);
+    }
+
+    /// Asks the ledger what was spent today, unless that is known.
+    fn ask_ledger(&mut self, now: Wall, context: &Context<ShadowActor>) {
+        if self.asking.is_some() || !self.budget.is_stale(now) {
+            return;
+        }
+        self.asking = Some(Dated::Valid);
+        let day = Day::of(now, &self.terms.zone);
+        let spent = (self.spent)(day, self.terms.zone.clone());
+        let (day, actor) = ((day.start, day.end), context.address());
+        actix::spawn(async move { actor.do_send(Known { day, spent: spent.await }) });
+    }
+
+    /// Sends one copy, if there is money for it.
+    fn launch(
+        &mut self,
+        kind: CallKind,
+        offer: &Arc<Offer>,
+        (model, standing): &(ModelHandle, Standing),
+        address: Addr<ShadowActor>,
+    ) {
+        let reserved = standing.copy.cost;
+        if !self.budget.reserve(reserved, self.means.clock.now().wall) {
+            return;
+        }
+        self.number += 1;
+        let landing = copy::Landing::new(self.number, address);
+        let (means, offer) = (self.means.clone(), offer.clone());
+        let task = actix::spawn(copy::send(means, offer, (model.clone(), kind), landing));
+        self.flying.push(Flying {
+            number: self.number,
+            kind,
+            model: model.name().clone(),
+            reserved,
+            task: task.abort_handle(),
+        });
+        self.publish();
+    }
+
+    /// Tries every recovering model that is due.
+    fn probe(&mut self, look: &Look, address: &Addr<ShadowActor>) {
+        let now = self.means.clock.mono();
+        for model in &look.standings {
+            let Some(wait) = model.1.copy.probe_in else { continue };
+            self.gate.quiet(model.0.name(), wait, now);
+            let kept_out = model.1.skip.map(|skip| skip.reason);
+            let by_its_circuit = kept_out.is_none_or(|reason| reason == SkipReason::CircuitOpen);
+            if wait.is_zero() && by_its_circuit {
+                self.launch(CallKind::Probe, &look.offer, model, address.clone());
+            }
+        }
+    }
+
+    /// Sends a copy to the backup of which least is known.
+    fn shadow(&mut self, look: &Look, address: Addr<ShadowActor>) {
+        let copies = self.flying.iter().filter(|flying| flying.kind == CallKind::Shadow);
+        if self.gate.is_busy() || copies.count() >= self.terms.rules.max_in_flight as usize {
+            return;
+        }
+        let backups = look.standings.iter().enumerate().filter(|(_, (model, standing))| {
+            let ready = standing.skip.is_none() && !standing.copy.awaited;
+            ready && !look.offer.called.contains(model.name())
+        });
+        let chosen = oldest(backups.map(|(place, (model, standing))| {
+            let copies = self.flying.iter().filter(|flying| flying.model == *model.name());
+            Backup { copies: copies.count(), data: standing.copy.data, place }
+        }));
+        if let Some(backup) = chosen.and_then(|place| look.standings.get(place)) {
+            self.launch(CallKind::Shadow, &look.offer, backup, address);
+        }
+    }
+
+    fn give_up(&mut self, which: impl Fn(&Flying) -> bool) {
+        // Its end is told by what it drops.
+        self.flying.iter().filter(|flying| which(flying)).for_each(|flying| flying.task.abort());
+    }
+}
+
+async fn standings(models: Vec<ModelHandle>, needs: Needs) -> Vec<(ModelHandle, Standing)> {
+    let mut standings = Vec::with_capacity(models.len());
+    for model in models {
+        // An owner that lost its answer is left alone this time.
+        if let Ok(standing) = model.actor.send(AskStanding(needs)).await {
+            standings.push((model, standing));
+        }
+    }
+    standings
+}
+
+impl Actor for ShadowActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Offer> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, offer: Offer, context: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            self.ask_ledger(self.means.clock.now().wall, context);
+            let rate = self.terms.rules.rate;
+            let sampled = offer.answered && sampled(rate, fastrand::f64());
+            let wanted = |model: &&ModelHandle| sampled || model.open_until.borrow().is_some();
+            let models: Vec<_> = offer.models.iter().filter(wanted).cloned().collect();
+            if models.is_empty() {
+                return;
+            }
+            let (offer, actor) = (Arc::new(offer), context.address());
+            actix::spawn(async move {
+                let standings = standings(models, offer.needs).await;
+                actor.do_send(Look { offer, sampled, standings });
+            });
+        })
+    }
+}
+
+impl Handler<Look> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, look: Look, context: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            if self.gate.has_ended() {
+                return;
+            }
+            self.probe(&look, &context.address());
+            if look.sampled {
+                self.shadow(&look, context.address());
+            }
+        })
+    }
+}
+
+impl Handler<Known> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, known: Known, context: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            let dated = self.asking.take();
+            let Some(spent) = known.spent else { return };
+            if dated == Some(Dated::Stale) {
+                return self.ask_ledger(self.means.clock.now().wall, context);
+            }
+            self.budget.spent(known.day, spent);
+            self.publish();
+        })
+    }
+}
+
+impl Handler<Landed> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, landed: Landed, _: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            let place = self.flying.iter().position(|flying| flying.number == landed.number);
+            let Some(place) = place else { return };
+            let flying = self.flying.swap_remove(place);
+            self.budget.settle(flying.reserved, landed.cost);
+            self.asking = self.asking.map(|_| Dated::Stale);
+            self.publish();
+        })
+    }
+}
+
+impl Handler<Busy> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, _: Busy, _: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| self.give_up(|flying| flying.kind == CallKind::Shadow))
+    }
+}
+
+impl Handler<Renew> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, Renew(terms): Renew, context: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            self.budget.set_limit(terms.rules.daily_budget);
+            if terms.zone != self.terms.zone {
+                // Another day may be today.
+                self.budget = Budget::new(terms.rules.daily_budget);
+            }
+            self.terms = terms;
+            self.publish();
+            self.ask_ledger(self.means.clock.now().wall, context);
+        })
+    }
+}
+
+impl Handler<Cease> for ShadowActor {
+    type Result = Guarded<()>;
+
+    fn handle(&mut self, _: Cease, _: &mut Context<Self>) -> Self::Result {
+        Guarded::of(|| {
+            self.give_up(|_| true);
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! One copy of a request: admitted by the model's owner like any other call, made by a provider,
+//! settled exactly once. What it answers is looked at by nobody.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+
+use super::{Landed, Offer, ShadowActor};
+use crate::actors::model::Admit;
+use crate::actors::permit::{CallLabel, Cost, Permit};
+use crate::actors::table::ModelHandle;
+use crate::clock::Clock;
+use crate::domain::ledger::CallKind;
+use crate::domain::model::{Ended, Ending};
+use crate::domain::pace::Limits;
+use crate::domain::price::{Nano, Usage};
+use crate::provider::{Call, Outcome, Provider};
+
+/// Longest time that a copy may take; its caller's deadline is no concern of it.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Added to that for the lease of a probe: time to report its result.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// What copies are made with.
+pub(super) struct Means {
+    pub(super) provider: Rc<dyn Provider>,
+    pub(super) clock: Clock,
+}
+
+/// Tells the owner that a copy is over when it is dropped, whichever way it ends.
+pub(super) struct Landing {
+    number: u64,
+    cost: Nano,
+    owner: Addr<ShadowActor>,
+}
+
+impl Landing {
+    pub(super) fn new(number: u64, owner: Addr<ShadowActor>) -> Landing {
+        Landing { number, cost: Nano(0), owner }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.owner.do_send(Landed { number: self.number, cost: self.cost });
+    }
+}
+
+/// Makes one call, if its model's owner allows it and until a caller needs its place.
+pub(super) async fn send(
+    means: Rc<Means>,
+    offer: Arc<Offer>,
+    (model, kind): (ModelHandle, CallKind),
+    mut landing: Landing,
+) {
+    let label = CallLabel {
+        request_id: offer.request_id.clone(),
+        task: offer.task.clone(),
+        primary: offer.primary.clone(),
+        kind,
+        began: means.clock.mono(),
+    };
+    let lease = LONGEST.saturating_add(LEASE_MARGIN);
+    let admit = Admit { needs: offer.needs, lease, early: false, label };
+    let Ok(Ok(mut permit)) = model.actor.send(admit).await else { return };
+    let call = means.provider.call(call(&offer, &model));
+    let outcome = tokio::select! {
+        biased;
+        () = permit.displaced() => return,
+        outcome = call => outcome,
+    };
+    landing.cost = settle(&offer, &model, permit, outcome).await;
+}
+
+fn call<'a>(offer: &'a Offer, model: &'a ModelHandle) -> Call<'a> {
+    let config = &*model.config;
+    let timeouts = &config.timeouts;
+    let thinks = config.supports.reasoning || offer.request.reasoning_effort.is_some();
+    Call {
+        model: config,
+        request: &offer.request,
+        max_tokens: config.max_tokens.unwrap_or(u32::MAX).min(offer.needs.max_tokens),
+        temperature: config.supports.temperature.then_some(offer.temperature),
+        limits: Limits {
+            first: if thinks { timeouts.attempt } else { timeouts.first_token },
+            idle: timeouts.idle,
+            complete: timeouts.attempt,
+            whole: LONGEST.max(timeouts.attempt),
+        },
+        listener: None,
+    }
+}
+
+/// Reports the end of a copy; gives what it cost.
+async fn settle(offer: &Offer, model: &ModelHandle, permit: Permit, outcome: Outcome) -> Nano {
+    let (fault, usage, estimated, retry_after) = match outcome {
+        Ok(answer) => {
+            let estimated = answer.usage.is_none();
+            let usage = answer.usage.unwrap_or_else(|| answer.estimate(offer.request.bytes));
+            (None, Some(usage), estimated, None)
+        }
+        Err(failure) => {
+            let ending = Ending {
+                fault: failure.fault,
+                status: failure.status,
+                code: failure.code,
+                excused: false,
+            };
+            (Some(ending), failure.usage, false, failure.retry_after)
+        }
+    };
+    let price = |usage: Usage| model.config.price.map(|price| price.of(&usage));
+    let cost = Cost { amount: usage.and_then(price), primary: None, estimated };
+    let ended = Ended { fault, latency_ms: 0, usage, retry_after, chance: fastrand::f64() };
+    permit.settle(ended, cost).await;
+    cost.amount.unwrap_or_default()
+}

@@ -1,0 +1,57 @@
+//! What becomes of a request after its reply: it may be copied to a model that nobody has called
+//! for a while, or that recovers.
+
+use std::sync::Arc;
+
+use super::super::shadow::Offer;
+use super::trail::Trail;
+use super::{Answered, ChatRequest, ErrorBody, ErrorCode, Walk};
+use crate::domain::price::Nano;
+use crate::protocol::answer::Finish;
+use crate::protocol::reply::AttemptOutcome;
+
+impl Walk<'_> {
+    /// What may be spent on a copy of this request; `None` if none may be sent.
+    pub(super) fn left_for_copies(&self) -> Option<Nano> {
+        self.means.shadows.left(&self.needs, self.arrived.wall)
+    }
+
+    /// The request as it is offered for a copy, if it is fit for one and of any use.
+    pub(super) fn offer(
+        &self,
+        request: &Arc<ChatRequest>,
+        result: Result<&Answered, &ErrorBody>,
+        trail: &Trail,
+    ) -> Option<Offer> {
+        let (shadows, models) = (&self.means.shadows, &self.chain.models);
+        let answered = is_fit(result)?;
+        if !shadows.wants(models, &self.needs, answered, self.means.clock.mono()) {
+            return None;
+        }
+        let calls = trail.attempts().iter().filter(|a| a.outcome != AttemptOutcome::Skipped);
+        Some(Offer {
+            request: request.clone(),
+            request_id: self.label.request_id.clone(),
+            task: self.label.task.clone(),
+            primary: self.label.primary.clone(),
+            models: models.clone(),
+            called: calls.map(|attempt| attempt.model.clone()).collect(),
+            needs: self.needs,
+            temperature: self.temperature,
+            answered,
+        })
+    }
+}
+
+/// Whether a request was answered; `None` if nobody else should see it either, because it was
+/// refused, given up, or can never work.
+fn is_fit(result: Result<&Answered, &ErrorBody>) -> Option<bool> {
+    match result {
+        Ok(answered) => (answered.finish_reason != Finish::Refused).then_some(true),
+        Err(error) => matches!(
+            error.code,
+            ErrorCode::NoModelAvailable | ErrorCode::AllModelsFailed | ErrorCode::DeadlineExceeded
+        )
+        .then_some(false),
+    }
+}
