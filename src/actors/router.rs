@@ -135,23 +135,14 @@ impl Handler<AskChains> for RouterActor {
     type Result = Apart<ChainsView>;
 
     fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
-<<<<<<< HEAD
-        let table = self.table.clone();
-        let now = self.means.clock.now().wall;
-=======
         let (table, means) = (self.table.clone(), self.means.clone());
->>>>>>> main
+        let now = means.clock.now().wall;
         Apart::of(async move {
             let mut chains = BTreeMap::new();
-            let needs = Needs::default();
-            let left = means.shadows.left(&needs, means.clock.now().wall);
             for chain in table.chains() {
-<<<<<<< HEAD
                 let needs = chain.usual_needs(table.request().max_tokens, now);
-                let standings = chain.standings(&needs).await;
-=======
+                let left = means.shadows.left(&needs, now);
                 let standings = chain.standings(&needs, left).await;
->>>>>>> main
                 let (order, left_out) = chain.view(&standings);
                 let budget = chain.config.ceilings.daily_budget;
                 let configured = chain.models.iter().map(|model| model.name().clone()).collect();

@@ -88,22 +88,18 @@ pub(super) fn internal(what: &str) -> ErrorBody {
 
 /// Walks a request along its chain and delivers its answer.
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
-<<<<<<< HEAD
     let Route { mut request, mut sink, arrived, peer_uid } = route;
-=======
-    let Route { request, mut sink, arrived, peer_uid } = route;
+    let chain = table.chain(&request).inspect(|chain| chain.instruct(&mut request));
     let request: Arc<ChatRequest> = request.into();
     let under_way = means.shadows.under_way();
->>>>>>> main
     let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
     let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
     let mut trail = Trail::new(request_id.clone(), peer_uid);
     let mut offer = None;
-    let result = match table.chain(&request) {
+    let result = match chain {
         Err(error) => Err(error),
         Ok(chain) => {
             trail.of(&chain);
-            chain.instruct(&mut request);
             let walk = Walk::new(&means, &chain, &request, (&table, request_id.clone(), arrived));
             if request.plan {
                 let plan = walk.plan().await;

@@ -190,15 +190,11 @@ fn keys_of_later_versions_are_taken_with_a_warning_unless_they_change_nothing() 
          upstream_stream = \"never\"\n[shadow]\nrate = 0.2\ncompare = false\n\
          [timeouts]\nidle = \"15s\"\nfirst_token = \"3s\"\n[store]\nmax_size = \"1GiB\"\n\
          [costs]\ntimezone = \"local\"\n[breaker]\nprobe = \"live\"\n\
-         [chains.t]\nmodels = [\"m\"]\nhedge_after = \"2s\"",
+         [chains.t]\nmodels = [\"m\"]\nhedge_after = \"2s\"\n[log]\ncontent = true",
     );
     let names: Vec<_> =
         warnings(&loaded).iter().map(|text| text.split(':').next().unwrap()).collect();
-<<<<<<< HEAD
-    let expected = ["shadow.rate"];
-=======
-    let expected = ["models.m.system_prefix", "chains.t.system"];
->>>>>>> main
+    let expected = ["log.content"];
     assert_eq!(names, expected);
 }
 

@@ -5,24 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-<<<<<<< HEAD
-use super::breaker::{Ask, Breaker, Change, Finding, Override, Permit, Rules, Status, Stored};
-use super::ceiling;
-=======
 use super::breaker::{Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, Stored};
->>>>>>> main
+use super::ceiling;
 use super::fault::Fault;
 use super::hold::Hold;
 use super::ledger::CallKind;
 use super::minute::{Limits, Minute};
 use super::need::{Abilities, Needs, Skip, SkipReason, Verdict};
-<<<<<<< HEAD
 use super::price::{Price, Usage};
-use super::time::{Deadline, Now, Wall};
-=======
-use super::price::{Price, Usage, estimated_tokens};
 use super::time::{Now, Wall};
->>>>>>> main
 use super::window::{Bucket, Judged, JudgedFrom, Sample, Window};
 use copies::is_copy;
 

@@ -33,7 +33,7 @@ impl Stalled {
     fn start() -> Stalled {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (tell, seen) = mpsc::channel();
+        let (tell, seen) = mpsc::sync_channel(64);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let tell = tell.clone();
@@ -57,7 +57,7 @@ impl Stalled {
     }
 }
 
-fn serve(mut stream: TcpStream, tell: &mpsc::Sender<Seen>) {
+fn serve(mut stream: TcpStream, tell: &mpsc::SyncSender<Seen>) {
     let mut bytes = [0; 4096];
     let read = stream.read(&mut bytes).unwrap();
     assert!(read > 0);

@@ -53,7 +53,7 @@ impl Walk<'_> {
             return (outcome, heard);
         };
         let first = heard.first.or(Some(self.means.clock.mono()));
-        let heard = Heard { first, bytes: answered_bytes(answer) };
+        let heard = Heard { first, bytes: answer.bytes() };
         let failure = Failure { usage: answer.usage, ..Failure::new(Fault::Rejected, why) };
         (Err(failure), heard)
     }
@@ -186,14 +186,6 @@ impl Walk<'_> {
         Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
     }
 
-<<<<<<< HEAD
-    /// What an answer without usage probably consumed.
-    fn estimate(&self, answer: &Answer) -> Usage {
-        self.consumed(answered_bytes(answer))
-    }
-
-=======
->>>>>>> main
     /// What a broken stream is probably billed: usage comes with a stream's end, so one that has
     /// none does not say. Nothing for a call whose answer never began.
     fn billed(&self, heard: &Heard) -> Option<Usage> {
@@ -207,12 +199,6 @@ impl Walk<'_> {
             ..Usage::default()
         }
     }
-}
-
-fn answered_bytes(answer: &Answer) -> usize {
-    let text = answer.content.as_ref().map_or(0, String::len);
-    let calls = answer.tool_calls.iter();
-    text + calls.map(|call| call.function.arguments.len()).sum::<usize>()
 }
 
 fn is_lateness(fault: Fault) -> bool {
