@@ -26,6 +26,7 @@ impl Walk<'_> {
         (course, trail): (&mut Course, &mut Trail),
     ) -> Attempted {
         let Flight { number, bill: Bill { model, permit, heard, .. }, .. } = flight;
+        let (outcome, heard) = self.judged(outcome, heard);
         match outcome {
             Ok(answer) => self.answered((model, number), answer, permit, trail).await,
             Err(failure) => {
@@ -35,6 +36,22 @@ impl Walk<'_> {
                 Attempted::Failed(Failed { delivered, ..failed })
             }
         }
+    }
+
+    /// An answer that the chain does not accept is a failure, of which everything was heard.
+    fn judged(&self, outcome: Outcome, heard: Heard) -> (Outcome, Heard) {
+        let (Ok(answer), Some(accept)) = (&outcome, &self.chain.config.accept) else {
+            return (outcome, heard);
+        };
+        let text = answer.content.as_deref().unwrap_or_default();
+        let calls = !answer.tool_calls.is_empty();
+        let judged = answer.finish != Finish::Refused;
+        let Some(why) = accept.objection(text, calls).filter(|_| judged) else {
+            return (outcome, heard);
+        };
+        let heard = Heard { any: true, bytes: answer.bytes() };
+        let failure = Failure { usage: answer.usage, ..Failure::new(Fault::Rejected, why) };
+        (Err(failure), heard)
     }
 
     /// Settles a call that has failed while another goes on for its request.
@@ -124,7 +141,7 @@ impl Walk<'_> {
         // Cut by the caller's own deadline, not by anybody's slowness.
         let excused = is_lateness(failure.fault) && self.left().is_zero();
         let Failure { fault, status, code, message, retry_after, should_retry, usage } = failure;
-        let (usage, estimated) = self.billed(usage, heard);
+        let (usage, estimated) = self.billed(fault, usage, heard);
         let cost = usage.map(|usage| self.cost(model, &usage, estimated)).unwrap_or_default();
         let ending = Ending { fault, status, code, excused };
         trail.paid(cost.amount);
@@ -144,6 +161,9 @@ impl Walk<'_> {
         failure: Option<(Ending, Option<Duration>)>,
         (usage, cost): (Option<Usage>, Cost),
     ) -> Option<Duration> {
+        if let Some(amount) = cost.amount {
+            self.chain.purse.pay(amount, self.means.clock.now().wall);
+        }
         let (fault, retry_after) = failure.unzip();
         let ended = Ended {
             fault,
@@ -165,10 +185,12 @@ impl Walk<'_> {
     /// What a call that failed is probably billed, and whether that is an estimate. Usage comes with
     /// a stream's end, so one that broke has told at most a part; one of which nothing was heard is
     /// taken at its word.
-    fn billed(&self, told: Option<Usage>, heard: Heard) -> (Option<Usage>, bool) {
+    fn billed(&self, fault: Fault, told: Option<Usage>, heard: Heard) -> (Option<Usage>, bool) {
         let estimate = self.consumed(heard.bytes);
+        // One that was not accepted came to its end.
+        let broke = fault != Fault::Rejected;
         match told {
-            Some(told) if told.output_tokens < estimate.output_tokens => {
+            Some(told) if broke && told.output_tokens < estimate.output_tokens => {
                 (Some(Usage { output_tokens: estimate.output_tokens, ..told }), true)
             }
             Some(told) => (Some(told), false),
