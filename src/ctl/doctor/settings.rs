@@ -56,7 +56,7 @@ fn of_valid(loaded: &config::Loaded, path: &Path, daemon_answers: bool) -> Vec<F
     let mut findings = vec![Finding::ok(
         CHECK,
         format!(
-            "{} is valid: {} models, {} chains",
+            "{} is valid (models: {}, chains: {})",
             path.display(),
             config.models.len(),
             config.chains.len()

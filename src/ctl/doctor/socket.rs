@@ -67,7 +67,9 @@ fn absent(path: &Path, error: &io::Error) -> Finding {
 /// Says which group would be let in, and whether this user is in it and only has to log in again.
 fn not_allowed(path: &Path, found: &Metadata) -> Finding {
     let what = format!("this user may not use {} ({})", path.display(), rights(found));
-    let Ok(Some(group)) = Group::from_gid(Gid::from_raw(found.gid())) else {
+    // Nobody should join the group of root for this.
+    let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
+    let Some(group) = group.filter(|group| group.gid.as_raw() != 0) else {
         return Finding::wrong(CHECK, what, "give the socket a group with `daemon.socket_group`");
     };
     let user = User::from_uid(Uid::effective()).ok().flatten().map(|user| user.name);
@@ -109,6 +111,13 @@ mod tests {
 
     fn states(path: &Path) -> Vec<State> {
         look(path).into_iter().map(|finding| finding.state).collect()
+    }
+
+    #[test]
+    fn nobody_is_told_to_join_the_group_of_root() {
+        let of = |path: &Path| not_allowed(path, &fs::metadata(path).unwrap()).todo.unwrap();
+        // Whoever runs this, the root folder belongs to root.
+        assert!(of(Path::new("/")).contains("daemon.socket_group"), "{}", of(Path::new("/")));
     }
 
     #[test]
