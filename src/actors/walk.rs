@@ -89,7 +89,6 @@ pub(super) fn internal(what: &str) -> ErrorBody {
 /// Walks a request along its chain and delivers its answer.
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     let Route { request, mut sink, arrived, peer_uid } = route;
-    let request: Arc<ChatRequest> = request.into();
     let under_way = means.shadows.under_way();
     let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
     let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
@@ -130,7 +129,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                     }
                 },
             };
-            offer = walk.offer(&request, result.as_deref(), &trail);
+            offer = walk.offer(result.as_deref(), &trail);
             result
         }
     };
@@ -142,8 +141,8 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     let id = Default::default();
     sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;
     drop(under_way);
-    if let Some(offer) = offer {
-        means.shadows.offer(offer);
+    if let Some(facts) = offer {
+        means.shadows.offer(request, facts);
     }
 }
 

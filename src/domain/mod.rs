@@ -4,6 +4,7 @@
 //! project exists for can be read in this folder and tested with a number for the time.
 
 pub mod breaker;
+pub mod compare;
 pub mod fault;
 pub mod histogram;
 pub mod hold;

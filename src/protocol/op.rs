@@ -85,6 +85,7 @@ pub enum EventType {
     Breaker,
     Degraded,
     Order,
+    Comparison,
     Report,
     Config,
     Start,
@@ -96,12 +97,13 @@ pub enum EventType {
 
 impl EventType {
     /// Those that can be asked for.
-    pub const ALL: [EventType; 8] = [
+    pub const ALL: [EventType; 9] = [
         EventType::Call,
         EventType::Request,
         EventType::Breaker,
         EventType::Degraded,
         EventType::Order,
+        EventType::Comparison,
         EventType::Config,
         EventType::Start,
         EventType::Stop,
@@ -115,6 +117,7 @@ impl EventType {
             EventType::Breaker => "breaker",
             EventType::Degraded => "degraded",
             EventType::Order => "order",
+            EventType::Comparison => "comparison",
             EventType::Report => "report",
             EventType::Config => "config",
             EventType::Start => "start",

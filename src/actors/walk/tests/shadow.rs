@@ -126,6 +126,29 @@ fn a_copy_is_a_call_like_any_other_to_its_models_health_and_marked_in_the_log() 
 }
 
 #[test]
+fn answers_are_compared_without_a_word_of_them_in_the_log() {
+    play(async || {
+        let rig = Rig::new(&format!("{ALWAYS}compare = true\n{THREE}"));
+        rig.script.once("b", well().after(250));
+        rig.script.once("c", fails(Fault::ModelGlitch));
+        rig.hello().await;
+        pass(1.0).await;
+        rig.hello().await;
+        pass(1.0).await;
+        let log = rig.log().await;
+        let found = lines(&log, "comparison");
+        let (b, c) = (found[0], found[1]);
+        assert_eq!((&b["model_used"], &b["backup"]), (&json!("a"), &json!("b")));
+        assert_eq!(b["shadow"]["latency_ms"], 250);
+        assert_eq!(b["live"]["output_tokens"], 100);
+        let agreement = json!({ "same_json": true, "length_ratio": 1.0, "similarity": 0.5 });
+        assert_eq!(b["agreement"], agreement, "\"a answers\" and \"b answers\"");
+        assert_eq!((&c["shadow"], &c["error_type"]), (&Value::Null, &json!("model_glitch")));
+        assert!(!log.iter().any(|line| line.to_string().contains("answers")));
+    });
+}
+
+#[test]
 fn only_requests_that_may_be_copied_are() {
     play(async || {
         let rig = Rig::new(&format!("{ALWAYS}{THREE}"));
