@@ -6,7 +6,7 @@
 //!
 //! Everything waits for a condition, with a limit that only a broken program reaches. Other test
 //! binaries take this folder in with `#[path]`, and each uses a part of it.
-#![allow(dead_code, reason = "every test binary uses another part of the harness")]
+#![allow(dead_code, unused_imports, reason = "every test binary uses another part of the harness")]
 
 mod client;
 mod daemon;
