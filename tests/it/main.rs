@@ -43,6 +43,8 @@ mod restart;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod socket_file;
