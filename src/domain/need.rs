@@ -23,6 +23,9 @@ pub struct Needs {
     pub max_tokens: u32,
     /// Most that one call may be estimated to cost.
     pub max_cost: Option<Nano>,
+    /// Most that one call may be estimated to cost if its model gave the longest answer, whatever
+    /// the model's own limit.
+    pub dearest: Option<Nano>,
 }
 
 /// What a model is known to be able to do; unknown counts as able.

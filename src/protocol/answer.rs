@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
+use crate::domain::accept::Accept;
 use crate::domain::price::{Usage, estimated_tokens};
 
 /// Why an answer ended.
@@ -32,15 +33,26 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Why it is not accepted, if so. A refusal is an answer of another kind and is not judged.
+    pub fn objection(&self, accept: &Accept) -> Option<String> {
+        let text = self.content.as_deref().unwrap_or_default();
+        let judged = self.finish != Finish::Refused;
+        judged.then(|| accept.objection(text, !self.tool_calls.is_empty())).flatten()
+    }
+
     /// What it probably consumed, for a request of `bytes`.
     pub fn estimate(&self, bytes: usize) -> Usage {
-        let text = self.content.as_ref().map_or(0, String::len);
-        let calls = self.tool_calls.iter();
-        let tools: usize = calls.map(|call| call.function.arguments.len()).sum();
         Usage {
             input_tokens: estimated_tokens(bytes),
-            output_tokens: estimated_tokens(text + tools),
+            output_tokens: estimated_tokens(self.bytes()),
             ..Usage::default()
         }
+    }
+
+    /// How long its text and the arguments of its tool calls are together.
+    pub fn bytes(&self) -> usize {
+        let text = self.content.as_ref().map_or(0, String::len);
+        let calls = self.tool_calls.iter();
+        text + calls.map(|call| call.function.arguments.len()).sum::<usize>()
     }
 }

@@ -292,6 +292,20 @@ impl Message {
     }
 }
 
+impl Message {
+    /// An instruction of the operator.
+    pub fn system(text: &str) -> Message {
+        Message {
+            role: Role::System,
+            content: Some(Content::Text(text.to_owned())),
+            name: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            reasoning_content: None,
+        }
+    }
+}
+
 impl ChatRequest {
     /// What it asks of whichever model serves it, with `max_tokens` already decided.
     pub fn needs(&self, max_tokens: u32) -> Needs {
@@ -306,6 +320,7 @@ impl ChatRequest {
             bytes: self.bytes,
             max_tokens,
             max_cost: self.max_cost,
+            dearest: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 use crate::domain::need::SkipReason;
+use crate::domain::price::Nano;
 
 /// One model's health.
 #[derive(Clone, Debug, Serialize)]
@@ -108,6 +109,12 @@ pub struct ChainView {
     pub order: Vec<PlaceView>,
     /// Whom to leave out.
     pub left_out: Vec<LeftOutView>,
+    /// What may be spent on a day before nothing dearer than the primary is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_budget_usd: Option<Nano>,
+    /// What was spent today, where there is a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spent_today_usd: Option<Nano>,
 }
 
 /// A model's place in an order.

@@ -173,7 +173,7 @@ pub(super) fn path(model_id: &str, streams: bool) -> String {
 /// The request body.
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let request = call.request;
-    let system = body::system_text(&request.messages);
+    let system = body::system_text(call);
     let body = Body {
         system_instruction: (!system.is_empty())
             .then_some(System { parts: [SystemPart { text: &system }] }),

@@ -74,7 +74,8 @@ pub(super) fn pairs(
 impl Pair {
     fn add(&mut self, its: &ComparisonEvent) {
         self.copies += 1;
-        let (Some(shadow), Some(agreement)) = (&its.shadow, its.agreement) else {
+        let sound = its.shadow.as_ref().filter(|_| its.error_type.is_none());
+        let (Some(shadow), Some(agreement)) = (sound, its.agreement) else {
             self.failed += 1;
             return;
         };

@@ -1,12 +1,13 @@
 """fallbackd against the simulators aimock and llmposter, over its Unix socket.
 
-For every simulator and every kind of provider there is a model that answers and one for each way to
-fail. Checked are the answer, the `error_type` in `attempts` after a fallback, and that the header
+For every simulator and every kind of provider, asked for streams and not, there is a model that
+answers and one for each way to fail. Checked are the answer, the `error_type` in `attempts` after a fallback, and that the header
 for waiting makes a hold that later callers see. Every check prints one line; the exit code is 1 if
 one fails. Everything started here is ended here.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -22,6 +23,8 @@ import urllib.request
 WAIT = 17  # seconds, what the simulators ask for
 LONG = "prompt is too long: 250000 tokens > 200000 maximum"
 KINDS = {"openai": "/v1", "anthropic": "", "google": "/v1beta"}
+# Whether the daemon asks for streams: the value of upstream_stream.
+WAYS = {"streamed": "auto", "whole": "never"}
 
 # How to fail: status, message, type and code as an OpenAI-style body has them, what fallbackd calls it.
 ERRORS = {
@@ -87,7 +90,7 @@ def llmposter_fixtures():
     return {"fixtures": fixtures}
 
 
-def cases(mock, kind):
+def cases(mock, kind, way):
     """The ways to fail that this simulator has for this kind, and what fallbackd calls them."""
     found = {case: error[4] for case, error in ERRORS.items()}
     found["garbled"] = "bad_body"
@@ -151,17 +154,19 @@ def configuration(folder, mocks):
         'base = "10ms"',
     ]
     for mock, address in mocks.items():
-        for kind, path in KINDS.items():
+        for (kind, path), (way, streams) in itertools.product(KINDS.items(), WAYS.items()):
             lines += [
-                f"[providers.{mock}-{kind}]",
+                f"[providers.{mock}-{kind}-{way}]",
                 f'kind = "{kind}"',
                 f'base_url = "{address}{path}"',
                 'api_key = { env = "INTEROP_KEY" }',
+                f'upstream_stream = "{streams}"',
             ]
-            for priority, case in enumerate(["good", "refusing", *cases(mock, kind)], start=1):
+            found = ["good", "refusing", *cases(mock, kind, way)]
+            for priority, case in enumerate(found, start=1):
                 lines += [
-                    f"[models.{mock}-{kind}-{case}]",
-                    f'provider = "{mock}-{kind}"',
+                    f"[models.{mock}-{kind}-{way}-{case}]",
+                    f'provider = "{mock}-{kind}-{way}"',
                     f'model_id = "{case}"',
                     f"priority = {priority}",
                     "max_tokens = 100",
@@ -169,7 +174,7 @@ def configuration(folder, mocks):
                     "cost_per_1k_output = 0.002",
                 ]
     first = next(iter(mocks))
-    lines += ["[chains]", f'default = ["{first}-openai-good"]']
+    lines += ["[chains]", f'default = ["{first}-openai-whole-good"]']
     return "\n".join(lines) + "\n"
 
 
@@ -193,6 +198,9 @@ class Client:
 
     def ask(self, **request):
         self.socket.sendall(json.dumps(request).encode() + b"\n")
+        return self.line()
+
+    def line(self):
         end = time.monotonic() + 40
         while b"\n" not in self.rest:
             ready, _, _ = select.select([self.socket], [], [], max(0.0, end - time.monotonic()))
@@ -211,15 +219,29 @@ class Client:
 # ------------------------------------------------------------- the checks
 
 
-def answers(client, mock, kind):
-    reply = client.chat(f"{mock}-{kind}-good")
+def answers(client, who):
+    reply = client.chat(f"{who}-good")
     same(reply.get("ok"), True, reply)
-    same(reply["content"], f"hello from {mock}")
+    same(reply["content"], f"hello from {who.split('-')[0]}")
     same((reply["finish_reason"], reply["fallback_count"]), ("stop", 0), reply)
 
 
-def falls_back(client, mock, kind, case, error_type):
-    bad, good = f"{mock}-{kind}-{case}", f"{mock}-{kind}-good"
+def streams(client, who):
+    """What is streamed is the answer."""
+    model = f"{who}-good"
+    messages = [{"role": "user", "content": "hi"}]
+    events = [client.ask(models=[model], messages=messages, stream=True)]
+    while "event" in events[-1]:
+        events.append(client.line())
+    reply = events.pop()
+    same(reply.get("ok"), True, reply)
+    same(events[0], {"id": None, "event": "start", "model_used": model})
+    text = "".join(event["content"] for event in events if event["event"] == "delta")
+    same(text, reply["content"])
+
+
+def falls_back(client, who, case, error_type):
+    bad, good = f"{who}-{case}", f"{who}-good"
     reply = client.chat(bad, good)
     same(reply.get("ok"), True, reply)
     same((reply["model_used"], reply["used_fallback"]), (good, True), reply)
@@ -227,28 +249,28 @@ def falls_back(client, mock, kind, case, error_type):
     same(found, {error_type}, reply)
 
 
-def holds(client, mock, kind, address):
+def holds(client, who, address):
     """After a 429 with a wait the model is left alone, and callers hear for how long."""
-    bad = f"{mock}-{kind}-limited"
-    before = calls(mock, address)
+    bad = f"{who}-limited"
+    before = calls(who, address)
     reply = client.chat(bad)
     same((reply["ok"], reply["error"]["code"]), (False, "no_model_available"), reply)
     wait = reply["error"]["retry_after_ms"]
     assert wait and 1_000 < wait <= WAIT * 1000, reply
     same(reply["attempts"][0]["reason"], "rate_limited", reply)
-    same(calls(mock, address), before)
+    same(calls(who, address), before)
 
 
-def calls(mock, address):
+def calls(who, address):
     """How many calls the simulator saw; only aimock tells."""
-    if mock != "aimock":
+    if not who.startswith("aimock"):
         return None
     with urllib.request.urlopen(f"{address}/__aimock/journal?limit=1", timeout=10) as reply:
         return int(reply.headers["X-Total-Count"])
 
 
-def refuses(client, mock, kind):
-    bad, good = f"{mock}-{kind}-refusing", f"{mock}-{kind}-good"
+def refuses(client, who):
+    bad, good = f"{who}-refusing", f"{who}-good"
     reply = client.chat(bad, good)
     same((reply.get("ok"), reply.get("finish_reason")), (True, "refused"), reply)
     reply = client.chat(bad, good, on_refusal="fallback")
@@ -258,14 +280,16 @@ def refuses(client, mock, kind):
 
 def run(client, mocks):
     for mock, address in mocks.items():
-        for kind in KINDS:
-            check(f"{mock} {kind} answers", lambda: answers(client, mock, kind))
-            for case, error_type in cases(mock, kind).items():
-                name = f"{mock} {kind} {case} is {error_type}"
-                check(name, lambda: falls_back(client, mock, kind, case, error_type))
-            check(f"{mock} {kind} is held after a 429", lambda: holds(client, mock, kind, address))
+        for kind, way in itertools.product(KINDS, WAYS):
+            who = f"{mock}-{kind}-{way}"
+            check(f"{who} answers", lambda: answers(client, who))
+            check(f"{who} is streamed to the caller", lambda: streams(client, who))
+            for case, error_type in cases(mock, kind, way).items():
+                name = f"{who} {case} is {error_type}"
+                check(name, lambda: falls_back(client, who, case, error_type))
+            check(f"{who} is held after a 429", lambda: holds(client, who, address))
             if mock == "llmposter":
-                check(f"{mock} {kind} refuses", lambda: refuses(client, mock, kind))
+                check(f"{who} refuses", lambda: refuses(client, who))
 
 
 def main():

@@ -100,6 +100,26 @@ def openai_checks(url):
         same(answer.choices[0].message.content, "[gpt-4o] what is this")
         assert answer.usage.prompt_tokens > 80, answer.usage.prompt_tokens
 
+    def streamed():
+        chunks = list(create(stream=True, stream_options={"include_usage": True}))
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        same(text, "[gpt-4o] hello")
+        same([c.choices[0].finish_reason for c in chunks if c.choices][-1], "stop")
+        same((chunks[-1].choices, chunks[-1].usage.total_tokens), ([], 6))
+        assert len(chunks) >= 6, len(chunks)
+        same([c for c in create(stream=True) if c.usage], [])
+
+    def streamed_tools():
+        with client.chat.completions.stream(
+            model="gpt-4o", messages=[user], tools=[tool], tool_choice="required"
+        ) as stream:
+            call = stream.get_final_completion().choices[0].message.tool_calls[0]
+        same((call.function.name, json.loads(call.function.arguments)), ("weather", FITTING))
+
+    def streamed_error():
+        error = raises(openai.APIError, lambda: list(create("sim-fails", stream=True)))
+        same(error.code, "server_is_overloaded")
+
     def refusals():
         message = create("sim-refusal").choices[0].message
         assert message.refusal and message.content is None, message
@@ -128,6 +148,9 @@ def openai_checks(url):
     check("openai tool call and result", tools)
     check("openai JSON object and schema", as_json)
     check("openai image", image)
+    check("openai stream and its usage", streamed)
+    check("openai streamed tool call", streamed_tools)
+    check("openai error within a stream", streamed_error)
     check("openai refusal and filter", refusals)
     check("openai rate limit with retry-after", wait_hint)
     check("openai models", lambda: same(client.models.list().data, []))
@@ -182,6 +205,32 @@ def anthropic_checks(url):
         same(answer.content[0].text, "[claude-haiku-4-5] what is this")
         assert answer.usage.input_tokens > 80, answer.usage.input_tokens
 
+    def streamed():
+        with client.messages.stream(
+            model="claude-haiku-4-5", messages=[user], max_tokens=50
+        ) as stream:
+            pieces = list(stream.text_stream)
+            answer = stream.get_final_message()
+        same("".join(pieces), "[claude-haiku-4-5] hello")
+        assert len(pieces) > 3, pieces
+        same((answer.content[0].text, answer.stop_reason), ("".join(pieces), "end_turn"))
+        same((answer.usage.input_tokens, answer.usage.output_tokens), (2, 6))
+
+    def streamed_tools():
+        with client.messages.stream(
+            model="m", messages=[user], max_tokens=50, tools=[tool], tool_choice={"type": "any"}
+        ) as stream:
+            call = stream.get_final_message().content[0]
+        same((call.name, call.input), ("weather", FITTING))
+
+    def streamed_error():
+        try:
+            list(create("sim-fails", stream=True))
+        except anthropic.APIStatusError as error:
+            same(error.body["error"]["type"], "overloaded_error")
+        else:
+            raise AssertionError("no error")
+
     def refusals():
         answer = create("sim-refusal")
         same((answer.stop_reason, answer.content), ("refusal", []))
@@ -219,6 +268,9 @@ def anthropic_checks(url):
     check("anthropic tool call and result", tools)
     check("anthropic JSON schema", as_json)
     check("anthropic image", image)
+    check("anthropic stream and its usage", streamed)
+    check("anthropic streamed tool call", streamed_tools)
+    check("anthropic error within a stream", streamed_error)
     check("anthropic refusal", refusals)
     check("anthropic rate limit with retry-after", wait_hint)
     check("anthropic spend limit is no rate limit", quota)
@@ -283,6 +335,23 @@ def google_checks(url):
         same(answer.text, "[gemini-2.5-flash] what is this")
         assert answer.usage_metadata.prompt_token_count > 80
 
+    def streamed():
+        config = types.GenerateContentConfig(automatic_function_calling={"disable": True})
+        answers = list(client.models.generate_content_stream(
+            model="gemini-2.5-flash", contents="hello", config=config
+        ))
+        same("".join(answer.text for answer in answers), "[gemini-2.5-flash] hello")
+        assert len(answers) > 3, len(answers)
+        same(answers[-1].candidates[0].finish_reason, types.FinishReason.STOP)
+        same(answers[-1].usage_metadata.candidates_token_count, 6)
+
+    def streamed_error():
+        config = types.GenerateContentConfig(automatic_function_calling={"disable": True})
+        ask = lambda: list(client.models.generate_content_stream(
+            model="sim-fails", contents="hello", config=config
+        ))
+        code_of(raises(google_errors.ServerError, ask), (503, "UNAVAILABLE"))
+
     def blocked():
         answer = create("sim-blocked")
         same(answer.candidates, None)
@@ -314,6 +383,8 @@ def google_checks(url):
     check("google tool call and result", tools)
     check("google JSON and schema", as_json)
     check("google image", image)
+    check("google stream and its usage", streamed)
+    check("google error within a stream", streamed_error)
     check("google blocked prompt and answer", blocked)
     check("google rate limit with its delay", wait_hint)
     for name, kind, code, call in errors:

@@ -5,15 +5,17 @@
 //! [--key K] [--keep N]`. A model whose name begins with `sim-` gets the reply named after it, in every
 //! format: `sim-overloaded`, `sim-rate-limited`, `sim-quota`, `sim-auth`, `sim-server-error`,
 //! `sim-not-found`, `sim-context`, `sim-policy`, `sim-empty`, `sim-refusal`, `sim-blocked`,
-//! `sim-hang`, and `sim-slow`, which answers after four seconds. All others are answered. Standard input, not a signal, ends it, so that it cannot
-//! outlive the script that started it.
+//! `sim-hang`, `sim-slow` (answers after four seconds), `sim-text` (an answer of 43 tokens), `sim-drip`
+//! (the same, streamed token by token), and streams that break after 20 of them or lack their end:
+//! `sim-cut`, `sim-malformed`, `sim-fails`, `sim-no-end`. All others are answered. Standard input, not
+//! a signal, ends it, so that it cannot outlive the script that started it.
 
 use std::io::Write;
 use std::time::Duration;
 
 use clap::Parser;
 use fallbackd::config::Kind;
-use fallbackd::sim::{Background, Behaviour};
+use fallbackd::sim::{Background, Behaviour, Fate, Flow, Meaning};
 
 /// Long enough for a script to do something while an answer is under way.
 const SLOW: Duration = Duration::from_secs(4);
@@ -66,7 +68,14 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn by_name() -> [(&'static str, Behaviour); 13] {
+/// An answer of an ordinary length.
+const TEXT: &str = "A gateway keeps programs answering when a provider fails: it asks the next model, \
+    remembers who is ill, and tells you what happened. This is here to give it an ordinary length.";
+
+fn by_name() -> [(&'static str, Behaviour); 19] {
+    let fated = |fate| Flow::fated(TEXT, 20, fate).into();
+    let pace = Duration::from_millis(1);
+    let text = Some(TEXT.to_owned());
     [
         ("sim-overloaded", Behaviour::overloaded()),
         ("sim-rate-limited", Behaviour::rate_limited(Some("7"))),
@@ -80,6 +89,12 @@ fn by_name() -> [(&'static str, Behaviour); 13] {
         ("sim-refusal", Behaviour::refusal()),
         ("sim-blocked", Behaviour::blocked_200()),
         ("sim-hang", Behaviour::Hang),
+        ("sim-text", Behaviour::Say(TEXT.to_owned())),
+        ("sim-drip", Flow { pace, text: text.clone(), ..Flow::new() }.into()),
+        ("sim-cut", fated(Fate::Breaks)),
+        ("sim-malformed", fated(Fate::Malformed)),
+        ("sim-fails", fated(Fate::Fails(Meaning::Overloaded))),
+        ("sim-no-end", Flow { no_end: true, text, ..Flow::new() }.into()),
         ("sim-slow", Behaviour::delay(SLOW)),
     ]
 }

@@ -14,6 +14,7 @@ use crate::actors::permit::{CallLabel, Cost, Permit};
 use crate::actors::table::ModelHandle;
 use crate::clock::Clock;
 use crate::domain::compare::Text;
+use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 use crate::domain::model::{Ended, Ending};
 use crate::domain::pace::Limits;
@@ -108,6 +109,7 @@ fn comparison(
     };
     let text = |answer: &Answer| Text::of(answer.content.as_deref().unwrap_or_default());
     let answer = outcome.as_ref().ok();
+    let rejected = answer.and_then(|answer| rejection(offer, answer));
     ComparisonEvent {
         request_id: offer.facts.request_id.clone(),
         task: offer.facts.task.clone(),
@@ -115,7 +117,10 @@ fn comparison(
         backup: model.name().clone(),
         live: live.facts.clone(),
         shadow: answer.map(facts),
-        error_type: outcome.as_ref().err().map(|failure| failure.fault),
+        error_type: match outcome {
+            Ok(_) => rejected.map(|ending| ending.fault),
+            Err(failure) => Some(failure.fault),
+        },
         agreement: answer.map(|answer| live.text.compare(&text(answer))),
     }
 }
@@ -139,13 +144,20 @@ fn call<'a>(offer: &'a Offer, model: &'a ModelHandle) -> Call<'a> {
     }
 }
 
+/// The end of a copy whose answer does not pass the checks of the chain.
+fn rejection(offer: &Offer, answer: &Answer) -> Option<Ending> {
+    let accept = offer.facts.accept.as_ref()?;
+    answer.objection(accept)?;
+    Some(Ending { fault: Fault::Rejected, status: None, code: None, excused: false })
+}
+
 /// Reports the end of a copy; gives what it cost.
 async fn settle(offer: &Offer, model: &ModelHandle, permit: Permit, outcome: Outcome) -> Nano {
     let (fault, usage, estimated, retry_after) = match outcome {
         Ok(answer) => {
             let estimated = answer.usage.is_none();
             let usage = answer.usage.unwrap_or_else(|| answer.estimate(offer.request.bytes));
-            (None, Some(usage), estimated, None)
+            (rejection(offer, &answer), Some(usage), estimated, None)
         }
         Err(failure) => {
             let ending = Ending {

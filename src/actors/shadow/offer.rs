@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use crate::actors::table::ModelHandle;
+use crate::domain::accept::Accept;
 use crate::domain::compare::Text;
 use crate::domain::need::Needs;
 use crate::protocol::chat::ChatRequest;
@@ -35,6 +36,8 @@ pub struct Facts {
     pub needs: Needs,
     /// Its temperature, with the default filled in.
     pub temperature: f64,
+    /// The checks that an answer must pass.
+    pub accept: Option<Arc<Accept>>,
     /// Whether it got an answer. One that did not can still test a model that recovers.
     pub answered: bool,
     /// Its answer, if a copy's is to be compared with it.

@@ -37,6 +37,7 @@ impl Walk<'_> {
             called: calls.map(|attempt| attempt.model.clone()).collect(),
             needs: self.needs,
             temperature: self.temperature,
+            accept: self.chain.config.accept.clone(),
             answered,
             answer: compared.map(|answered| reference(answered, trail)),
         })

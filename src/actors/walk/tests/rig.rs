@@ -244,6 +244,9 @@ impl Asked {
     /// Waits for the reply; gives the events before it, too.
     pub(super) async fn heard(mut self) -> (Vec<Value>, Value) {
         let reply = self.listen().await;
+        // Once the walk has ended, nothing more may come.
+        tokio::task::yield_now().await;
+        assert!(self.told.try_recv().is_err() && self.answers.try_recv().is_err(), "{reply}");
         let events: Vec<Value> = self.events.into_iter().map(|(_, event)| event).collect();
         holds_together(&events, &reply);
         (events, reply)

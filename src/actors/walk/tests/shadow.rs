@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rig::{Rig, THREE, code, lines, pass, play, tried};
-use super::script::{fails, hangs, panics, well};
+use super::script::{fails, hangs, panics, says, well};
 use crate::domain::fault::Fault;
 
 /// Copies of every answered request, to free models.
@@ -145,6 +145,23 @@ fn answers_are_compared_without_a_word_of_them_in_the_log() {
         assert_eq!(b["agreement"], agreement, "\"a answers\" and \"b answers\"");
         assert_eq!((&c["shadow"], &c["error_type"]), (&Value::Null, &json!("model_glitch")));
         assert!(!log.iter().any(|line| line.to_string().contains("answers")));
+    });
+}
+
+#[test]
+fn a_copys_answer_is_held_to_the_checks_of_its_chain() {
+    play(async || {
+        let chains = "[chains]\n    default = [\"a\", \"b\", \"c\"]";
+        let checked = "[chains.default]\nmodels = [\"a\", \"b\"]\naccept = { json = true }";
+        let rig = Rig::new(&format!("{ALWAYS}{}", THREE.replace(chains, checked)));
+        rig.script.always("a", says("{}"));
+        rig.script.always("b", says("Here it is: {}"));
+        rig.hello().await;
+        pass(1.0).await;
+        let log = rig.log().await;
+        let copy = *lines(&log, "call").last().unwrap();
+        assert_eq!((&copy["kind"], &copy["error_type"]), (&json!("shadow"), &json!("rejected")));
+        assert_eq!(copy["verdict"], "success", "it is no fault of the provider");
     });
 }
 

@@ -1,7 +1,8 @@
 //! Hours of random trouble in milliseconds: what must hold whatever happens.
 //!
-//! Each world is made from a seed: faults that come and go, callers who leave, deadlines of all
-//! lengths, chains of their own, overrides. Safety is looked at all the time; then everything is
+//! Each world is made from a seed: faults that come and go, streams that break in the middle, callers
+//! who leave, second calls beside slow ones, deadlines of all lengths, chains of their own,
+//! overrides. Safety is looked at all the time; then everything is
 //! healed, and every model must serve again (liveness). A failing world prints its seed.
 
 use std::cell::Cell;
@@ -14,14 +15,16 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::rig::{ONE_PROVIDER, Rig, THREE, lines, pass, play};
-use super::script::{Step, blocked, fails, fails_with, hangs, limited, panics, well};
+use super::script::{
+    Step, blocked, calls_a_tool, fails, fails_with, hangs, limited, panics, says, silent, well,
+};
 use crate::domain::fault::Fault;
 use crate::protocol::op::BreakerSet;
 use crate::provider::Failure;
 
 const MODELS: [&str; 3] = ["a", "b", "c"];
 const WORLDS: u64 = 40;
-const CALLERS: usize = 60;
+const CALLERS: usize = 100;
 
 /// What the callers of one world met.
 #[derive(Default)]
@@ -29,11 +32,16 @@ struct Met {
     answered: Cell<usize>,
     failed: Cell<usize>,
     left: Cell<usize>,
+    /// Streams that began again.
+    restarted: Cell<usize>,
+    /// Calls that another one outran.
+    outrun: Cell<usize>,
 }
 
 #[test]
 fn random_trouble_breaks_no_promise_and_ends_with_everybody_serving() {
     let mut totals = (0, 0, 0);
+    let mut streams = (0, 0);
     for seed in 0..WORLDS {
         // The walk's own dice are those of this thread.
         fastrand::seed(seed);
@@ -48,9 +56,12 @@ fn random_trouble_breaks_no_promise_and_ends_with_everybody_serving() {
         totals.0 += met.answered.get();
         totals.1 += met.failed.get();
         totals.2 += met.left.get();
+        streams.0 += met.restarted.get();
+        streams.1 += met.outrun.get();
     }
     let (answered, failed, left) = totals;
     assert!(answered > 500 && failed > 100 && left > 100, "the worlds are too tame: {totals:?}");
+    assert!(streams.0 > 20 && streams.1 > 30, "their streams are too tame: {streams:?}");
 }
 
 async fn world(rng: &mut Rng, met: Rc<Met>) {
@@ -76,18 +87,48 @@ fn configuration(rng: &mut Rng) -> String {
     let limits = ["", "max_in_flight = 3", "requests_per_minute = 20"];
     let limit = limits[rng.usize(..limits.len())];
     let text = text.replace("model_id = \"b\"", &format!("model_id = \"b\"\n{limit}"));
+    let hedged = "default = { models = [\"a\", \"b\", \"c\"], hedge_after = \"2s\" }";
+    let text = match rng.bool() {
+        true => text.replace("default = [\"a\", \"b\", \"c\"]", hedged),
+        false => text,
+    };
     let all_open = if rng.bool() { "nearest" } else { "fail" };
+    // In half of the worlds circuits open late, or there would be few models left to rescue a stream.
+    let failures = if rng.bool() { rng.u32(1..5) } else { 30 };
     format!(
-        "[retry]\nmax = {}\n[breaker]\nwhen_all_open = \"{all_open}\"\nfailures = {}\n{text}",
+        "[retry]\nmax = {}\n[breaker]\nwhen_all_open = \"{all_open}\"\nfailures = {failures}\n\
+         failure_rate = 0.9\n{text}",
         rng.u32(0..4),
-        rng.u32(1..5),
     )
+}
+
+/// What complete answers say, beside the plain one. Broken ones say a part of it.
+const SKY: &str = "The sky is blue";
+const SEA: &str = "The sea";
+
+/// An answer told word by word, or a part of one.
+fn stream(rng: &mut Rng) -> Step {
+    let every = [1, 300, 3000, 3000, 12_000][rng.usize(..5)];
+    let ends = [fails(Fault::StreamCut), fails(Fault::BadBody), fails(Fault::Overloaded), hangs()];
+    let stream = match rng.u32(..8) {
+        0 | 1 => says(SKY),
+        2 => says("The sky").and_untold(" is blue"),
+        3 => says(SEA),
+        4 => says("The sky is ").then(well()).and_untold("blue"),
+        5 => says("The sky is ").then(ends[rng.usize(..4)].clone()),
+        6 => says("The ").then(ends[rng.usize(..4)].clone()),
+        _ => return silent(),
+    };
+    if rng.bool() { stream.every(every) } else { stream.every(every).thinking(2) }
 }
 
 /// What a model does next.
 fn step(rng: &mut Rng) -> Step {
+    if rng.u32(..4) > 0 {
+        return stream(rng);
+    }
     let faults = [Fault::Overloaded, Fault::BadBody, Fault::Reset, Fault::Auth, Fault::ModelGlitch];
-    let step = match rng.u32(..12) {
+    let step = match rng.u32(..13) {
         0..=2 => well(),
         3..=6 => fails(faults[rng.usize(..faults.len())]),
         7 => limited(rng.bool().then(|| rng.u64(1..200_000))),
@@ -98,6 +139,7 @@ fn step(rng: &mut Rng) -> Step {
             failure.should_retry = Some(rng.bool());
             fails_with(failure)
         }
+        11 => calls_a_tool(),
         _ => fails(Fault::ALL[rng.usize(..Fault::ALL.len())]),
     };
     step.after([0, 5, 800, 20_000][rng.usize(..4)])
@@ -130,6 +172,15 @@ async fn caller(rig: &Rig, met: &Met, rng: &mut Rng) {
     if rng.bool() {
         request["on_refusal"] = json!("fallback");
     }
+    request["stream"] = json!(rng.u32(..3) > 0);
+    if rng.u32(..4) == 0 {
+        request["on_interrupt"] = json!("fail");
+    }
+    if rng.u32(..4) == 0 {
+        // Or too few streams would break that somebody can rescue.
+        rig.script.once("a", says("The sky is ").then(fails(Fault::StreamCut)).every(1));
+        rig.script.once("b", well());
+    }
     let sent = Instant::now();
     let asked = rig.send(request);
     if rng.u32(..4) == 0 {
@@ -141,10 +192,16 @@ async fn caller(rig: &Rig, met: &Met, rng: &mut Rng) {
         }
         return;
     }
-    let reply = asked.reply().await;
+    // What was heard is held against the reply in there.
+    let (events, reply) = asked.heard().await;
     let took = sent.elapsed().as_secs_f64();
     assert!(took <= timeout + 0.01, "{took} of {timeout}: {reply}");
     told(&reply);
+    let restarts = events.iter().filter(|event| event["event"] == "restart").count();
+    met.restarted.set(met.restarted.get() + restarts);
+    let outrun = |attempt: &&Value| attempt["outcome"] == "cancelled";
+    let outrun = reply["attempts"].as_array().unwrap().iter().filter(outrun).count();
+    met.outrun.set(met.outrun.get() + outrun);
     let count = if reply["ok"] == true { &met.answered } else { &met.failed };
     count.set(count.get() + 1);
 }
@@ -154,7 +211,13 @@ fn told(reply: &Value) {
     let attempts = reply["attempts"].as_array().unwrap();
     let answered: Vec<_> = attempts.iter().filter(|a| a["outcome"] == "answered").collect();
     match reply["ok"] == true {
-        true => assert!(answered.len() == 1 && answered[0]["model"] == reply["model_used"]),
+        true => {
+            assert!(answered.len() == 1 && answered[0]["model"] == reply["model_used"], "{reply}");
+            let whole = format!("{} answers", reply["model_used"].as_str().unwrap());
+            let content = reply["content"].as_str();
+            let wholes = [None, Some(SKY), Some(SEA), Some(&*whole)];
+            assert!(wholes.contains(&content), "a part of an answer: {reply}");
+        }
         false => assert!(answered.is_empty() && reply["error"]["message"].is_string(), "{reply}"),
     }
     for attempt in attempts {
