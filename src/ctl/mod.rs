@@ -25,6 +25,7 @@ mod names;
 mod ping;
 mod reload;
 mod reply;
+mod schema;
 mod screen;
 mod tail;
 mod text;
@@ -92,6 +93,8 @@ enum Verb {
     Ping(ping::Args),
     /// Print events of the health log, as they happen or from the past
     Tail(tail::Args),
+    /// Print the JSON Schema of the protocol
+    Schema(schema::Args),
     /// Write manual pages, completions and the schema of the protocol
     #[command(hide = true)]
     Generate(generate::Args),
@@ -143,6 +146,7 @@ fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Res
         Verb::Doctor(args) => doctor::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
+        Verb::Schema(args) => schema::run(args, session.json, screen),
         Verb::Generate(args) => generate::run(args, &daemon(), screen),
     }?;
     screen.out.flush()?;
@@ -178,6 +182,43 @@ mod tests {
             assert!(help.contains("Examples:"), "{} has none", verb.get_name());
             assert!(help.contains(&format!("fallbackctl {}", verb.get_name())));
         }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_is_understood() {
+        let mut verbs: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        verbs.push(Cli::command());
+        let help = |verb: &clap::Command| verb.get_after_help().map(ToString::to_string);
+        let mut tried = 0;
+        for line in verbs.iter().filter_map(help).flat_map(|help| lines(&help)) {
+            let parsed = Cli::try_parse_from(&line);
+            assert!(parsed.is_ok(), "{line:?}: {}", parsed.err().unwrap());
+            tried += 1;
+        }
+        assert!(tried > 40, "{tried}");
+    }
+
+    /// The words of the last call of this program in each example, as a shell would part them.
+    fn lines(help: &str) -> Vec<Vec<String>> {
+        let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1);
+        let examples = examples.take_while(|line| line.starts_with("  "));
+        let calls = examples.filter_map(|line| line.rfind("fallbackctl ").map(|at| &line[at..]));
+        calls.map(words).collect()
+    }
+
+    fn words(call: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for (at, char) in call.char_indices() {
+            let ends = call[at..].starts_with("  ") || matches!(char, '|' | '>' | ';' | ')' | '&');
+            match char {
+                '"' => quoted = !quoted,
+                _ if quoted => words.last_mut().unwrap().push(char),
+                _ if ends => break,
+                ' ' => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(char),
+            }
+        }
+        words.into_iter().filter(|word| !word.is_empty()).collect()
     }
 
     #[test]

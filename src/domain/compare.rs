@@ -22,7 +22,7 @@ pub struct Text {
 }
 
 /// How far two texts agree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Agreement {
     /// Whether both are JSON objects or arrays, or neither is.
     pub same_json: bool,

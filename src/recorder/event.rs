@@ -19,7 +19,7 @@ use crate::domain::time::Wall;
 use crate::protocol::answer::Finish;
 
 /// One thing that happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A call to a model ended.
@@ -63,7 +63,7 @@ impl Event {
 }
 
 /// A call to a model ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct CallEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -109,6 +109,7 @@ pub struct CallEvent {
     /// Whether tokens and cost are an estimate.
     pub cost_estimated: bool,
     /// What has to be known to count this call again after a restart.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: CallReplay,
 }
 
@@ -145,7 +146,7 @@ impl CallEvent {
 }
 
 /// A request was answered, one way or the other.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct RequestEvent {
     /// The request.
     pub request_id: Arc<str>,
@@ -180,7 +181,7 @@ pub struct RequestEvent {
 }
 
 /// A circuit changed its state, or an override was set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct BreakerEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -192,6 +193,7 @@ pub struct BreakerEvent {
     pub reason: String,
     /// When it may be called again.
     #[serde(serialize_with = "super::line::optional_wall")]
+    #[schemars(with = "Option<String>")]
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
@@ -200,6 +202,7 @@ pub struct BreakerEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
     /// What has to be known to bring the circuit back after a restart.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: BreakerReplay,
 }
 
@@ -213,7 +216,7 @@ pub struct BreakerReplay {
 }
 
 /// A model became degraded, or recovered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DegradedEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -226,7 +229,7 @@ pub struct DegradedEvent {
 }
 
 /// A task's chain takes another order than before.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct OrderEvent {
     /// The task.
     pub task: Arc<str>,
@@ -237,7 +240,7 @@ pub struct OrderEvent {
 }
 
 /// A model's place in the order of one request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Ranked {
     /// The model.
     pub model: Arc<str>,
@@ -247,7 +250,7 @@ pub struct Ranked {
 }
 
 /// A model left out of an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LeftOut {
     /// The model.
     pub model: Arc<str>,
@@ -256,7 +259,7 @@ pub struct LeftOut {
 }
 
 /// The report of a finished week was written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ReportEvent {
     /// The week, such as `2026-W47`.
     pub week: String,
@@ -277,7 +280,7 @@ pub struct ReportEvent {
 }
 
 /// A copy's answer was compared with the caller's.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ComparisonEvent {
     /// The request.
     pub request_id: Arc<str>,
@@ -298,7 +301,7 @@ pub struct ComparisonEvent {
 }
 
 /// An answer without its words.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AnswerFacts {
     /// How long its call took.
     pub latency_ms: u64,
@@ -313,7 +316,7 @@ pub struct AnswerFacts {
 }
 
 /// The configuration was read again.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ConfigEvent {
     /// Whether it was taken; if not, nothing changed.
     pub success: bool,
@@ -328,7 +331,7 @@ pub struct ConfigEvent {
 }
 
 /// The daemon serves.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StartEvent {
     /// Version of the program.
     pub version: &'static str,
@@ -341,7 +344,7 @@ pub struct StartEvent {
 }
 
 /// The daemon ends.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StopEvent {
     /// Why.
     pub reason: &'static str,
