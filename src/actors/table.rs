@@ -76,7 +76,7 @@ pub struct Table {
 }
 
 /// What a new table changed.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Renewal {
     /// How many models stayed themselves.
     pub kept: usize,

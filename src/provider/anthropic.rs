@@ -155,7 +155,7 @@ fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a
 
 fn system(call: &Call<'_>) -> String {
     let mut system = body::system_text(call);
-    if matches!(call.request.response_format, Some(ResponseFormat::JsonObject)) {
+    if matches!(call.request.response_format, Some(ResponseFormat::JsonObject {})) {
         if !system.is_empty() {
             system.push_str("\n\n");
         }

@@ -161,8 +161,8 @@ pub(super) fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> 
         }),
         parallel_tool_calls: request.parallel_tool_calls.filter(|_| has_tools),
         response_format: match &request.response_format {
-            None | Some(ResponseFormat::Text) => None,
-            Some(ResponseFormat::JsonObject) => Some(Format::JsonObject),
+            None | Some(ResponseFormat::Text {}) => None,
+            Some(ResponseFormat::JsonObject {}) => Some(Format::JsonObject),
             Some(ResponseFormat::JsonSchema { json_schema }) => {
                 Some(Format::JsonSchema { json_schema })
             }
