@@ -13,7 +13,7 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, text};
+use super::{Session, names, text};
 use crate::clock::zone;
 use crate::protocol::calendar::{moment, zoned};
 use crate::protocol::costs::money::{dollars, grouped, nano, places, signed};
@@ -43,7 +43,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
     /// This task alone
-    #[arg(long, value_name = "TASK")]
+    #[arg(long, value_name = "TASK", add = names::tasks())]
     task: Option<String>,
     /// Comma-separated values instead of a table
     #[arg(long, conflicts_with_all = ["json", "html"])]
