@@ -61,7 +61,7 @@ fn call(event: &Value, model: &str) -> (String, Tone) {
                 (Some(input), Some(output)) => format!(", {input}+{output} tokens"),
                 _ => String::new(),
             };
-        let cost = reply::number(event, "cost_usd").map(text::dollars);
+        let cost = text::cost(event, "cost_usd");
         let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
         return (format!("{model} answered in {took}{task}{tokens}{cost}{late}"), Tone::Plain);
     }
