@@ -169,6 +169,9 @@ pub struct RequestEvent {
     pub calls: u32,
     /// What all its calls cost.
     pub request_cost_usd: Option<Nano>,
+    /// Whether a part of it is an estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cost_estimated: bool,
     /// What the primary would have cost for the same tokens.
     pub primary_cost_usd: Option<Nano>,
     /// User id of the client, where known.
