@@ -273,6 +273,8 @@ pub struct ReportEvent {
     pub primary_would_usd: Nano,
     /// Paid minus would-have-paid, in dollars.
     pub difference_usd: f64,
+    /// Of all that was paid, how much is an estimate.
+    pub estimated_usd: Nano,
     /// How often a circuit was open.
     pub outages: usize,
 }
