@@ -43,12 +43,7 @@ impl Walk<'_> {
         let (Ok(answer), Some(accept)) = (&outcome, &self.chain.config.accept) else {
             return (outcome, heard);
         };
-        let text = answer.content.as_deref().unwrap_or_default();
-        let calls = !answer.tool_calls.is_empty();
-        let judged = answer.finish != Finish::Refused;
-        let Some(why) = accept.objection(text, calls).filter(|_| judged) else {
-            return (outcome, heard);
-        };
+        let Some(why) = answer.objection(accept) else { return (outcome, heard) };
         let heard = Heard { any: true, bytes: answer.bytes() };
         let failure = Failure { usage: answer.usage, ..Failure::new(Fault::Rejected, why) };
         (Err(failure), heard)
