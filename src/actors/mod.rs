@@ -11,6 +11,7 @@
 pub mod guard;
 pub mod model;
 pub mod permit;
+pub mod purse;
 pub mod router;
 pub mod shadow;
 pub mod sink;

@@ -20,7 +20,6 @@ use super::table::{Renewal, Table};
 use super::walk::{self, Means};
 use crate::config::Config;
 use crate::domain::breaker::Force;
-use crate::domain::need::Needs;
 use crate::domain::time::Now;
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::op::{BreakerOp, BreakerSet};
@@ -137,15 +136,26 @@ impl Handler<AskChains> for RouterActor {
 
     fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
         let (table, means) = (self.table.clone(), self.means.clone());
+        let now = means.clock.now().wall;
         Apart::of(async move {
             let mut chains = BTreeMap::new();
-            let needs = Needs::default();
-            let left = means.shadows.left(&needs, means.clock.now().wall);
             for chain in table.chains() {
+                let needs = chain.usual_needs(table.request().max_tokens, now);
+                let left = means.shadows.left(&needs, now);
                 let standings = chain.standings(&needs, left).await;
                 let (order, left_out) = chain.view(&standings);
+                let budget = chain.config.ceilings.daily_budget;
                 let configured = chain.models.iter().map(|model| model.name().clone()).collect();
-                chains.insert(chain.task.clone(), ChainView { configured, order, left_out });
+                chains.insert(
+                    chain.task.clone(),
+                    ChainView {
+                        configured,
+                        order,
+                        left_out,
+                        daily_budget_usd: budget,
+                        spent_today_usd: budget.map(|_| chain.purse.spent(now)),
+                    },
+                );
             }
             chains
         })

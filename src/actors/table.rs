@@ -15,16 +15,17 @@ use tokio::sync::watch;
 
 use super::guard::Rebuilds;
 use super::model::{AskStanding, ModelActor, OpenUntil, Reconfigure};
-use crate::clock::Clock;
-use crate::config::{Config, Model, RequestDefaults, UnknownTask};
+use super::purse::{Purse, Purses};
+use crate::clock::{Clock, zone};
+use crate::config::{self, Config, Model, RequestDefaults, UnknownTask};
 use crate::domain::minute;
 use crate::domain::model::{CopyStanding, ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
 use crate::domain::price::Nano;
 use crate::domain::rank;
-use crate::domain::time::millis;
+use crate::domain::time::{Wall, millis};
 use crate::domain::window::Judged;
-use crate::protocol::chat::ChatRequest;
+use crate::protocol::chat::{ChatRequest, Message};
 use crate::protocol::field::shown;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::view::{LeftOutView, PlaceView};
@@ -33,6 +34,8 @@ use crate::recorder::{ModelKey, Recorder, Restored};
 
 /// The name of the chain for everybody else.
 const DEFAULT: &str = "default";
+/// The length of an ordinary request in bytes.
+const USUAL_BYTES: usize = 4096;
 
 /// A model, its settings and its owner.
 #[derive(Clone)]
@@ -55,6 +58,10 @@ pub struct Chain {
     pub timeout: Option<Duration>,
     /// How long a call may take to its first content before another is made beside it.
     pub hedge_after: Option<Duration>,
+    /// What else is configured for the task.
+    pub config: Arc<config::Chain>,
+    /// What the task has spent today.
+    pub purse: Purse,
     /// The order that was last taken; `None` for chains that a request brought itself.
     last_order: Option<RefCell<Vec<usize>>>,
 }
@@ -65,10 +72,11 @@ pub struct Table {
     chains: BTreeMap<Arc<str>, Rc<Chain>>,
     fallback: Rc<Chain>,
     request: RequestDefaults,
+    purses: Purses,
 }
 
 /// What a new table changed.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Renewal {
     /// How many models stayed themselves.
     pub kept: usize,
@@ -107,7 +115,9 @@ impl Table {
             }
             handle(model, state, (clock, recorder, rebuilds))
         });
-        Table::of(config, handles.collect())
+        let zone = zone(config.costs.timezone.as_deref());
+        let purses = Purses::new(&restored.today, zone, clock.now().wall);
+        Table::of(config, handles.collect(), purses)
     }
 
     /// A table for a changed configuration. A model whose identity stays keeps its actor, and with
@@ -136,7 +146,8 @@ impl Table {
             renewal.kept += 1;
             ModelHandle { config: model.clone(), ..old.clone() }
         });
-        let table = Table::of(config, handles.collect());
+        let purses = self.purses.renewed(zone(config.costs.timezone.as_deref()));
+        let table = Table::of(config, handles.collect(), purses);
         let gone =
             |name: &&Arc<str>| !table.models.contains_key(*name) || renewal.added.contains(*name);
         renewal.removed = self.models.keys().filter(gone).cloned().collect();
@@ -144,7 +155,7 @@ impl Table {
         (table, renewal)
     }
 
-    fn of(config: &Config, handles: Vec<ModelHandle>) -> Table {
+    fn of(config: &Config, handles: Vec<ModelHandle>, purses: Purses) -> Table {
         let all = || handles.iter().cloned();
         let models: HashMap<Arc<str>, ModelHandle> =
             all().map(|handle| (handle.name().clone(), handle)).collect();
@@ -154,15 +165,15 @@ impl Table {
             .map(|(task, chain)| {
                 let task: Arc<str> = task.as_str().into();
                 let handles = chain.models.iter().filter_map(|name| models.get(name)).cloned();
-                let times = (chain.timeout, chain.hedge_after);
-                (task.clone(), Chain::configured(task, handles.collect(), times))
+                let purse = purses.of(&task);
+                (task.clone(), Chain::configured(task, handles.collect(), (chain.clone(), purse)))
             })
             .collect();
-        let fallback = chains
-            .get(DEFAULT)
-            .cloned()
-            .unwrap_or_else(|| Chain::configured(DEFAULT.into(), all().collect(), (None, None)));
-        Table { models, chains, fallback, request: config.request.clone() }
+        let fallback = chains.get(DEFAULT).cloned().unwrap_or_else(|| {
+            let purse = purses.of(&DEFAULT.into());
+            Chain::configured(DEFAULT.into(), all().collect(), (Arc::default(), purse))
+        });
+        Table { models, chains, fallback, request: config.request.clone(), purses }
     }
 
     /// The chain that a request will use.
@@ -177,6 +188,8 @@ impl Table {
                     models: models.collect::<Result<_, _>>()?,
                     timeout: task.timeout,
                     hedge_after: task.hedge_after,
+                    config: task.config.clone(),
+                    purse: task.purse.clone(),
                     last_order: None,
                 }))
             }
@@ -231,10 +244,34 @@ impl Chain {
     fn configured(
         task: Arc<str>,
         models: Vec<ModelHandle>,
-        (timeout, hedge_after): (Option<Duration>, Option<Duration>),
+        (config, purse): (Arc<config::Chain>, Purse),
     ) -> Rc<Chain> {
+        let (timeout, hedge_after) = (config.timeout, config.hedge_after);
         let last_order = Some(RefCell::new((0..models.len()).collect()));
-        Rc::new(Chain { task, models, timeout, hedge_after, last_order })
+        Rc::new(Chain { task, models, timeout, hedge_after, config, purse, last_order })
+    }
+
+    /// Puts the task's system message before all others.
+    pub fn instruct(&self, request: &mut ChatRequest) {
+        if let Some(system) = &self.config.system {
+            request.bytes += system.len();
+            request.messages.insert(0, Message::system(system));
+        }
+    }
+
+    /// What a request needs, under this chain's ceilings.
+    pub fn limited(&self, needs: Needs, now: Wall) -> Needs {
+        let primary = self.models.first().and_then(|model| model.config.price);
+        self.config.ceilings.over(needs, primary, self.purse.spent(now))
+    }
+
+    /// What an ordinary request needs, for those who want to know the order without one: a page
+    /// of prompt, and the longest answer by default.
+    pub fn usual_needs(&self, max_tokens: u32, now: Wall) -> Needs {
+        if self.config.ceilings.is_none() {
+            return Needs::default();
+        }
+        self.limited(Needs { bytes: USUAL_BYTES, max_tokens, ..Needs::default() }, now)
     }
 
     /// Name of the first model; empty for an empty chain.

@@ -88,14 +88,15 @@ pub(super) fn internal(what: &str) -> ErrorBody {
 
 /// Walks a request along its chain and delivers its answer.
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
-    let Route { request, mut sink, arrived, peer_uid } = route;
+    let Route { mut request, mut sink, arrived, peer_uid } = route;
+    let chain = table.chain(&request).inspect(|chain| chain.instruct(&mut request));
     let request: Arc<ChatRequest> = request.into();
     let under_way = means.shadows.under_way();
     let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
     let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
     let mut trail = Trail::new(request_id.clone(), peer_uid);
     let mut offer = None;
-    let result = match table.chain(&request) {
+    let result = match chain {
         Err(error) => Err(error),
         Ok(chain) => {
             trail.of(&chain);
@@ -161,7 +162,7 @@ impl<'a> Walk<'a> {
             means,
             chain,
             request,
-            needs: request.needs(max_tokens),
+            needs: chain.limited(request.needs(max_tokens), arrived.wall),
             label: CallLabel {
                 request_id,
                 task: chain.task.clone(),
@@ -189,7 +190,7 @@ impl<'a> Walk<'a> {
 
     /// Whether no text is told before the whole answer is known to be the one.
     fn holds_back(&self) -> bool {
-        self.request.on_refusal == OnRefusal::Fallback
+        self.request.on_refusal == OnRefusal::Fallback || self.chain.config.accept.is_some()
     }
 
     /// Finds an answer, and tells it to the end.

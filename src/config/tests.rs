@@ -186,15 +186,15 @@ fn how_a_key_is_sent_follows_from_kind_and_place() {
 #[test]
 fn keys_of_later_versions_are_taken_with_a_warning_unless_they_change_nothing() {
     let loaded = with_model(
-        "system_prefix = \"x\"\n[providers.y]\nkind = \"openai\"\nbase_url = \"http://[::1]\"\n\
+        "[providers.y]\nkind = \"openai\"\nbase_url = \"http://[::1]\"\n\
          upstream_stream = \"never\"\n[shadow]\nrate = 0.2\ncompare = false\n\
          [timeouts]\nidle = \"15s\"\nfirst_token = \"3s\"\n[store]\nmax_size = \"1GiB\"\n\
          [costs]\ntimezone = \"local\"\n[breaker]\nprobe = \"live\"\n\
-         [chains.t]\nmodels = [\"m\"]\nsystem = \"2s\"\nhedge_after = \"2s\"",
+         [chains.t]\nmodels = [\"m\"]\nhedge_after = \"2s\"\n[log]\ncontent = true",
     );
     let names: Vec<_> =
         warnings(&loaded).iter().map(|text| text.split(':').next().unwrap()).collect();
-    let expected = ["models.m.system_prefix", "chains.t.system"];
+    let expected = ["log.content"];
     assert_eq!(names, expected);
 }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::domain::accept::Accept;
 use crate::domain::breaker;
+use crate::domain::ceiling::Ceilings;
 use crate::domain::need::Abilities;
 use crate::domain::price::Price;
 use crate::domain::shadow;
@@ -222,6 +224,10 @@ pub struct Model {
     pub requests_per_minute: Option<u32>,
     /// Most tokens, prompt and answer, in any minute.
     pub tokens_per_minute: Option<u64>,
+    /// Put before all system messages.
+    pub system_prefix: Option<String>,
+    /// Put behind all system messages.
+    pub system_suffix: Option<String>,
     /// Merged into the body of every call.
     pub extra: Map<String, Value>,
     /// Limits on waiting.
@@ -274,12 +280,18 @@ pub struct Health {
 }
 
 /// One chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Chain {
     /// Names of its models, in order.
     pub models: Vec<Arc<str>>,
     /// Deadline for requests of this task that do not bring their own.
     pub timeout: Option<Duration>,
+    /// The first system message of its requests.
+    pub system: Option<Arc<str>>,
+    /// What its answers must be.
+    pub accept: Option<Arc<Accept>>,
+    /// What calls may cost.
+    pub ceilings: Ceilings,
     /// How long a call may take to its first content before another model is called beside it;
     /// `None` for never.
     pub hedge_after: Option<Duration>,

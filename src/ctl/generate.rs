@@ -32,7 +32,8 @@ It writes, below DIR:
   man/man1 man/man5 man/man7 man/man8     fallbackctl fallbackd.toml fallbackd-protocol fallbackd
   bash-completion/completions             for bash
   zsh/site-functions                      for zsh
-  fish/vendor_completions.d               for fish";
+  fish/vendor_completions.d               for fish
+  fallbackd/protocol.schema.json          what `fallbackctl schema` prints";
 
 /// Where to.
 #[derive(clap::Args)]
@@ -78,6 +79,8 @@ fn files(daemon: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
         files.push((place("fallbackctl"), asking(shell)?));
         files.push((place("fallbackd"), fixed(shell, daemon.clone())));
     }
+    let schema = format!("{:#}\n", super::schema::document());
+    files.push(("fallbackd/protocol.schema.json".to_owned(), schema.into()));
     Ok(files)
 }
 

@@ -25,6 +25,7 @@ mod names;
 mod ping;
 mod reload;
 mod reply;
+mod schema;
 mod screen;
 mod tail;
 mod text;
@@ -92,6 +93,8 @@ enum Verb {
     Ping(ping::Args),
     /// Print events of the health log, as they happen or from the past
     Tail(tail::Args),
+    /// Print the JSON Schema of the protocol
+    Schema(schema::Args),
     /// Write manual pages, completions and the schema of the protocol
     #[command(hide = true)]
     Generate(generate::Args),
@@ -143,6 +146,7 @@ fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Res
         Verb::Doctor(args) => doctor::run(args, &session, screen),
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
+        Verb::Schema(args) => schema::run(args, session.json, screen),
         Verb::Generate(args) => generate::run(args, &daemon(), screen),
     }?;
     screen.out.flush()?;

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The kind of a failed call, named as users see it in `error_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// No connection: name not found, refused, connect timeout.

@@ -3,7 +3,9 @@
 //! No clock, no IO, no async and no logging in here; a test enforces it. Everything that this
 //! project exists for can be read in this folder and tested with a number for the time.
 
+pub mod accept;
 pub mod breaker;
+pub mod ceiling;
 pub mod fault;
 pub mod histogram;
 pub mod hold;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::{Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, Stored};
+use super::ceiling;
 use super::fault::Fault;
 use super::hold::Hold;
 use super::ledger::CallKind;
 use super::minute::{Limits, Minute};
 use super::need::{Abilities, Needs, Skip, SkipReason, Verdict};
-use super::price::{Price, Usage, estimated_tokens};
+use super::price::{Price, Usage};
 use super::time::{Now, Wall};
 use super::window::{Bucket, Judged, JudgedFrom, Sample, Window};
 use copies::is_copy;
@@ -294,7 +295,7 @@ impl ModelState {
         if !self.able(needs) {
             return never(SkipReason::Incapable);
         }
-        if self.too_dear(needs) {
+        if ceiling::too_dear(needs, self.settings.price, self.settings.max_tokens) {
             return never(SkipReason::TooDear);
         }
         if let Some(retry_in) = self.breaker.refusal(by, now) {
@@ -320,17 +321,8 @@ impl ModelState {
             && (can.prefill || !needs.prefill)
     }
 
-    fn too_dear(&self, needs: &Needs) -> bool {
-        let (Some(most), Some(price)) = (needs.max_cost, self.settings.price) else {
-            return false;
-        };
-        price.of(&self.estimate(needs)) > most
-    }
-
     fn estimate(&self, needs: &Needs) -> Usage {
-        let output = self.settings.max_tokens.unwrap_or(u32::MAX).min(needs.max_tokens);
-        let input_tokens = estimated_tokens(needs.bytes);
-        Usage { input_tokens, output_tokens: output.into(), ..Usage::default() }
+        ceiling::usage(needs, self.settings.max_tokens)
     }
 
     fn reservation(&self, needs: &Needs) -> u64 {

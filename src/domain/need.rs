@@ -23,6 +23,9 @@ pub struct Needs {
     pub max_tokens: u32,
     /// Most that one call may be estimated to cost.
     pub max_cost: Option<Nano>,
+    /// Most that one call may be estimated to cost if its model gave the longest answer, whatever
+    /// the model's own limit.
+    pub dearest: Option<Nano>,
 }
 
 /// What a model is known to be able to do; unknown counts as able.
@@ -56,7 +59,7 @@ impl Default for Abilities {
 }
 
 /// Why a model was not called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// Its circuit is open, forced open, or its one probe is under way.
@@ -85,7 +88,7 @@ pub struct Skip {
 }
 
 /// What a finished call means for its model's health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It worked.

@@ -9,7 +9,9 @@ use std::ops::{Add, AddAssign};
 use serde::{Deserialize, Serialize};
 
 /// What a provider says a call consumed. Cached and reasoning tokens are part of the two sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Usage {
     /// All prompt tokens, cached ones included.
     pub input_tokens: u64,
@@ -22,8 +24,21 @@ pub struct Usage {
 }
 
 /// An amount of money in nano-dollars (10⁻⁹ US$), written in JSON as a number of dollars.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(into = "f64", try_from = "f64")]
+#[schemars(extend("minimum" = 0, "maximum" = 9_007_199.254_740_992_f64))]
 pub struct Nano(pub u64);
 
 /// Prices in nano-dollars per 1,000 tokens.

@@ -6,7 +6,7 @@ use super::chat::ToolCall;
 use crate::domain::price::{Usage, estimated_tokens};
 
 /// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// The model was done.
@@ -34,13 +34,17 @@ pub struct Answer {
 impl Answer {
     /// What it probably consumed, for a request of `bytes`.
     pub fn estimate(&self, bytes: usize) -> Usage {
-        let text = self.content.as_ref().map_or(0, String::len);
-        let calls = self.tool_calls.iter();
-        let tools: usize = calls.map(|call| call.function.arguments.len()).sum();
         Usage {
             input_tokens: estimated_tokens(bytes),
-            output_tokens: estimated_tokens(text + tools),
+            output_tokens: estimated_tokens(self.bytes()),
             ..Usage::default()
         }
+    }
+
+    /// How long its text and the arguments of its tool calls are together.
+    pub fn bytes(&self) -> usize {
+        let text = self.content.as_ref().map_or(0, String::len);
+        let calls = self.tool_calls.iter();
+        text + calls.map(|call| call.function.arguments.len()).sum::<usize>()
     }
 }

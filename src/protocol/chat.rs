@@ -15,11 +15,12 @@ use serde_json::{Map, Value};
 use super::content::Content;
 use super::field;
 use super::id::Id;
+use super::schema;
 use crate::domain::need::Needs;
 use crate::domain::price::Nano;
 
 /// One chat request, exactly as it came; defaults are not filled in here.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatRequest {
     /// Echoed in every line about this request.
@@ -27,33 +28,42 @@ pub struct ChatRequest {
     pub id: Id,
     /// `"chat"` or absent; anything else is another kind of request.
     #[serde(default)]
+    #[schemars(extend("enum" = ["chat", null]))]
     pub op: Option<String>,
     /// Which chain to use.
     #[serde(default)]
     pub task: Option<String>,
     /// The request's own chain, instead of the task's.
     #[serde(default)]
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub models: Option<Vec<String>>,
     /// The conversation, at least one message.
     #[serde(deserialize_with = "field::messages")]
+    #[schemars(length(min = 1))]
     pub messages: Vec<Message>,
     /// Most tokens of the answer, at least 1.
     #[serde(default, deserialize_with = "field::at_least_one")]
+    #[schemars(range(min = 1, max = u32::MAX))]
     pub max_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2.
     #[serde(default, deserialize_with = "field::temperature")]
+    #[schemars(range(min = 0.0, max = 2.0))]
     pub temperature: Option<f64>,
     /// Nucleus sampling, 0 to 1.
     #[serde(default, deserialize_with = "field::unit_interval")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub top_p: Option<f64>,
     /// Texts that end the answer: one string, or up to four.
     #[serde(default, deserialize_with = "field::stop")]
+    #[schemars(schema_with = "schema::stop")]
     pub stop: Vec<String>,
     /// Seed for repeatable sampling, where the provider has it.
     #[serde(default)]
+    #[schemars(range(min = i64::MIN, max = i64::MAX))]
     pub seed: Option<i64>,
     /// Functions the model may ask the client to call.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<Vec<Tool>>")]
     pub tools: Vec<Tool>,
     /// Whether and which tool must be called.
     #[serde(default)]
@@ -69,24 +79,30 @@ pub struct ChatRequest {
     pub reasoning_effort: Option<Effort>,
     /// One deadline over everything this request does.
     #[serde(default, deserialize_with = "field::timeout")]
+    #[schemars(schema_with = "schema::duration")]
     pub timeout: Option<Duration>,
     /// Whether events should be sent as text arrives.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<bool>")]
     pub stream: bool,
     /// What to do when a model refuses the content.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<OnRefusal>")]
     pub on_refusal: OnRefusal,
     /// What to do when a stream breaks after text was delivered.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<OnInterrupt>")]
     pub on_interrupt: OnInterrupt,
     /// Models whose estimated cost is above it are left out, in US$.
     #[serde(default, rename = "max_cost_usd")]
     pub max_cost: Option<Nano>,
     /// Answer with the order and its reasons, and call nobody.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<bool>")]
     pub plan: bool,
     /// By provider kind or model name: merged into the provider's body last.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(schema_with = "schema::extra")]
     pub extra: BTreeMap<String, Map<String, Value>>,
     /// Length of the line it came in; set by the reader, never by the client.
     #[serde(skip)]
@@ -94,7 +110,8 @@ pub struct ChatRequest {
 }
 
 /// One message of the conversation. Fields not named here are tolerated and left out.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(transform = schema::of_role)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -106,6 +123,7 @@ pub struct Message {
     pub name: Option<String>,
     /// Tools the assistant asked for.
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<Vec<ToolCall>>")]
     pub tool_calls: Vec<ToolCall>,
     /// Which tool call a `tool` message answers.
     #[serde(default)]
@@ -116,7 +134,7 @@ pub struct Message {
 }
 
 /// Who speaks in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The operator of the conversation.
@@ -132,7 +150,7 @@ pub enum Role {
 }
 
 /// A tool call asked for by a model.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ToolCall {
     /// Names the call within the conversation.
     pub id: String,
@@ -147,7 +165,9 @@ pub struct ToolCall {
 }
 
 /// The one kind of tool there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FunctionKind {
     /// A function.
@@ -156,7 +176,7 @@ pub enum FunctionKind {
 }
 
 /// A function and its arguments.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FunctionCall {
     /// The function's name.
     pub name: String,
@@ -165,7 +185,7 @@ pub struct FunctionCall {
 }
 
 /// A tool on offer.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tool {
     /// Always `function`.
     #[serde(rename = "type", default)]
@@ -175,7 +195,7 @@ pub struct Tool {
 }
 
 /// A function on offer.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Function {
     /// Its name.
@@ -185,6 +205,7 @@ pub struct Function {
     pub description: Option<String>,
     /// JSON schema of its arguments, passed on untouched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Value")]
     pub parameters: Option<Box<RawValue>>,
     /// Whether arguments must follow the schema exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,13 +226,13 @@ pub enum ToolChoice {
 }
 
 /// The form the answer must have.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
 pub enum ResponseFormat {
-    /// Free text.
-    Text,
+    /// Free text. The braces matter: in a variant without any, unknown fields would pass.
+    Text {},
     /// Any JSON object.
-    JsonObject,
+    JsonObject {},
     /// JSON that follows a schema.
     JsonSchema {
         /// The schema and its name.
@@ -220,7 +241,7 @@ pub enum ResponseFormat {
 }
 
 /// A schema for the answer.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonSchema {
     /// Its name.
@@ -237,7 +258,7 @@ pub struct JsonSchema {
 }
 
 /// How much a reasoning model should think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
     /// Not at all.
@@ -257,7 +278,7 @@ pub enum Effort {
 }
 
 /// What to do when a model refuses the content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnRefusal {
     /// The refusal is the answer.
@@ -268,7 +289,7 @@ pub enum OnRefusal {
 }
 
 /// What to do when a stream breaks after text was delivered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInterrupt {
     /// Go on with another model.
@@ -292,6 +313,20 @@ impl Message {
     }
 }
 
+impl Message {
+    /// An instruction of the operator.
+    pub fn system(text: &str) -> Message {
+        Message {
+            role: Role::System,
+            content: Some(Content::Text(text.to_owned())),
+            name: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            reasoning_content: None,
+        }
+    }
+}
+
 impl ChatRequest {
     /// What it asks of whichever model serves it, with `max_tokens` already decided.
     pub fn needs(&self, max_tokens: u32) -> Needs {
@@ -306,6 +341,7 @@ impl ChatRequest {
             bytes: self.bytes,
             max_tokens,
             max_cost: self.max_cost,
+            dearest: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// The content of one message.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// A plain string.
@@ -17,7 +17,7 @@ pub enum Content {
 }
 
 /// One part of a message.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
     /// Text.
@@ -33,7 +33,7 @@ pub enum Part {
 }
 
 /// An image: an `https:` address or a `data:` URL with base64.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImageUrl {
     /// The address.
     pub url: String,

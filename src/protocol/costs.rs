@@ -18,7 +18,7 @@ mod plot;
 pub mod story;
 
 /// What was paid in a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct CostsView {
     /// Its name, if it is a week: `2026-W47`.
@@ -49,7 +49,7 @@ pub struct CostsView {
 }
 
 /// What was paid for one task, primary and model.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct CostRowView {
     /// The task.
@@ -64,7 +64,7 @@ pub struct CostRowView {
 }
 
 /// What was paid on one day.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct DayView {
     /// Its date, such as `2026-11-20`.
@@ -80,7 +80,7 @@ pub struct DayView {
 }
 
 /// A circuit that was open.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct OutageView {
     /// The model.
@@ -94,7 +94,7 @@ pub struct OutageView {
 }
 
 /// Sums over calls.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct SumsView {
     /// Calls that gave an answer.

@@ -10,6 +10,7 @@ pub mod field;
 pub mod id;
 pub mod op;
 pub mod reply;
+mod schema;
 pub mod span;
 pub mod view;
 

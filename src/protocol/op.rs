@@ -13,7 +13,12 @@ use super::chat::ChatRequest;
 use super::field;
 use super::id::Id;
 use super::reply::{ErrorBody, ErrorCode};
+use super::schema as fields;
 use super::span::{CostsLine, Span, span};
+
+mod schema;
+
+pub use schema::requests;
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -64,7 +69,7 @@ pub struct BreakerOp {
 }
 
 /// What a circuit can be set to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerSet {
     /// Nobody is admitted.
@@ -76,7 +81,7 @@ pub enum BreakerSet {
 }
 
 /// The kinds of health-log events that can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "they are the event names of the health log")]
 pub enum EventType {
@@ -96,12 +101,13 @@ pub enum EventType {
 
 impl EventType {
     /// Those that can be asked for.
-    pub const ALL: [EventType; 8] = [
+    pub const ALL: [EventType; 9] = [
         EventType::Call,
         EventType::Request,
         EventType::Breaker,
         EventType::Degraded,
         EventType::Order,
+        EventType::Report,
         EventType::Config,
         EventType::Start,
         EventType::Stop,
@@ -292,7 +298,7 @@ fn hide_strings(text: &str) -> String {
     shown.chars().take(400).collect()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "read only so that other fields are refused")]
 struct Bare {
@@ -301,7 +307,7 @@ struct Bare {
     op: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HealthLine {
     #[serde(default, rename = "id")]
@@ -309,10 +315,11 @@ struct HealthLine {
     #[serde(rename = "op")]
     _op: String,
     #[serde(default, deserialize_with = "field::timeout")]
+    #[schemars(schema_with = "fields::duration")]
     window: Option<Duration>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WhyLine {
     #[serde(default, rename = "id")]
@@ -322,7 +329,7 @@ struct WhyLine {
     request_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BreakerLine {
     #[serde(default, rename = "id")]
@@ -332,10 +339,11 @@ struct BreakerLine {
     model: String,
     set: BreakerSet,
     #[serde(default, rename = "for", deserialize_with = "field::timeout")]
+    #[schemars(schema_with = "fields::duration")]
     during: Option<Duration>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EventsLine {
     #[serde(default, rename = "id")]
@@ -343,10 +351,11 @@ struct EventsLine {
     #[serde(rename = "op")]
     _op: String,
     #[serde(default, deserialize_with = "field::or_default")]
+    #[schemars(with = "Option<Vec<EventType>>")]
     types: Vec<EventType>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CancelLine {
     #[serde(default, rename = "id")]

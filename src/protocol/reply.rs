@@ -25,6 +25,7 @@ pub struct Reply {
 }
 
 /// The successful part of a reply.
+#[derive(schemars::JsonSchema)]
 pub struct Answered {
     /// The text.
     pub content: Option<String>,
@@ -61,7 +62,7 @@ pub struct Answered {
 }
 
 /// Why a request got no answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ErrorBody {
     /// The kind, for programs.
     pub code: ErrorCode,
@@ -69,6 +70,7 @@ pub struct ErrorBody {
     pub message: String,
     /// When asking again may help.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
     pub retry_after_ms: Option<Option<u64>>,
     /// What is wrong with the configuration, as `fallbackd --check` says it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,7 +78,7 @@ pub struct ErrorBody {
 }
 
 /// The kinds of errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The line is not JSON.
@@ -118,7 +120,7 @@ pub enum ErrorCode {
 }
 
 /// One model that was tried or left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Attempt {
     /// The model.
     pub model: Arc<str>,
@@ -145,7 +147,7 @@ pub struct Attempt {
 }
 
 /// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// It gave the answer.

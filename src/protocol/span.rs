@@ -33,8 +33,9 @@ enum Edge {
     Moment(Timestamp),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = super::schema::week_alone)]
 pub(super) struct CostsLine {
     #[serde(default, rename = "id")]
     _id: Id,

@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 use crate::domain::need::SkipReason;
+use crate::domain::price::Nano;
 
 /// One model's health.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ModelHealth {
     /// Successes among decided calls; 1 when there were none.
     pub success_rate: f64,
@@ -43,7 +44,7 @@ pub struct ModelHealth {
 }
 
 /// How fresh what is known of a model is, and through whose calls it is known.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct EvidenceView {
     /// When it last worked; to within ten seconds after a restart.
     pub proven_at: Option<String>,
@@ -60,7 +61,7 @@ pub struct EvidenceView {
 }
 
 /// The last failure of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LastErrorView {
     /// Its kind.
     pub error_type: Fault,
@@ -73,7 +74,7 @@ pub struct LastErrorView {
 }
 
 /// A circuit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct BreakerView {
     /// `closed`, `open` or `half_open`.
     pub state: &'static str,
@@ -91,7 +92,7 @@ pub struct BreakerView {
 }
 
 /// An order in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct OverrideView {
     /// `open` or `closed`.
     pub set: &'static str,
@@ -100,7 +101,7 @@ pub struct OverrideView {
 }
 
 /// A task's chain, as configured and as it would be tried now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ChainView {
     /// As configured.
     pub configured: Vec<Arc<str>>,
@@ -108,10 +109,16 @@ pub struct ChainView {
     pub order: Vec<PlaceView>,
     /// Whom to leave out.
     pub left_out: Vec<LeftOutView>,
+    /// What may be spent on a day before nothing dearer than the primary is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_budget_usd: Option<Nano>,
+    /// What was spent today, where there is a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spent_today_usd: Option<Nano>,
 }
 
 /// A model's place in an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct PlaceView {
     /// The model.
     pub model: Arc<str>,
@@ -120,7 +127,7 @@ pub struct PlaceView {
 }
 
 /// A model left out of an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LeftOutView {
     /// The model.
     pub model: Arc<str>,
@@ -131,7 +138,7 @@ pub struct LeftOutView {
 }
 
 /// What a request with `plan` is answered with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct PlanView {
     /// The chain that would be used.
     pub task: Arc<str>,

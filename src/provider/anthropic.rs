@@ -120,7 +120,7 @@ enum Format<'a> {
 /// The request body.
 pub(super) fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
-    let system = system(request);
+    let system = system(call);
     let body = Body {
         model: &call.model.model_id,
         max_tokens: call.max_tokens,
@@ -153,9 +153,9 @@ fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a
     body
 }
 
-fn system(request: &ChatRequest) -> String {
-    let mut system = body::system_text(&request.messages);
-    if matches!(request.response_format, Some(ResponseFormat::JsonObject)) {
+fn system(call: &Call<'_>) -> String {
+    let mut system = body::system_text(call);
+    if matches!(call.request.response_format, Some(ResponseFormat::JsonObject {})) {
         if !system.is_empty() {
             system.push_str("\n\n");
         }

@@ -71,11 +71,19 @@ pub(super) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Fault::InvalidRequest, message)
 }
 
-/// All system and developer texts, joined by a blank line; empty ones are left out.
-pub(super) fn system_text(messages: &[Message]) -> String {
+/// Whether a message instructs the model rather than being said in the conversation.
+pub(super) fn instructs(message: &Message) -> bool {
+    matches!(message.role, Role::System | Role::Developer)
+}
+
+/// All system and developer texts, joined by a blank line, between what the model's configuration
+/// puts before and behind them; empty ones are left out.
+pub(super) fn system_text(call: &Call<'_>) -> String {
     let mut joined = String::new();
-    let instructions = messages.iter().filter(|m| matches!(m.role, Role::System | Role::Developer));
-    for text in instructions.filter_map(|m| m.content.as_ref()).flat_map(|c| c.texts()) {
+    let (prefix, suffix) = (&call.model.system_prefix, &call.model.system_suffix);
+    let instructions = call.request.messages.iter().filter(|message| instructs(message));
+    let texts = instructions.filter_map(|m| m.content.as_ref()).flat_map(|c| c.texts());
+    for text in prefix.as_deref().into_iter().chain(texts).chain(suffix.as_deref()) {
         if !joined.is_empty() && !text.is_empty() {
             joined.push_str("\n\n");
         }

@@ -53,6 +53,8 @@ pub(super) fn model(provider: Provider) -> Model {
         max_in_flight: None,
         requests_per_minute: None,
         tokens_per_minute: None,
+        system_prefix: None,
+        system_suffix: None,
         extra: Map::new(),
         timeouts: Timeouts {
             connect: 5 * second,

@@ -173,7 +173,7 @@ pub(super) fn path(model_id: &str, streams: bool) -> String {
 /// The request body.
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let request = call.request;
-    let system = body::system_text(&request.messages);
+    let system = body::system_text(call);
     let body = Body {
         system_instruction: (!system.is_empty())
             .then_some(System { parts: [SystemPart { text: &system }] }),
@@ -188,8 +188,8 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
 fn generation_config<'a>(call: &Call<'a>) -> GenerationConfig<'a> {
     let request = call.request;
     let (response_mime_type, response_json_schema) = match &request.response_format {
-        None | Some(ResponseFormat::Text) => (None, None),
-        Some(ResponseFormat::JsonObject) => (Some("application/json"), None),
+        None | Some(ResponseFormat::Text {}) => (None, None),
+        Some(ResponseFormat::JsonObject {}) => (Some("application/json"), None),
         Some(ResponseFormat::JsonSchema { json_schema }) => {
             (Some("application/json"), json_schema.schema.as_ref())
         }

@@ -88,6 +88,8 @@ struct StreamOptions {
 }
 
 struct Messages<'a> {
+    /// Takes the place of all messages that instruct, where the model has a say in them.
+    system: Option<Content>,
     messages: &'a [Message],
     dialect: Dialect,
 }
@@ -140,7 +142,7 @@ pub(super) fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> 
     let mistral = dialect == Dialect::Mistral;
     let body = Body {
         model: &call.model.model_id,
-        messages: Messages { messages: &request.messages, dialect },
+        messages: Messages { system: system(call), messages: &request.messages, dialect },
         max_tokens: (!newer).then_some(call.max_tokens),
         max_completion_tokens: newer.then_some(call.max_tokens),
         temperature: call.temperature,
@@ -159,8 +161,8 @@ pub(super) fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> 
         }),
         parallel_tool_calls: request.parallel_tool_calls.filter(|_| has_tools),
         response_format: match &request.response_format {
-            None | Some(ResponseFormat::Text) => None,
-            Some(ResponseFormat::JsonObject) => Some(Format::JsonObject),
+            None | Some(ResponseFormat::Text {}) => None,
+            Some(ResponseFormat::JsonObject {}) => Some(Format::JsonObject),
             Some(ResponseFormat::JsonSchema { json_schema }) => {
                 Some(Format::JsonSchema { json_schema })
             }
@@ -182,11 +184,32 @@ fn check_calls(messages: &[Message]) -> Result<(), Failure> {
 
 impl Serialize for Messages<'_> {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut list = out.serialize_seq(Some(self.messages.len()))?;
-        for message in self.messages {
+        let mut list = out.serialize_seq(None)?;
+        if let Some(system) = &self.system {
+            list.serialize_element(&instruction(system))?;
+        }
+        let stays = |message: &&Message| self.system.is_none() || !body::instructs(message);
+        for message in self.messages.iter().filter(stays) {
             list.serialize_element(&wire_message(message, self.dialect))?;
         }
         list.end()
+    }
+}
+
+/// All instructions in one, if the model's configuration adds to them.
+fn system(call: &Call<'_>) -> Option<Content> {
+    let adds = call.model.system_prefix.is_some() || call.model.system_suffix.is_some();
+    adds.then(|| Content::Text(body::system_text(call)))
+}
+
+fn instruction(content: &Content) -> WireMessage<'_> {
+    WireMessage {
+        role: Role::System,
+        content: Some(content),
+        name: None,
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+        reasoning_content: None,
     }
 }
 

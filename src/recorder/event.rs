@@ -17,7 +17,7 @@ use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 
 /// One thing that happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A call to a model ended.
@@ -58,7 +58,7 @@ impl Event {
 }
 
 /// A call to a model ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct CallEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -104,6 +104,7 @@ pub struct CallEvent {
     /// Whether tokens and cost are an estimate.
     pub cost_estimated: bool,
     /// What has to be known to count this call again after a restart.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: CallReplay,
 }
 
@@ -140,7 +141,7 @@ impl CallEvent {
 }
 
 /// A request was answered, one way or the other.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct RequestEvent {
     /// The request.
     pub request_id: Arc<str>,
@@ -175,7 +176,7 @@ pub struct RequestEvent {
 }
 
 /// A circuit changed its state, or an override was set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct BreakerEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -187,6 +188,7 @@ pub struct BreakerEvent {
     pub reason: String,
     /// When it may be called again.
     #[serde(serialize_with = "super::line::optional_wall")]
+    #[schemars(with = "Option<String>")]
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
@@ -195,6 +197,7 @@ pub struct BreakerEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
     /// What has to be known to bring the circuit back after a restart.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: BreakerReplay,
 }
 
@@ -208,7 +211,7 @@ pub struct BreakerReplay {
 }
 
 /// A model became degraded, or recovered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DegradedEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -221,7 +224,7 @@ pub struct DegradedEvent {
 }
 
 /// A task's chain takes another order than before.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct OrderEvent {
     /// The task.
     pub task: Arc<str>,
@@ -232,7 +235,7 @@ pub struct OrderEvent {
 }
 
 /// A model's place in the order of one request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Ranked {
     /// The model.
     pub model: Arc<str>,
@@ -242,7 +245,7 @@ pub struct Ranked {
 }
 
 /// A model left out of an order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct LeftOut {
     /// The model.
     pub model: Arc<str>,
@@ -251,7 +254,7 @@ pub struct LeftOut {
 }
 
 /// The report of a finished week was written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ReportEvent {
     /// The week, such as `2026-W47`.
     pub week: String,
@@ -272,7 +275,7 @@ pub struct ReportEvent {
 }
 
 /// The configuration was read again.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ConfigEvent {
     /// Whether it was taken; if not, nothing changed.
     pub success: bool,
@@ -287,7 +290,7 @@ pub struct ConfigEvent {
 }
 
 /// The daemon serves.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StartEvent {
     /// Version of the program.
     pub version: &'static str,
@@ -300,7 +303,7 @@ pub struct StartEvent {
 }
 
 /// The daemon ends.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StopEvent {
     /// Why.
     pub reason: &'static str,

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::rows::{ModelKey, RowKey, RowValue, Rows};
+use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::Bucket;
@@ -15,6 +16,8 @@ use crate::domain::window::Bucket;
 pub struct Restored {
     /// Models of which something was stored.
     pub models: HashMap<ModelKey, RestoredModel>,
+    /// The ledger of today, several additions per key.
+    pub today: Vec<(LedgerKey, Sums)>,
     /// What went wrong, in words for the administrator.
     pub problems: Vec<String>,
 }
@@ -34,7 +37,7 @@ pub(super) fn restore(
     rows: Rows,
     wanted: &[ModelKey],
     oldest: Wall,
-    problems: Vec<String>,
+    (today, problems): (Vec<(LedgerKey, Sums)>, Vec<String>),
 ) -> Restored {
     let mut models: HashMap<ModelKey, RestoredModel> = HashMap::new();
     for (key, value) in rows {
@@ -52,5 +55,5 @@ pub(super) fn restore(
         }
     }
     models.values_mut().for_each(|model| model.buckets.sort_by_key(|(start, _)| *start));
-    Restored { models, problems }
+    Restored { models, today, problems }
 }

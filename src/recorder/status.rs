@@ -13,7 +13,7 @@ use super::line::optional_wall;
 use crate::domain::time::Wall;
 
 /// How the recorder is doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Status {
     /// Where the health log is.
     pub log: String,
@@ -38,6 +38,7 @@ pub struct Status {
     pub store_size: Option<String>,
     /// When changed rows last became durable.
     #[serde(serialize_with = "optional_wall")]
+    #[schemars(with = "Option<String>")]
     pub last_checkpoint: Option<Wall>,
     /// Rows that were unreadable or had to be given up.
     pub rows_lost: u64,
@@ -46,7 +47,7 @@ pub struct Status {
 }
 
 /// State of the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreState {
     /// It takes what it is given.

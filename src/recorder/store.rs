@@ -33,6 +33,7 @@ use super::status::Shared;
 use crate::clock::Clock;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::{Mono, Wall};
+use crate::protocol::calendar::Day;
 
 mod answer;
 mod open;
@@ -180,7 +181,9 @@ impl Store {
         self.checkpoint();
         let oldest = self.clock.now().wall.minus(self.ages.all);
         // Nobody waits for it any more if opening took too long.
-        let _ = restored.try_send(restore(rows, wanted, oldest, problems));
+        let day = Day::of(self.clock.now().wall, &self.zone);
+        let (today, _) = self.ledger_between((day.start, day.end));
+        let _ = restored.try_send(restore(rows, wanted, oldest, (today, problems)));
         self.next_sweep = self.clock.mono().plus(SWEEP);
         self.report();
         loop {

@@ -15,3 +15,5 @@ mod disk_full;
 mod kills;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+mod week;

@@ -14,7 +14,7 @@ fn generated() -> tempfile::TempDir {
     let output = Command::new(CTL).arg("generate").arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let named = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(named.lines().count(), 10);
+    assert_eq!(named.lines().count(), 11);
     assert!(named.lines().all(|path| fs::metadata(path).unwrap().len() > 100), "{named}");
     folder
 }

@@ -41,6 +41,8 @@ mod reload;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod slow;

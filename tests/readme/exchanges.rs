@@ -8,11 +8,15 @@
 use serde_json::Value;
 
 use crate::page::blocks;
+use crate::shape;
 use crate::stage::Stage;
 
 /// Members whose values differ from run to run.
-const DIFFERS: [&str; 20] = [
+const DIFFERS: [&str; 23] = [
     "identity",
+    "proven_ago_ms",
+    "proven_at",
+    "first_token_ms",
     "bucket",
     "at",
     "avg_latency_ms",
@@ -137,6 +141,24 @@ fn every_exchange_of_the_readme_and_its_line_of_the_log_are_true() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn every_exchange_and_line_of_the_log_is_what_the_schema_describes() {
+    let mut wrong = Vec::new();
+    for page in ["docs/protocol.md", "README.md"] {
+        for value in blocks(page, "exchange").iter().flat_map(|block| values(block)) {
+            let line = value.to_string();
+            wrong.extend(match is_request(&value) {
+                true => shape::disagreement(line.as_bytes()),
+                false => shape::misshapen(&line),
+            });
+        }
+        for event in blocks(page, "log").iter().flat_map(|block| values(block)) {
+            wrong.extend(shape::misshapen(&format!("{{\"log\":{event}}}")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -16,4 +16,8 @@ mod page;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
+#[allow(dead_code, reason = "the other tests look at lines on their way, these at lines on a page")]
+#[path = "../it/harness/shape.rs"]
+mod shape;
+#[cfg(test)]
 mod stage;

@@ -102,7 +102,7 @@ fn words(reason: SkipReason) -> &'static str {
         SkipReason::Incapable => "cannot serve this request",
         SkipReason::Busy => "at its `max_in_flight`",
         SkipReason::Misconfigured => "its key is missing; see `fallbackd --check`",
-        SkipReason::TooDear => "too dear for `max_cost_usd`",
+        SkipReason::TooDear => "too dear for this request or chain",
         SkipReason::NoTime => "no time left for it",
     }
 }

@@ -29,6 +29,7 @@ impl Walk<'_> {
         let began = trail.began(number);
         let first = heard.first.zip(began).map(|(first, began)| millis(first.since(began)));
         permit.began_to_answer(first);
+        let (outcome, heard) = self.judged(outcome, heard);
         match outcome {
             Ok(answer) => self.answered((model, number), answer, permit, trail).await,
             Err(failure) => {
@@ -38,6 +39,23 @@ impl Walk<'_> {
                 Attempted::Failed(Failed { delivered, ..failed })
             }
         }
+    }
+
+    /// An answer that the chain does not accept is a failure, of which everything was heard.
+    fn judged(&self, outcome: Outcome, heard: Heard) -> (Outcome, Heard) {
+        let (Ok(answer), Some(accept)) = (&outcome, &self.chain.config.accept) else {
+            return (outcome, heard);
+        };
+        let text = answer.content.as_deref().unwrap_or_default();
+        let calls = !answer.tool_calls.is_empty();
+        let judged = answer.finish != Finish::Refused;
+        let Some(why) = accept.objection(text, calls).filter(|_| judged) else {
+            return (outcome, heard);
+        };
+        let first = heard.first.or(Some(self.means.clock.mono()));
+        let heard = Heard { first, bytes: answer.bytes() };
+        let failure = Failure { usage: answer.usage, ..Failure::new(Fault::Rejected, why) };
+        (Err(failure), heard)
     }
 
     /// Settles a call that has failed while another goes on for its request.
@@ -147,6 +165,9 @@ impl Walk<'_> {
         failure: Option<(Ending, Option<Duration>)>,
         (usage, cost): (Option<Usage>, Cost),
     ) -> Option<Duration> {
+        if let Some(amount) = cost.amount {
+            self.chain.purse.pay(amount, self.means.clock.now().wall);
+        }
         let (fault, retry_after) = failure.unzip();
         let ended = Ended {
             fault,

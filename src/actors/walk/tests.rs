@@ -7,7 +7,9 @@
 //! Nothing here looks into an actor. What can be shown on a state machine alone is tested in
 //! [`crate::domain`].
 
+mod accept;
 mod cancel;
+mod ceilings;
 mod circuit;
 mod deadline;
 mod early;

@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::accept;
 use super::field::Field;
 use super::name;
 use super::section::Section;
 use crate::config::key::shown;
 use crate::config::{Chain, suggest};
+use crate::domain::ceiling::Ceilings;
+use crate::domain::price::Nano;
 
 pub(super) fn read(
     root: &mut Section<'_>,
@@ -26,7 +29,7 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     let value = field.value.get_ref();
     if value.is_array() {
         let models = models(field, known)?;
-        return Some(Chain { models, timeout: None, hedge_after: None });
+        return Some(Chain { models, ..Chain::default() });
     }
     if !value.is_table() {
         return field.wrong("a list of models or a table", "[\"gpt-4o\"]");
@@ -34,14 +37,17 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     let mut section = field.section()?;
     let models = section.required("models", "[\"gpt-4o\"]", |f| models(f, known));
     let timeout = section.value("timeout", Field::duration);
-    section.inert("system", None, Field::text);
-    section.inert("accept", None, accept);
-    section.inert("max_cost_factor", None, |f| f.number(0.0..=f64::INFINITY));
-    section.inert("max_cost_usd", None, Field::dollars);
-    section.inert("daily_budget_usd", None, Field::dollars);
+    let system = section.value("system", Field::text).map(Arc::from);
+    let accept = section.value("accept", accept::read).map(Arc::new);
+    let nano = |f: &Field<'_>| f.dollars().and_then(Nano::from_dollars);
+    let ceilings = Ceilings {
+        max_factor: section.value("max_cost_factor", |f| f.number(1.0..=f64::INFINITY)),
+        max_cost: section.value("max_cost_usd", nano),
+        daily_budget: section.value("daily_budget_usd", nano),
+    };
     let hedge_after = section.value("hedge_after", Field::duration);
     section.done();
-    Some(Chain { models: models?, timeout, hedge_after })
+    Some(Chain { models: models?, timeout, system, accept, ceilings, hedge_after })
 }
 
 fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
@@ -63,16 +69,4 @@ fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
         seen.push(name.into());
     }
     Some(seen)
-}
-
-/// Checked and forgotten: answers are not judged in this version.
-fn accept(field: &Field<'_>) -> Option<()> {
-    let mut section = field.section()?;
-    section.value("non_empty", Field::flag);
-    section.value("json", Field::flag);
-    section.value("json_schema", Field::text);
-    section.value("max_chars", |f| f.whole::<u32>(1));
-    section.value("deny", |f| f.list(Field::text));
-    section.done();
-    Some(())
 }

@@ -128,7 +128,7 @@ impl<'a> Field<'a> {
             false => format!("a number of at least {low}"),
         };
         let number = self.float().filter(|number| number.is_finite() && range.contains(number));
-        number.or_else(|| self.wrong(&expected, &high.min(0.5).to_string()))
+        number.or_else(|| self.wrong(&expected, &high.min(0.5).max(*low).to_string()))
     }
 
     /// A share of 0 to 1.

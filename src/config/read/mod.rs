@@ -4,6 +4,7 @@
 //! read every section even after a mistake, so that one run reports everything. Only a text that
 //! is no TOML at all ends early, since nothing behind a syntax error can be trusted.
 
+mod accept;
 mod address;
 mod api_key;
 mod chains;

@@ -66,8 +66,8 @@ fn model(
     let max_in_flight = section.value("max_in_flight", |f| f.whole(1));
     let requests_per_minute = section.value("requests_per_minute", |f| f.whole(1));
     let tokens_per_minute = section.value("tokens_per_minute", |f| f.whole(1));
-    section.inert("system_prefix", None, Field::text);
-    section.inert("system_suffix", None, Field::text);
+    let system_prefix = section.value("system_prefix", Field::text).map(str::to_owned);
+    let system_suffix = section.value("system_suffix", Field::text).map(str::to_owned);
     let extra = section.value("extra", json_object).unwrap_or_default();
     let rules = rules::of_model(&mut section, rules);
     section.done();
@@ -84,6 +84,8 @@ fn model(
         max_in_flight,
         requests_per_minute,
         tokens_per_minute,
+        system_prefix,
+        system_suffix,
         extra,
         timeouts: rules.timeouts,
         retry: rules.retry,

@@ -191,3 +191,14 @@ fn mistakes_in_tool_rounds_are_the_callers() {
     let nameless = json!([{"role": "tool", "content": "x"}]);
     assert!(refused(nameless).message.contains("tool_call_id"));
 }
+
+#[test]
+fn what_a_model_adds_stands_around_the_instructions() {
+    let (prefix, suffix) = (Some("First.".to_owned()), Some("Last.".to_owned()));
+    let model = Model { system_prefix: prefix, system_suffix: suffix, ..claude() };
+    let messages =
+        json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]);
+    let request = request(json!({ "messages": messages }));
+    let body = fixtures::tree(body(&call(&model, &request), Asking::Whole));
+    assert_eq!(body["system"], "First.\n\nBe kind.\n\nLast.");
+}

@@ -162,3 +162,13 @@ fn results_of_unknown_calls_are_the_callers_mistake() {
     let nameless = refused(json!([{"role": "tool", "content": "y"}]));
     assert!(nameless.message.contains("tool_call_id"));
 }
+
+#[test]
+fn what_a_model_adds_stands_around_the_instructions() {
+    let model = Model { system_suffix: Some("Last.".to_owned()), ..gemini("gemini-2.5-flash") };
+    let messages =
+        json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]);
+    let request = request(json!({ "messages": messages }));
+    let body = fixtures::tree(body(&call(&model, &request)));
+    assert_eq!(body["systemInstruction"]["parts"][0]["text"], "Be kind.\n\nLast.");
+}

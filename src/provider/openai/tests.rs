@@ -165,3 +165,16 @@ fn extra_is_merged_last_and_in_order_but_never_turns_on_streams() {
     assert_eq!((&body["c"], &body["temperature"]), (&json!(3), &json!(1.5)));
     assert!(body.get("d").is_none() && body.get("stream").is_none());
 }
+
+#[test]
+fn what_a_model_adds_to_the_instructions_makes_them_one_message() {
+    let messages = json!([{"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hi"}, {"role": "developer", "content": "Be short."}]);
+    let model = Model { system_prefix: Some("First.".to_owned()), ..local() };
+    let body = written(&model, json!({ "messages": messages }));
+    let system = json!({"role": "system", "content": "First.\n\nBe kind.\n\nBe short."});
+    assert_eq!(body["messages"], json!([system, {"role": "user", "content": "Hi"}]));
+    let model = Model { system_suffix: Some("Last.".to_owned()), ..local() };
+    let body = written(&model, json!({"messages": [{"role": "user", "content": "Hi"}]}));
+    assert_eq!(body["messages"][0], json!({"role": "system", "content": "Last."}));
+}

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::shape;
 use super::wait::PATIENCE;
 
 /// One connection.
@@ -38,6 +39,7 @@ impl Client {
 
     /// Sends exactly these bytes.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        shape::sent(bytes);
         self.stream().write_all(bytes).unwrap();
     }
 
@@ -90,6 +92,7 @@ impl Client {
             Err(error) => panic!("no line within {PATIENCE:?}: {error}"),
             Ok(_) => {
                 assert_eq!(line.pop(), Some('\n'), "a line ended without its newline: {line:?}");
+                shape::received(&line);
                 Some(line)
             }
         }

@@ -10,6 +10,7 @@
 
 mod client;
 mod daemon;
+pub(crate) mod shape;
 mod wait;
 
 use std::fmt::Write as _;

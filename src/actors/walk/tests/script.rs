@@ -13,7 +13,7 @@ use crate::domain::fault::Fault;
 use crate::domain::pace::Limits;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
-use crate::protocol::chat::ToolCall;
+use crate::protocol::chat::{ChatRequest, Role, ToolCall};
 use crate::provider::{Call, CallFuture, Failure, Outcome, Piece, Provider};
 
 /// What one call gets.
@@ -47,6 +47,8 @@ pub(super) struct Made {
     pub(super) limits: Limits,
     pub(super) max_tokens: u32,
     pub(super) temperature: Option<f64>,
+    /// Texts of its system messages.
+    pub(super) systems: Vec<String>,
     /// Whether it was dropped before its end.
     pub(super) dropped: bool,
 }
@@ -204,6 +206,12 @@ fn tool_call() -> ToolCall {
     serde_json::from_str(call).unwrap()
 }
 
+fn systems(request: &ChatRequest) -> Vec<String> {
+    let systems = request.messages.iter().filter(|message| message.role == Role::System);
+    let texts = systems.filter_map(|message| message.content.as_ref()).flat_map(|it| it.texts());
+    texts.map(str::to_owned).collect()
+}
+
 impl Scripted {
     pub(super) fn new() -> Scripted {
         Scripted {
@@ -275,6 +283,7 @@ impl Provider for Scripted {
             limits: call.limits,
             max_tokens: call.max_tokens,
             temperature: call.temperature,
+            systems: systems(call.request),
             dropped: false,
         });
         let number = self.made.borrow().len() - 1;

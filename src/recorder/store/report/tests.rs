@@ -183,6 +183,19 @@ fn a_database_that_is_lost_alone_comes_back_from_reports_and_log_without_countin
 }
 
 #[test]
+fn what_was_spent_today_is_known_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let hand = Hand::at("2026-11-18T23:59:00Z");
+    let (recorder, _) = start(hand.settings(dir.path()));
+    pay(&recorder, hand.now(), 25);
+    hand.set("2026-11-19T00:00:10Z");
+    [30, 7].into_iter().for_each(|cost| pay(&recorder, hand.now(), cost));
+    assert!(recorder.close(LONG));
+    let (_, restored) = start(hand.settings(dir.path()));
+    assert_eq!(restored.today.iter().map(|(_, sums)| sums.paid).sum::<u64>(), 37);
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let hand = Hand::at("2026-11-18T10:00:00Z");

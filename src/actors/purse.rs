@@ -1,0 +1,75 @@
+//! What a task has spent today: one sum per task, owned by the table of chains.
+//!
+//! Walks tell it what their calls cost, and read it before they rank. A new table takes the sums of
+//! the old one along, so requests that were begun before a reload still count. After a restart it
+//! begins with what the ledger says of today.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::domain::ceiling::Spent;
+use crate::domain::ledger::{LedgerKey, Sums};
+use crate::domain::price::Nano;
+use crate::domain::time::Wall;
+use crate::protocol::calendar::Day;
+
+/// What one task has spent today; clones share it.
+#[derive(Clone)]
+pub struct Purse {
+    spent: Rc<RefCell<Spent>>,
+    zone: TimeZone,
+}
+
+/// The purses of all tasks.
+pub(super) struct Purses {
+    by_task: RefCell<HashMap<Arc<str>, Rc<RefCell<Spent>>>>,
+    zone: TimeZone,
+}
+
+impl Purses {
+    /// Purses that begin with what the ledger says of the day of `now`.
+    pub(super) fn new(today: &[(LedgerKey, Sums)], zone: TimeZone, now: Wall) -> Purses {
+        let mut amounts: HashMap<Arc<str>, Nano> = HashMap::new();
+        for (key, sums) in today {
+            // Copies and probes have a budget of their own.
+            let spent = [sums.paid, sums.failed, sums.hedge].map(Nano).into_iter().sum();
+            *amounts.entry(key.task.clone()).or_default() += spent;
+        }
+        let day = day(now, &zone);
+        let purse = |amount| Rc::new(RefCell::new(Spent::on(day, amount)));
+        let by_task = amounts.into_iter().map(|(task, amount)| (task, purse(amount))).collect();
+        Purses { by_task: RefCell::new(by_task), zone }
+    }
+
+    /// The same purses for a changed configuration.
+    pub(super) fn renewed(&self, zone: TimeZone) -> Purses {
+        Purses { by_task: self.by_task.clone(), zone }
+    }
+
+    /// The purse of a task.
+    pub(super) fn of(&self, task: &Arc<str>) -> Purse {
+        let spent = self.by_task.borrow_mut().entry(task.clone()).or_default().clone();
+        Purse { spent, zone: self.zone.clone() }
+    }
+}
+
+impl Purse {
+    /// Spends an amount.
+    pub fn pay(&self, amount: Nano, now: Wall) {
+        self.spent.borrow_mut().more(amount, now, || day(now, &self.zone));
+    }
+
+    /// What was spent today.
+    pub fn spent(&self, now: Wall) -> Nano {
+        self.spent.borrow_mut().today(now, || day(now, &self.zone))
+    }
+}
+
+fn day(now: Wall, zone: &TimeZone) -> (Wall, Wall) {
+    let day = Day::of(now, zone);
+    (day.start, day.end)
+}

@@ -1,0 +1,136 @@
+//! `fallbackctl schema`: the protocol as a JSON Schema.
+//!
+//! Put together from the schemas of the types that read and write the lines, so it cannot be of
+//! another version than this program. Requests are closed: the daemon refuses fields it does not
+//! know. What the daemon sends is open: later versions may add to it.
+
+mod lines;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::failure::Failure;
+use super::screen::Screen;
+use crate::protocol::{PROTOCOL, op};
+
+const EXAMPLES: &str = "\
+Examples:
+  fallbackctl schema                                   all lines, in both directions
+  fallbackctl schema | jq '.\"$defs\".ChatRequest'       what a chat may hold
+  fallbackctl schema > fallbackd.schema.json           for a validator or a code generator
+
+`#/$defs/Request` is what clients send, `#/$defs/Line` what the daemon sends.";
+
+/// Where definitions stand.
+const DEFS: &str = "#/$defs/";
+
+/// No arguments of its own.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {}
+
+/// Prints the schema; with `--json` on one line.
+pub(super) fn run(_args: &Args, json: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let schema = document();
+    if json { writeln!(screen.out, "{schema}") } else { writeln!(screen.out, "{schema:#}") }?;
+    Ok(())
+}
+
+/// The whole schema.
+pub(super) fn document() -> Value {
+    let mut reader = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    let requests = op::requests(&mut reader);
+    let mut definitions = reader.take_definitions(true);
+    let each: Vec<Value> = requests.iter().map(|(name, _)| reference(name)).collect();
+    definitions.insert("Request".to_owned(), json!({ "anyOf": each }));
+    for (name, request) in requests {
+        definitions.insert(name.to_owned(), request.into());
+    }
+    let mut writer = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    writer.subschema_for::<lines::Line>();
+    add(writer.take_definitions(true), &mut definitions);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "fallbackd protocol",
+        "description": format!(
+            "One JSON object per line. Version {} of fallbackd, {PROTOCOL} of the protocol.",
+            env!("CARGO_PKG_VERSION")
+        ),
+        "anyOf": [reference("Request"), reference("Line")],
+        "$defs": definitions,
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("{DEFS}{name}") })
+}
+
+/// Adds what is written to what is read. A type that is read more tolerantly than it is written
+/// has two schemas; the one of what is written gets a name of its own.
+fn add(mut written: Map<String, Value>, definitions: &mut Map<String, Value>) {
+    let differs = |(name, schema): &(&String, &Value)| {
+        definitions.get(*name).is_some_and(|read| read != *schema)
+    };
+    let differing: Vec<String> =
+        written.iter().filter(differs).map(|(name, _)| name.clone()).collect();
+    for schema in written.values_mut() {
+        point_to_written(schema, &differing);
+    }
+    for (name, schema) in written {
+        let name = if differing.contains(&name) { written_name(&name) } else { name };
+        definitions.insert(name, schema);
+    }
+}
+
+fn point_to_written(schema: &mut Value, differing: &[String]) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(target)) = members.get_mut("$ref")
+                && let Some(name) = target.strip_prefix(DEFS)
+                && differing.iter().any(|other| other == name)
+            {
+                *target = format!("{DEFS}{}", written_name(name));
+            }
+            members.values_mut().for_each(|member| point_to_written(member, differing));
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| point_to_written(item, differing));
+        }
+        _ => {}
+    }
+}
+
+fn written_name(name: &str) -> String {
+    format!("{name}Sent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::op::EventType;
+
+    #[test]
+    fn everything_that_is_referred_to_is_defined() {
+        fn check(schema: &Value, defined: &Value) {
+            match schema {
+                Value::Object(members) => {
+                    if let Some(target) = members.get("$ref").and_then(Value::as_str) {
+                        let name = target.strip_prefix(DEFS).unwrap();
+                        assert!(defined.get(name).is_some(), "{name}");
+                    }
+                    members.values().for_each(|member| check(member, defined));
+                }
+                Value::Array(items) => items.iter().for_each(|item| check(item, defined)),
+                _ => {}
+            }
+        }
+        let schema = document();
+        check(&schema, &schema["$defs"]);
+    }
+
+    #[test]
+    fn shells_are_offered_the_events_that_may_be_asked_for() {
+        let named = &document()["$defs"]["EventType"]["oneOf"][0]["enum"];
+        assert_eq!(named, &json!(EventType::ALL.map(EventType::name)));
+    }
+}

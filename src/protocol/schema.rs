@@ -1,0 +1,112 @@
+//! What a JSON Schema says about fields that are read by hand.
+//!
+//! Everything else is derived from the types themselves. A reader in `field` and its schema here
+//! belong together; tests compare their verdicts on the documented examples and on the traffic of
+//! the test-suite. Where a schema cannot say what the reader checks (bytes of an id, what exactly
+//! is a duration or a date), it is the more tolerant of the two, never the stricter.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+
+use super::chat::ToolChoice;
+use super::id::{Id, MAX_ID_BYTES};
+
+/// Number and unit, once or more often, of which one is not zero.
+const DURATION: &str = r"^(?=.*[1-9])\s*[0-9]+[0-9\s]*(\.[0-9\s]+)?[a-zA-Zµ]+(\s*[0-9]+[0-9\s]*(\.[0-9\s]+)?[a-zA-Zµ]+)*\s*$";
+
+/// A humantime string or a number of seconds, above zero.
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "string", "pattern": DURATION },
+            { "type": "number", "exclusiveMinimum": 0, "maximum": u64::MAX },
+            { "type": "null" }
+        ],
+        "examples": ["30s", "1h 30m", 2.5]
+    })
+}
+
+/// One text or up to four.
+pub(super) fn stop(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "maxItems": 4 },
+            { "type": "null" }
+        ]
+    })
+}
+
+/// Objects by kind of provider or name of a model; none may name another model.
+pub(super) fn extra(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["object", "null"],
+        "additionalProperties": { "type": "object", "properties": { "model": false } }
+    })
+}
+
+/// What each role of a message must bring.
+pub(super) fn of_role(message: &mut Schema) {
+    let role = |role: &str| json!({ "properties": { "role": { "const": role } } });
+    let content = json!({ "required": ["content"], "properties": { "content": { "not": { "type": "null" } } } });
+    let calls = json!({ "required": ["tool_calls"],
+        "properties": { "tool_calls": { "type": "array", "minItems": 1 } } });
+    let answers = json!({ "required": ["tool_call_id", "content"], "properties": {
+        "tool_call_id": { "type": "string" }, "content": { "not": { "type": "null" } } } });
+    let rules = json!([
+        { "if": role("tool"), "then": answers },
+        { "if": role("assistant"), "then": { "anyOf": [content, calls] }, "else": content }
+    ]);
+    message.insert("allOf".to_owned(), rules);
+}
+
+/// A week stands alone.
+pub(super) fn week_alone(line: &mut Schema) {
+    let absent = json!({ "type": "null" });
+    let given = json!({ "required": ["week"], "properties": { "week": { "type": "string" } } });
+    line.insert("if".to_owned(), given);
+    line.insert("then".to_owned(), json!({ "properties": { "from": absent, "to": absent } }));
+}
+
+impl JsonSchema for Id {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": format!("names a request on its connection; a string has at most {MAX_ID_BYTES} bytes"),
+            "anyOf": [
+                { "type": "string", "maxLength": MAX_ID_BYTES },
+                { "type": "integer", "minimum": i64::MIN, "maximum": u64::MAX },
+                { "type": "null" }
+            ]
+        })
+    }
+}
+
+impl JsonSchema for ToolChoice {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ToolChoice".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let name = json!({ "type": "object", "required": ["name"],
+            "properties": { "name": { "type": "string" } } });
+        json_schema!({
+            "anyOf": [
+                { "enum": ["auto", "none", "required"] },
+                { "type": "object", "required": ["function"],
+                  "properties": { "type": { "const": "function" }, "function": name } }
+            ]
+        })
+    }
+}
+
+/// The schema of a line for an operation other than `chat`, under its name.
+pub(super) fn named(mut line: Schema, op: &str) -> Schema {
+    if let Some(field) = line.pointer_mut("/properties/op") {
+        *field = json!({ "const": op });
+    }
+    line
+}
