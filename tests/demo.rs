@@ -16,13 +16,14 @@ mod demo {
     use serde_json::Value;
     use tempfile::TempDir;
 
-    const SCENES: [&str; 6] = [
+    const SCENES: [&str; 7] = [
         "1 All is well",
         "2 The primary is down",
         "3 A rate limit",
         "4 A model hangs",
-        "5 Recovery",
-        "6 Everything is down",
+        "5 A stream breaks",
+        "6 Recovery",
+        "7 Everything is down",
     ];
 
     fn demo(temporary: &TempDir, more: &[&str]) -> Command {
@@ -86,7 +87,7 @@ mod demo {
             let at = rest.find(scene).unwrap_or_else(|| panic!("{scene:?} is not in\n{told}"));
             rest = &rest[at..];
         }
-        assert!(told.contains("All six scenes went as told"), "{told}");
+        assert!(told.contains("All seven scenes went as told"), "{told}");
         assert!(told.contains("--stay"), "how to go on is not in\n{told}");
         assert!(is_empty(&temporary));
     }

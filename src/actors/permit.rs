@@ -5,6 +5,7 @@
 //! task can jam a half-open circuit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::oneshot;
@@ -13,8 +14,8 @@ use super::model::{FinishedCall, ModelActor, Settle, Settled};
 use crate::domain::breaker::Asker;
 use crate::domain::fault::Fault;
 use crate::domain::model::{Admission, Ended, Ending};
-use crate::domain::price::Nano;
-use crate::domain::time::Mono;
+use crate::domain::price::{Nano, Usage};
+use crate::domain::time::{Mono, millis};
 use crate::recorder::event::CallKind;
 
 /// What the log tells about a call beyond its outcome.
@@ -37,6 +38,8 @@ pub struct CallLabel {
 pub struct Permit {
     admitted: Option<(Admission, CallLabel)>,
     first_token_ms: Option<u64>,
+    /// What it has come to by now, if it is dropped.
+    owed: Option<(Usage, Cost)>,
     /// Which of the model's states admitted it.
     life: u64,
     model: Addr<ModelActor>,
@@ -91,6 +94,7 @@ impl Permit {
         Permit {
             admitted: Some((admission, label)),
             first_token_ms: None,
+            owed: None,
             life,
             model,
             displaced: None,
@@ -115,9 +119,14 @@ impl Permit {
         }
     }
 
-    /// Takes note of how long the first content of a streamed answer took, in milliseconds.
-    pub fn began_to_answer(&mut self, first_token_ms: Option<u64>) {
-        self.first_token_ms = first_token_ms;
+    /// Takes note of how long the first content of a streamed answer took.
+    pub fn began_to_answer(&mut self, after: Duration) {
+        self.first_token_ms = Some(millis(after));
+    }
+
+    /// Takes note of what a call has come to that is not at its end.
+    pub fn owes(&mut self, usage: Usage, cost: Cost) {
+        self.owed = Some((usage, cost));
     }
 
     /// Takes note that another call for the same request was faster.
@@ -141,14 +150,10 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let Some((admission, label)) = self.admitted.take() else { return };
         let fault = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
-        let ended = Ended {
-            fault: Some(fault),
-            latency_ms: 0,
-            usage: None,
-            retry_after: None,
-            chance: 0.0,
-        };
-        let (cost, first_token_ms) = (Cost::default(), self.first_token_ms);
+        let (usage, cost) = self.owed.unzip();
+        let ended =
+            Ended { fault: Some(fault), latency_ms: 0, usage, retry_after: None, chance: 0.0 };
+        let (cost, first_token_ms) = (cost.unwrap_or_default(), self.first_token_ms);
         let call = FinishedCall { label, ended, cost, first_token_ms };
         self.model.do_send(Settle { admission, life: self.life, call });
     }

@@ -167,9 +167,7 @@ fn remark(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
 fn summary(reply: &Value) -> String {
     let mut parts = vec![reply::word(reply, "model_used").unwrap_or_else(|| "?".to_owned())];
     parts.extend(reply::whole(reply, "latency_ms").map(text::span));
-    let estimated = if reply::flag(reply, "cost_estimated") { "about " } else { "" };
-    let cost = reply::number(reply, "cost_usd");
-    parts.extend(cost.map(|cost| format!("{estimated}{}", text::dollars(cost))));
+    parts.extend(text::cost(reply, "cost_usd"));
     if reply::flag(reply, "used_fallback") {
         parts.push(fallback(reply));
     }

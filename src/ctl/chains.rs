@@ -45,14 +45,26 @@ fn render(reply: &Value, paper: Paper) -> String {
 fn add_chain(grid: &mut Grid, task: &str, chain: &Value) {
     let configured = reply::list(chain, "configured");
     let mut rows = now_rows(chain);
-    while rows.len() < configured.len().max(1) {
+    let least = if budget(chain).is_some() { 2 } else { 1 };
+    while rows.len() < configured.len().max(least) {
         rows.push([Cell::default(), Cell::default(), Cell::default()]);
     }
     for (at, [place, model, why]) in rows.into_iter().enumerate() {
-        let task = if at == 0 { text::one_line(task) } else { String::new() };
+        let task = match at {
+            0 => text::one_line(task),
+            1 => budget(chain).unwrap_or_default(),
+            _ => String::new(),
+        };
         let configured = configured.get(at).and_then(Value::as_str).map(text::one_line);
         grid.row(vec![task.into(), configured.unwrap_or_default().into(), place, model, why]);
     }
+}
+
+/// What the task has spent today, where there is a budget.
+fn budget(chain: &Value) -> Option<String> {
+    let budget = text::dollars(reply::number(chain, "daily_budget_usd")?);
+    let spent = text::dollars(reply::number(chain, "spent_today_usd")?);
+    Some(format!("  {spent} of {budget} today"))
 }
 
 fn now_rows(chain: &Value) -> Vec<[Cell; 3]> {
@@ -75,6 +87,15 @@ fn now_rows(chain: &Value) -> Vec<[Cell; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_and_what_is_spent_of_it_stand_below_the_task() {
+        let chain = json!({"configured": ["a"], "order": [{"model": "a", "reason": "healthy"}],
+            "left_out": [], "daily_budget_usd": 5, "spent_today_usd": 1.25});
+        let text = render(&json!({"chains": {"code": chain}}), Paper::default());
+        let last = text.lines().last().unwrap().trim();
+        assert_eq!(last, "$1.250000 of $5.000000 today");
+    }
 
     #[test]
     fn each_task_shows_its_chain_beside_the_order_right_now() {

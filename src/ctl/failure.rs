@@ -104,12 +104,20 @@ impl DaemonError {
             "overloaded" => "the daemon is at its limits: try again in a moment",
             "shutting_down" => "the daemon is ending: try again when it is back",
             "unknown_op" => "the daemon may be older than this command: see `fallbackctl ping`",
-            _ => "",
+            "refused" => "reword the prompt, or ask another model with `--model`",
+            "interrupted" | "cancelled" => "ask again",
+            "line_too_long" => "shorten it, or raise `limits.line_bytes` in the configuration",
+            "invalid_request" => {
+                "the provider says what is wrong with it; another model may take it"
+            }
+            "internal" => "`journalctl -u fallbackd` may say more",
+            _ if self.configuration => "correct the file; `fallbackd --check` reads it again",
+            // A mistake in the request, or a code of a newer daemon.
+            _ => "`fallbackctl schema` and fallbackd-protocol(7) say what goes over the socket",
         };
         let wait = self.retry_after_ms.map(|wait| format!("try again in {}", text::span(wait)));
         match (wait, advice) {
             (None, advice) => advice.to_owned(),
-            (Some(wait), "") => wait,
             (Some(wait), advice) => format!("{wait}; {advice}"),
         }
     }
@@ -167,7 +175,9 @@ impl Failure {
             Failure::Log { .. } => {
                 "name it with --log FILE; without --since events come over the socket".to_owned()
             }
-            Failure::Unwell | Failure::Output(_) => String::new(),
+            Failure::Output(_) => "is the disk full, or the file not yours to write?".to_owned(),
+            // What to do stands beside each finding.
+            Failure::Unwell => String::new(),
         }
     }
 
@@ -231,7 +241,19 @@ mod tests {
     #[test]
     fn an_error_reply_without_any_detail_is_still_told() {
         let text = told(&Failure::Daemon(DaemonError::read(&json!({"ok": false}))));
-        assert_eq!(text, "fallbackctl: internal: the daemon gave no reason\n");
+        assert!(text.starts_with("fallbackctl: internal: the daemon gave no reason\nhint: "));
+    }
+
+    #[test]
+    fn every_error_of_the_protocol_has_a_next_step_of_its_own() {
+        let schema = super::super::schema::document();
+        let codes = schema["$defs"]["ErrorCode"]["oneOf"].as_array().unwrap();
+        let common = daemon("something_new").hint();
+        for code in codes.iter().filter_map(|code| code["const"].as_str()) {
+            let is_mistake = matches!(code, "bad_request" | "invalid_json");
+            assert_eq!(daemon(code).hint() == common, is_mistake, "{code}");
+        }
+        assert!(codes.len() > 10);
     }
 
     #[test]

@@ -185,6 +185,43 @@ mod tests {
     }
 
     #[test]
+    fn every_example_is_a_command_line_that_is_understood() {
+        let mut verbs: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        verbs.push(Cli::command());
+        let help = |verb: &clap::Command| verb.get_after_help().map(ToString::to_string);
+        let mut tried = 0;
+        for line in verbs.iter().filter_map(help).flat_map(|help| lines(&help)) {
+            let parsed = Cli::try_parse_from(&line);
+            assert!(parsed.is_ok(), "{line:?}: {}", parsed.err().unwrap());
+            tried += 1;
+        }
+        assert!(tried > 40, "{tried}");
+    }
+
+    /// The words of the last call of this program in each example, as a shell would part them.
+    fn lines(help: &str) -> Vec<Vec<String>> {
+        let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1);
+        let examples = examples.take_while(|line| line.starts_with("  "));
+        let calls = examples.filter_map(|line| line.rfind("fallbackctl ").map(|at| &line[at..]));
+        calls.map(words).collect()
+    }
+
+    fn words(call: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for (at, char) in call.char_indices() {
+            let ends = call[at..].starts_with("  ") || matches!(char, '|' | '>' | ';' | ')' | '&');
+            match char {
+                '"' => quoted = !quoted,
+                _ if quoted => words.last_mut().unwrap().push(char),
+                _ if ends => break,
+                ' ' => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(char),
+            }
+        }
+        words.into_iter().filter(|word| !word.is_empty()).collect()
+    }
+
+    #[test]
     fn global_flags_may_stand_behind_the_verb() {
         let cli = Cli::try_parse_from(["fallbackctl", "ping", "--json", "--socket", "/x"]).unwrap();
         assert!(cli.json);

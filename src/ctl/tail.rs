@@ -35,9 +35,8 @@ Examples:
   fallbackctl tail --since 1h --task code        the last hour from the log, then what follows
   fallbackctl tail --since 1h --no-follow --failed --json | jq .log.error_type
 
-Kinds of events: call, request, breaker, degraded, order, report, config, start,
-stop. Without --since the
-events come over the socket; with it, from the log file, which its group may read.";
+Kinds of events: call, request, breaker, degraded, order, report, config, start, stop.
+Without --since they come over the socket; with it, from the log file, which its group may read.";
 
 /// Which events, and since when.
 #[derive(clap::Args)]

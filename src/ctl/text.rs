@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde_json::Value;
 
+use super::reply;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::zoned;
 
@@ -105,6 +107,12 @@ pub(super) fn percent(share: f64) -> String {
 /// An amount of money; calls cost fractions of a cent, so six places are kept.
 pub(super) fn dollars(amount: f64) -> String {
     format!("${amount:.6}")
+}
+
+/// What something cost, marked where that is an estimate.
+pub(super) fn cost(value: &Value, key: &str) -> Option<String> {
+    let about = if reply::flag(value, "cost_estimated") { "~" } else { "" };
+    reply::number(value, key).map(|amount| format!("{about}{}", dollars(amount)))
 }
 
 /// A moment in a reply, on the wall clock.

@@ -96,7 +96,7 @@ fn row(call: &Value, arrived: Option<Wall>) -> Vec<Cell> {
         attempts::why(call).into(),
         text::span(took).into(),
         tokens.map(|(input, output)| format!("{input}+{output}")).unwrap_or_default().into(),
-        reply::number(call, "cost_usd").map(text::dollars).unwrap_or_default().into(),
+        text::cost(call, "cost_usd").unwrap_or_default().into(),
     ]
 }
 
@@ -109,8 +109,8 @@ fn ending(request: &Value, took: u64) -> String {
             format!("ended with {error} after {took}")
         }
     };
-    let cost = reply::number(request, "request_cost_usd");
-    let cost = cost.map(|cost| format!(", for {}", text::dollars(cost))).unwrap_or_default();
+    let cost = text::cost(request, "request_cost_usd");
+    let cost = cost.map(|cost| format!(", for {cost}")).unwrap_or_default();
     let would = reply::number(request, "primary_cost_usd");
     let would = would.map(|would| format!(" (the primary: {})", text::dollars(would)));
     format!("{told}{cost}{}\n", would.unwrap_or_default())

@@ -153,7 +153,7 @@ async fn story(stage: &mut Stage, clock: &Clock, teller: &mut Teller) -> Result<
     let broken = teller.broken().to_vec();
     if broken.is_empty() {
         let took = span(millis(clock.mono().since(began)));
-        let good = teller.paint("All six scenes went as told", Tone::Good);
+        let good = teller.paint("All seven scenes went as told", Tone::Good);
         teller.say(&format!("{good}, in {took}."));
         return Ok(());
     }

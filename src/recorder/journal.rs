@@ -19,7 +19,7 @@ use super::event::Event;
 use super::line::{Logged, Stamper};
 use super::logfile::{Head, LogFile, Lost};
 use super::mailbox::{Mailbox, Parcel};
-use super::outages::{self, OutageKey};
+use super::outages::{self, Edge, OutageKey};
 use super::queue::Queue;
 use super::rows::Row;
 use super::snapshot::Snapshot;
@@ -155,6 +155,14 @@ impl Journal {
                 let edge = outages::edge(change.from, change.to, &change.reason);
                 let key = OutageKey { at: stamp, model: change.model_name.clone() };
                 batch.parcel.outages.extend(edge.map(|edge| (key, edge)));
+            }
+            // Whoever is gone, or new under an old name, has no open circuit any more.
+            Event::Config(change) => {
+                let gone = change.removed.iter().chain(&change.added).cloned();
+                batch.parcel.outages.extend(gone.map(|model| {
+                    let end = Edge { open: false, reason: String::new() };
+                    (OutageKey { at: stamp, model }, end)
+                }));
             }
             _ => {}
         }

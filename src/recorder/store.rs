@@ -183,7 +183,9 @@ impl Store {
         // Nobody waits for it any more if opening took too long.
         let day = Day::of(self.clock.now().wall, &self.zone);
         let (today, _) = self.ledger_between((day.start, day.end));
-        let _ = restored.try_send(restore(rows, wanted, oldest, (today, problems)));
+        let found = restore(rows, wanted, oldest, (today, problems));
+        self.end_outages(&found);
+        let _ = restored.try_send(found);
         self.next_sweep = self.clock.mono().plus(SWEEP);
         self.report();
         loop {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::super::model::Admit;
 use super::super::permit::CallLabel;
-use super::flight::{Flight, Heard, PIECES};
+use super::flight::{Bill, Flight, PIECES};
 use super::trail::Trail;
 use super::turn::Course;
 use super::{LEASE_MARGIN, ModelHandle, Walk};
@@ -62,7 +62,7 @@ impl Walk<'_> {
             Err(skip) => return Attempted::NotAdmitted(skip),
         };
         let mut flight = self.hedge(first, (course, trail)).await;
-        let outcome = flight.carry(&mut course.voice, &self.means.clock).await;
+        let outcome = flight.carry(self, &mut course.voice).await;
         self.land(flight, outcome, (course, trail)).await
     }
 
@@ -86,7 +86,8 @@ impl Walk<'_> {
         };
         let admitted = model.actor.send(admit).await;
         let permit = admitted.unwrap_or_else(|_| Err(not_now(SkipReason::Busy)))?;
-        let number = trail.begin(model.name(), self.means.clock.mono());
+        let began = self.means.clock.mono();
+        let number = trail.begin(model.name(), began);
         let config = &*model.config;
         let (listener, pieces) = mpsc::channel(PIECES);
         let call = self.means.provider.call(Call {
@@ -97,7 +98,8 @@ impl Walk<'_> {
             limits: self.limits(model, left, mode.others_behind),
             listener: Some(listener),
         });
-        Ok(Flight { model, number, permit, call, pieces, heard: Heard::default(), raced: None })
+        let bill = Bill::new(model, permit, began);
+        Ok(Flight { number, bill, call, pieces, raced: None })
     }
 
     /// How long a call to `model` may take, with `left` of the deadline.

@@ -21,18 +21,17 @@ impl Walk<'_> {
         mut first: Flight<'a>,
         (course, trail): (&mut Course, &mut Trail),
     ) -> Flight<'a> {
-        let clock = &self.means.clock;
         let after = self.chain.hedge_after.filter(|_| !course.hedged && !course.order.is_empty());
         let Some(after) = after else { return first };
-        if timeout(after, first.first(clock)).await.is_ok() {
+        if timeout(after, first.first(self)).await.is_ok() {
             return first;
         }
         let Some(mut second) = self.spare(course, trail).await else { return first };
         course.hedged = true;
         let first_is_ready = tokio::select! {
             biased;
-            () = first.first(clock) => true,
-            () = second.first(clock) => false,
+            () = first.first(self) => true,
+            () = second.first(self) => false,
         };
         let (ready, other) = if first_is_ready { (first, second) } else { (second, first) };
         if ready.failed() {
@@ -40,7 +39,8 @@ impl Walk<'_> {
             return other;
         }
         // It has done nothing wrong, and may yet be needed.
-        let place = self.chain.models.iter().position(|model| model.name() == other.model.name());
+        let place =
+            self.chain.models.iter().position(|model| model.name() == other.bill.model.name());
         course.order.extend(place);
         self.cancel(other, trail).await;
         ready

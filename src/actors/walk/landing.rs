@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::permit::{Cost, Permit};
 use super::attempt::{Attempted, Failed};
-use super::flight::{First, Flight, Heard};
+use super::flight::{Bill, First, Flight, Heard};
 use super::trail::Trail;
 use super::turn::Course;
 use super::{ModelHandle, Walk};
@@ -25,10 +25,7 @@ impl Walk<'_> {
         outcome: Outcome,
         (course, trail): (&mut Course, &mut Trail),
     ) -> Attempted {
-        let Flight { model, number, mut permit, heard, .. } = flight;
-        let began = trail.began(number);
-        let first = heard.first.zip(began).map(|(first, began)| millis(first.since(began)));
-        permit.began_to_answer(first);
+        let Flight { number, bill: Bill { model, permit, heard, .. }, .. } = flight;
         let (outcome, heard) = self.judged(outcome, heard);
         match outcome {
             Ok(answer) => self.answered((model, number), answer, permit, trail).await,
@@ -46,14 +43,8 @@ impl Walk<'_> {
         let (Ok(answer), Some(accept)) = (&outcome, &self.chain.config.accept) else {
             return (outcome, heard);
         };
-        let text = answer.content.as_deref().unwrap_or_default();
-        let calls = !answer.tool_calls.is_empty();
-        let judged = answer.finish != Finish::Refused;
-        let Some(why) = accept.objection(text, calls).filter(|_| judged) else {
-            return (outcome, heard);
-        };
-        let first = heard.first.or(Some(self.means.clock.mono()));
-        let heard = Heard { first, bytes: answer.bytes() };
+        let Some(why) = answer.objection(accept) else { return (outcome, heard) };
+        let heard = Heard { any: true, bytes: answer.bytes() };
         let failure = Failure { usage: answer.usage, ..Failure::new(Fault::Rejected, why) };
         (Err(failure), heard)
     }
@@ -72,7 +63,8 @@ impl Walk<'_> {
     /// Gives up a call that another one outran. What it is billed is a cost of hedging, whichever
     /// of the two it is: the prompt, and what was heard.
     pub(super) async fn cancel(&self, flight: Flight<'_>, trail: &mut Trail) {
-        let Flight { model, number, mut permit, call, heard, .. } = flight;
+        let Flight { number, bill, call, .. } = flight;
+        let Bill { model, mut permit, heard, .. } = bill;
         // First of all: this closes its connection.
         drop(call);
         permit.in_vain();
@@ -144,8 +136,7 @@ impl Walk<'_> {
         // Cut by the caller's own deadline, not by anybody's slowness.
         let excused = is_lateness(failure.fault) && self.left().is_zero();
         let Failure { fault, status, code, message, retry_after, should_retry, usage } = failure;
-        let estimated = usage.is_none();
-        let usage = usage.or_else(|| self.billed(&heard));
+        let (usage, estimated) = self.billed(fault, usage, heard);
         let cost = usage.map(|usage| self.cost(model, &usage, estimated)).unwrap_or_default();
         let ending = Ending { fault, status, code, excused };
         trail.paid(cost.amount);
@@ -180,19 +171,30 @@ impl Walk<'_> {
         permit.settle(ended, cost).await?.hold_left
     }
 
-    fn cost(&self, model: &ModelHandle, usage: &Usage, estimated: bool) -> Cost {
+    pub(super) fn cost(&self, model: &ModelHandle, usage: &Usage, estimated: bool) -> Cost {
         let primary = self.chain.models.first().and_then(|primary| primary.config.price);
         let of = |price: Price| price.of(usage);
         Cost { amount: model.config.price.map(of), primary: primary.map(of), estimated }
     }
 
-    /// What a broken stream is probably billed: usage comes with a stream's end, so one that has
-    /// none does not say. Nothing for a call whose answer never began.
-    fn billed(&self, heard: &Heard) -> Option<Usage> {
-        heard.first.map(|_| self.consumed(heard.bytes))
+    /// What a call that failed is probably billed, and whether that is an estimate. Usage comes with
+    /// a stream's end, so one that broke has told at most a part; one of which nothing was heard is
+    /// taken at its word.
+    fn billed(&self, fault: Fault, told: Option<Usage>, heard: Heard) -> (Option<Usage>, bool) {
+        let estimate = self.consumed(heard.bytes);
+        // One that was not accepted came to its end.
+        let broke = fault != Fault::Rejected;
+        match told {
+            Some(told) if broke && told.output_tokens < estimate.output_tokens => {
+                (Some(Usage { output_tokens: estimate.output_tokens, ..told }), true)
+            }
+            Some(told) => (Some(told), false),
+            None => (heard.any.then_some(estimate), heard.any),
+        }
     }
 
-    fn consumed(&self, answered_bytes: usize) -> Usage {
+    /// An estimate for a call that has answered so many bytes.
+    pub(super) fn consumed(&self, answered_bytes: usize) -> Usage {
         Usage {
             input_tokens: estimated_tokens(self.request.bytes),
             output_tokens: estimated_tokens(answered_bytes),

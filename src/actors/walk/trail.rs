@@ -76,12 +76,6 @@ impl Trail {
         self.attempts.len() - 1
     }
 
-    /// When a call that is under way began.
-    pub(super) fn began(&self, number: usize) -> Option<Mono> {
-        let found = self.running.iter().find(|(running, _)| *running == number);
-        found.map(|(_, began)| *began)
-    }
-
     /// A call ended, as cancelled unless its attempt is told otherwise.
     fn end(&mut self, number: usize, now: Mono) -> Option<&mut Attempt> {
         let at = self.running.iter().position(|(running, _)| *running == number)?;

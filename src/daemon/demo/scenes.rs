@@ -1,9 +1,9 @@
-//! The story: six scenes, each a fault, what the daemon makes of it, and what must be true then.
+//! The story: seven scenes, each a fault, what the daemon makes of it, and what must be true then.
 //!
 //! What is claimed is looked up where it cannot be made up: in the reply that the client got, in
 //! the daemon's health, and in the journal of the simulated provider. Scenes wait for conditions,
 //! never for time. They follow each other: the circuit that opens in the second closes in the
-//! fifth, and the two in between use other models.
+//! sixth, and those in between use other models.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::Trouble;
 use super::stage::Stage;
 use super::teller::Teller;
-use crate::sim::Behaviour;
+use crate::sim::{Behaviour, Fate, Flow};
 
 const SOON: Duration = Duration::from_millis(20);
 /// How often health is asked when a change is awaited, and how long.
@@ -26,6 +26,7 @@ pub(super) async fn play(stage: &mut Stage, teller: &mut Teller) -> Result<(), T
     primary_down(stage, teller).await?;
     rate_limit(stage, teller).await?;
     hanging(stage, teller).await?;
+    broken_streams(stage, teller).await?;
     recovery(stage, teller).await?;
     everything_down(stage, teller).await?;
     stage.providers.recover()
@@ -139,9 +140,52 @@ async fn hanging(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> 
     Ok(())
 }
 
+async fn broken_streams(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
+    teller.scene(
+        "5 A stream breaks",
+        "A streamed answer breaks off in the middle, twice. Another model is asked for\n\
+         the whole of it: first it says the same, then something else.",
+    );
+    const RIVERS: &str = "Rhine, Nile, Amazon.";
+    let breaks = || Behaviour::from(Flow { pace: SOON, ..Flow::fated(RIVERS, 3, Fate::Breaks) });
+    let says = |text: &str| Behaviour::Say(text.to_owned());
+    let (anthropic, google) = (stage.providers.anthropic.clone(), stage.providers.google.clone());
+    google.set_for("gemini-2.5-flash", breaks());
+    anthropic.set_for("claude-haiku-4-5", says(RIVERS));
+    let mut request = chat("document_analysis");
+    request["models"] = json!(["gemini-2.5-flash", "claude-haiku-4-5"]);
+    let (told, same) = stage.stream(request).await?;
+    teller.show(&same);
+    anthropic.set_for("claude-haiku-4-5", breaks());
+    google.set_for("gemini-2.5-flash", says("Danube, Volga, Po."));
+    let (told_anew, other) = stage.stream(chat("document_analysis")).await?;
+    teller.show(&other);
+    google.set_for("gemini-2.5-flash", Behaviour::delay(SOON));
+    anthropic.set_for("claude-haiku-4-5", Behaviour::delay(SOON));
+    let cut = [Some("stream_cut")];
+    let rescued = same.is_by("claude-haiku-4-5") && same.calls_of("gemini-2.5-flash") == cut;
+    let rescued_too = other.is_by("gemini-2.5-flash") && other.calls_of("claude-haiku-4-5") == cut;
+    teller.claim(rescued && rescued_too, "both broke off, and both callers got a whole answer");
+    let (restarts, text) = heard(&told);
+    let quiet = restarts == 0 && same.content.as_deref() == Some(&*text) && text == RIVERS;
+    teller.claim(quiet, "the same words went on where they had ended, and none came twice");
+    let (restarts, text) = heard(&told_anew);
+    let anew = restarts == 1 && other.content.as_deref() == Some(&*text);
+    teller.claim(anew, "before other words the caller was told to forget the first ones");
+    Ok(())
+}
+
+/// How often a stream began again, and its text since the last time.
+fn heard(events: &[Value]) -> (usize, String) {
+    let begins = |event: &Value| event["event"] == "restart";
+    let since = events.iter().rposition(begins).unwrap_or_default();
+    let text = events[since..].iter().filter_map(|event| event["content"].as_str()).collect();
+    (events.iter().filter(|event| begins(event)).count(), text)
+}
+
 async fn recovery(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
     teller.scene(
-        "5 Recovery",
+        "6 Recovery",
         "gpt-4o is well again, and its circuit has been open for 3 s: half-open. Three\n\
          requests come at once, and one of them may try it.",
     );
@@ -180,7 +224,7 @@ async fn recovery(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble>
 
 async fn everything_down(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
     teller.scene(
-        "6 Everything is down",
+        "7 Everything is down",
         "gpt-4o says 503, Anthropic refuses connections, gemini-2.5-flash says 500. There\n\
          is no answer to be had, but there is a clear error.",
     );

@@ -175,6 +175,26 @@ impl Stage {
         self.reply().await
     }
 
+    /// Sends a chat that streams; gives the events before its reply, too.
+    pub(super) async fn stream(
+        &mut self,
+        mut request: Value,
+    ) -> Result<(Vec<Value>, Reply), Trouble> {
+        request["stream"] = true.into();
+        self.client.send(request).await?;
+        let mut events = Vec::new();
+        loop {
+            let line = self.client.next().await?;
+            if line.get("event").is_some() {
+                events.push(line);
+                continue;
+            }
+            let reply = Reply::read(line)?;
+            self.tally.add(&reply);
+            return Ok((events, reply));
+        }
+    }
+
     /// The next reply to a chat.
     pub(super) async fn reply(&mut self) -> Result<Reply, Trouble> {
         let reply = Reply::read(self.client.next().await?)?;

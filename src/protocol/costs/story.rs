@@ -23,7 +23,7 @@ pub struct Story {
     pub instability: i64,
     /// What copies and probes cost, in nano-dollars.
     pub readiness: i64,
-    /// Models that caused any of it, the dearest first.
+    /// Models that caused any of it, those that changed the sum most first.
     pub causes: Vec<Cause>,
 }
 
@@ -68,8 +68,9 @@ impl Story {
         }
         let named = causes.into_iter().map(|(model, cause)| Cause { model, ..cause });
         let mut causes: Vec<Cause> = named.filter(Cause::is_one).collect();
-        causes
-            .sort_by_key(|cause| std::cmp::Reverse((cause.total(), cause.replaced, cause.open_ms)));
+        causes.sort_by_key(|cause| {
+            std::cmp::Reverse((cause.total().unsigned_abs(), cause.replaced, cause.open_ms))
+        });
         Story {
             totals,
             instability: totals.difference + nano(totals.failed) + nano(totals.hedge),

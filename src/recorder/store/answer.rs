@@ -1,10 +1,12 @@
 //! What the ledger says: the database, and what it does not hold yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::super::costs::{Adding, Query, Question};
 use super::super::outages::{self, Edge, OutageKey};
-use super::super::rows::{RowKey, RowValue};
+use super::super::restore::{Restored, RestoredModel};
+use super::super::rows::{ModelKey, RowKey, RowValue};
 use super::Store;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
@@ -60,6 +62,26 @@ impl Store {
         let newer = newer.filter(|(key, _)| (from..to).contains(&key.start));
         rows.extend(newer.map(|(key, sums)| (key.clone(), sums)));
         (rows, failed.map(|error| self.failed("read", &error)))
+    }
+
+    /// Ends the outages of models that are no longer configured, or no longer the same, and so have
+    /// no open circuit that could close.
+    pub(super) fn end_outages(&mut self, restored: &Restored) {
+        let open = |(key, model): (&ModelKey, &RestoredModel)| {
+            let open = model.breaker.as_ref().is_some_and(|stored| stored.breaker.open);
+            open.then(|| key.name.clone())
+        };
+        let open: HashSet<Arc<str>> = restored.models.iter().filter_map(open).collect();
+        let (edges, _) = self.outage_edges();
+        let last: HashMap<Arc<str>, Edge> =
+            edges.into_iter().map(|(key, edge)| (key.model, edge)).collect();
+        let at = self.clock.now().wall;
+        for (model, _) in
+            last.into_iter().filter(|(model, edge)| edge.open && !open.contains(model))
+        {
+            let end = Edge { open: false, reason: String::new() };
+            self.waiting.insert(RowKey::Outage(OutageKey { at, model }), RowValue::Outage(end));
+        }
     }
 
     /// All ends of outages: one that ends behind a stretch of time may have begun in it.

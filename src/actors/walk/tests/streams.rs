@@ -357,5 +357,14 @@ fn a_caller_may_leave_in_the_middle_of_a_stream() {
         }
         assert!(rig.script.made().iter().all(|made| made.dropped && made.model == "a"));
         assert_eq!(rig.health("a").await["success_rate"], 1.0);
+        let log = rig.log().await;
+        for call in lines(&log, "call") {
+            assert_eq!(
+                (&call["error_type"], &call["cost_estimated"]),
+                (&json!("cancelled"), &json!(true))
+            );
+            assert!(call["output_tokens"].as_u64() >= Some(5), "what was heard is paid: {call}");
+            assert_eq!(call["first_token_ms"], 100);
+        }
     });
 }

@@ -17,7 +17,7 @@ use crate::protocol::calendar::moment;
 use crate::recorder::event::{BreakerEvent, BreakerReplay, CallEvent};
 use crate::recorder::replay::tests::call_at;
 use crate::recorder::rows::Row;
-use crate::recorder::tests::{LONG, breaker, model, settings, start, until};
+use crate::recorder::tests::{LONG, breaker, event as event_of, model, settings, start, until};
 use crate::recorder::{Recorder, Settings};
 
 /// A wall clock that is set by hand.
@@ -180,6 +180,24 @@ fn a_database_that_is_lost_alone_comes_back_from_reports_and_log_without_countin
     fs::remove_dir_all(dir.path().join("state/db")).unwrap();
     let (recorder, _) = start(hand.settings(dir.path()));
     assert_eq!(["2026-W47", "2026-W48"].map(|week| costs(&recorder, week)), before);
+}
+
+#[test]
+fn the_outage_of_a_model_that_is_gone_ends_with_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let hand = Hand::at("2026-11-18T10:00:00Z");
+    let (recorder, _) = start(hand.settings(dir.path()));
+    let until = |recorder: &Recorder| costs(recorder, "2026-W47").outages[0].to.clone();
+    recorder.record(hand.now(), event_of(0), [breaker(Wall(u64::MAX))]);
+    turn(&recorder, hand.now(), "closed", "open");
+    assert!(recorder.close(LONG));
+    hand.set("2026-11-18T11:00:00Z");
+    let (recorder, _) = start(hand.settings(dir.path()));
+    assert_eq!(until(&recorder), None, "it is still there, and open");
+    assert!(recorder.close(LONG));
+    let settings = hand.settings(dir.path());
+    let (recorder, _) = Recorder::start(settings.clone(), &[], settings.clock.now()).unwrap();
+    assert_eq!(until(&recorder).as_deref(), Some("2026-11-18T11:00:00.000Z"));
 }
 
 #[test]
