@@ -36,7 +36,7 @@ mod offer;
 
 pub use day::{Spent, from_ledger};
 pub use gate::{Busy, Shadows, Terms};
-pub use offer::Offer;
+pub use offer::{Facts, Offer, Reference};
 
 /// The owner of all copies of requests.
 pub struct ShadowActor {
@@ -167,7 +167,7 @@ impl ShadowActor {
         }
         let backups = look.standings.iter().enumerate().filter(|(_, (model, standing))| {
             let ready = standing.skip.is_none() && !standing.copy.awaited;
-            ready && !look.offer.called.contains(model.name())
+            ready && !look.offer.facts.called.contains(model.name())
         });
         let chosen = oldest(backups.map(|(place, (model, standing))| {
             let copies = self.flying.iter().filter(|flying| flying.model == *model.name());
@@ -206,15 +206,15 @@ impl Handler<Offer> for ShadowActor {
         Guarded::of(|| {
             self.ask_ledger(self.means.clock.now().wall, context);
             let rate = self.terms.rules.rate;
-            let sampled = offer.answered && sampled(rate, fastrand::f64());
+            let sampled = offer.facts.answered && sampled(rate, fastrand::f64());
             let wanted = |model: &&ModelHandle| sampled || model.open_until.borrow().is_some();
-            let models: Vec<_> = offer.models.iter().filter(wanted).cloned().collect();
+            let models: Vec<_> = offer.facts.models.iter().filter(wanted).cloned().collect();
             if models.is_empty() {
                 return;
             }
             let (offer, actor) = (Arc::new(offer), context.address());
             actix::spawn(async move {
-                let standings = standings(models, offer.needs).await;
+                let standings = standings(models, offer.facts.needs).await;
                 actor.do_send(Look { offer, sampled, standings });
             });
         })

@@ -90,7 +90,6 @@ pub(super) fn internal(what: &str) -> ErrorBody {
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     let Route { mut request, mut sink, arrived, peer_uid } = route;
     let chain = table.chain(&request).inspect(|chain| chain.instruct(&mut request));
-    let request: Arc<ChatRequest> = request.into();
     let under_way = means.shadows.under_way();
     let chance = (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
     let request_id: Arc<str> = Ulid::from_parts(arrived.wall.0, chance).to_string().into();
@@ -131,7 +130,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                     }
                 },
             };
-            offer = walk.offer(&request, result.as_deref(), &trail);
+            offer = walk.offer(result.as_deref(), &trail);
             result
         }
     };
@@ -143,8 +142,8 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     let id = Default::default();
     sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;
     drop(under_way);
-    if let Some(offer) = offer {
-        means.shadows.offer(offer);
+    if let Some(facts) = offer {
+        means.shadows.offer(request, facts);
     }
 }
 

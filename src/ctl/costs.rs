@@ -20,6 +20,8 @@ use crate::protocol::costs::money::{dollars, grouped, nano, places, signed};
 use crate::protocol::costs::story::{Cause, Story};
 use crate::protocol::costs::{CostsView, SumsView, csv, html};
 
+mod pairs;
+
 const EXAMPLES: &str = "\
 Examples:
   fallbackctl costs                                      all that is kept
@@ -27,6 +29,7 @@ Examples:
   fallbackctl costs --from 2026-11-01 --to 2026-12-01    one month
   fallbackctl costs --task code --csv > code.csv         for a spreadsheet
   fallbackctl costs --week 2026-W47 --html week.html     with plots, for a browser
+  fallbackctl costs --shadow                             is each backup a fit stand-in?
   fallbackctl costs --json                               for programs";
 
 /// Over which time, and how it is shown.
@@ -45,6 +48,9 @@ pub(super) struct Args {
     /// This task alone
     #[arg(long, value_name = "TASK", add = names::tasks())]
     task: Option<String>,
+    /// How backups compared with the models they would stand in for (`[shadow] compare`)
+    #[arg(long, conflicts_with_all = ["csv", "html"])]
+    shadow: bool,
     /// Comma-separated values instead of a table
     #[arg(long, conflicts_with_all = ["json", "html"])]
     csv: bool,
@@ -63,7 +69,14 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
             request[key] = value.as_str().into();
         }
     }
+    if args.shadow {
+        request["shadow"] = true.into();
+    }
     let Some(reply) = exchange(session, &request, SOON, screen)? else { return Ok(()) };
+    if args.shadow {
+        write!(screen.out, "{}", pairs::render(&reply, screen.paper))?;
+        return Ok(());
+    }
     let costs = read(reply);
     if args.csv {
         write!(screen.out, "{}", csv::table(&costs))?;

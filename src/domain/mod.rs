@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod breaker;
 pub mod ceiling;
+pub mod compare;
 pub mod fault;
 pub mod histogram;
 pub mod hold;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
+use crate::domain::accept::Accept;
 use crate::domain::price::{Usage, estimated_tokens};
 
 /// Why an answer ended.
@@ -32,6 +33,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Why it is not accepted, if so. A refusal is an answer of another kind and is not judged.
+    pub fn objection(&self, accept: &Accept) -> Option<String> {
+        let text = self.content.as_deref().unwrap_or_default();
+        let judged = self.finish != Finish::Refused;
+        judged.then(|| accept.objection(text, !self.tool_calls.is_empty())).flatten()
+    }
+
     /// What it probably consumed, for a request of `bytes`.
     pub fn estimate(&self, bytes: usize) -> Usage {
         Usage {

@@ -90,6 +90,7 @@ pub enum EventType {
     Breaker,
     Degraded,
     Order,
+    Comparison,
     Report,
     Config,
     Start,
@@ -101,12 +102,13 @@ pub enum EventType {
 
 impl EventType {
     /// Those that can be asked for.
-    pub const ALL: [EventType; 9] = [
+    pub const ALL: [EventType; 10] = [
         EventType::Call,
         EventType::Request,
         EventType::Breaker,
         EventType::Degraded,
         EventType::Order,
+        EventType::Comparison,
         EventType::Report,
         EventType::Config,
         EventType::Start,
@@ -121,6 +123,7 @@ impl EventType {
             EventType::Breaker => "breaker",
             EventType::Degraded => "degraded",
             EventType::Order => "order",
+            EventType::Comparison => "comparison",
             EventType::Report => "report",
             EventType::Config => "config",
             EventType::Start => "start",

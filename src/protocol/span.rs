@@ -20,6 +20,8 @@ pub struct Span {
     pub week: Option<Week>,
     /// The only task that is meant.
     pub task: Option<String>,
+    /// Whether comparisons of copies are asked for as well.
+    pub shadow: bool,
     from: Option<Edge>,
     to: Option<Edge>,
 }
@@ -49,13 +51,15 @@ pub(super) struct CostsLine {
     to: Option<String>,
     #[serde(default)]
     task: Option<String>,
+    #[serde(default)]
+    shadow: bool,
 }
 
 impl Span {
     /// A week.
     pub fn of_week(week: Week) -> Span {
         let (from, to) = (Edge::Day(week.monday()), Edge::Day(week.next().monday()));
-        Span { week: Some(week), task: None, from: Some(from), to: Some(to) }
+        Span { week: Some(week), from: Some(from), to: Some(to), ..Span::default() }
     }
 
     /// A day.
@@ -90,11 +94,11 @@ pub(super) fn span(line: CostsLine) -> Result<Span, String> {
         let week: Week = week.parse().map_err(|()| {
             "`week`: expected a week such as \"2026-W47\"; a year has 52 or 53".to_owned()
         })?;
-        return Ok(Span { task: line.task, ..Span::of_week(week) });
+        return Ok(Span { task: line.task, shadow: line.shadow, ..Span::of_week(week) });
     }
     let from = line.from.map(|text| edge("from", &text)).transpose()?;
     let to = line.to.map(|text| edge("to", &text)).transpose()?;
-    Ok(Span { week: None, task: line.task, from, to })
+    Ok(Span { week: None, task: line.task, shadow: line.shadow, from, to })
 }
 
 fn edge(name: &str, text: &str) -> Result<Edge, String> {

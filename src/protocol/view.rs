@@ -150,6 +150,42 @@ pub struct PlanView {
     pub left_out: Vec<LeftOutView>,
 }
 
+/// What comparisons say about one model's fitness to stand in for another.
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+pub struct PairView {
+    /// The model that answered callers.
+    pub model_used: Arc<str>,
+    /// The model that got copies of their requests.
+    pub backup: Arc<str>,
+    /// How many copies.
+    pub copies: u64,
+    /// Of these, how many gave no answer; they are in none of the numbers below.
+    pub failed: u64,
+    /// The answers of the callers.
+    pub live: SideView,
+    /// The answers of the copies.
+    pub shadow: SideView,
+    /// Share of pairs that ended for the same reason.
+    pub same_finish: Option<f64>,
+    /// Share of pairs of which both answers were JSON, or neither.
+    pub same_json: Option<f64>,
+    /// Mean length of the copy's answer by that of the caller's.
+    pub length_ratio: Option<f64>,
+    /// Mean share of words in common.
+    pub similarity: Option<f64>,
+}
+
+/// Means over the answers of one side.
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+pub struct SideView {
+    /// Of the latency.
+    pub avg_latency_ms: Option<f64>,
+    /// Of the tokens of an answer.
+    pub avg_output_tokens: Option<f64>,
+    /// Of the cost of a call.
+    pub avg_cost_usd: Option<f64>,
+}
+
 /// All models' health.
 pub type HealthView = BTreeMap<Arc<str>, ModelHealth>;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::rows::Identity;
+use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;
 pub use crate::domain::ledger::CallKind;
 use crate::domain::ledger::{LedgerKey, Paid};
@@ -15,6 +16,7 @@ use crate::domain::model::StoredModel;
 use crate::domain::need::{SkipReason, Verdict};
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
+use crate::protocol::answer::Finish;
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
@@ -32,6 +34,8 @@ pub enum Event {
     Order(OrderEvent),
     /// The report of a finished week was written.
     Report(ReportEvent),
+    /// A copy's answer was compared with the caller's.
+    Comparison(ComparisonEvent),
     /// The configuration was read again.
     Config(ConfigEvent),
     /// The daemon serves.
@@ -50,6 +54,7 @@ impl Event {
             Event::Degraded(_) => "degraded",
             Event::Order(_) => "order",
             Event::Report(_) => "report",
+            Event::Comparison(_) => "comparison",
             Event::Config(_) => "config",
             Event::Start(_) => "start",
             Event::Stop(_) => "stop",
@@ -169,6 +174,9 @@ pub struct RequestEvent {
     pub calls: u32,
     /// What all its calls cost.
     pub request_cost_usd: Option<Nano>,
+    /// Whether a part of it is an estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cost_estimated: bool,
     /// What the primary would have cost for the same tokens.
     pub primary_cost_usd: Option<Nano>,
     /// User id of the client, where known.
@@ -270,8 +278,46 @@ pub struct ReportEvent {
     pub primary_would_usd: Nano,
     /// Paid minus would-have-paid, in dollars.
     pub difference_usd: f64,
+    /// Of all that was paid, how much is an estimate.
+    pub estimated_usd: Nano,
     /// How often a circuit was open.
     pub outages: usize,
+}
+
+/// A copy's answer was compared with the caller's.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ComparisonEvent {
+    /// The request.
+    pub request_id: Arc<str>,
+    /// Its task.
+    pub task: Arc<str>,
+    /// The model that answered the caller.
+    pub model_used: Arc<str>,
+    /// The model that got the copy.
+    pub backup: Arc<str>,
+    /// What the caller's answer took.
+    pub live: AnswerFacts,
+    /// What the copy's answer took; `None` if there was none.
+    pub shadow: Option<AnswerFacts>,
+    /// What went wrong with the copy.
+    pub error_type: Option<Fault>,
+    /// How far the two agree.
+    pub agreement: Option<Agreement>,
+}
+
+/// An answer without its words.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AnswerFacts {
+    /// How long its call took.
+    pub latency_ms: u64,
+    /// Prompt tokens.
+    pub input_tokens: u64,
+    /// Completion tokens.
+    pub output_tokens: u64,
+    /// What it cost.
+    pub cost_usd: Option<Nano>,
+    /// Why it ended.
+    pub finish_reason: Finish,
 }
 
 /// The configuration was read again.

@@ -17,6 +17,7 @@
 //! Nothing here decides about models, and no event has a field for a key or a message.
 
 mod ack;
+mod comparisons;
 mod costs;
 mod database;
 pub mod event;
@@ -58,6 +59,7 @@ use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
 use crate::protocol::costs::CostsView;
+use crate::protocol::view::PairView;
 
 pub use self::costs::Query;
 pub use self::logfile::numbered;
@@ -156,6 +158,20 @@ impl Recorder {
         tokio::task::spawn_blocking(move || search::lines(&path, keep, &request_id))
             .await
             .map_err(io::Error::other)?
+    }
+
+    /// What the log still says about copies whose answers were compared: one view per pair of models.
+    ///
+    /// # Errors
+    /// When a file of the log is there and cannot be read.
+    pub async fn comparisons(&self, query: &Query) -> io::Result<Vec<PairView>> {
+        let (path, keep) = (self.0.log.clone(), self.0.keep.load(Ordering::Relaxed));
+        let (range, task) = (query.range(), query.span.task.clone());
+        tokio::task::spawn_blocking(move || {
+            comparisons::pairs((&path, keep), range, task.as_deref())
+        })
+        .await
+        .map_err(io::Error::other)?
     }
 
     /// Everything that is logged from now on. A reader that lags loses the oldest.

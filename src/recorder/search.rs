@@ -1,4 +1,4 @@
-//! What the log still says about one request.
+//! What the log still says, for a question: about one request, or about lines of one kind.
 //!
 //! The files are read from the oldest that may hold it; a request's name says when it arrived, so
 //! older files are not touched. Only lines that contain the name are parsed. It blocks, and is for
@@ -27,18 +27,35 @@ pub fn arrived(request_id: &str) -> Option<Wall> {
 /// The lines about a request, in the order of the log.
 pub(super) fn lines(path: &Path, keep: u32, request_id: &str) -> io::Result<Vec<Value>> {
     let since = arrived(request_id).unwrap_or_default();
-    let finder = Finder::new(request_id);
     let mut found = Vec::new();
+    each_line((path, keep), since, &Finder::new(request_id), |line| {
+        if let Ok(value) = serde_json::from_slice::<Value>(line)
+            && value["request_id"] == request_id
+        {
+            found.push(value);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Shows `look` the lines in which `finder` finds something, in the order of the log, of all files
+/// that were written to since then.
+pub(super) fn each_line(
+    (path, keep): (&Path, u32),
+    since: Wall,
+    finder: &Finder<'_>,
+    mut look: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let rotated = (1..=keep).rev().map(|number| numbered(path, number));
     for path in rotated.chain([path.to_owned()]) {
         match File::open(&path) {
-            Ok(file) if written_after(&file, since) => scan(file, &finder, request_id, &mut found)?,
+            Ok(file) if written_after(&file, since) => scan(file, finder, &mut look)?,
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Whether a file may hold lines from then on.
@@ -48,20 +65,12 @@ fn written_after(file: &File, since: Wall) -> bool {
     modified.is_none_or(|at| millis(at).saturating_add(SLACK_MS) >= since.0)
 }
 
-fn scan(
-    file: File,
-    finder: &Finder<'_>,
-    request_id: &str,
-    found: &mut Vec<Value>,
-) -> io::Result<()> {
+fn scan(file: File, finder: &Finder<'_>, look: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(1 << 18, file);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
-        if finder.find(&line).is_some()
-            && let Ok(value) = serde_json::from_slice::<Value>(&line)
-            && value["request_id"] == request_id
-        {
-            found.push(value);
+        if finder.find(&line).is_some() {
+            look(&line);
         }
         line.clear();
     }

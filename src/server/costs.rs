@@ -5,15 +5,31 @@ use serde_json::{Value, json};
 use super::Server;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::span::Span;
+use crate::protocol::view::PairView;
 use crate::recorder::Query;
 
 /// Asks the ledger.
 pub(super) async fn answer(server: &Server, span: Span) -> Result<Value, ErrorBody> {
     let query = Query { span, zone: server.rules().zone.clone() };
+    let pairs = match query.span.shadow {
+        true => Some(pairs(server, &query).await?),
+        false => None,
+    };
     let costs = server.recorder.costs(query).await.ok_or_else(|| {
         let message =
             "the ledger did not answer: its disk is slow, or the daemon is busy; try again";
         ErrorBody::new(ErrorCode::Internal, message)
     })?;
-    Ok(json!(costs))
+    let mut fields = json!(costs);
+    if let Some(pairs) = pairs {
+        fields["comparisons"] = json!(pairs);
+    }
+    Ok(fields)
+}
+
+async fn pairs(server: &Server, query: &Query) -> Result<Vec<PairView>, ErrorBody> {
+    server.recorder.comparisons(query).await.map_err(|error| {
+        let message = format!("cannot read the health log: {error}; see that the daemon may");
+        ErrorBody::new(ErrorCode::Internal, message)
+    })
 }

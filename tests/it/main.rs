@@ -45,6 +45,8 @@ mod schema;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod socket_file;

@@ -12,14 +12,16 @@ use std::time::Duration;
 use actix::{Actor, Addr, Message};
 use jiff::tz::TimeZone;
 
-use super::{Cease, Means, Offer, Renew, ShadowActor, Spent};
+use super::{Cease, Facts, Means, Offer, Renew, ShadowActor, Spent};
 use crate::actors::table::ModelHandle;
 use crate::clock::Clock;
 use crate::domain::need::Needs;
 use crate::domain::price::Nano;
 use crate::domain::shadow::{Budget, Rules};
 use crate::domain::time::{Mono, Wall};
+use crate::protocol::chat::ChatRequest;
 use crate::provider::Provider;
+use crate::recorder::Recorder;
 
 /// A recovering model is looked at this often, whoever asks for it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -64,7 +66,12 @@ pub struct UnderWay(Rc<Gate>);
 impl Shadows {
     /// Starts the owner of the copies. They are made with `provider`, and `spent` says what they
     /// have cost on a day.
-    pub fn start(terms: Terms, provider: Rc<dyn Provider>, clock: Clock, spent: Spent) -> Shadows {
+    pub fn start(
+        terms: Terms,
+        provider: Rc<dyn Provider>,
+        (recorder, clock): (&Recorder, &Clock),
+        spent: Spent,
+    ) -> Shadows {
         let budget = Budget::new(terms.rules.daily_budget);
         let gate = Rc::new(Gate {
             rules: Cell::new(terms.rules),
@@ -75,7 +82,8 @@ impl Shadows {
             quiet: RefCell::default(),
         });
         let now = clock.now().wall;
-        let means = Rc::new(Means { provider, clock });
+        let (recorder, clock) = (recorder.clone(), clock.clone());
+        let means = Rc::new(Means { provider, recorder, clock });
         let mut owner = ShadowActor {
             terms,
             budget,
@@ -127,9 +135,9 @@ impl Shadows {
     }
 
     /// Offers a request that was answered. It is let go if the owner is behind.
-    pub fn offer(&self, offer: Offer) {
+    pub fn offer(&self, request: Box<ChatRequest>, facts: Facts) {
         // Another request will do as well.
-        let _ = self.actor.try_send(offer);
+        let _ = self.actor.try_send(Offer { request: request.into(), facts });
     }
 
     /// Takes other terms.

@@ -5,15 +5,23 @@ use std::sync::Arc;
 use actix::Message;
 
 use crate::actors::table::ModelHandle;
+use crate::domain::accept::Accept;
+use crate::domain::compare::Text;
 use crate::domain::need::Needs;
 use crate::protocol::chat::ChatRequest;
+use crate::recorder::event::AnswerFacts;
 
-/// A request that is over. Nothing of it is copied but the pointer to it.
+/// A request that is over.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Offer {
-    /// The request.
-    pub request: Arc<ChatRequest>,
+    /// The request. It is not copied, only pointed to.
+    pub(super) request: Arc<ChatRequest>,
+    pub(super) facts: Facts,
+}
+
+/// What is to be known of a request that is over.
+pub struct Facts {
     /// Its number in the log.
     pub request_id: Arc<str>,
     /// The task it was for.
@@ -28,6 +36,20 @@ pub struct Offer {
     pub needs: Needs,
     /// Its temperature, with the default filled in.
     pub temperature: f64,
+    /// The checks that an answer must pass.
+    pub accept: Option<Arc<Accept>>,
     /// Whether it got an answer. One that did not can still test a model that recovers.
     pub answered: bool,
+    /// Its answer, if a copy's is to be compared with it.
+    pub answer: Option<Reference>,
+}
+
+/// The answer that a caller got.
+pub struct Reference {
+    /// Who gave it.
+    pub model: Arc<str>,
+    /// What it took.
+    pub facts: AnswerFacts,
+    /// Its text.
+    pub text: Text,
 }

@@ -1,14 +1,14 @@
 //! What becomes of a request after its reply: it may be copied to a model that nobody has called
 //! for a while, or that recovers.
 
-use std::sync::Arc;
-
-use super::super::shadow::Offer;
+use super::super::shadow::{Facts, Reference};
 use super::trail::Trail;
-use super::{Answered, ChatRequest, ErrorBody, ErrorCode, Walk};
+use super::{Answered, ErrorBody, ErrorCode, Walk};
+use crate::domain::compare::Text;
 use crate::domain::price::Nano;
 use crate::protocol::answer::Finish;
-use crate::protocol::reply::AttemptOutcome;
+use crate::protocol::reply::{Attempt, AttemptOutcome};
+use crate::recorder::event::AnswerFacts;
 
 impl Walk<'_> {
     /// What may be spent on a copy of this request; `None` if none may be sent.
@@ -19,18 +19,17 @@ impl Walk<'_> {
     /// The request as it is offered for a copy, if it is fit for one and of any use.
     pub(super) fn offer(
         &self,
-        request: &Arc<ChatRequest>,
         result: Result<&Answered, &ErrorBody>,
         trail: &Trail,
-    ) -> Option<Offer> {
+    ) -> Option<Facts> {
         let (shadows, models) = (&self.means.shadows, &self.chain.models);
         let answered = is_fit(result)?;
         if !shadows.wants(models, &self.needs, answered, self.means.clock.mono()) {
             return None;
         }
         let calls = trail.attempts().iter().filter(|a| a.outcome != AttemptOutcome::Skipped);
-        Some(Offer {
-            request: request.clone(),
+        let compared = result.ok().filter(|_| shadows.compares());
+        Some(Facts {
             request_id: self.label.request_id.clone(),
             task: self.label.task.clone(),
             primary: self.label.primary.clone(),
@@ -38,8 +37,27 @@ impl Walk<'_> {
             called: calls.map(|attempt| attempt.model.clone()).collect(),
             needs: self.needs,
             temperature: self.temperature,
+            accept: self.chain.config.accept.clone(),
             answered,
+            answer: compared.map(|answered| reference(answered, trail)),
         })
+    }
+}
+
+/// The answer as it is remembered for a comparison.
+fn reference(answered: &Answered, trail: &Trail) -> Reference {
+    let its_call = |a: &&Attempt| a.outcome == AttemptOutcome::Answered;
+    let call = trail.attempts().iter().rev().find(its_call);
+    Reference {
+        model: answered.model_used.clone(),
+        facts: AnswerFacts {
+            latency_ms: call.and_then(|call| call.latency_ms).unwrap_or(answered.latency_ms),
+            input_tokens: answered.usage.input_tokens,
+            output_tokens: answered.usage.output_tokens,
+            cost_usd: answered.cost_usd,
+            finish_reason: answered.finish_reason,
+        },
+        text: Text::of(answered.content.as_deref().unwrap_or_default()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::protocol::chat::ToolCall;
 use crate::protocol::costs::CostsView;
 use crate::protocol::id::Id;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody};
-use crate::protocol::view::{BreakerView, ChainView, ModelHealth, PlanView};
+use crate::protocol::view::{BreakerView, ChainView, ModelHealth, PairView, PlanView};
 use crate::recorder::Status;
 use crate::recorder::event::Event;
 
@@ -131,6 +131,8 @@ pub(super) struct CostsReply {
     ok: bool,
     #[schemars(flatten)]
     costs: CostsView,
+    /// With `shadow` in the request: one per model and backup that was compared with it.
+    comparisons: Option<Vec<PairView>>,
 }
 
 /// The answer to `breaker`.

@@ -40,6 +40,7 @@ fn describe(kind: &str, event: &Value, now: Wall, zone: &TimeZone) -> (String, T
         "breaker" => breaker(event, &model, now, zone),
         "degraded" => degraded(event, &model),
         "order" => (order(event), Tone::Plain),
+        "comparison" => (comparison(event), Tone::Plain),
         "report" => (report(event), Tone::Plain),
         "config" => config(event),
         "start" => (start(event), Tone::Plain),
@@ -110,6 +111,17 @@ fn degraded(event: &Value, model: &str) -> (String, Tone) {
         (format!("{model} is degraded: {share} of {calls} calls worked"), Tone::Warn)
     } else {
         (format!("{model} is healthy again: {share} of {calls} calls worked"), Tone::Good)
+    }
+}
+
+fn comparison(event: &Value) -> String {
+    let word = |key| reply::word(event, key).unwrap_or_default();
+    let pair = format!("{} and its backup {}", word("model_used"), word("backup"));
+    let similarity = reply::present(event, "agreement")
+        .and_then(|agreement| reply::number(agreement, "similarity"));
+    match similarity {
+        Some(share) => format!("{pair}: {} of the words in common", text::percent(share)),
+        None => format!("{pair}: the copy failed, {}", word("error_type")),
     }
 }
 

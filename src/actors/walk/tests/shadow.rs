@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rig::{Rig, THREE, code, lines, pass, play, tried};
-use super::script::{fails, hangs, panics, well};
+use super::script::{fails, hangs, panics, says, well};
 use crate::domain::fault::Fault;
 
 /// Copies of every answered request, to free models.
@@ -122,6 +122,46 @@ fn a_copy_is_a_call_like_any_other_to_its_models_health_and_marked_in_the_log() 
         let log = rig.log().await;
         assert_eq!(kinds(&log, "shadow"), ["b", "c", "b", "c", "b", "c", "c"]);
         assert_eq!(lines(&log, "request").len(), 7);
+    });
+}
+
+#[test]
+fn answers_are_compared_without_a_word_of_them_in_the_log() {
+    play(async || {
+        let rig = Rig::new(&format!("{ALWAYS}compare = true\n{THREE}"));
+        rig.script.once("b", well().after(250));
+        rig.script.once("c", fails(Fault::ModelGlitch));
+        rig.hello().await;
+        pass(1.0).await;
+        rig.hello().await;
+        pass(1.0).await;
+        let log = rig.log().await;
+        let found = lines(&log, "comparison");
+        let (b, c) = (found[0], found[1]);
+        assert_eq!((&b["model_used"], &b["backup"]), (&json!("a"), &json!("b")));
+        assert_eq!(b["shadow"]["latency_ms"], 250);
+        assert_eq!(b["live"]["output_tokens"], 100);
+        let agreement = json!({ "same_json": true, "length_ratio": 1.0, "similarity": 0.5 });
+        assert_eq!(b["agreement"], agreement, "\"a answers\" and \"b answers\"");
+        assert_eq!((&c["shadow"], &c["error_type"]), (&Value::Null, &json!("model_glitch")));
+        assert!(!log.iter().any(|line| line.to_string().contains("answers")));
+    });
+}
+
+#[test]
+fn a_copys_answer_is_held_to_the_checks_of_its_chain() {
+    play(async || {
+        let chains = "[chains]\n    default = [\"a\", \"b\", \"c\"]";
+        let checked = "[chains.default]\nmodels = [\"a\", \"b\"]\naccept = { json = true }";
+        let rig = Rig::new(&format!("{ALWAYS}{}", THREE.replace(chains, checked)));
+        rig.script.always("a", says("{}"));
+        rig.script.always("b", says("Here it is: {}"));
+        rig.hello().await;
+        pass(1.0).await;
+        let log = rig.log().await;
+        let copy = *lines(&log, "call").last().unwrap();
+        assert_eq!((&copy["kind"], &copy["error_type"]), (&json!("shadow"), &json!("rejected")));
+        assert_eq!(copy["verdict"], "success", "it is no fault of the provider");
     });
 }
 
