@@ -57,7 +57,7 @@ pub struct Answered {
     pub request_cost_usd: Option<Nano>,
     /// What the primary would have cost for the same tokens.
     pub primary_cost_usd: Option<Nano>,
-    /// Whether tokens and costs are estimates.
+    /// Whether a part of the costs is an estimate, and so the tokens if it is the answer's.
     pub cost_estimated: bool,
 }
 

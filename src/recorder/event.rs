@@ -174,6 +174,9 @@ pub struct RequestEvent {
     pub calls: u32,
     /// What all its calls cost.
     pub request_cost_usd: Option<Nano>,
+    /// Whether a part of it is an estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cost_estimated: bool,
     /// What the primary would have cost for the same tokens.
     pub primary_cost_usd: Option<Nano>,
     /// User id of the client, where known.
@@ -275,6 +278,8 @@ pub struct ReportEvent {
     pub primary_would_usd: Nano,
     /// Paid minus would-have-paid, in dollars.
     pub difference_usd: f64,
+    /// Of all that was paid, how much is an estimate.
+    pub estimated_usd: Nano,
     /// How often a circuit was open.
     pub outages: usize,
 }

@@ -71,7 +71,7 @@ impl Walk<'_> {
         let usage = self.consumed(heard.bytes);
         let cost = self.cost(model, &usage, true);
         let ending = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
-        trail.paid(cost.amount);
+        trail.paid(cost);
         trail.cancelled(number, self.means.clock.mono());
         self.settle(permit, Some((ending, None)), (Some(usage), cost)).await;
     }
@@ -90,7 +90,7 @@ impl Walk<'_> {
         let fall_back = refused && self.request.on_refusal == OnRefusal::Fallback;
         let now = self.means.clock.mono();
         self.settle(permit, None, (Some(usage), cost)).await;
-        trail.paid(cost.amount);
+        trail.paid(cost);
         let answered = Box::new(Answered {
             content: answer.content,
             tool_calls: (!answer.tool_calls.is_empty()).then_some(answer.tool_calls),
@@ -107,7 +107,7 @@ impl Walk<'_> {
             cost_usd: cost.amount,
             request_cost_usd: cost.amount.map(|_| trail.cost()),
             primary_cost_usd: cost.primary,
-            cost_estimated: estimated,
+            cost_estimated: trail.estimated(),
         });
         if fall_back {
             let message = "refused by content policy".to_owned();
@@ -139,7 +139,7 @@ impl Walk<'_> {
         let (usage, estimated) = self.billed(fault, usage, heard);
         let cost = usage.map(|usage| self.cost(model, &usage, estimated)).unwrap_or_default();
         let ending = Ending { fault, status, code, excused };
-        trail.paid(cost.amount);
+        trail.paid(cost);
         trail.too_long(model, fault);
         let now = self.means.clock.mono();
         let hold = self.settle(permit, Some((ending, retry_after)), (usage, cost)).await;

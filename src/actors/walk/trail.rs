@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::permit::Cost;
 use super::super::table::{Chain, ModelHandle};
 use super::super::telling;
 use crate::domain::fault::{Fault, Next};
@@ -22,6 +23,8 @@ pub(super) struct Trail {
     running: Vec<(usize, Mono)>,
     calls: u32,
     cost: Option<Nano>,
+    /// Whether a part of it is an estimate.
+    estimated: bool,
     faults: Vec<Fault>,
     /// Largest context window that is known to have been too small.
     too_small: Option<u64>,
@@ -39,6 +42,7 @@ impl Trail {
             running: Vec::new(),
             calls: 0,
             cost: None,
+            estimated: false,
             faults: Vec::new(),
             too_small: None,
             refusal: None,
@@ -119,10 +123,16 @@ impl Trail {
     }
 
     /// Adds a call's cost.
-    pub(super) fn paid(&mut self, amount: Option<Nano>) {
-        if let Some(amount) = amount {
+    pub(super) fn paid(&mut self, cost: Cost) {
+        self.estimated |= cost.estimated;
+        if let Some(amount) = cost.amount {
             self.cost = Some(self.cost.unwrap_or_default() + amount);
         }
+    }
+
+    /// Whether a part of what calls cost so far is an estimate.
+    pub(super) fn estimated(&self) -> bool {
+        self.estimated
     }
 
     /// What all calls cost so far.
@@ -174,6 +184,7 @@ impl Trail {
     pub(super) fn take_refusal(&mut self) -> Option<Box<Answered>> {
         let mut refusal = self.refusal.take()?;
         refusal.request_cost_usd = refusal.request_cost_usd.and(self.cost);
+        refusal.cost_estimated = self.estimated;
         let its_call = |attempt: &&mut Attempt| {
             attempt.model == refusal.model_used && attempt.error_type == Some(Fault::Refused)
         };
@@ -227,6 +238,7 @@ impl Trail {
             latency_ms: millis(now.mono.since(arrived.mono)),
             calls: self.calls,
             request_cost_usd: self.cost,
+            cost_estimated: self.estimated && self.cost.is_some(),
             primary_cost_usd: answered.and_then(|answered| answered.primary_cost_usd),
             peer_uid: self.peer_uid,
         };

@@ -14,6 +14,7 @@ use super::super::reports::{self, Recalled};
 use super::super::rows::{RowKey, RowValue};
 use super::Store;
 use crate::domain::ledger::{LedgerKey, Sums};
+use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::Week;
 use crate::protocol::costs::CostsView;
@@ -108,9 +109,10 @@ fn event(week: Week, costs: &CostsView) -> ReportEvent {
         calls: totals.calls,
         fallback_calls: totals.fallback_calls,
         failed_calls: totals.failed_calls,
-        paid_usd: crate::domain::price::Nano(totals.paid),
-        primary_would_usd: crate::domain::price::Nano(totals.primary_would),
+        paid_usd: Nano(totals.paid),
+        primary_would_usd: Nano(totals.primary_would),
         difference_usd: costs.totals.difference_usd,
+        estimated_usd: Nano(totals.estimated),
         outages: costs.outages.len(),
     }
 }

@@ -68,6 +68,11 @@ fn without_usage_an_estimate_is_made_and_marked() {
         assert_eq!(reply["cost_estimated"], true);
         assert!(reply["cost_usd"].as_f64().unwrap() > 0.0);
         assert!(reply["usage"]["input_tokens"].as_u64().unwrap() > 0);
+        let log = rig.log().await;
+        for line in log.iter().filter(|line| line["event"] == "call" || line["event"] == "request")
+        {
+            assert_eq!(line["cost_estimated"], true, "{line}");
+        }
     });
 }
 
