@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use super::{Background, Behaviour, Simulator};
 use crate::config::Kind;
 
+mod streams;
+
 const KINDS: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
 
 /// The headers of a key, for every kind.

@@ -1,8 +1,8 @@
 //! What all formats' streams have in common: any cut of the bytes gives the same answer, and nothing
 //! that comes from a network makes a reader panic.
 //!
-//! A million random chunkings per format take a minute without optimisation, so the usual run makes
-//! fewer; `FALLBACKD_CHUNKINGS=1000000` sets the number.
+//! A million random chunkings per format take about a minute of CPU time each without optimisation,
+//! so the usual run makes fewer; `FALLBACKD_CHUNKINGS=1000000` sets the number.
 
 use proptest::prelude::*;
 

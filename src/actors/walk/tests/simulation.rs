@@ -95,9 +95,11 @@ fn configuration(rng: &mut Rng) -> String {
     let all_open = if rng.bool() { "nearest" } else { "fail" };
     // In half of the worlds circuits open late, or there would be few models left to rescue a stream.
     let failures = if rng.bool() { rng.u32(1..5) } else { 30 };
+    // In half of them copies of requests go about, too.
+    let (probe, rate) = if rng.bool() { ("shadow", 0.5) } else { ("live", 0.0) };
     format!(
         "[retry]\nmax = {}\n[breaker]\nwhen_all_open = \"{all_open}\"\nfailures = {failures}\n\
-         failure_rate = 0.9\n{text}",
+         failure_rate = 0.9\nprobe = \"{probe}\"\n[shadow]\nrate = {rate:?}\n{text}",
         rng.u32(0..4),
     )
 }
@@ -228,9 +230,10 @@ fn told(reply: &Value) {
     }
 }
 
-/// Nobody is forgotten: no call is under way once every caller has gone.
+/// Nobody is forgotten: no call is under way once every caller has gone, and copies have had their
+/// time.
 async fn settled(rig: &Rig) {
-    pass(1.0).await;
+    pass(61.0).await;
     for model in MODELS {
         assert_eq!(rig.health(model).await["in_flight"], 0, "{model}");
     }
