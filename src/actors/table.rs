@@ -290,6 +290,7 @@ impl Chain {
             skip: Some(gone),
             degraded: false,
             judged: Judged::default(),
+            probed: false,
             early_in: None,
             copy: CopyStanding::default(),
         };

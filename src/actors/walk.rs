@@ -216,7 +216,8 @@ impl<'a> Walk<'a> {
         }
         trail.ranked(ranking.order.iter().map(|&at| Ranked {
             model: self.chain.models[at].name().clone(),
-            reason: standings[at].degraded.then(|| standings[at].reason()),
+            reason:
+                (standings[at].degraded || standings[at].probed).then(|| standings[at].reason()),
         }));
         course.order = ranking.order.into();
         while let Some(at) = course.order.pop_front() {

@@ -16,7 +16,8 @@ use super::screen::{Paper, Screen, Tone};
 use super::{Session, names, text};
 use crate::clock::zone;
 use crate::protocol::calendar::{moment, zoned};
-use crate::protocol::costs::money::{dollars, grouped, nano, places, signed};
+use crate::protocol::costs::money::{dollars, grouped, places, signed};
+use crate::protocol::costs::row::{amounts, cells};
 use crate::protocol::costs::story::{Cause, Story};
 use crate::protocol::costs::{CostsView, SumsView, csv, html};
 
@@ -204,32 +205,11 @@ fn sums(costs: &CostsView, paper: Paper) -> String {
     let places = places(all().flat_map(amounts));
     for row in &costs.rows {
         let names = [&row.task, &row.primary, &row.model].map(|name| Cell::from(&**name));
-        grid.row(names.into_iter().chain(cells(&row.sums, places)).collect());
+        grid.row(names.into_iter().chain(cells(&row.sums, places).map(Cell::from)).collect());
     }
     let names = [Cell::from("all"), Cell::default(), Cell::default()];
-    grid.row(names.into_iter().chain(cells(&costs.totals, places)).collect());
+    grid.row(names.into_iter().chain(cells(&costs.totals, places).map(Cell::from)).collect());
     grid.render(paper)
-}
-
-fn amounts(sums: &SumsView) -> [i64; 3] {
-    let sums = sums.exact();
-    [nano(sums.paid), nano(sums.primary_would), sums.difference]
-}
-
-fn cells(sums: &SumsView, places: usize) -> [Cell; 8] {
-    let guess = if sums.estimated_usd > 0.0 { "~" } else { "" };
-    let [paid, would, difference] = amounts(sums);
-    [
-        grouped(sums.calls),
-        grouped(sums.fallback_calls),
-        grouped(sums.failed_calls),
-        grouped(sums.input_tokens),
-        grouped(sums.output_tokens),
-        format!("{guess}{}", dollars(paid, places)),
-        dollars(would, places),
-        signed(difference, places),
-    ]
-    .map(Cell::from)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::breaker::{Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, Stored};
+use super::breaker::{
+    Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, State, Stored,
+};
 use super::ceiling;
 use super::fault::Fault;
 use super::hold::Hold;
@@ -59,6 +61,9 @@ pub struct Standing {
     pub degraded: bool,
     /// Decided calls since its circuit last closed.
     pub judged: Judged,
+    /// Whether its circuit is half-open, so that the request would be its probe. What was judged
+    /// before the opening says nothing then.
+    pub probed: bool,
     /// How long until it may be probed early, if ever: only for a circuit that is open.
     pub early_in: Option<Duration>,
     /// What is to be known to send it a copy of the request.
@@ -209,7 +214,9 @@ impl ModelState {
         let may_be_early = open && self.settings.probe_nearest && self.hold.left(now).is_none();
         let early_in = if may_be_early { self.breaker.early_in(now) } else { None };
         let copy = self.copy_standing(needs, now);
-        (Standing { skip, degraded: self.degraded, judged, early_in, copy }, changes)
+        let probed = skip.is_none() && self.breaker.state(now) == State::HalfOpen;
+        let degraded = self.degraded;
+        (Standing { skip, degraded, judged, probed, early_in, copy }, changes)
     }
 
     /// Admits one call, or says why not.

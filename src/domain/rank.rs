@@ -1,7 +1,9 @@
 //! The order in which a chain's models are tried.
 //!
 //! Healthy ones in chain order, then degraded ones in chain order; whatever cannot serve now is
-//! left out. Every place comes with its reason, so that people can be told.
+//! left out. One whose circuit waits for a probe keeps its place: behind a healthy backup it would
+//! never be called, and so never recover. Every place comes with its reason, so that people can be
+//! told.
 
 use std::time::Duration;
 
@@ -40,7 +42,7 @@ pub fn rank(standings: &[Standing]) -> Ranking {
     for (place, standing) in standings.iter().enumerate() {
         match standing.skip {
             Some(skip) => ranking.left_out.push((place, skip)),
-            None if standing.degraded => degraded.push(place),
+            None if standing.degraded && !standing.probed => degraded.push(place),
             None => ranking.order.push(place),
         }
     }
@@ -80,9 +82,10 @@ impl Standing {
     /// Its place in words.
     pub fn reason(&self) -> String {
         let (calls, worked) = (self.judged.calls(), self.judged.success);
-        match self.degraded {
-            true => format!("degraded: {worked} of {calls} calls worked"),
-            false => "healthy".to_owned(),
+        match (self.probed, self.degraded) {
+            (true, _) => "half-open: the next call tests it".to_owned(),
+            (_, true) => format!("degraded: {worked} of {calls} calls worked"),
+            (_, false) => "healthy".to_owned(),
         }
     }
 }
@@ -95,7 +98,7 @@ mod tests {
 
     fn standing(degraded: bool, skip: Option<Skip>) -> Standing {
         let (judged, copy) = (Judged::default(), CopyStanding::default());
-        Standing { skip, degraded, judged, early_in: None, copy }
+        Standing { skip, degraded, judged, probed: false, early_in: None, copy }
     }
 
     fn open(seconds: u64, early: Option<u64>) -> Standing {
@@ -144,6 +147,12 @@ mod tests {
             spare_callers(&mut chain, left);
             assert_eq!(chain[0].skip, None);
         }
+    }
+
+    #[test]
+    fn a_model_that_waits_for_its_probe_keeps_its_place_however_bad_it_was() {
+        let recovering = Standing { probed: true, ..standing(true, None) };
+        assert_eq!(rank(&[recovering, standing(false, None)]).order, [0, 1]);
     }
 
     #[test]

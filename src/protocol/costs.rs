@@ -15,6 +15,7 @@ pub mod csv;
 pub mod html;
 pub mod money;
 mod plot;
+pub mod row;
 pub mod story;
 
 /// What was paid in a stretch of time.

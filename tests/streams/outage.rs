@@ -14,11 +14,10 @@ const OUTAGE: Duration = Duration::from_millis(4_500);
 
 const OPEN: u64 = 1_500;
 
-/// Two failures open a circuit; the first caller after its time is the probe. So few calls degrade
-/// nobody: a degraded model would stand behind its backup, and no caller would be its probe.
+/// Two failures open a circuit; the first caller after its time is the probe.
 fn stage() -> Stage {
     let rules = format!(
-        "[health]\nmin_calls = 100\n[breaker]\nprobe = \"live\"\nfailures = 2\nopen_for = \"{OPEN}ms\"\nopen_for_max = \"{OPEN}ms\""
+        "[breaker]\nprobe = \"live\"\nfailures = 2\nopen_for = \"{OPEN}ms\"\nopen_for_max = \"{OPEN}ms\""
     );
     let stage = Stage::with("", "", &rules);
     stage.script(|primary, model| primary.set_for(model, good().into()));

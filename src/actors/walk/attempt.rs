@@ -106,7 +106,8 @@ impl Walk<'_> {
     fn limits(&self, model: &ModelHandle, left: Duration, others_behind: bool) -> Limits {
         let timeouts = &model.config.timeouts;
         let thinks = model.config.supports.reasoning || self.request.reasoning_effort.is_some();
-        let first = if thinks { timeouts.attempt } else { timeouts.first_token };
+        let first =
+            if thinks { timeouts.attempt } else { timeouts.first_token.min(timeouts.attempt) };
         Limits {
             first: attempt_limit(first, left, others_behind),
             idle: timeouts.idle,

@@ -21,7 +21,7 @@ fn ask(unit: &str, words: &[&str]) -> Finding {
     let output = Command::new("systemctl")
         .args(words)
         .args(["show", unit, "--no-pager"])
-        .args(["-p", "LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts"])
+        .args(["-p", "LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,TriggeredBy"])
         .output();
     match output {
         Ok(output) if output.status.success() => {
@@ -59,6 +59,10 @@ fn judge(unit: &str, shown: &str) -> Finding {
             Finding::warning(CHECK, format!("{state}, restarted {restarts} times by systemd"), why)
         }
         "active" | "reloading" => Finding::ok(CHECK, state),
+        // Enabled or not: systemd starts it for its first client.
+        _ if of("TriggeredBy").contains(".socket") => {
+            Finding::ok(CHECK, format!("{state}; its socket starts it"))
+        }
         _ if file == "disabled" => {
             Finding::warning(CHECK, state, format!("`systemctl enable --now {unit}`"))
         }
@@ -88,6 +92,12 @@ mod tests {
                 "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled",
                 State::Warning,
                 "inactive",
+            ),
+            (
+                "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\n\
+                 TriggeredBy=fallbackd.socket",
+                State::Ok,
+                "its socket starts it",
             ),
         ];
         for (shown, state, words) in rows {

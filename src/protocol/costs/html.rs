@@ -10,10 +10,11 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::CostsView;
 use super::money::{dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
+use super::row::{amounts, cells};
 use super::story::{Cause, Story};
-use super::{CostsView, SumsView};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{moment, zoned};
@@ -236,26 +237,6 @@ fn by_day(page: &mut String, costs: &CostsView) {
         table_row(page, "", &[(&name, None)], &cells(&day.sums, places));
     }
     end_table(page);
-}
-
-fn amounts(sums: &SumsView) -> [i64; 3] {
-    let sums = sums.exact();
-    [nano(sums.paid), nano(sums.primary_would), sums.difference]
-}
-
-fn cells(sums: &SumsView, places: usize) -> [String; 8] {
-    let guess = if sums.estimated_usd > 0.0 { "~" } else { "" };
-    let [paid, would, difference] = amounts(sums);
-    [
-        grouped(sums.calls),
-        grouped(sums.fallback_calls),
-        grouped(sums.failed_calls),
-        grouped(sums.input_tokens),
-        grouped(sums.output_tokens),
-        format!("{guess}{}", dollars(paid, places)),
-        dollars(would, places),
-        signed(difference, places),
-    ]
 }
 
 fn footer(page: &mut String, costs: &CostsView, story: &Story, zone: &TimeZone) {

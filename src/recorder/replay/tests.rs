@@ -203,7 +203,12 @@ fn a_checkpoint_in_the_log_stands_for_files_that_are_gone() {
     });
     machine.kill(life);
     fs::remove_dir_all(machine.dir.path().join("state")).unwrap();
-    for path in machine.logs().into_iter().skip(1) {
+    // The last line may have begun one more file, whose checkpoint was still to come.
+    let has_checkpoint =
+        |path: &PathBuf| fs::read_to_string(path).unwrap().contains("\"ledger_from\"");
+    let logs = machine.logs();
+    let newest = logs.iter().position(has_checkpoint).unwrap();
+    for path in &logs[newest + 1..] {
         fs::remove_file(path).unwrap();
     }
     let life = machine.boot();
