@@ -4,7 +4,7 @@
 //! redirect, uses no proxy, repeats nothing and unpacks nothing: what a provider says is judged
 //! by the table, not by a library. Answers are streamed from providers that can, whatever the caller
 //! asked for, so that a silent model is noticed early; a server that refuses to stream is asked
-//! again without. Reading is in [`super::receive`]; dropping a call closes its connection.
+//! again without. Reading is in `receive.rs`; dropping a call closes its connection.
 //!
 //! A reset on a pooled connection before any byte of the answer is repeated once on a new
 //! connection and counts for nothing: the server may have closed it while it lay idle.

@@ -2,7 +2,7 @@
 //!
 //! The answer comes first (what did instability cost, which model caused it), then when, then the
 //! tables. It is a pure function of the costs, so the daemon's weekly report and
-//! `fallbackctl costs --html` look the same. Every name goes through [`text`].
+//! `fallbackctl costs --html` look the same. Every name goes through `plot::text`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
