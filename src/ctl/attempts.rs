@@ -33,7 +33,8 @@ fn row(attempt: &Value) -> Vec<Cell> {
         _ => Tone::Dim,
     };
     let mut message = reply::word(attempt, "message").unwrap_or_default();
-    if let Some(wait) = reply::whole(attempt, "retry_in_ms") {
+    // No wait: a copy of this very request tests the model.
+    if let Some(wait) = reply::whole(attempt, "retry_in_ms").filter(|wait| *wait > 0) {
         message = format!("{message} again in {}", text::span(wait)).trim_start().to_owned();
     }
     vec![
