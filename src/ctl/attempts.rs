@@ -70,6 +70,7 @@ mod tests {
             json!({"model":"b","outcome":"failed","error_type":"overloaded","status":503,
                    "latency_ms":204,"message":"try\nlater"}),
             json!({"model":"c","outcome":"answered","latency_ms":606}),
+            json!({"model":"d","outcome":"skipped","reason":"circuit_open","retry_in_ms":0}),
             json!({"surprise":1}),
         ];
         let wanted = "\
@@ -77,6 +78,7 @@ MODEL  OUTCOME   WHY               TOOK  MESSAGE
 a      skipped   circuit_open            again in 4.2 s
 b      failed    overloaded 503  204 ms  try later
 c      answered                  606 ms
+d      skipped   circuit_open
 -      ?
 ";
         assert_eq!(render(&attempts, Paper::default()), wanted);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -52,20 +52,20 @@ impl Answers {
 
 /// Asks for `ping` and `health` at once.
 pub(super) fn ask(socket: &Path) -> Answers {
-    let end = Instant::now() + PATIENCE;
     let ask = |op: &'static str| {
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         let socket = socket.to_owned();
         // Left to itself when it takes too long, also over connecting; it ends with this process.
         thread::spawn(move || tell.send(question(&socket, op)));
         told
     };
     let (ping, health) = (ask("ping"), ask("health"));
-    let answer = |told: mpsc::Receiver<Answer>| {
-        let left = end.saturating_duration_since(Instant::now());
-        told.recv_timeout(left).unwrap_or_else(|_| silent())
-    };
-    Answers { ping: answer(ping), health: answer(health) }
+    let (ping, waited) = moment::timed(|| answer(&ping, PATIENCE));
+    Answers { ping, health: answer(&health, PATIENCE.saturating_sub(waited)) }
+}
+
+fn answer(told: &mpsc::Receiver<Answer>, patience: Duration) -> Answer {
+    told.recv_timeout(patience).unwrap_or_else(|_| silent())
 }
 
 fn silent() -> Answer {
