@@ -342,7 +342,7 @@ struct BreakerLine {
     model: String,
     set: BreakerSet,
     #[serde(default, rename = "for", deserialize_with = "field::order_time")]
-    #[schemars(schema_with = "fields::duration")]
+    #[schemars(schema_with = "fields::order_time")]
     during: Option<Duration>,
 }
 

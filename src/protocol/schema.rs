@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::chat::ToolChoice;
+use super::field::LONGEST_ORDER;
 use super::id::{Id, MAX_ID_BYTES};
 
 /// Number and unit, once or more often, of which one is not zero.
@@ -16,10 +17,19 @@ const DURATION: &str = r"^(?=.*[1-9])\s*[0-9]+[0-9\s]*(\.[0-9\s]+)?[a-zA-Zµ]+(\
 
 /// A humantime string or a number of seconds, above zero.
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    up_to(u64::MAX)
+}
+
+/// The same for an order that ends by itself.
+pub(super) fn order_time(_: &mut SchemaGenerator) -> Schema {
+    up_to(LONGEST_ORDER.as_secs())
+}
+
+fn up_to(seconds: u64) -> Schema {
     json_schema!({
         "anyOf": [
             { "type": "string", "pattern": DURATION },
-            { "type": "number", "exclusiveMinimum": 0, "maximum": u64::MAX },
+            { "type": "number", "exclusiveMinimum": 0, "maximum": seconds },
             { "type": "null" }
         ],
         "examples": ["30s", "1h 30m", 2.5]

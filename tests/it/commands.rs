@@ -151,7 +151,7 @@ fn exit_codes_say_whether_to_try_again() {
     assert_eq!(exit_code(&run(&daemon, &["ask", "--json", "p"])), 75);
     assert_eq!(exit_code(&run(&daemon, &["breaker", "nobody", "open"])), 1);
     assert_eq!(exit_code(&run(&daemon, &["ask", "--temperature", "9", "p"])), 2);
-    assert_eq!(exit_code(&run(&daemon, &["tail", "weather"])), 1);
+    assert_eq!(exit_code(&run(&daemon, &["tail", "weather"])), 2);
 
     let ended = daemon.terminate();
     let gone = ctl(&ended.setup.socket()).arg("ping").output().unwrap();
