@@ -182,6 +182,9 @@ class Books:
             return
         cost = nano(line["cost_usd"])
         self.calls[line["model_name"]] += 1
+        if line["kind"] in ("shadow", "probe"):
+            self.sums[f"{line['kind']}_usd"] += cost
+            return
         self.of_request[line["request_id"]].append(cost)
         if line["success"]:
             self.sums["calls"] += 1
@@ -199,7 +202,7 @@ class Books:
         assert "incomplete" not in reply, reply
         for name in ("calls", "fallback_calls", "failed_calls", "input_tokens", "output_tokens"):
             assert reply["totals"][name] == self.sums[name], (name, self.sums, reply["totals"])
-        for name in ("paid_usd", "primary_would_usd", "failed_usd"):
+        for name in ("paid_usd", "primary_would_usd", "failed_usd", "shadow_usd", "probe_usd"):
             assert nano(reply["totals"][name]) == self.sums[name], (name, self.sums, reply["totals"])
             rows = sum(nano(row[name]) for row in reply["rows"])
             assert rows == self.sums[name], ("rows", name, self.sums, reply["rows"])
