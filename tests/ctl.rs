@@ -263,7 +263,10 @@ mod ctl {
     #[test]
     fn wrong_usage_exits_with_2_and_help_with_0() {
         let nowhere = Path::new("/no/such/socket");
-        let wrong: [&[&str]; 6] = [
+        let wrong: [&[&str]; 9] = [
+            &["tail", "--event", "nope", "--since", "1h", "--no-follow"],
+            &["tail", "--event", "call,nope"],
+            &["tail", "nope", "--since", "1h", "--no-follow"],
             &[],
             &["frobnicate"],
             &["ask", ""],
@@ -278,6 +281,73 @@ mod ctl {
         }
         for words in [&["--help"][..], &["ask", "--help"][..], &["--version"][..]] {
             assert_eq!(command(nowhere).args(words).output().unwrap().status.code(), Some(0));
+        }
+    }
+
+    #[test]
+    fn a_kind_of_event_that_does_not_exist_is_refused_with_those_that_do() {
+        let output = command(Path::new("/no/such/socket")).args(["tail", "nope"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(notes(&output).contains("name one of call, request"), "{}", notes(&output));
+    }
+
+    #[test]
+    fn a_page_of_costs_goes_to_standard_output_when_asked() {
+        let daemon = Scripted::answering(&[json!({"ok": true, "rows": []})]);
+        let output = command(&daemon.socket())
+            .args(["costs", "--html", "-"])
+            .current_dir(daemon.dir.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", notes(&output));
+        assert!(out(&output).contains("</html>"), "{}", out(&output));
+        assert!(!daemon.dir.path().join("-").exists());
+    }
+
+    /// The doctor's exit code and its findings for one part.
+    fn findings(socket: &Path, config: &Path, check: &str) -> (Option<i32>, Vec<Value>) {
+        let mut doctor = command(socket);
+        let output = doctor.args(["doctor", "--json", "--config"]).arg(config).arg("--socket");
+        let output = output.arg(socket).output().unwrap();
+        let report: Value = serde_json::from_str(&out(&output)).unwrap();
+        let mut all = report["findings"].as_array().unwrap().clone();
+        all.retain(|finding| finding["check"] == check);
+        (output.status.code(), all)
+    }
+
+    #[test]
+    fn the_doctor_finds_a_daemon_that_takes_connections_and_stays_silent() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, config) = (dir.path().join("d.sock"), dir.path().join("f.toml"));
+        std::fs::write(&config, "").unwrap();
+        let _silent = UnixListener::bind(&socket).unwrap();
+        let (code, found) = findings(&socket, &config, "daemon");
+        assert_eq!((code, found.len(), &found[0]["state"]), (Some(1), 1, &json!("wrong")));
+        assert!(found[0]["finding"].as_str().unwrap().contains("did not answer within 3s"));
+        assert!(found[0]["todo"].as_str().unwrap().contains("journalctl"));
+    }
+
+    #[test]
+    fn the_doctor_shows_some_mistakes_of_what_is_no_configuration_and_counts_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("f.toml");
+        std::fs::write(&config, "this is no configuration\n".repeat(100)).unwrap();
+        let (code, found) = findings(&dir.path().join("none.sock"), &config, "config");
+        assert_eq!((code, found.len()), (Some(1), 21));
+        assert_eq!(found[20]["finding"], "and 80 more");
+        assert!(found[20]["todo"].as_str().unwrap().contains("fallbackd --check"));
+    }
+
+    #[test]
+    fn the_doctor_takes_a_named_configuration_that_cannot_be_read_for_a_mistake_of_the_caller() {
+        let dir = tempfile::tempdir().unwrap();
+        for (words, config) in [(&["--socket", "/x"][..], dir.path()), (&[], dir.path())] {
+            let mut doctor = Command::new(env!("CARGO_BIN_EXE_fallbackctl"));
+            let output =
+                doctor.env_clear().args(words).args(["doctor", "--config"]).arg(config).output();
+            let output = output.unwrap();
+            assert_eq!(output.status.code(), Some(78), "{}", out(&output));
+            assert!(notes(&output).contains("cannot read the configuration"), "{}", notes(&output));
         }
     }
 

@@ -52,7 +52,7 @@ pub struct Sink {
     token: u64,
     deliveries: mpsc::Sender<Delivery>,
     told: mpsc::Sender<Told>,
-    cancelled: oneshot::Receiver<()>,
+    cancelled: oneshot::Receiver<Stop>,
     answered: bool,
 }
 
@@ -63,6 +63,8 @@ pub enum Stop {
     Cancelled,
     /// The client is gone.
     Gone,
+    /// The daemon ends, and the client has been told so.
+    Ending,
 }
 
 impl Events {
@@ -75,13 +77,13 @@ impl Events {
 }
 
 impl Sink {
-    /// A sink that delivers under `token`. Sending to or dropping the returned handle's counterpart
+    /// A sink that delivers under `token`. Sending a reason to the returned handle, or dropping it,
     /// is how the connection cancels.
     pub fn new(
         token: u64,
         deliveries: mpsc::Sender<Delivery>,
         told: mpsc::Sender<Told>,
-    ) -> (Sink, oneshot::Sender<()>) {
+    ) -> (Sink, oneshot::Sender<Stop>) {
         let (cancel, cancelled) = oneshot::channel();
         (Sink { token, deliveries, told, cancelled, answered: false }, cancel)
     }
@@ -95,11 +97,9 @@ impl Sink {
     pub async fn stopped(&mut self) -> Stop {
         tokio::select! {
             biased;
+            // First: a connection that says why may be closed at once.
+            cancelled = &mut self.cancelled => cancelled.unwrap_or(Stop::Gone),
             () = self.deliveries.closed() => Stop::Gone,
-            cancelled = &mut self.cancelled => match cancelled {
-                Ok(()) => Stop::Cancelled,
-                Err(_) => Stop::Gone,
-            },
         }
     }
 

@@ -86,6 +86,16 @@ pub(super) fn internal(what: &str) -> ErrorBody {
     ErrorBody::new(ErrorCode::Internal, message)
 }
 
+/// What a request that was given up has come to.
+fn given_up(stop: Stop) -> ErrorBody {
+    match stop {
+        Stop::Ending => ErrorBody::new(ErrorCode::ShuttingDown, "the daemon ended"),
+        Stop::Cancelled | Stop::Gone => {
+            ErrorBody::new(ErrorCode::Cancelled, "the request was cancelled")
+        }
+    }
+}
+
 /// Walks a request along its chain and delivers its answer.
 pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     let Route { mut request, mut sink, arrived, peer_uid } = route;
@@ -112,8 +122,8 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
                     trail.stopped(means.clock.mono());
                     // The call's permit was dropped; its model's owner logs it before the request.
                     tokio::task::yield_now().await;
-                    let error = ErrorBody::new(ErrorCode::Cancelled, "the request was cancelled");
-                    if stop == Stop::Gone {
+                    let error = given_up(stop);
+                    if stop != Stop::Cancelled {
                         let event = trail.event(Err(&error), arrived, means.clock.now());
                         means.recorder.record(means.clock.now().wall, event, None);
                         return sink.abandon();

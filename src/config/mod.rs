@@ -6,6 +6,7 @@
 //! to a provider, and no value that may be secret is ever part of a message.
 
 mod env;
+mod file;
 mod finding;
 mod key;
 pub mod locate;
@@ -31,10 +32,11 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
 }
 
-/// Reads the file at `path`.
+/// Reads the file at `path`, and those it names. Whoever must not stand still meanwhile calls it
+/// on a thread of its own: a path may lead to a pipe, or to a disk far away.
 pub fn load(path: &Path, env: &Env) -> Result<Loaded, Mistakes> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| Mistakes::unreadable(&name, &error))?;
+    let bytes = file::read(path).map_err(|error| Mistakes::unreadable(&name, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         Mistakes::not_utf8(&name, &String::from_utf8_lossy(&error.as_bytes()[..good]))

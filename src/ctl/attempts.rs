@@ -33,7 +33,8 @@ fn row(attempt: &Value) -> Vec<Cell> {
         _ => Tone::Dim,
     };
     let mut message = reply::word(attempt, "message").unwrap_or_default();
-    if let Some(wait) = reply::whole(attempt, "retry_in_ms") {
+    // No wait: a copy of this very request tests the model.
+    if let Some(wait) = reply::whole(attempt, "retry_in_ms").filter(|wait| *wait > 0) {
         message = format!("{message} again in {}", text::span(wait)).trim_start().to_owned();
     }
     vec![
@@ -69,6 +70,7 @@ mod tests {
             json!({"model":"b","outcome":"failed","error_type":"overloaded","status":503,
                    "latency_ms":204,"message":"try\nlater"}),
             json!({"model":"c","outcome":"answered","latency_ms":606}),
+            json!({"model":"d","outcome":"skipped","reason":"circuit_open","retry_in_ms":0}),
             json!({"surprise":1}),
         ];
         let wanted = "\
@@ -76,6 +78,7 @@ MODEL  OUTCOME   WHY               TOOK  MESSAGE
 a      skipped   circuit_open            again in 4.2 s
 b      failed    overloaded 503  204 ms  try later
 c      answered                  606 ms
+d      skipped   circuit_open
 -      ?
 ";
         assert_eq!(render(&attempts, Paper::default()), wanted);

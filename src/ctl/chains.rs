@@ -6,7 +6,7 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, reply, text};
+use super::{Session, circuit, reply, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,9 +75,11 @@ fn now_rows(chain: &Value) -> Vec<[Cell; 3]> {
         [(at + 1).to_string().into(), model, Cell::toned(why, tone)]
     });
     let left_out = reply::list(chain, "left_out").iter().map(|entry| {
-        let why = reply::word(entry, "reason").unwrap_or_default().replace('_', " ");
-        let wait = reply::whole(entry, "retry_in_ms").map(text::span);
-        let why = wait.map_or(why.clone(), |wait| format!("{why}, again in {wait}"));
+        let why = reply::word(entry, "reason").unwrap_or_default();
+        let why = match reply::whole(entry, "retry_in_ms") {
+            Some(wait) => circuit::again(&why, wait),
+            None => why.replace('_', " "),
+        };
         let model = reply::word(entry, "model").unwrap_or_default();
         [Cell::toned("out", Tone::Dim), Cell::toned(model, Tone::Dim), Cell::toned(why, Tone::Bad)]
     });
@@ -105,13 +107,16 @@ mod tests {
                          {"model":"b","reason":"degraded: 3 of 10 calls worked"}],
                 "left_out":[{"model":"c","reason":"circuit_open","retry_in_ms":4200}]},
             "code":{"configured":["a"],"order":[],
-                "left_out":[{"model":"a","reason":"misconfigured","retry_in_ms":null}]}}});
+                "left_out":[{"model":"a","reason":"misconfigured","retry_in_ms":null}]},
+            "half":{"configured":["a"],"order":[],
+                "left_out":[{"model":"a","reason":"circuit_open","retry_in_ms":0}]}}});
         let wanted = "\
 TASK     CONFIGURED  NOW  MODEL  WHY
 default  a             1  a      healthy
          b             2  b      degraded: 3 of 10 calls worked
          c           out  c      circuit open, again in 4.2 s
 code     a           out  a      misconfigured
+half     a           out  a      half-open: the next request sends a copy to test it
 ";
         assert_eq!(render(&reply, Paper::default()), wanted);
     }

@@ -69,6 +69,15 @@ pub(super) fn explain(model: &Value, now: Wall) -> Option<String> {
     Some(format!("{}{since}: {reason}", state.replace('_', "-")))
 }
 
+/// When a model that a chain leaves out may be called again. No wait at all is told of one whose
+/// test is left to copies of requests: nobody is called until a request comes to be copied.
+pub(super) fn again(reason: &str, wait: u64) -> String {
+    match (reason, wait) {
+        ("circuit_open", 0) => "half-open: the next request sends a copy to test it".to_owned(),
+        _ => format!("{}, again in {}", reason.replace('_', " "), text::span(wait)),
+    }
+}
+
 /// What an override sets the circuit to.
 fn forced(circuit: &Value) -> Option<String> {
     reply::present(circuit, "override").and_then(|set| reply::word(set, "set"))

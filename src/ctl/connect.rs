@@ -5,7 +5,7 @@
 //! a few seconds; a chat for as long as its verb says. When the daemon is not there, the error
 //! tells the three cases apart that need different actions: not started, ended, not allowed.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -39,9 +39,10 @@ pub(super) fn socket(flag: Option<&Path>, config: Option<&Path>) -> Result<PathB
 
 /// A configuration that was named must be there, or another daemon's socket might be used. What
 /// is wrong inside it is no concern here: the daemon may still run with what it read before.
-fn readable(file: &Path) -> Result<(), Failure> {
-    let opened = std::fs::File::open(file);
-    opened.map(drop).map_err(|error| Failure::Configuration {
+pub(super) fn readable(file: &Path) -> Result<(), Failure> {
+    // A folder can be opened, but not read.
+    let read = std::fs::File::open(file).and_then(|mut file| file.read(&mut [0]));
+    read.map(drop).map_err(|error| Failure::Configuration {
         message: format!("cannot read the configuration {}: {error}", file.display()),
         hint: "name the file the daemon was started with, or use --socket".to_owned(),
     })
@@ -227,6 +228,7 @@ mod tests {
         let missing = socket(None, Some(Path::new("/no/such/file"))).unwrap_err();
         assert_eq!(missing.exit_code(), 78);
         let dir = tempfile::tempdir().unwrap();
+        assert_eq!(socket(None, Some(dir.path())).unwrap_err().exit_code(), 78, "a folder");
         let file = dir.path().join("broken.toml");
         std::fs::write(&file, "[daemon").unwrap();
         assert!(socket(None, Some(&file)).is_ok());

@@ -55,7 +55,7 @@ pub(super) struct Args {
     /// Comma-separated values instead of a table
     #[arg(long, conflicts_with_all = ["json", "html"])]
     csv: bool,
-    /// Write a page with plots to this file instead
+    /// Write a page with plots to this file instead (- for standard output)
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     html: Option<PathBuf>,
 }
@@ -83,9 +83,13 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
         write!(screen.out, "{}", csv::table(&costs))?;
     } else if let Some(path) = &args.html {
         let page = html::page(&costs, &zone(named(&costs)));
+        if path.as_os_str() == "-" {
+            write!(screen.out, "{page}")?;
+            return Ok(());
+        }
         fs::write(path, page).map_err(|error| Failure::Usage {
             message: format!("cannot write {}: {error}", path.display()),
-            hint: "--html takes the path of a file to write",
+            hint: "--html takes the path of a file to write, or - for standard output",
         })?;
         writeln!(screen.out, "{}", path.display())?;
     } else {

@@ -13,9 +13,9 @@ mod socket;
 mod unit;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::connect::{Link, SOON};
+use super::connect::readable;
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
@@ -86,6 +86,8 @@ impl Finding {
 
 /// Looks at everything and shows it.
 pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    // It is looked at here, whoever says where the socket is.
+    session.config.as_deref().map_or(Ok(()), readable)?;
     let findings = look(session);
     let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
     if session.json {
@@ -98,24 +100,16 @@ pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> R
 }
 
 fn look(session: &Session) -> Vec<Finding> {
-    // A daemon that takes a connection and does not answer is a finding of its own.
-    let health = ask(session, &json!({"op": "health"}));
+    let answers = daemon::ask(&session.socket);
+    let health = answers.health();
     let mut findings = socket::look(&session.socket);
     findings.extend(unit::look(&session.socket));
     let (settings, config) = settings::look(session, health.is_some());
     findings.extend(settings);
-    findings.extend(daemon::look(ask(session, &json!({"op": "ping"})).as_ref(), health.as_ref()));
-    findings.extend(disk::look(config.as_ref(), health.as_ref()));
+    findings.extend(daemon::look(&answers));
+    findings.extend(disk::look(config.as_ref(), health));
     findings.extend(network::look(config.as_ref()));
     findings
-}
-
-/// The daemon's answer, if there is one.
-fn ask(session: &Session, request: &Value) -> Option<Value> {
-    let mut link = Link::open(&session.socket, SOON).ok()?;
-    link.send(request).ok()?;
-    let (_, reply) = link.reply().ok()?;
-    super::reply::flag(&reply, "ok").then_some(reply)
 }
 
 fn render(findings: &[Finding], paper: Paper) -> String {

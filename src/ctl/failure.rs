@@ -89,7 +89,8 @@ impl DaemonError {
         }
     }
 
-    fn hint(&self) -> String {
+    /// What to do about it.
+    pub(super) fn hint(&self) -> String {
         let advice = match self.code.as_str() {
             "no_model_available" => "`fallbackctl chains` says why each model is left out",
             "all_models_failed" => "`fallbackctl health` shows how the models are doing",

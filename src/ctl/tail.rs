@@ -35,7 +35,7 @@ Examples:
   fallbackctl tail --since 1h --task code        the last hour from the log, then what follows
   fallbackctl tail --since 1h --no-follow --failed --json | jq .log.error_type
 
-Kinds of events: call, request, breaker, degraded, order, report, config, start, stop.
+Kinds of events: call, request, breaker, degraded, order, comparison, report, config, start, stop.
 Without --since they come over the socket; with it, from the log file, which its group may read.";
 
 /// Which events, and since when.
@@ -201,6 +201,14 @@ fn since(typed: &str) -> Result<Since, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::op::EventType;
+
+    #[test]
+    fn the_help_names_every_kind_of_event_that_can_be_asked_for() {
+        let line = EXAMPLES.lines().find_map(|line| line.strip_prefix("Kinds of events: "));
+        let names: Vec<&str> = line.unwrap().trim_end_matches('.').split(", ").collect();
+        assert_eq!(names, EventType::ALL.map(EventType::name));
+    }
 
     #[test]
     fn the_past_begins_some_time_ago_or_at_a_moment() {

@@ -13,7 +13,8 @@ use super::reply;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::zoned;
 
-/// The text without escape sequences and without control characters other than newline and tab.
+/// The text without escape sequences and without control characters other than newline and tab,
+/// nor those that reorder what is written: a command shown backwards is not the one that is copied.
 pub(super) fn clean(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -23,6 +24,7 @@ pub(super) fn clean(text: &str) -> String {
             '\u{1b}' => skip_escape(&mut rest),
             '\u{9b}' => skip_control_sequence(&mut rest),
             '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => skip_string(&mut rest),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
             _ if next.is_control() => {}
             _ => kept.push(next),
         }
@@ -148,6 +150,7 @@ mod tests {
         let rows = [
             ("plain ünïcode\n\ttext 🦀", "plain ünïcode\n\ttext 🦀"),
             ("a\u{1b}[1;31mred\u{1b}[0m b", "ared b"),
+            ("a\u{202a}b\u{202e}c\u{2066}d\u{2069}e \u{200f}עברית", "abcde \u{200f}עברית"),
             ("a\u{1b}]0;title\u{7}b", "ab"),
             ("a\u{1b}]8;;http://x\u{1b}\\link\u{1b}]8;;\u{1b}\\b", "alinkb"),
             ("a\u{9b}31mb\u{9d}0;t\u{9c}c", "abc"),

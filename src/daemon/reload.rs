@@ -7,9 +7,13 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use actix::Addr;
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::timeout;
 
 use super::assemble::terms;
 use super::notify::Notifier;
@@ -23,6 +27,10 @@ use crate::provider::http::Http;
 use crate::recorder::event::{ConfigEvent, Event};
 use crate::recorder::{Keeping, Recorder};
 use crate::server::{Reload, Server};
+
+/// How long reading may take. It is a matter of milliseconds, unless a file is a pipe that nobody
+/// writes to, or lies on a disk that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the configuration comes from.
 #[derive(Clone)]
@@ -44,6 +52,8 @@ pub(super) struct Reloader {
     shadows: Shadows,
     recorder: Recorder,
     notifier: Notifier,
+    /// Held by the one reload that is under way, so that the latest to begin is the last to end.
+    turn: Mutex<()>,
 }
 
 impl Source {
@@ -55,6 +65,30 @@ impl Source {
         }
         Ok(loaded)
     }
+
+    /// Reads it on a thread of its own: the daemon serves meanwhile, and can end.
+    async fn load_beside(&self) -> Result<Result<Loaded, Mistakes>, ErrorBody> {
+        let (source, (done, read)) = (self.clone(), oneshot::channel());
+        // Nobody may wait for the result any more.
+        let reader = move || drop(done.send(source.load()));
+        let begun = thread::Builder::new().name("reload".to_owned()).spawn(reader);
+        let read = async {
+            begun.map_err(|error| format!("no thread can be started: {error}"))?;
+            let read = timeout(PATIENCE, read).await.map_err(|_| {
+                let patience = humantime::format_duration(PATIENCE);
+                format!(
+                    "it was not read within {patience}; is one of its files a pipe, or on a disk \
+                     that does not answer?"
+                )
+            })?;
+            read.map_err(|_| "its reader was lost; reload again".to_owned())
+        };
+        read.await.map_err(|why: String| {
+            let path = self.path.display();
+            let message = format!("the configuration {path}: {why}; nothing was changed");
+            ErrorBody::new(ErrorCode::Internal, message)
+        })
+    }
 }
 
 impl Reloader {
@@ -64,8 +98,16 @@ impl Reloader {
         (http, router, shadows): (Rc<Http>, Addr<RouterActor>, Shadows),
         recorder: &Recorder,
     ) -> Reloader {
-        let (current, notifier) = (RefCell::new(current.clone()), Notifier::silent());
-        Reloader { source, current, http, router, shadows, recorder: recorder.clone(), notifier }
+        Reloader {
+            source,
+            current: RefCell::new(current.clone()),
+            http,
+            router,
+            shadows,
+            recorder: recorder.clone(),
+            notifier: Notifier::silent(),
+            turn: Mutex::default(),
+        }
     }
 
     /// The same, telling a service manager when it begins and when it is over.
@@ -93,7 +135,8 @@ impl Reloader {
             let message = "this daemon has no configuration file to read again";
             return Err(ErrorBody::new(ErrorCode::BadRequest, message));
         };
-        let Loaded { config, warnings } = match source.load() {
+        let _turn = self.turn.lock().await;
+        let Loaded { config, warnings } = match source.load_beside().await? {
             Ok(loaded) => loaded,
             Err(mistakes) => return Err(self.refuse(&mistakes, clock)),
         };

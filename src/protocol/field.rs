@@ -101,6 +101,21 @@ pub fn timeout<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, 
     input.deserialize_any(TimeoutVisitor)
 }
 
+/// The longest time an order for a circuit may be given: a year as people write it (`1y` is 365.25
+/// days). Whoever means longer means "until told otherwise", and moments stay within any calendar.
+pub const LONGEST_ORDER: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// The same for an order that ends by itself: up to [`LONGEST_ORDER`].
+pub fn order_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+    let lasting = timeout(input)?;
+    if lasting.is_some_and(|lasting| lasting > LONGEST_ORDER) {
+        return Err(de::Error::custom(
+            "expected at most 366 days; leave `for` out to set it until told otherwise",
+        ));
+    }
+    Ok(lasting)
+}
+
 struct TimeoutVisitor;
 
 impl TimeoutVisitor {

@@ -341,7 +341,7 @@ struct BreakerLine {
     _op: String,
     model: String,
     set: BreakerSet,
-    #[serde(default, rename = "for", deserialize_with = "field::timeout")]
+    #[serde(default, rename = "for", deserialize_with = "field::order_time")]
     #[schemars(schema_with = "fields::duration")]
     during: Option<Duration>,
 }

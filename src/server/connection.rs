@@ -24,7 +24,7 @@ use super::lines::{Line, Lines};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
 use super::{GONE_CHECK, Phase, Server};
-use crate::actors::sink::{Delivery, Told};
+use crate::actors::sink::{Delivery, Stop, Told};
 use crate::protocol::id::Id;
 
 mod requests;
@@ -76,7 +76,7 @@ pub(super) struct Connection {
 struct Outstanding {
     token: u64,
     id: Id,
-    cancel: Option<oneshot::Sender<()>>,
+    cancel: Option<oneshot::Sender<Stop>>,
     /// Its share of the common limits; given back when this is dropped.
     _ticket: Ticket,
 }

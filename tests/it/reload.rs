@@ -149,3 +149,22 @@ fn how_much_of_the_log_is_kept_changes_too() {
     (0..300).for_each(|_| drop(client.ask_ok(&chat_with(&["a"], "p"))));
     assert!(!rotated(3).exists());
 }
+
+#[test]
+fn a_file_that_blocks_holds_up_its_reload_and_nobody_else() {
+    let sim = openai();
+    let daemon = Setup::of(&sim, &["a"]).start();
+    let pipe = daemon.setup.config().with_file_name("answer.json");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    edit(&daemon, |text| {
+        format!(
+            "{text}\n[chains.t]\nmodels = [\"a\"]\naccept = {{ json_schema = \"answer.json\" }}"
+        )
+    });
+    let mut waiting = daemon.client();
+    waiting.send(&json!({ "id": 1, "op": "reload" }));
+    assert_eq!(daemon.ask_ok(&chat_with(&["a"], "p"))["model_used"], "a");
+    // The other end is opened only now, so the reload did wait.
+    std::fs::write(&pipe, "{}").unwrap();
+    assert_eq!(waiting.recv()["ok"], true);
+}

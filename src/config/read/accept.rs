@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::field::Field;
+use crate::config::file;
 use crate::domain::accept::{Accept, Schema};
 
 pub(super) fn read(field: &Field<'_>) -> Option<Accept> {
@@ -30,14 +31,14 @@ fn schema(field: &Field<'_>) -> Option<Schema> {
         field.mistake(&format!("the schema {} {problem}", path.display()), hint);
         None
     };
-    let text = match std::fs::read_to_string(&path) {
+    let text = match file::read(&path) {
         Ok(text) => text,
         Err(error) => {
             let hint = "name a file; a relative path begins at the configuration's folder";
             return wrong(format!("cannot be read: {error}"), hint);
         }
     };
-    let schema: Value = match serde_json::from_str(&text) {
+    let schema: Value = match serde_json::from_slice(&text) {
         Ok(schema) => schema,
         Err(error) => return wrong(format!("is not JSON: {error}"), "correct the file"),
     };

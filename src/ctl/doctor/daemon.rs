@@ -1,18 +1,102 @@
 //! The daemon itself: which one it is, whether its models can be called, how its recorder does.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::super::connect::Link;
+use super::super::failure::{DaemonError, Failure};
 use super::super::{circuit, health, moment, reply, text};
 use super::Finding;
 
 const CHECK: &str = "daemon";
 
-/// Reads what the daemon answered to `ping` and `health`.
-pub(super) fn look(ping: Option<&Value>, health: Option<&Value>) -> Vec<Finding> {
-    let (Some(ping), Some(health)) = (ping, health) else {
-        return vec![Finding::skipped(CHECK, "it does not answer, so it cannot be asked")];
+/// How long all questions together may take: a daemon that is well answers within milliseconds,
+/// and who asks what is wrong should not wait for it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+const SILENT: &str = "`journalctl -u fallbackd` may say why, and one that is still starting needs a \
+                      moment; one that was stopped goes on after `kill -CONT` with its process id; \
+                      else `systemctl restart fallbackd`";
+
+/// What became of a question.
+#[derive(Debug)]
+enum Answer {
+    Given(Value),
+    /// It was not: why, and what to do.
+    Missing(String, String),
+    /// There is no connection to ask over.
+    Unreached,
+}
+
+/// What the daemon answered.
+#[derive(Debug)]
+pub(super) struct Answers {
+    ping: Answer,
+    health: Answer,
+}
+
+impl Answers {
+    /// The reply to `health`, if there was one.
+    pub(super) fn health(&self) -> Option<&Value> {
+        match &self.health {
+            Answer::Given(reply) => Some(reply),
+            Answer::Missing(..) | Answer::Unreached => None,
+        }
+    }
+}
+
+/// Asks for `ping` and `health` at once.
+pub(super) fn ask(socket: &Path) -> Answers {
+    let ask = |op: &'static str| {
+        let (tell, told) = mpsc::sync_channel(1);
+        let socket = socket.to_owned();
+        // Left to itself when it takes too long, also over connecting; it ends with this process.
+        thread::spawn(move || tell.send(question(&socket, op)));
+        told
+    };
+    let (ping, health) = (ask("ping"), ask("health"));
+    let (ping, waited) = moment::timed(|| answer(&ping, PATIENCE));
+    Answers { ping, health: answer(&health, PATIENCE.saturating_sub(waited)) }
+}
+
+fn answer(told: &mpsc::Receiver<Answer>, patience: Duration) -> Answer {
+    told.recv_timeout(patience).unwrap_or_else(|_| silent())
+}
+
+fn silent() -> Answer {
+    let what = format!("it did not answer within {}", humantime::format_duration(PATIENCE));
+    Answer::Missing(what, SILENT.to_owned())
+}
+
+fn question(socket: &Path, op: &str) -> Answer {
+    let Ok(mut link) = Link::open(socket, None) else { return Answer::Unreached };
+    match link.send(&json!({ "op": op })).and_then(|()| link.reply()) {
+        Ok((_, reply)) if reply::flag(&reply, "ok") => Answer::Given(reply),
+        Ok((_, reply)) => {
+            let error = DaemonError::read(&reply);
+            Answer::Missing(error.to_string(), error.hint())
+        }
+        Err(Failure::Unreachable { why, hint, .. }) => Answer::Missing(why, hint),
+        Err(failure) => Answer::Missing(failure.to_string(), SILENT.to_owned()),
+    }
+}
+
+/// Reads what the daemon answered.
+pub(super) fn look(answers: &Answers) -> Vec<Finding> {
+    let (ping, health) = match (&answers.ping, &answers.health) {
+        (Answer::Given(ping), Answer::Given(health)) => (ping, health),
+        (Answer::Missing(why, todo), _) | (_, Answer::Missing(why, todo)) => {
+            let what = format!("it takes connections, but {why}");
+            return vec![Finding::wrong(CHECK, what, todo.as_str())];
+        }
+        (Answer::Unreached, _) | (_, Answer::Unreached) => {
+            return vec![Finding::skipped(CHECK, "it cannot be reached, so it cannot be asked")];
+        }
     };
     let mut findings = vec![version(ping)];
     findings.extend(keys(health));
@@ -87,6 +171,29 @@ mod tests {
     use super::super::State;
     use super::*;
 
+    fn answers(ping: &Value, health: &Value) -> Answers {
+        let given = |reply: &Value| Answer::Given(reply.clone());
+        Answers { ping: given(ping), health: given(health) }
+    }
+
+    #[test]
+    fn who_is_connected_to_and_gives_no_answer_is_wrong_and_who_is_not_there_cannot_be_asked() {
+        let given = || Answer::Given(json!({"ok": true}));
+        let missing = || Answer::Missing("it is silent".to_owned(), "wake it".to_owned());
+        let rows = [
+            (missing(), missing(), State::Wrong),
+            (given(), missing(), State::Wrong),
+            (missing(), Answer::Unreached, State::Wrong),
+            (Answer::Unreached, Answer::Unreached, State::Skipped),
+            (given(), Answer::Unreached, State::Skipped),
+        ];
+        for (ping, health, wanted) in rows {
+            let found = look(&Answers { ping, health });
+            assert_eq!((found.len(), found[0].state), (1, wanted), "{found:?}");
+            assert_eq!(found[0].todo.is_some(), wanted == State::Wrong);
+        }
+    }
+
     #[test]
     fn models_without_a_key_are_a_warning_until_none_is_left() {
         let ping = json!({"version": env!("CARGO_PKG_VERSION"), "uptime_ms": 1000});
@@ -94,7 +201,7 @@ mod tests {
         let keyless = json!({"misconfigured": "A is not set", "breaker": {"state": "closed"}});
         let some = json!({"models": {"a": closed, "b": keyless}, "recorder": {"late": 0}});
         let states = |health: &Value| {
-            let found = look(Some(&ping), Some(health));
+            let found = look(&answers(&ping, health));
             found.into_iter().map(|finding| (finding.check, finding.state)).collect::<Vec<_>>()
         };
         let rest = [("circuits", State::Ok), ("recorder", State::Ok)];
@@ -110,7 +217,7 @@ mod tests {
         let ping = json!({"version": "0.0.0"});
         let health = json!({"models": {"a": {"breaker": {"state": "open", "reason": "why"}}},
             "recorder": {"log_error": "disk full"}});
-        let found = look(Some(&ping), Some(&health));
+        let found = look(&answers(&ping, &health));
         let warnings = found.iter().filter(|finding| finding.state == State::Warning);
         assert_eq!(
             warnings.map(|f| f.check).collect::<Vec<_>>(),

@@ -11,6 +11,9 @@ use crate::config::{self, Config, Env, locate};
 
 const CHECK: &str = "config";
 
+/// Mistakes shown: enough to see what kind of file it is. One that is no TOML has one per line.
+const MOST_SHOWN: usize = 20;
+
 /// The system's configuration, for users that have none of their own.
 const SYSTEM: &str = "/etc/fallbackd/fallbackd.toml";
 
@@ -33,14 +36,22 @@ pub(super) fn look(session: &Session, daemon_answers: bool) -> (Vec<Finding>, Op
             let findings = of_valid(&loaded, &path, daemon_answers);
             (findings, Some(loaded.config))
         }
-        Err(mistakes) => {
-            let told = mistakes.list.into_iter().map(|mistake| {
-                let (place, what, hint) = parts(mistake);
-                Finding::wrong(CHECK, format!("{place}: {what}"), hint)
-            });
-            (told.collect(), None)
-        }
+        Err(mistakes) => (of_mistakes(mistakes.list, &path), None),
     }
+}
+
+fn of_mistakes(list: Vec<config::Finding>, path: &Path) -> Vec<Finding> {
+    let rest = list.len().saturating_sub(MOST_SHOWN);
+    let told = list.into_iter().take(MOST_SHOWN).map(|mistake| {
+        let (place, what, hint) = parts(mistake);
+        Finding::wrong(CHECK, format!("{place}: {what}"), hint)
+    });
+    let mut findings: Vec<Finding> = told.collect();
+    if rest > 0 {
+        let todo = format!("`fallbackd --check --config {}` shows all", path.display());
+        findings.push(Finding::wrong(CHECK, format!("and {rest} more"), todo));
+    }
+    findings
 }
 
 /// The one that was named, else this user's own, else the system's.

@@ -41,7 +41,7 @@ fn fallbackctl() -> io::Result<String> {
     let mut page =
         head("fallbackctl", 1, "talk to fallbackd, the gateway with fallback between AI models");
     let man = Man::new(command.clone());
-    page += &part(|out| man.render_synopsis_section(out))?;
+    page += &synopsis(&command)?;
     page += &part(|out| man.render_description_section(out))?;
     page.push_str(".PP\nThe daemon must run: see \\fBfallbackd\\fR(8).\n");
     page += &part(|out| man.render_options_section(out))?;
@@ -61,9 +61,10 @@ fn verb_section(verb: &Command) -> io::Result<String> {
         let global = arg.is_global_set() || arg.get_id() == "help";
         arg.hide(global)
     });
-    let man = Man::new(own.disable_help_flag(true));
+    let own = own.disable_help_flag(true);
     let mut text = format!(".SS \"fallbackctl {}\"\n", verb.get_name());
-    text += &without_heading(&part(|out| man.render_synopsis_section(out))?);
+    text += &without_heading(&synopsis(&own)?);
+    let man = Man::new(own);
     text.push_str(".PP\n");
     text += &without_heading(&part(|out| man.render_description_section(out))?);
     text += &without_heading(&part(|out| man.render_options_section(out))?);
@@ -78,8 +79,8 @@ fn fallbackd(daemon: &Command) -> io::Result<String> {
     command.build();
     let mut page = head("fallbackd", 8, "keep programs answering when an AI provider fails");
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    page += &synopsis(&command)?;
     let man = Man::new(command);
-    page += &part(|out| man.render_synopsis_section(out))?;
     page.push_str(".SH DESCRIPTION\n");
     let opening = README.split("\n## ").next().unwrap_or_default();
     page += &roff(opening.split("\n- [").next().unwrap_or_default(), 2);
@@ -133,6 +134,22 @@ fn see_also(pages: &[&str]) -> String {
         let _ = writeln!(text, ".BR {} ({section}{end}", name.replace('-', "\\-"));
     }
     text
+}
+
+/// The synopsis, with the values that options take: the generator leaves them out.
+fn synopsis(command: &Command) -> io::Result<String> {
+    let mut text = part(|out| Man::new(command.clone()).render_synopsis_section(out))?;
+    for option in command.get_opts() {
+        let (Some(long), Some(names)) = (option.get_long(), option.get_value_names()) else {
+            continue;
+        };
+        let flag = format!("\\-\\-{}\\fR", long.replace('-', "\\-"));
+        let value = format!("\\fI{}\\fR", names.join(" ").replace('-', "\\-"));
+        let may_lack = option.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let value = if may_lack { format!("[{value}]") } else { value };
+        text = text.replace(&format!("{flag}]"), &format!("{flag} {value}]"));
+    }
+    Ok(text)
 }
 
 /// One section as the arguments give it, without the preamble that each brings.

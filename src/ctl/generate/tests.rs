@@ -22,6 +22,25 @@ fn every_verb_and_option_is_in_the_manual() {
 }
 
 #[test]
+fn every_synopsis_shows_the_values_that_options_take() {
+    let page = file("man/man1/fallbackctl.1");
+    assert!(
+        page.contains("[\\fB\\-\\-socket\\fR \\fIPATH\\fR] [\\fB\\-\\-config\\fR \\fIFILE\\fR]")
+    );
+    assert!(
+        page.contains("\\fB\\-\\-watch\\fR [\\fIDURATION\\fR]]"),
+        "one that may lack its value"
+    );
+    let mut command = ctl();
+    command.build();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    for option in verbs.chain([&command]).flat_map(Command::get_opts) {
+        let long = option.get_long().unwrap().replace('-', "\\-");
+        assert!(!page.contains(&format!("\\-\\-{long}\\fR]")), "--{long} without its value");
+    }
+}
+
+#[test]
 fn every_key_of_the_documentation_is_in_the_manual() {
     let page = file("man/man5/fallbackd.toml.5");
     let rows = include_str!("../../../docs/configuration.md").lines();

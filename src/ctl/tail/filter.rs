@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::super::{names, reply};
+use crate::protocol::op::EventType;
 
 /// What to show; without any wish, everything but the heads of files.
 #[derive(Default, clap::Args)]
@@ -17,13 +18,13 @@ pub(super) struct Filter {
     #[arg(long = "task", short, value_name = "TASK", add = names::tasks())]
     tasks: Vec<String>,
     /// Only this kind of event; several may be named
-    #[arg(long = "event", short, value_name = "TYPE", value_delimiter = ',', add = names::events())]
+    #[arg(long = "event", short, value_name = "TYPE", value_delimiter = ',', value_parser = kind, add = names::events())]
     events: Vec<String>,
     /// Only what went wrong: calls, requests and reloads that failed, circuits that opened, models that became degraded
     #[arg(long, short)]
     failed: bool,
     /// The same as --event
-    #[arg(value_name = "TYPE", add = names::events())]
+    #[arg(value_name = "TYPE", value_parser = kind, add = names::events())]
     types: Vec<String>,
 }
 
@@ -43,6 +44,15 @@ impl Filter {
             && (self.models.is_empty() || concerns(event, &self.models))
             && (!self.failed || failed(kind, event))
     }
+}
+
+/// A kind of event as typed. The log would take any name, and show nothing for a wrong one.
+fn kind(typed: &str) -> Result<String, String> {
+    let names = EventType::ALL.map(EventType::name);
+    if names.contains(&typed) {
+        return Ok(typed.to_owned());
+    }
+    Err(format!("there is no such kind of event; name one of {}", names.join(", ")))
 }
 
 fn is_one_of(event: &Value, key: &str, names: &[String]) -> bool {

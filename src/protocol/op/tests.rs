@@ -125,6 +125,19 @@ fn the_other_operations_are_understood() {
 }
 
 #[test]
+fn an_order_longer_than_a_year_is_refused_and_told_how_to_have_no_end() {
+    let order = |time: &str| format!(r#"{{"op":"breaker","model":"m","set":"open","for":{time}}}"#);
+    for time in ["\"1y\"", "\"366d\"", "31622400"] {
+        assert!(read(order(time).as_bytes()).is_ok(), "{time}");
+    }
+    for time in ["\"99999999999h\"", "\"366d 1s\"", "31622401", "1e18"] {
+        let (code, message) = mistake(&order(time));
+        assert_eq!(code, ErrorCode::BadRequest, "{time}");
+        assert!(message.contains("at most 366 days; leave `for` out"), "{message}");
+    }
+}
+
+#[test]
 fn needs_are_read_off_the_messages() {
     let needs = |line: &str| match read(line.as_bytes()).unwrap().1 {
         Op::Chat(chat) => chat.needs(10),

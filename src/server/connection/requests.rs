@@ -8,7 +8,7 @@ use super::super::outbox::Outbox;
 use super::super::watchers::Watcher;
 use super::{Connection, Outstanding};
 use crate::actors::router::Route;
-use crate::actors::sink::{Delivery, Outcome, Sink, Told};
+use crate::actors::sink::{Delivery, Outcome, Sink, Stop, Told};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::{EventLine, StreamEvent};
 use crate::protocol::id::Id;
@@ -74,7 +74,7 @@ impl Connection {
     fn cancel(&mut self, target: &Id) -> bool {
         let found = self.outstanding.iter_mut().find(|request| request.id == *target);
         let cancel = found.and_then(|request| request.cancel.take());
-        cancel.is_some_and(|cancel| cancel.send(()).is_ok())
+        cancel.is_some_and(|cancel| cancel.send(Stop::Cancelled).is_ok())
     }
 
     /// Answers the requests whose answers are here.
@@ -127,6 +127,10 @@ impl Connection {
         }
         self.deliver_all();
         for request in std::mem::take(&mut self.outstanding) {
+            if let Some(cancel) = request.cancel {
+                // One that has just been answered needs no reason.
+                let _ = cancel.send(Stop::Ending);
+            }
             refusal(&mut self.outbox, &request.id, control::shutting_down());
         }
         self.controls.clear();

@@ -16,7 +16,7 @@ use super::script::Scripted;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
 use crate::actors::shadow::{Shadows, Spent, Terms};
-use crate::actors::sink::{Delivery, Outcome, Sink, Told};
+use crate::actors::sink::{Delivery, Outcome, Sink, Stop, Told};
 use crate::actors::table::Table;
 use crate::actors::walk::Means;
 use crate::clock::Clock;
@@ -86,7 +86,7 @@ pub(super) struct Rig {
 /// A request that was sent.
 pub(super) struct Asked {
     /// Tells that the client wants it given up.
-    pub(super) cancel: oneshot::Sender<()>,
+    pub(super) cancel: oneshot::Sender<Stop>,
     answers: mpsc::Receiver<Delivery>,
     told: mpsc::Receiver<Told>,
     /// The events that were read, and when.
@@ -255,7 +255,7 @@ impl Asked {
     /// Tells that the client gives the request up, and waits for what it is told.
     pub(super) async fn cancelled(mut self) -> Value {
         let (unused, _) = oneshot::channel();
-        std::mem::replace(&mut self.cancel, unused).send(()).unwrap();
+        std::mem::replace(&mut self.cancel, unused).send(Stop::Cancelled).unwrap();
         self.reply().await
     }
 
