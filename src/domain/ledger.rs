@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::need::Verdict;
 use super::price::Nano;
 use super::time::Wall;
 
@@ -59,6 +60,9 @@ pub struct Sums {
     pub fallback_calls: u64,
     /// Calls for a caller that gave none.
     pub failed_calls: u64,
+    /// Of these, calls that no provider is to blame for: given up, or answered in vain.
+    #[serde(skip_serializing_if = "zero")]
+    pub excused_calls: u64,
     /// Copies of requests.
     #[serde(skip_serializing_if = "zero")]
     pub shadow_calls: u64,
@@ -86,6 +90,9 @@ pub struct Sums {
     pub difference: i64,
     /// Paid for calls that gave no answer.
     pub failed: u64,
+    /// Of that, paid for excused calls.
+    #[serde(skip_serializing_if = "zero")]
+    pub excused: u64,
     /// Paid for copies of requests.
     #[serde(skip_serializing_if = "zero")]
     pub shadow: u64,
@@ -107,6 +114,10 @@ pub struct Paid {
     pub kind: CallKind,
     /// Whether it gave an answer.
     pub answered: bool,
+    /// What it meant for the model's health. A call without an answer is the provider's doing only
+    /// if that is a failure or a hold; callers that go away, deadlines that are too short and
+    /// answers that a chain does not accept are not.
+    pub verdict: Verdict,
     /// Prompt tokens.
     pub input_tokens: u64,
     /// Completion tokens.
@@ -143,7 +154,7 @@ impl LedgerKey {
         };
         match (call.kind, call.answered) {
             (CallKind::Live | CallKind::Hedge, true) => self.answer(call, estimate),
-            (CallKind::Live, false) => Sums { failed_calls: 1, failed: cost, ..estimate },
+            (CallKind::Live, false) => failed(call, estimate),
             (CallKind::Hedge, false) => Sums { hedge_calls: 1, hedge: cost, ..estimate },
             (CallKind::Shadow, _) => Sums { shadow_calls: 1, shadow: cost, ..estimate },
             (CallKind::Probe, _) => Sums { probe_calls: 1, probe: cost, ..estimate },
@@ -168,6 +179,18 @@ impl LedgerKey {
     }
 }
 
+fn failed(call: &Paid, estimate: Sums) -> Sums {
+    let cost = call.cost.unwrap_or_default().0;
+    let excused = !matches!(call.verdict, Verdict::Failure | Verdict::Held);
+    Sums {
+        failed_calls: 1,
+        failed: cost,
+        excused_calls: u64::from(excused),
+        excused: if excused { cost } else { 0 },
+        ..estimate
+    }
+}
+
 /// Adds sums to those of their key.
 pub fn add(ledger: &mut Ledger, key: LedgerKey, sums: Sums) {
     *ledger.entry(key).or_default() += sums;
@@ -180,6 +203,7 @@ impl AddAssign for Sums {
             calls,
             fallback_calls,
             failed_calls,
+            excused_calls,
             shadow_calls,
             probe_calls,
             hedge_calls,
@@ -191,6 +215,7 @@ impl AddAssign for Sums {
             primary_would,
             difference,
             failed,
+            excused,
             shadow,
             probe,
             hedge,
@@ -200,6 +225,7 @@ impl AddAssign for Sums {
             (&mut self.calls, calls),
             (&mut self.fallback_calls, fallback_calls),
             (&mut self.failed_calls, failed_calls),
+            (&mut self.excused_calls, excused_calls),
             (&mut self.shadow_calls, shadow_calls),
             (&mut self.probe_calls, probe_calls),
             (&mut self.hedge_calls, hedge_calls),
@@ -210,6 +236,7 @@ impl AddAssign for Sums {
             (&mut self.paid, paid),
             (&mut self.primary_would, primary_would),
             (&mut self.failed, failed),
+            (&mut self.excused, excused),
             (&mut self.shadow, shadow),
             (&mut self.probe, probe),
             (&mut self.hedge, hedge),
@@ -271,10 +298,28 @@ mod tests {
 
     #[test]
     fn failed_calls_stand_apart() {
-        let failed = Paid { answered: false, ..answered(Some(5), Some(9)) };
-        let sums = key("second").sums(&failed);
-        let wanted = Sums { failed_calls: 1, failed: 5, ..Sums::default() };
-        assert_eq!(sums, wanted);
+        for verdict in [Verdict::Failure, Verdict::Held] {
+            let failed = Paid { answered: false, verdict, ..answered(Some(5), Some(9)) };
+            let sums = key("second").sums(&failed);
+            let wanted = Sums { failed_calls: 1, failed: 5, ..Sums::default() };
+            assert_eq!(sums, wanted);
+        }
+    }
+
+    #[test]
+    fn calls_that_no_provider_is_to_blame_for_are_excused_and_their_cost_is_kept() {
+        for verdict in [Verdict::Neutral, Verdict::Success] {
+            let given_up = Paid { answered: false, verdict, ..answered(Some(5), Some(9)) };
+            let sums = key("second").sums(&given_up);
+            let wanted = Sums {
+                failed_calls: 1,
+                excused_calls: 1,
+                failed: 5,
+                excused: 5,
+                ..Sums::default()
+            };
+            assert_eq!(sums, wanted);
+        }
     }
 
     #[test]
@@ -312,7 +357,7 @@ mod tests {
         let old = r#"{"calls":2,"fallback_calls":1,"failed_calls":0,"input_tokens":3,
             "output_tokens":4,"paid":5,"primary_would":6,"difference":-1,"failed":0}"#;
         let sums: Sums = serde_json::from_str(old).unwrap();
-        assert_eq!((sums.calls, sums.difference, sums.shadow), (2, -1, 0));
+        assert_eq!((sums.calls, sums.difference, sums.shadow, sums.excused), (2, -1, 0, 0));
     }
 
     #[test]

@@ -88,7 +88,9 @@ pub struct Skip {
 }
 
 /// What a finished call means for its model's health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It worked.
@@ -96,6 +98,7 @@ pub enum Verdict {
     /// It failed, and that is held against the model.
     Failure,
     /// It says nothing about the model.
+    #[default]
     Neutral,
     /// It was told to wait.
     Held,

@@ -23,6 +23,20 @@ pub struct Usage {
     pub reasoning_tokens: u64,
 }
 
+/// Most tokens of one call that are believed, in each direction. The longest contexts take some ten
+/// million; what says more than a hundred times that is no count, and one such number would stay in
+/// the sums of a year, spend a day's budget, and pin what it is added to at its greatest value.
+pub const MOST_TOKENS: u64 = 1_000_000_000;
+
+impl Usage {
+    /// The same, if a call can have consumed it; otherwise its consumption is unknown.
+    pub fn believed(self) -> Option<Usage> {
+        let Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens } = self;
+        let counts = [input_tokens, output_tokens, cached_tokens, reasoning_tokens];
+        counts.iter().all(|&count| count <= MOST_TOKENS).then_some(self)
+    }
+}
+
 /// An amount of money in nano-dollars (10⁻⁹ US$), written in JSON as a number of dollars.
 #[derive(
     Clone,

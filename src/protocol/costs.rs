@@ -42,7 +42,7 @@ pub struct CostsView {
     pub rows: Vec<CostRowView>,
     /// One per day, from the first with a call to the last.
     pub days: Vec<DayView>,
-    /// When circuits were open, by their beginning.
+    /// When circuits were not closed, by their beginning.
     pub outages: Vec<OutageView>,
     /// Why something may be missing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub struct DayView {
     pub rows: Vec<CostRowView>,
 }
 
-/// A circuit that was open.
+/// A circuit that was open, or half-open, until it closed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct OutageView {
@@ -104,6 +104,9 @@ pub struct SumsView {
     pub fallback_calls: u64,
     /// Calls that gave none.
     pub failed_calls: u64,
+    /// Of these, calls that no provider is to blame for: given up by the caller or by the request's
+    /// own deadline, refused for what was asked, or answered but not accepted by the chain.
+    pub excused_calls: u64,
     /// Copies of requests.
     pub shadow_calls: u64,
     /// Probes in the background.
@@ -132,6 +135,8 @@ pub struct SumsView {
     pub hedge_usd: f64,
     /// Paid for calls that gave no answer.
     pub failed_usd: f64,
+    /// Of that, paid for calls that no provider is to blame for.
+    pub excused_usd: f64,
     /// Of all that was paid, how much is an estimate.
     pub estimated_usd: f64,
 }
@@ -143,6 +148,7 @@ impl From<&Sums> for SumsView {
             calls: sums.calls,
             fallback_calls: sums.fallback_calls,
             failed_calls: sums.failed_calls,
+            excused_calls: sums.excused_calls,
             shadow_calls: sums.shadow_calls,
             probe_calls: sums.probe_calls,
             hedge_calls: sums.hedge_calls,
@@ -157,6 +163,7 @@ impl From<&Sums> for SumsView {
             probe_usd: dollars(sums.probe),
             hedge_usd: dollars(sums.hedge),
             failed_usd: dollars(sums.failed),
+            excused_usd: dollars(sums.excused),
             estimated_usd: dollars(sums.estimated),
         }
     }
@@ -172,6 +179,7 @@ impl SumsView {
             calls: self.calls,
             fallback_calls: self.fallback_calls,
             failed_calls: self.failed_calls,
+            excused_calls: self.excused_calls,
             shadow_calls: self.shadow_calls,
             probe_calls: self.probe_calls,
             hedge_calls: self.hedge_calls,
@@ -186,6 +194,7 @@ impl SumsView {
             probe: nano(self.probe_usd),
             hedge: nano(self.hedge_usd),
             failed: nano(self.failed_usd),
+            excused: nano(self.excused_usd),
             estimated: nano(self.estimated_usd),
         }
     }
@@ -203,6 +212,8 @@ mod tests {
                 difference: -i64::try_from(amount).unwrap(),
                 calls: 3,
                 hedge: 7,
+                failed: amount,
+                excused: amount,
                 ..Sums::default()
             };
             let row = CostRowView { sums: (&sums).into(), ..CostRowView::default() };

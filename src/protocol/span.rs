@@ -68,6 +68,16 @@ impl Span {
         Span { from: Some(Edge::Day(date)), to: Some(Edge::Day(next)), ..Span::default() }
     }
 
+    /// That it ends after it begins, where days begin as in `zone`; otherwise what is wrong with it.
+    pub fn checked(self, zone: &TimeZone) -> Result<Span, String> {
+        let (from, to) = self.walls(zone);
+        if from < to {
+            return Ok(self);
+        }
+        Err("`to`: expected a day or a moment after `from`; `to` itself is not part of the stretch"
+            .to_owned())
+    }
+
     /// From and to, the latter not included, where days begin as in `zone`.
     pub fn walls(&self, zone: &TimeZone) -> (Wall, Wall) {
         let from = self.from.map_or(Wall(0), |edge| edge.wall(zone));
@@ -140,6 +150,23 @@ mod tests {
         let line = r#"{"op":"costs","from":"2026-11-16","to":"2026-11-16T01:00:00+01:00"}"#;
         assert_eq!(walls(line, &TimeZone::UTC), (1_794_787_200_000, 1_794_787_200_000));
         assert_eq!(walls(r#"{"op":"costs"}"#, &TimeZone::UTC), (0, u64::MAX));
+    }
+
+    #[test]
+    fn a_stretch_ends_after_it_begins() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let checked = |from: &str, to: &str| {
+            let line = format!(r#"{{"op":"costs","from":"{from}","to":"{to}"}}"#);
+            read(&line).unwrap().checked(&zone)
+        };
+        for to in ["2026-11-19", "2026-11-20", "2026-11-19T21:59:59Z", "2026-11-19T22:00:00Z"] {
+            let why = checked("2026-11-20", to).unwrap_err();
+            assert!(why.starts_with("`to`: expected") && why.contains("after `from`"), "{why}");
+        }
+        for to in ["2026-11-21", "2026-11-19T22:00:01Z"] {
+            assert!(checked("2026-11-20", to).is_ok(), "{to}");
+        }
+        assert!(Span::default().checked(&zone).is_ok());
     }
 
     #[test]

@@ -89,12 +89,15 @@ impl<'a> Adding<'a> {
     /// The answer of this moment. Days say what they consist of if that is `whole`.
     pub(super) fn finish(
         mut self,
-        (outages, incomplete): (Vec<OutageView>, Option<String>),
+        (mut outages, incomplete): (Vec<OutageView>, Option<String>),
         whole: bool,
         now: Wall,
     ) -> CostsView {
         self.fill_in();
         let Span { week, task, .. } = &self.query.span;
+        if task.is_some() {
+            outages.retain(|outage| self.concerns(&outage.model));
+        }
         let edge = |at: Wall, open: Wall| (at != open).then(|| rfc3339(at));
         let day = |(day, rows): (Day, BTreeMap<Names, Sums>)| DayView {
             date: day.date.to_string(),
@@ -115,6 +118,13 @@ impl<'a> Adding<'a> {
             outages,
             incomplete,
         }
+    }
+
+    /// Whether what was asked for has to do with a model: it was called, or others in its place.
+    fn concerns(&self, model: &str) -> bool {
+        self.all
+            .keys()
+            .any(|[_, primary, called]| [primary, called].iter().any(|it| &***it == model))
     }
 
     /// Days between others, or of a short stretch, are there also when nothing was called.

@@ -136,6 +136,7 @@ impl CallEvent {
         Paid {
             kind: self.kind,
             answered: self.success,
+            verdict: self.verdict,
             input_tokens: self.input_tokens.unwrap_or_default(),
             output_tokens: self.output_tokens.unwrap_or_default(),
             cost: self.cost_usd,
@@ -272,6 +273,8 @@ pub struct ReportEvent {
     pub fallback_calls: u64,
     /// Calls that gave none.
     pub failed_calls: u64,
+    /// Of these, calls that no provider is to blame for.
+    pub excused_calls: u64,
     /// Paid for answers.
     pub paid_usd: Nano,
     /// What the primaries would have cost.

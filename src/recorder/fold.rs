@@ -153,6 +153,7 @@ impl Fold {
             let paid = Paid {
                 kind: call.kind,
                 answered: call.success,
+                verdict: call.verdict,
                 input_tokens: call.input_tokens.unwrap_or_default(),
                 output_tokens: call.output_tokens.unwrap_or_default(),
                 cost: call.cost_usd,

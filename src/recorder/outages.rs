@@ -42,9 +42,11 @@ pub(super) fn edge(from: &str, to: &str, reason: &str) -> Option<Edge> {
     }
 }
 
-/// The outages that touch a stretch of time, whole, by their beginning.
+/// The outages that touch a stretch of time, whole, by their beginning. One that lasts has lasted
+/// until `now`: nobody knows of a stretch that has not begun yet.
 pub(super) fn between(
     (from, to): (Wall, Wall),
+    now: Wall,
     edges: &BTreeMap<OutageKey, Edge>,
 ) -> Vec<OutageView> {
     let mut open: BTreeMap<Arc<str>, (Wall, String)> = BTreeMap::new();
@@ -57,7 +59,7 @@ pub(super) fn between(
         }
     }
     outages.extend(open.into_iter().map(|(model, began)| (model, began, None)));
-    outages.retain(|(_, (began, _), ended)| *began < to && ended.is_none_or(|ended| ended > from));
+    outages.retain(|(_, (began, _), ended)| *began < to && ended.unwrap_or(now) > from);
     outages.sort_by(|(a, (at, _), _), (b, (bt, _), _)| (at, a).cmp(&(bt, b)));
     let view = |(model, (began, reason), ended): (Arc<str>, (Wall, String), Option<Wall>)| {
         OutageView { model, from: rfc3339(began), to: ended.map(rfc3339), reason }
@@ -79,6 +81,8 @@ pub(super) fn edges(outage: &OutageView) -> impl Iterator<Item = (OutageKey, Edg
 mod tests {
     use super::*;
 
+    const NOW: Wall = Wall(50_000);
+
     fn known(changes: &[(u64, &str, &str, &str)]) -> BTreeMap<OutageKey, Edge> {
         let edge = |&(at, model, from, to): &(u64, &str, &str, &str)| {
             let key = OutageKey { at: Wall(at * 1000), model: model.into() };
@@ -89,7 +93,7 @@ mod tests {
 
     fn spans(range: (u64, u64), edges: &BTreeMap<OutageKey, Edge>) -> Vec<(u64, Option<u64>)> {
         let second = |text: &str| moment(text).unwrap().0 / 1000;
-        let outages = between((Wall(range.0 * 1000), Wall(range.1 * 1000)), edges);
+        let outages = between((Wall(range.0 * 1000), Wall(range.1 * 1000)), NOW, edges);
         outages.iter().map(|o| (second(&o.from), o.to.as_deref().map(second))).collect()
     }
 
@@ -115,9 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_that_lasts_is_no_part_of_a_stretch_that_has_not_begun() {
+        let edges = known(&[(10, "a", "closed", "open")]);
+        for (range, there) in [((0, 10), 0), ((20, 30), 1), ((49, 90), 1), ((50, 90), 0)] {
+            assert_eq!(spans(range, &edges).len(), there, "{range:?}");
+        }
+    }
+
+    #[test]
     fn a_report_gives_back_the_ends_that_it_was_made_of() {
         let all = known(&[(10, "a", "closed", "open"), (30, "a", "open", "closed")]);
-        let told = between((Wall(0), Wall(20_000)), &all);
+        let told = between((Wall(0), Wall(20_000)), NOW, &all);
         assert_eq!(told.iter().flat_map(edges).collect::<BTreeMap<_, _>>(), all);
     }
 }

@@ -10,7 +10,10 @@ use crate::recorder::Query;
 
 /// Asks the ledger.
 pub(super) async fn answer(server: &Server, span: Span) -> Result<Value, ErrorBody> {
-    let query = Query { span, zone: server.rules().zone.clone() };
+    let zone = server.rules().zone.clone();
+    let span =
+        span.checked(&zone).map_err(|message| ErrorBody::new(ErrorCode::BadRequest, message))?;
+    let query = Query { span, zone };
     let pairs = match query.span.shadow {
         true => Some(pairs(server, &query).await?),
         false => None,

@@ -17,6 +17,8 @@ mod commands;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod drain;

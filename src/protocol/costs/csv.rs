@@ -7,7 +7,8 @@ use super::{CostRowView, CostsView};
 
 const HEADING: &str = "task,primary,model,calls,fallback_calls,failed_calls,shadow_calls,\
     probe_calls,hedge_calls,unpriced_calls,estimated_calls,input_tokens,output_tokens,paid_usd,\
-    primary_would_usd,difference_usd,shadow_usd,probe_usd,hedge_usd,failed_usd,estimated_usd";
+    primary_would_usd,difference_usd,shadow_usd,probe_usd,hedge_usd,failed_usd,estimated_usd,\
+    excused_calls,excused_usd";
 
 /// The whole table, lines end with CRLF as RFC 4180 has it.
 pub fn table(costs: &CostsView) -> String {
@@ -46,7 +47,9 @@ fn line(row: &CostRowView) -> Vec<String> {
         sums.estimated_usd,
     ]
     .map(|amount| format!("{amount:.9}"));
-    names.into_iter().chain(counts).chain(amounts).collect()
+    // At the end, so that the columns before them stay where spreadsheets expect them.
+    let excused = [sums.excused_calls.to_string(), format!("{:.9}", sums.excused_usd)];
+    names.into_iter().chain(counts).chain(amounts).chain(excused).collect()
 }
 
 /// A name as one field. What a spreadsheet would take for a formula is made a text.
@@ -78,14 +81,16 @@ mod tests {
         assert_eq!(
             lines[1],
             "code,a,\"a,b\"\"c\",2,0,0,0,0,0,0,0,0,0,0.000963001,0.000000000,-0.000000005,\
-             0.000000000,0.000000000,0.000000000,0.000000000,0.000000000"
+             0.000000000,0.000000000,0.000000000,0.000000000,0.000000000,0,0.000000000"
         );
-        assert_eq!(lines[0].split(',').count(), 21);
+        assert_eq!(lines[0].split(',').count(), 23);
     }
 
     #[test]
     fn no_name_is_a_formula() {
-        assert_eq!(quoted("=1+1"), "\"'=1+1\"");
+        for name in ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", "\r=1", "=a\"b"] {
+            assert_eq!(quoted(name), format!("\"'{}\"", name.replace('"', "\"\"")));
+        }
         assert_eq!(quoted("gpt-4o"), "gpt-4o");
     }
 }

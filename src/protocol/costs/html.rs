@@ -14,7 +14,7 @@ use super::CostsView;
 use super::money::{dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
 use super::row::{amounts, cells};
-use super::story::{Cause, Story};
+use super::story::{Cause, Story, blamed};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{moment, zoned};
@@ -79,16 +79,18 @@ fn tiles(page: &mut String, story: &Story) {
         0 => "",
         ..0 => "good",
     };
-    let spent = [totals.failed, totals.hedge, totals.shadow, totals.probe];
-    let [failed, hedge, shadow, probe] = spent.map(|amount| short(nano(amount)));
+    let spent = [totals.excused, totals.hedge, totals.shadow, totals.probe];
+    let [excused, hedge, shadow, probe] = spent.map(|amount| short(nano(amount)));
+    let (_, failed) = blamed(totals);
     let mut all = vec![
         ("paid for answers", format!("{guess}{}", short(nano(totals.paid))), ""),
         ("the primaries would have cost", short(nano(totals.primary_would)), ""),
         ("more than the primaries", plus(totals.difference), tone),
         ("answers by fallbacks", share, ""),
-        ("billed for failed calls", failed, if totals.failed > 0 { "bad" } else { "" }),
+        ("billed for failed calls", short(failed), if failed > 0 { "bad" } else { "" }),
     ];
     let more = [
+        (totals.excused_calls, "for calls that no provider is to blame for", excused),
         (totals.shadow_calls, "for copies to backups", shadow),
         (totals.probe_calls, "for probes", probe),
         (totals.hedge_calls, "for second calls in vain", hedge),

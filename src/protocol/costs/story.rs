@@ -2,7 +2,7 @@
 //!
 //! A model causes what it made others do: answers that another model gave in its place, where it
 //! is the first of the chain; its own calls that failed and were billed; and the time its circuit
-//! was open. Readiness, the price of knowing that backups work, stands apart: it is chosen.
+//! was open. Calls that their caller gave up, or whose answer was not accepted, are nobody's fault. Readiness, the price of knowing that backups work, stands apart: it is chosen.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Cause {
     pub outages: u64,
     /// For how long altogether, in milliseconds, within the stretch.
     pub open_ms: u64,
-    /// Its calls that gave no answer.
+    /// Its calls that gave no answer, and which it is to blame for.
     pub failed_calls: u64,
     /// Answers that others gave in its place.
     pub replaced: u64,
@@ -57,8 +57,9 @@ impl Story {
             primary.replaced += sums.fallback_calls;
             primary.difference += sums.difference;
             let called = causes.entry(row.model.clone()).or_default();
-            called.failed_calls += sums.failed_calls;
-            called.failed += nano(sums.failed);
+            let (calls, amount) = blamed(&sums);
+            called.failed_calls += calls;
+            called.failed += amount;
         }
         for outage in &costs.outages {
             let cause = causes.entry(outage.model.clone()).or_default();
@@ -73,7 +74,7 @@ impl Story {
         });
         Story {
             totals,
-            instability: totals.difference + nano(totals.failed) + nano(totals.hedge),
+            instability: totals.difference + blamed(&totals).1 + nano(totals.hedge),
             readiness: nano(totals.shadow) + nano(totals.probe),
             causes,
         }
@@ -92,7 +93,8 @@ impl Story {
 
     /// What it consists of, a sentence each.
     pub fn details(&self) -> Vec<String> {
-        let Sums { calls, fallback_calls, failed_calls, .. } = self.totals;
+        let Sums { calls, fallback_calls, excused_calls, .. } = self.totals;
+        let (failed_calls, failed) = blamed(&self.totals);
         let mut details = vec![format!(
             "{} of {} answers came from another model than the primary ({}).",
             grouped(fallback_calls),
@@ -100,12 +102,15 @@ impl Story {
             change(self.totals.difference),
         )];
         if failed_calls > 0 {
-            let billed = match self.totals.failed {
-                0 => "nothing was billed for them".to_owned(),
-                amount => format!("{} was billed for them", short(nano(amount))),
-            };
-            let calls = if failed_calls == 1 { "call" } else { "calls" };
-            details.push(format!("{} {calls} gave no answer; {billed}.", grouped(failed_calls)));
+            let (calls, billed) = (counted(failed_calls), billed(failed));
+            details.push(format!("{calls} gave no answer; {billed}."));
+        }
+        if excused_calls > 0 {
+            let (calls, billed) = (counted(excused_calls), billed(nano(self.totals.excused)));
+            details.push(format!(
+                "{calls} came to nothing, and no provider is to blame: given up, refused for what \
+                 was asked, or not accepted; {billed}."
+            ));
         }
         if self.totals.hedge > 0 {
             let amount = short(nano(self.totals.hedge));
@@ -127,12 +132,11 @@ impl Story {
         let Sums { unpriced_calls, estimated_calls, estimated, .. } = self.totals;
         let mut caveats = Vec::new();
         if estimated_calls > 0 {
-            let calls = if estimated_calls == 1 { "call" } else { "calls" };
             caveats.push(format!(
-                "~ includes {} of estimates: for {} {calls} the provider did not say how many \
-                 tokens it was.",
+                "~ includes {} of estimates: for {} the provider did not say how many tokens it \
+                 was.",
                 short(nano(estimated)),
-                grouped(estimated_calls),
+                counted(estimated_calls),
             ));
         }
         if unpriced_calls > 0 {
@@ -153,6 +157,23 @@ impl Cause {
 
     fn is_one(&self) -> bool {
         self.outages + self.failed_calls + self.replaced > 0
+    }
+}
+
+/// Calls without an answer that providers are to blame for, and what they cost in nano-dollars.
+pub(super) fn blamed(sums: &Sums) -> (u64, i64) {
+    let amount = sums.failed.saturating_sub(sums.excused);
+    (sums.failed_calls.saturating_sub(sums.excused_calls), nano(amount))
+}
+
+fn counted(calls: u64) -> String {
+    format!("{} {}", grouped(calls), if calls == 1 { "call" } else { "calls" })
+}
+
+fn billed(amount: i64) -> String {
+    match amount {
+        0 => "nothing was billed for them".to_owned(),
+        amount => format!("{} was billed for them", short(amount)),
     }
 }
 
@@ -238,6 +259,25 @@ mod tests {
                 "3 calls gave no answer; $0.0000004 was billed for them."
             ]
         );
+    }
+
+    #[test]
+    fn no_model_is_blamed_for_calls_that_were_given_up_or_not_accepted() {
+        let sums = Sums {
+            calls: 90,
+            failed_calls: 3,
+            excused_calls: 3,
+            failed: 400_000_000,
+            excused: 400_000_000,
+            ..Sums::default()
+        };
+        let rows = vec![row("a", "a", sums)];
+        let story = Story::of(&CostsView { totals: (&sums).into(), rows, ..CostsView::default() });
+        assert_eq!((story.causes.len(), story.instability), (0, 0));
+        assert_eq!(story.headline(), "No provider let you down.");
+        let said = &story.details()[1];
+        assert!(said.starts_with("3 calls came to nothing, and no provider is to blame"), "{said}");
+        assert!(said.ends_with("not accepted; $0.40 was billed for them."), "{said}");
     }
 
     #[test]

@@ -148,12 +148,13 @@ impl Spent {
         let read = self.cache_read_input_tokens.unwrap_or(0);
         let written = self.cache_creation_input_tokens.unwrap_or(0);
         let thinking = self.output_tokens_details.and_then(|details| details.thinking_tokens);
-        Some(Usage {
+        Usage {
             input_tokens: self.input_tokens?.saturating_add(read).saturating_add(written),
             output_tokens: self.output_tokens.unwrap_or(0),
             cached_tokens: read,
             reasoning_tokens: thinking.unwrap_or(0),
-        })
+        }
+        .believed()
     }
 }
 

@@ -176,17 +176,18 @@ pub(super) fn end(reason: Option<&str>) -> End {
     }
 }
 
-/// Numbers that cannot be read are unknown, not zero.
+/// Numbers that cannot be read, or believed, are unknown, not zero.
 pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
     let spent: Spent = serde_json::from_str(raw.get()).ok()?;
     let thoughts = spent.thoughts_token_count.unwrap_or(0);
     let tools = spent.tool_use_prompt_token_count.unwrap_or(0);
-    Some(Usage {
+    Usage {
         input_tokens: spent.prompt_token_count.saturating_add(tools),
         output_tokens: spent.candidates_token_count.unwrap_or(0).saturating_add(thoughts),
         cached_tokens: spent.cached_content_token_count.unwrap_or(0),
         reasoning_tokens: thoughts,
-    })
+    }
+    .believed()
 }
 
 #[cfg(test)]

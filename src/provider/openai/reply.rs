@@ -156,17 +156,18 @@ pub(super) fn end(finish: Option<&str>) -> End {
     }
 }
 
-/// Numbers that cannot be read are unknown, not zero.
+/// Numbers that cannot be read, or believed, are unknown, not zero.
 pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
     let spent: Spent = serde_json::from_str(raw.get()).ok()?;
     let cached = spent.prompt_tokens_details.and_then(|details| details.cached_tokens);
     let reasoning = spent.completion_tokens_details.and_then(|details| details.reasoning_tokens);
-    Some(Usage {
+    Usage {
         input_tokens: spent.prompt_tokens,
         output_tokens: spent.completion_tokens.unwrap_or(0),
         cached_tokens: cached.or(spent.prompt_cache_hit_tokens).unwrap_or(0),
         reasoning_tokens: reasoning.unwrap_or(0),
-    })
+    }
+    .believed()
 }
 
 /// Content as a string, as null, or as a list of parts of which only text counts.

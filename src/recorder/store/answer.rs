@@ -35,8 +35,8 @@ impl Store {
                 "the database is not open; only what the logs and the memory hold is counted".into()
             })
         });
-        let outages = outages::between(range, &edges);
-        adding.finish((outages, incomplete), whole, self.clock.now().wall)
+        let now = self.clock.now().wall;
+        adding.finish((outages::between(range, now, &edges), incomplete), whole, now)
     }
 
     /// All additions to the ledger in a stretch of time, several per key; and what went wrong.

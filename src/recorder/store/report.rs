@@ -109,6 +109,7 @@ fn event(week: Week, costs: &CostsView) -> ReportEvent {
         calls: totals.calls,
         fallback_calls: totals.fallback_calls,
         failed_calls: totals.failed_calls,
+        excused_calls: totals.excused_calls,
         paid_usd: Nano(totals.paid),
         primary_would_usd: Nano(totals.primary_would),
         difference_usd: costs.totals.difference_usd,

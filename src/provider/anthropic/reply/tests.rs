@@ -41,6 +41,19 @@ fn cached_tokens_are_counted_among_the_prompt() {
 }
 
 #[test]
+fn usage_that_no_call_can_have_is_unknown() {
+    let most = crate::domain::price::MOST_TOKENS;
+    for (input, written, output, known) in
+        [(most, 0, 9, true), (most, 1, 9, false), (u64::MAX, 1, 9, false), (1, 1, most + 1, false)]
+    {
+        let body = json!({"content": [{"type": "text", "text": "x"}], "stop_reason": "end_turn",
+            "usage": {"input_tokens": input, "cache_creation_input_tokens": written,
+                "output_tokens": output}});
+        assert_eq!(outcome(&body).ok().unwrap().usage.is_some(), known, "{input} {output}");
+    }
+}
+
+#[test]
 fn tool_uses_become_calls_with_text_arguments() {
     let content = json!([{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"x": 1}},
         {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}}]);

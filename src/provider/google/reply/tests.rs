@@ -71,6 +71,19 @@ fn a_blocked_prompt_and_a_blocked_answer_are_refusals() {
 }
 
 #[test]
+fn usage_that_no_call_can_have_is_unknown() {
+    let most = crate::domain::price::MOST_TOKENS;
+    let mut body = candidate(&json!([{"text": "x"}]), "STOP");
+    for field in ["promptTokenCount", "candidatesTokenCount", "cachedContentTokenCount"] {
+        let told = body["usageMetadata"][field].take();
+        body["usageMetadata"][field] = json!(most + 1);
+        assert_eq!(good(&body).usage, None, "{field}");
+        body["usageMetadata"][field] = told;
+    }
+    assert_eq!(good(&body).usage, Some(USAGE));
+}
+
+#[test]
 fn thinking_that_ate_the_budget_is_a_cut_answer() {
     let body =
         json!({"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}]});

@@ -50,6 +50,21 @@ fn missing_or_odd_usage_is_unknown() {
 }
 
 #[test]
+fn usage_that_no_call_can_have_is_unknown() {
+    let mut body = choice(&json!({"content": "Hi"}), &json!("stop"));
+    let most = crate::domain::price::MOST_TOKENS;
+    for (input, output, known) in [
+        (most, 1, true),
+        (most + 1, 1, false),
+        (1, most + 1, false),
+        (4_611_686_018_427_387_904, 1, false),
+    ] {
+        body["usage"] = json!({"prompt_tokens": input, "completion_tokens": output});
+        assert_eq!(good(&body).usage.is_some(), known, "{input} {output}");
+    }
+}
+
+#[test]
 fn deepseeks_cached_tokens_are_read() {
     let mut body = choice(&json!({"content": "Hi"}), &json!("stop"));
     body["usage"] = json!({"prompt_tokens": 9, "completion_tokens": 1,
