@@ -60,7 +60,7 @@ pub struct Sums {
     pub fallback_calls: u64,
     /// Calls for a caller that gave none.
     pub failed_calls: u64,
-    /// Of these, calls that no provider is to blame for: given up, or answered in vain.
+    /// Of these, calls that do not count against a model: given up, unfit, or answered in vain.
     #[serde(skip_serializing_if = "zero")]
     pub excused_calls: u64,
     /// Copies of requests.

@@ -104,8 +104,8 @@ pub struct SumsView {
     pub fallback_calls: u64,
     /// Calls that gave none.
     pub failed_calls: u64,
-    /// Of these, calls that no provider is to blame for: given up by the caller or by the request's
-    /// own deadline, refused for what was asked, or answered but not accepted by the chain.
+    /// Of these, calls that do not count against a model: given up by the caller or by the request's
+    /// own deadline, unfit for the model, or answered but not accepted by the chain.
     pub excused_calls: u64,
     /// Copies of requests.
     pub shadow_calls: u64,
@@ -135,7 +135,7 @@ pub struct SumsView {
     pub hedge_usd: f64,
     /// Paid for calls that gave no answer.
     pub failed_usd: f64,
-    /// Of that, paid for calls that no provider is to blame for.
+    /// Of that, paid for calls that do not count against a model.
     pub excused_usd: f64,
     /// Of all that was paid, how much is an estimate.
     pub estimated_usd: f64,

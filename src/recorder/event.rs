@@ -273,7 +273,7 @@ pub struct ReportEvent {
     pub fallback_calls: u64,
     /// Calls that gave none.
     pub failed_calls: u64,
-    /// Of these, calls that no provider is to blame for.
+    /// Of these, calls that do not count against a model.
     pub excused_calls: u64,
     /// Paid for answers.
     pub paid_usd: Nano,

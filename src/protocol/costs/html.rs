@@ -90,7 +90,7 @@ fn tiles(page: &mut String, story: &Story) {
         ("billed for failed calls", short(failed), if failed > 0 { "bad" } else { "" }),
     ];
     let more = [
-        (totals.excused_calls, "for calls that no provider is to blame for", excused),
+        (totals.excused_calls, "for calls that count against no model", excused),
         (totals.shadow_calls, "for copies to backups", shadow),
         (totals.probe_calls, "for probes", probe),
         (totals.hedge_calls, "for second calls in vain", hedge),
@@ -289,6 +289,22 @@ fn end_table(page: &mut String) {
 mod tests {
     use super::*;
     use crate::protocol::costs::CostRowView;
+
+    #[test]
+    fn what_counts_against_no_model_has_a_tile_of_its_own_and_is_no_alarm() {
+        let sums = Sums {
+            failed_calls: 2,
+            excused_calls: 2,
+            failed: 500_000_000,
+            excused: 500_000_000,
+            ..Sums::default()
+        };
+        let page =
+            page(&CostsView { totals: (&sums).into(), ..CostsView::default() }, &TimeZone::UTC);
+        assert!(page.contains("$0.50</b><span>for calls that count against no model"), "{page}");
+        assert!(page.contains("<b class=\"\">$0"), "{page}");
+        assert!(!page.contains("class=\"bad\"") && !page.contains("Which model caused it"));
+    }
 
     #[test]
     fn a_page_fetches_nothing_runs_nothing_and_escapes_every_name() {

@@ -108,8 +108,8 @@ impl Story {
         if excused_calls > 0 {
             let (calls, billed) = (counted(excused_calls), billed(nano(self.totals.excused)));
             details.push(format!(
-                "{calls} came to nothing, and no provider is to blame: given up, refused for what \
-                 was asked, or not accepted; {billed}."
+                "{calls} gave no answer without counting against a model (given up, unfit for \
+                 it, or not accepted); {billed}."
             ));
         }
         if self.totals.hedge > 0 {
@@ -276,8 +276,11 @@ mod tests {
         assert_eq!((story.causes.len(), story.instability), (0, 0));
         assert_eq!(story.headline(), "No provider let you down.");
         let said = &story.details()[1];
-        assert!(said.starts_with("3 calls came to nothing, and no provider is to blame"), "{said}");
-        assert!(said.ends_with("not accepted; $0.40 was billed for them."), "{said}");
+        assert!(
+            said.starts_with("3 calls gave no answer without counting against a model"),
+            "{said}"
+        );
+        assert!(said.ends_with("not accepted); $0.40 was billed for them."), "{said}");
     }
 
     #[test]
