@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::CostsView;
 use super::money::{dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
-use super::row::{amounts, cells};
+use super::row::{HEADING, amounts, cells};
 use super::story::{Cause, Story, blamed};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
@@ -192,18 +192,7 @@ fn shares(page: &mut String, costs: &CostsView) {
 }
 
 fn rows(page: &mut String, costs: &CostsView) {
-    let heading = [
-        "Task",
-        "Model",
-        "Answers",
-        "By fallback",
-        "Failed",
-        "Tokens in",
-        "Tokens out",
-        "Paid",
-        "Primary would",
-        "Difference",
-    ];
+    let heading = [&["Task", "Model"][..], &HEADING].concat();
     let sums = || costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
     let places = places(sums().flat_map(amounts));
     begin_table(page, "By task and model", &heading);
@@ -220,17 +209,7 @@ fn by_day(page: &mut String, costs: &CostsView) {
     if costs.days.is_empty() {
         return;
     }
-    let heading = [
-        "Day",
-        "Answers",
-        "By fallback",
-        "Failed",
-        "Tokens in",
-        "Tokens out",
-        "Paid",
-        "Primary would",
-        "Difference",
-    ];
+    let heading = [&["Day"][..], &HEADING].concat();
     let places = places(costs.days.iter().flat_map(|day| amounts(&day.sums)));
     begin_table(page, "By day", &heading);
     for day in &costs.days {

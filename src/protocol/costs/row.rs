@@ -3,6 +3,18 @@
 use super::SumsView;
 use super::money::{dollars, grouped, nano, signed};
 
+/// What stands above [`cells`] on the page.
+pub const HEADING: [&str; 8] = [
+    "Answers",
+    "By fallback",
+    "Failed",
+    "Tokens in",
+    "Tokens out",
+    "Paid",
+    "Primary would",
+    "Difference",
+];
+
 /// What was paid, what the primary would have cost, and the difference, in nano-dollars.
 pub fn amounts(sums: &SumsView) -> [i64; 3] {
     let sums = sums.exact();
