@@ -24,10 +24,10 @@ use crate::domain::model::{
 };
 use crate::domain::need::{Needs, Skip};
 use crate::domain::time::{Deadline, Now, millis};
-use crate::protocol::view::{BreakerView, ModelHealth};
-use crate::recorder::event::{
+use crate::protocol::log::{
     BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
 };
+use crate::protocol::view::{BreakerView, ModelHealth};
 use crate::recorder::{ModelKey, Recorder, Row};
 
 pub mod beat;

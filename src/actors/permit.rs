@@ -16,7 +16,7 @@ use crate::domain::fault::Fault;
 use crate::domain::model::{Admission, Ended, Ending};
 use crate::domain::price::{Nano, Usage};
 use crate::domain::time::{Mono, millis};
-use crate::recorder::event::CallKind;
+use crate::protocol::log::CallKind;
 
 /// What the log tells about a call beyond its outcome.
 #[derive(Clone, Debug)]

@@ -16,13 +16,14 @@ use super::guard::{Apart, Guarded};
 use super::model::beat::{Beat, Condition};
 use super::model::{Order, Snapshot};
 use super::sink::Sink;
-use super::table::{Renewal, Table};
+use super::table::Table;
 use super::walk::{self, Means};
 use crate::config::Config;
 use crate::domain::breaker::Force;
 use crate::domain::time::Now;
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::op::{BreakerOp, BreakerSet};
+use crate::protocol::reload::Renewal;
 use crate::protocol::reply::ErrorBody;
 use crate::protocol::view::{BreakerView, ChainView, ChainsView, HealthView};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use futures_util::future::join_all;
-use serde::Serialize;
+
 use tokio::sync::watch;
 
 use super::guard::Rebuilds;
@@ -27,9 +27,10 @@ use crate::domain::time::{Wall, millis};
 use crate::domain::window::Judged;
 use crate::protocol::chat::{ChatRequest, Message};
 use crate::protocol::field::shown;
+use crate::protocol::log::{Event, LeftOut, OrderEvent};
+use crate::protocol::reload::Renewal;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::view::{LeftOutView, PlaceView};
-use crate::recorder::event::{Event, LeftOut, OrderEvent};
 use crate::recorder::{ModelKey, Recorder, Restored};
 
 /// The name of the chain for everybody else.
@@ -73,17 +74,6 @@ pub struct Table {
     fallback: Rc<Chain>,
     request: RequestDefaults,
     purses: Purses,
-}
-
-/// What a new table changed.
-#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
-pub struct Renewal {
-    /// How many models stayed themselves.
-    pub kept: usize,
-    /// Models that are new, or new under an old name.
-    pub added: Vec<Arc<str>>,
-    /// Models that are gone, or gone under a name that stays.
-    pub removed: Vec<Arc<str>>,
 }
 
 impl ModelHandle {

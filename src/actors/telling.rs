@@ -9,8 +9,8 @@ use tracing::field::display;
 
 use crate::domain::breaker::{Change, State};
 use crate::domain::fault::Fault;
-use crate::recorder::event::{CallEvent, RequestEvent};
-use crate::recorder::line::rfc3339;
+use crate::protocol::calendar::rfc3339;
+use crate::protocol::log::{CallEvent, RequestEvent};
 
 /// Target of what deserves more notice than an ordinary line: tracing has no level for it.
 pub const NOTICE: &str = "notice";

@@ -6,8 +6,8 @@ use crate::domain::breaker::{Force, State, Status};
 use crate::domain::model::ModelState;
 use crate::domain::time::{Now, millis};
 use crate::domain::window::Bucket;
+use crate::protocol::calendar::rfc3339;
 use crate::protocol::view::{BreakerView, EvidenceView, LastErrorView, ModelHealth, OverrideView};
-use crate::recorder::line::rfc3339;
 
 /// A model's health over the last `window`.
 pub(super) fn health(state: &ModelState, window: Duration, now: Now) -> ModelHealth {

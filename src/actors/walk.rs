@@ -26,11 +26,11 @@ use crate::domain::need::Needs;
 use crate::domain::rank;
 use crate::domain::time::{Mono, Now};
 use crate::protocol::chat::{ChatRequest, OnRefusal};
+use crate::protocol::log::{CallKind, Event, Ranked};
 use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Reply};
 use crate::protocol::view::PlanView;
 use crate::provider::Provider;
 use crate::recorder::Recorder;
-use crate::recorder::event::{CallKind, Event, Ranked};
 
 mod attempt;
 mod ending;

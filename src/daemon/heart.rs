@@ -17,7 +17,8 @@ use crate::actors::model::beat::Condition;
 use crate::actors::router::{Pulse, RouterActor, TakePulse};
 use crate::clock::Clock;
 use crate::domain::time::Mono;
-use crate::recorder::{Recorder, Status};
+use crate::protocol::status::RecorderStatus;
+use crate::recorder::Recorder;
 use crate::server::{Phase, Server};
 
 /// Longest time between two looks: a status is this old at most.
@@ -106,8 +107,8 @@ fn all_answered(pulse: &Pulse) -> bool {
 impl Disk {
     /// A log is slow from the first reply that did not wait for its line until lines are written
     /// again and no further reply is late.
-    fn now(self, recorder: &Status) -> Disk {
-        let Status { lines, late, .. } = *recorder;
+    fn now(self, recorder: &RecorderStatus) -> Disk {
+        let RecorderStatus { lines, late, .. } = *recorder;
         let slow = late > self.late || (self.slow && lines == self.lines);
         Disk { lines, late, slow }
     }
@@ -115,7 +116,7 @@ impl Disk {
 
 fn status(
     pulse: Option<&Pulse>,
-    (recorder, disk): (&Status, Disk),
+    (recorder, disk): (&RecorderStatus, Disk),
     ending: Option<usize>,
 ) -> String {
     let mut parts = Vec::new();
@@ -169,7 +170,9 @@ mod tests {
     #[test]
     fn the_status_names_models_that_are_out_and_why() {
         use Condition::{CircuitOpen, Misconfigured, Up};
-        let told = |pulse: &Pulse| status(Some(pulse), (&Status::default(), Disk::default()), None);
+        let told = |pulse: &Pulse| {
+            status(Some(pulse), (&RecorderStatus::default(), Disk::default()), None)
+        };
         assert_eq!(told(&pulse(&[Some(Up); 3])), "3 of 3 models up");
         let mixed = pulse(&[Some(Up), Some(CircuitOpen), Some(Misconfigured), None]);
         let expected = "1 of 4 models up; circuit open: m1; without a key: m2; not answering: m3";
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_stalled_disk_is_told_until_lines_are_written_again() {
-        let at = |lines, late| Status { lines, late, ..Status::default() };
+        let at = |lines, late| RecorderStatus { lines, late, ..RecorderStatus::default() };
         let fine = Disk::default().now(&at(5, 0));
         assert!(!fine.slow);
         let stalled = fine.now(&at(5, 1));
@@ -189,7 +192,7 @@ mod tests {
         assert_eq!(told, "0 of 0 models up; the health log is slow");
         assert!(stalled.now(&at(5, 1)).slow, "nothing was written since");
         assert!(!stalled.now(&at(9, 1)).slow);
-        let full = Status { log_error: Some("no space left".to_owned()), ..at(5, 1) };
+        let full = RecorderStatus { log_error: Some("no space left".to_owned()), ..at(5, 1) };
         let told = status(Some(&pulse(&[])), (&full, stalled), None);
         assert_eq!(told, "0 of 0 models up; no space left");
     }
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_end_is_told_with_what_is_still_to_be_answered() {
-        let told = status(None, (&Status::default(), Disk::default()), Some(2));
+        let told = status(None, (&RecorderStatus::default(), Disk::default()), Some(2));
         assert_eq!(told, "ending, still to answer: 2; the router does not answer");
     }
 }

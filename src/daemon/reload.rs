@@ -19,12 +19,12 @@ use super::assemble::terms;
 use super::notify::Notifier;
 use crate::actors::router::{Reload as Renew, RouterActor};
 use crate::actors::shadow::Shadows;
-use crate::actors::table::Renewal;
 use crate::clock::{self, Clock};
 use crate::config::{self, Config, Env, Loaded, Mistakes};
+use crate::protocol::log::{ConfigEvent, Event};
+use crate::protocol::reload::Renewal;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::provider::http::Http;
-use crate::recorder::event::{ConfigEvent, Event};
 use crate::recorder::{Keeping, Recorder};
 use crate::server::{Reload, Server};
 

@@ -102,7 +102,35 @@ pub fn midnight(date: Date, zone: &TimeZone) -> Wall {
     Wall(u64::try_from(moment.as_millisecond()).unwrap_or_default())
 }
 
-/// A moment of RFC 3339.
+/// RFC 3339 in UTC with milliseconds, as every line and log of this program has it.
+pub fn rfc3339(at: Wall) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let stamp = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+    format!("{stamp:.3}")
+}
+
+/// For serde: a moment as RFC 3339 text, or `null`.
+pub mod rfc3339_or_null {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Wall, moment, rfc3339};
+
+    /// Writes what [`rfc3339`] says.
+    pub fn serialize<S: Serializer>(at: &Option<Wall>, out: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => out.serialize_str(&rfc3339(*at)),
+            None => out.serialize_none(),
+        }
+    }
+
+    /// Reads it; what is no moment reads as none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Wall>, D::Error> {
+        let text = Option::<String>::deserialize(input)?;
+        Ok(text.and_then(|text| moment(&text)))
+    }
+}
+
+/// Reads what [`rfc3339`] writes, and every other RFC 3339 from 1970 on.
 pub fn moment(text: &str) -> Option<Wall> {
     let stamp: Timestamp = text.parse().ok()?;
     u64::try_from(stamp.as_millisecond()).ok().map(Wall)

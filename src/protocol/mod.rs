@@ -8,10 +8,13 @@ pub mod costs;
 pub mod event;
 pub mod field;
 pub mod id;
+pub mod log;
 pub mod op;
+pub mod reload;
 pub mod reply;
 mod schema;
 pub mod span;
+pub mod status;
 pub mod view;
 
 /// Version of the protocol, as `ping` tells it.

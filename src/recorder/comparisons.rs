@@ -11,11 +11,11 @@ use std::sync::Arc;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
-use super::event::{AnswerFacts, ComparisonEvent};
-use super::line::parse_timestamp;
 use super::search::each_line;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
+use crate::protocol::calendar::moment;
+use crate::protocol::log::{AnswerFacts, ComparisonEvent};
 use crate::protocol::view::{PairView, SideView};
 
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ pub(super) fn pairs(
     let finder = Finder::new("\"event\":\"comparison\"");
     each_line((path, keep), from, &finder, |line| {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
-        let at = parse_timestamp(&line.timestamp).unwrap_or_default();
+        let at = moment(&line.timestamp).unwrap_or_default();
         let its = line.comparison;
         let wanted = task.is_none_or(|task| *its.task == *task);
         if line.event == "comparison" && (from..to).contains(&at) && wanted {
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!((b.live.avg_latency_ms, b.shadow.avg_latency_ms), (Some(100.0), Some(300.0)));
         assert_eq!((b.same_json, b.length_ratio, b.similarity), (Some(1.0), Some(2.0), Some(0.5)));
         assert_eq!(c.similarity, None);
-        let at = parse_timestamp(AT).unwrap();
+        let at = moment(AT).unwrap();
         assert!(pairs((&path, 3), (Wall(0), at), None).unwrap().is_empty());
         assert!(pairs((&path, 3), all, Some("other")).unwrap().is_empty());
     }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
-use super::line::rfc3339;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
 use crate::protocol::calendar::Day;
+use crate::protocol::calendar::rfc3339;
 use crate::protocol::costs::{CostRowView, CostsView, DayView, OutageView};
 use crate::protocol::span::Span;
 

@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::event::{BreakerReplay, CallKind, CallReplay};
-use super::line::{PREFIX_LEN, parse_timestamp};
+use super::line::PREFIX_LEN;
 use super::outages::{self, Edge, OutageKey};
-use super::rows::{Identity, ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
+use super::rows::{ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
 use super::snapshot::Snapshot;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Paid};
 use crate::domain::model::StoredModel;
@@ -23,6 +22,9 @@ use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, Sample};
+use crate::protocol::calendar::moment;
+use crate::protocol::log::Identity;
+use crate::protocol::log::{BreakerReplay, CallKind, CallReplay};
 
 /// Rows, and what lines change about them.
 #[derive(Debug, Default)]
@@ -182,7 +184,7 @@ impl Fold {
     }
 
     fn outage(&mut self, model: &Arc<str>, timestamp: &str, edge: Edge) {
-        let Some(at) = parse_timestamp(timestamp) else { return };
+        let Some(at) = moment(timestamp) else { return };
         let key = RowKey::Outage(OutageKey { at, model: model.clone() });
         self.touched.insert(key.clone());
         self.rows.insert(key, RowValue::Outage(edge));
@@ -194,7 +196,7 @@ impl Fold {
         timestamp: &str,
         stored: StoredModel,
     ) {
-        let at = parse_timestamp(timestamp).unwrap_or_default();
+        let at = moment(timestamp).unwrap_or_default();
         let key = RowKey::Breaker(ModelKey { name, identity });
         self.touched.insert(key.clone());
         self.rows.insert(key, RowValue::Breaker(Saved { at, stored }));

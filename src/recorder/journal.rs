@@ -15,7 +15,6 @@ use ulid::Ulid;
 
 use super::ack::{Herd, Ticket};
 use super::costs::Question;
-use super::event::Event;
 use super::line::{Logged, Stamper};
 use super::logfile::{Head, LogFile, Lost};
 use super::mailbox::{Mailbox, Parcel};
@@ -27,6 +26,7 @@ use super::start::Keeping;
 use super::status::Shared;
 use crate::clock::Clock;
 use crate::domain::time::Wall;
+use crate::protocol::log::Event;
 
 /// Lines are written when so many bytes of them have gathered.
 const FULL: usize = 256 * 1024;

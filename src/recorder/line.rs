@@ -7,34 +7,16 @@
 //! Timestamps never decrease, whatever the wall clock does: `Stamper` repeats the latest one
 //! until the clock has caught up. A line never holds a newline of its own; JSON escapes them.
 
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::event::Event;
 use crate::domain::time::Wall;
+use crate::protocol::calendar::rfc3339;
+use crate::protocol::log::Event;
 
 /// Version of the lines' format, named at the head of each file.
 const VERSION: u32 = 1;
 /// Length of `2026-11-20T10:00:00.`
 const PREFIX: usize = 20;
-
-/// RFC 3339 in UTC with milliseconds.
-pub fn rfc3339(at: Wall) -> String {
-    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
-    let stamp = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-    format!("{stamp:.3}")
-}
-
-/// Reads what [`rfc3339`] writes.
-pub(super) use crate::protocol::calendar::moment as parse_timestamp;
-
-/// Writes an optional moment as RFC 3339 or null.
-pub fn optional_wall<S: Serializer>(at: &Option<Wall>, out: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => out.serialize_str(&rfc3339(*at)),
-        None => out.serialize_none(),
-    }
-}
 
 /// An event as it stands in the log, for those who watch.
 #[derive(Clone, Debug)]
@@ -130,8 +112,8 @@ struct Head<'a> {
 mod tests {
     use serde_json::Value;
 
-    use super::super::event::StopEvent;
     use super::*;
+    use crate::protocol::log::StopEvent;
 
     fn stop() -> Event {
         Event::Stop(StopEvent { reason: "asked", unanswered: 0 })

@@ -3,7 +3,7 @@
 //! The rest of the program holds a [`Recorder`] and tells it what happened; that never fails, and
 //! only who wants to know that a line is written waits, and not for long. Behind it two plain threads work, because disks block: `journal` appends lines to
 //! the health log, `store` keeps rows in the database, so that an fsync never delays a line. A
-//! failing disk costs lines and rows, which are counted in [`Status`], never an answer.
+//! failing disk costs lines and rows, which are counted in [`RecorderStatus`], never an answer.
 //!
 //! ```text
 //! record ─▶ queue ─▶ journal ─▶ health.jsonl          (line, logfile)
@@ -20,7 +20,6 @@ mod ack;
 mod comparisons;
 mod costs;
 mod database;
-pub mod event;
 mod fold;
 mod journal;
 pub mod line;
@@ -52,21 +51,21 @@ use tokio::sync::{broadcast, oneshot};
 
 use self::ack::{Herd, Ticket};
 use self::costs::Question;
-use self::event::Event;
 use self::journal::{Entry, Message};
 use self::line::Logged;
 use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
 use crate::protocol::costs::CostsView;
+use crate::protocol::log::Event;
+use crate::protocol::status::RecorderStatus;
 use crate::protocol::view::PairView;
 
 pub use self::costs::Query;
 pub use self::logfile::numbered;
 pub use self::restore::{Restored, RestoredModel};
-pub use self::rows::{Identity, ModelKey, Row};
+pub use self::rows::{ModelKey, Row};
 pub use self::start::{Keeping, Settings, StartError};
-pub use self::status::{Status, StoreState};
 
 /// Turns of the runtime for which the first of a batch lets others join it: each is the time that
 /// what is ready takes, which is nothing on a quiet day. A batch costs two changes of thread, so
@@ -180,8 +179,8 @@ impl Recorder {
     }
 
     /// How the recorder is doing.
-    pub fn status(&self) -> Status {
-        Status { log: self.0.log.display().to_string(), ..self.0.shared.status() }
+    pub fn status(&self) -> RecorderStatus {
+        RecorderStatus { log: self.0.log.display().to_string(), ..self.0.shared.status() }
     }
 
     /// Writes and syncs everything recorded so far and ends both threads; false when that took

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::line::rfc3339;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::moment;
+use crate::protocol::calendar::rfc3339;
 use crate::protocol::costs::OutageView;
 
 /// Which end.

@@ -16,6 +16,7 @@ use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, COARSE_MS, FINE_MS};
+use crate::protocol::log::Identity;
 
 /// Version of the values.
 const VERSION: u8 = 1;
@@ -42,18 +43,10 @@ pub struct ModelKey {
     pub identity: Identity,
 }
 
-/// A hash of a model's address and of its provider's name for it: short enough for every line of
-/// the log, and the same in every version of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Identity(u64);
-
 impl ModelKey {
     /// The identity of a configured model.
     pub fn new(name: &str, base_url: &str, model_id: &str) -> ModelKey {
-        // A newline is in neither of the two, so that they cannot run into each other.
-        let bytes = base_url.bytes().chain([b'\n']).chain(model_id.bytes());
-        ModelKey { name: name.into(), identity: Identity(fnv1a(bytes)) }
+        ModelKey { name: name.into(), identity: Identity::of(base_url, model_id) }
     }
 
     fn encode(&self) -> String {
@@ -65,28 +58,6 @@ impl ModelKey {
         let identity = identity.to_owned().try_into().ok()?;
         Some(ModelKey { name: name.into(), identity })
     }
-}
-
-impl From<Identity> for String {
-    fn from(identity: Identity) -> String {
-        format!("{:016x}", identity.0)
-    }
-}
-
-impl TryFrom<String> for Identity {
-    type Error = String;
-    fn try_from(text: String) -> Result<Identity, String> {
-        u64::from_str_radix(&text, 16)
-            .map(Identity)
-            .map_err(|_| format!("no identity: {text:.40?}"))
-    }
-}
-
-/// FNV-1a in 64 bits. Nobody gains by making two addresses collide, so a hash that is fixed for
-/// ever is worth more than a strong one.
-fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// A changed piece of a model's state.

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Identity, ModelKey, Position, RowKey, RowValue, Rows, Saved};
+use super::rows::{ModelKey, Position, RowKey, RowValue, Rows, Saved};
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
+use crate::protocol::log::Identity;
 
 /// Ledger rows per line.
 const PER_LINE: usize = 200;
@@ -183,6 +184,6 @@ mod tests {
     fn the_ledger_goes_back_to_the_day_before_last_monday() {
         // Friday the 20th; last week began on Monday the 9th.
         let from = ledger_from(Wall(1_795_168_800_000));
-        assert_eq!(super::super::line::rfc3339(from), "2026-11-08T00:00:00.000Z");
+        assert_eq!(crate::protocol::calendar::rfc3339(from), "2026-11-08T00:00:00.000Z");
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::broadcast;
 
 use super::ack::Herd;
 use super::journal::Journal;
-use super::line::{Stamper, parse_timestamp};
+use super::line::Stamper;
 use super::logfile::LogFile;
 use super::mailbox::Mailbox;
 use super::queue::Queue;
@@ -32,6 +32,7 @@ use super::{Inner, Recorder, Threads};
 use crate::clock::{Clock, zone};
 use crate::config::Config;
 use crate::domain::time::{Now, Wall};
+use crate::protocol::calendar::moment;
 
 /// Events that wait for the journal thread; a quarter of a second of a very busy day.
 const QUEUE: usize = 16_384;
@@ -194,5 +195,5 @@ fn timestamp(line: &[u8]) -> Option<Wall> {
         timestamp: String,
     }
     let stamped: Stamped = serde_json::from_slice(line).ok()?;
-    parse_timestamp(&stamped.timestamp)
+    moment(&stamped.timestamp)
 }

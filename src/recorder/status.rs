@@ -7,57 +7,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-
-use super::line::optional_wall;
 use crate::domain::time::Wall;
-
-/// How the recorder is doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct Status {
-    /// Where the health log is.
-    pub log: String,
-    /// Lines written to the health log since the start.
-    pub lines: u64,
-    /// Lines that could not be written.
-    pub dropped: u64,
-    /// Replies that were sent before their line was written, because that took too long.
-    pub late: u64,
-    /// Why the health log cannot be written just now.
-    pub log_error: Option<String>,
-    /// What somebody did to the health log, and which lines are missing or unreadable.
-    pub log_damage: Option<String>,
-    /// The database.
-    pub store: StoreState,
-    /// Why the database cannot be used just now.
-    pub store_error: Option<String>,
-    /// Where a damaged database was put at or since the start.
-    pub store_put_aside: Option<String>,
-    /// Why the database is larger than it should be, or what was given up since the start so that
-    /// it is not.
-    pub store_size: Option<String>,
-    /// When changed rows last became durable.
-    #[serde(serialize_with = "optional_wall")]
-    #[schemars(with = "Option<String>")]
-    pub last_checkpoint: Option<Wall>,
-    /// Rows that were unreadable or had to be given up.
-    pub rows_lost: u64,
-    /// Failures of the log and the database since the start.
-    pub errors: u64,
-}
-
-/// State of the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StoreState {
-    /// It takes what it is given.
-    Ok,
-    /// It failed after it had worked; rows wait in memory until it is open again.
-    Degraded,
-    /// It could not be opened yet; rows wait in memory.
-    #[default]
-    Absent,
-}
+use crate::protocol::status::{RecorderStatus, StoreState};
 
 /// What the threads and the handle share.
 #[derive(Debug, Default)]
@@ -85,9 +36,9 @@ struct Words {
 
 impl Shared {
     /// All but the path of the log, which the handle knows.
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> RecorderStatus {
         let words = self.words();
-        Status {
+        RecorderStatus {
             log: String::new(),
             lines: self.lines.load(Relaxed),
             dropped: self.dropped.load(Relaxed),

@@ -7,13 +7,13 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::event::{CallEvent, CallKind, CallReplay, DegradedEvent, StopEvent};
 use super::*;
 use crate::clock::Clock;
 use crate::domain::model::StoredModel;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::window::Bucket;
+use crate::protocol::log::{CallEvent, CallKind, CallReplay, DegradedEvent, StopEvent};
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 

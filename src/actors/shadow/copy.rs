@@ -21,9 +21,9 @@ use crate::domain::pace::Limits;
 use crate::domain::price::{Nano, Usage};
 use crate::domain::time::millis;
 use crate::protocol::answer::Answer;
+use crate::protocol::log::{AnswerFacts, ComparisonEvent, Event};
 use crate::provider::{Call, Outcome, Provider};
 use crate::recorder::Recorder;
-use crate::recorder::event::{AnswerFacts, ComparisonEvent, Event};
 
 /// Longest time that a copy may take; its caller's deadline is no concern of it.
 const LONGEST: Duration = Duration::from_secs(300);

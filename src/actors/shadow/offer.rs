@@ -9,7 +9,7 @@ use crate::domain::accept::Accept;
 use crate::domain::compare::Text;
 use crate::domain::need::Needs;
 use crate::protocol::chat::ChatRequest;
-use crate::recorder::event::AnswerFacts;
+use crate::protocol::log::AnswerFacts;
 
 /// A request that is over.
 #[derive(Message)]

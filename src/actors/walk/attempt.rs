@@ -14,9 +14,9 @@ use super::{LEASE_MARGIN, ModelHandle, Walk};
 use crate::domain::fault::Fault;
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::pace::{Limits, attempt_limit};
+use crate::protocol::log::CallKind;
 use crate::protocol::reply::Answered;
 use crate::provider::Call;
-use crate::recorder::event::CallKind;
 
 /// How a call is made.
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ use super::flight::Flight;
 use super::trail::Trail;
 use super::turn::Course;
 use crate::domain::need::SkipReason;
-use crate::recorder::event::CallKind;
+use crate::protocol::log::CallKind;
 
 impl Walk<'_> {
     /// The call to follow to its end: this one, or one that was faster.

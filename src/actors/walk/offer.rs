@@ -7,8 +7,8 @@ use super::{Answered, ErrorBody, ErrorCode, Walk};
 use crate::domain::compare::Text;
 use crate::domain::price::Nano;
 use crate::protocol::answer::Finish;
+use crate::protocol::log::AnswerFacts;
 use crate::protocol::reply::{Attempt, AttemptOutcome};
-use crate::recorder::event::AnswerFacts;
 
 impl Walk<'_> {
     /// What may be spent on a copy of this request; `None` if none may be sent.

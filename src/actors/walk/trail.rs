@@ -9,8 +9,8 @@ use crate::domain::fault::{Fault, Next};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::price::Nano;
 use crate::domain::time::{Mono, Now, millis};
+use crate::protocol::log::{Event, LeftOut, Ranked, RequestEvent};
 use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody};
-use crate::recorder::event::{Event, LeftOut, Ranked, RequestEvent};
 
 /// The record of one request while it is under way.
 pub(super) struct Trail {

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use crate::actors::table::Renewal;
 use crate::domain::fault::Fault;
 use crate::protocol::chat::ToolCall;
 use crate::protocol::costs::CostsView;
 use crate::protocol::id::Id;
+use crate::protocol::log::Event;
+use crate::protocol::reload::Renewal;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody};
+use crate::protocol::status::RecorderStatus;
 use crate::protocol::view::{BreakerView, ChainView, ModelHealth, PairView, PlanView};
-use crate::recorder::Status;
-use crate::recorder::event::Event;
 
 /// What the daemon sends: replies, events of streams, and what watchers are told.
 #[derive(JsonSchema)]
@@ -101,7 +101,7 @@ pub(super) struct HealthReply {
     ok: bool,
     window_ms: Option<u64>,
     models: BTreeMap<String, ModelHealth>,
-    recorder: Status,
+    recorder: RecorderStatus,
 }
 
 /// The answer to `chains`.

@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::time::Wall;
-use crate::recorder::line::rfc3339;
+use crate::protocol::calendar::rfc3339;
 use crate::recorder::numbered;
 
 /// How much is read at a time.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::event::{BreakerEvent, CallEvent, Event, StopEvent};
 use super::super::line::Stamper;
 use super::super::rows::Row;
 use super::*;
@@ -14,6 +13,7 @@ use crate::domain::minute::Limits;
 use crate::domain::model::{Ended, Ending, ModelState, Settings, Settlement};
 use crate::domain::need::{Abilities, Needs};
 use crate::domain::time::{Mono, Now};
+use crate::protocol::log::{BreakerEvent, CallEvent, Event, StopEvent};
 
 /// What happens to one of two models, some milliseconds after what happened before.
 #[derive(Clone, Debug)]

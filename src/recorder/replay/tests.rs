@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use super::super::event::{CallEvent, CallKind, CallReplay, Event};
 use super::super::tests::{LONG, model, small_files, until};
 use super::super::{Query, Recorder, Restored, Row};
 use crate::clock::Clock;
@@ -13,6 +12,7 @@ use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, FINE_MS, Sample};
+use crate::protocol::log::{CallEvent, CallKind, CallReplay, Event};
 use crate::protocol::span::Span;
 
 /// A machine on which daemons come and go.

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::super::costs::Query;
-use super::super::event::{Event, ReportEvent};
 use super::super::fold::Fold;
 use super::super::journal::{Entry, Message};
 use super::super::outages;
@@ -18,6 +17,7 @@ use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::Week;
 use crate::protocol::costs::CostsView;
+use crate::protocol::log::{Event, ReportEvent};
 use crate::protocol::span::Span;
 
 impl Store {

@@ -12,11 +12,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::database::{Database, StoreError, replace, settle, size};
-use super::super::line::rfc3339;
 use super::super::rows::{RowKey, Slot, Width};
 use super::Store;
 use crate::domain::ledger::QUARTER_MS;
 use crate::domain::time::Wall;
+use crate::protocol::calendar::rfc3339;
 
 /// How long a rewrite that failed, or gained little, is not repeated.
 const PAUSE: Duration = Duration::from_secs(3600);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::window::{Bucket, FINE_MS};
-use crate::recorder::StoreState;
+use crate::protocol::status::StoreState;
 use crate::recorder::tests::{LONG, breaker, bucket, event, model, settings, start, until};
 
 /// A recent start of a bucket.

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::ledger::CallKind;
 use crate::domain::price::Nano;
 use crate::protocol::calendar::moment;
-use crate::recorder::event::{BreakerEvent, BreakerReplay, CallEvent};
+use crate::protocol::log::{BreakerEvent, BreakerReplay, CallEvent};
 use crate::recorder::replay::tests::call_at;
 use crate::recorder::rows::Row;
 use crate::recorder::tests::{LONG, breaker, event as event_of, model, settings, start, until};

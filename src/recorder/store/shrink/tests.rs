@@ -9,8 +9,9 @@ use super::*;
 use crate::clock::Clock;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::window::{COARSE_MS, FINE_MS};
+use crate::protocol::status::StoreState;
+use crate::recorder::Keeping;
 use crate::recorder::tests::{breaker, bucket, settings};
-use crate::recorder::{Keeping, StoreState};
 
 const MIB: u64 = 1 << 20;
 const HOUR: u64 = 3_600_000;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Identity;
+use super::answer::Finish;
+use super::calendar::rfc3339_or_null;
 use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;
 pub use crate::domain::ledger::CallKind;
@@ -16,7 +17,6 @@ use crate::domain::model::StoredModel;
 use crate::domain::need::{SkipReason, Verdict};
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
-use crate::protocol::answer::Finish;
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
@@ -127,12 +127,12 @@ pub struct CallReplay {
 
 impl CallEvent {
     /// Where it stands in the ledger.
-    pub(super) fn ledger_key(&self) -> LedgerKey {
+    pub fn ledger_key(&self) -> LedgerKey {
         LedgerKey::new(self.replay.bucket, &self.task, &self.primary, &self.model_name)
     }
 
     /// What the ledger makes of it.
-    pub(super) fn paid(&self) -> Paid {
+    pub fn paid(&self) -> Paid {
         Paid {
             kind: self.kind,
             answered: self.success,
@@ -196,7 +196,7 @@ pub struct BreakerEvent {
     /// Why.
     pub reason: String,
     /// When it may be called again.
-    #[serde(serialize_with = "super::line::optional_wall")]
+    #[serde(with = "rfc3339_or_null")]
     #[schemars(with = "Option<String>")]
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
@@ -358,4 +358,40 @@ pub struct StopEvent {
     pub reason: &'static str,
     /// Requests that could not be answered in time.
     pub unanswered: usize,
+}
+
+/// A hash of a model's address and of its provider's name for it: short enough for every line of
+/// the log, and the same in every version of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Identity(u64);
+
+impl Identity {
+    /// The identity of a model at this address under this name there.
+    pub fn of(base_url: &str, model_id: &str) -> Identity {
+        // A newline is in neither of the two, so that they cannot run into each other.
+        Identity(fnv1a(base_url.bytes().chain([b'\n']).chain(model_id.bytes())))
+    }
+}
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> String {
+        format!("{:016x}", identity.0)
+    }
+}
+
+impl TryFrom<String> for Identity {
+    type Error = String;
+    fn try_from(text: String) -> Result<Identity, String> {
+        u64::from_str_radix(&text, 16)
+            .map(Identity)
+            .map_err(|_| format!("no identity: {text:.40?}"))
+    }
+}
+
+/// FNV-1a in 64 bits. Nobody gains by making two addresses collide, so a hash that is fixed for
+/// ever is worth more than a strong one.
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }
