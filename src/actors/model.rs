@@ -24,10 +24,10 @@ use crate::domain::model::{
 };
 use crate::domain::need::{Needs, Skip};
 use crate::domain::time::{Deadline, Now, millis};
+use crate::protocol::health::{BreakerView, ModelHealth};
 use crate::protocol::log::{
     BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
 };
-use crate::protocol::view::{BreakerView, ModelHealth};
 use crate::recorder::{ModelKey, Recorder, Row};
 
 pub mod beat;
@@ -224,16 +224,15 @@ impl ModelActor {
     ) {
         let model = &self.state.settings().name;
         telling::circuit(model, &change, fault);
-        let (from, to) = (change.from.name(), change.to.name());
         let forced = self.state.circuit(now).forced;
         let stored = self.state.stored(now);
         let event = BreakerEvent {
             model_name: model.clone(),
-            from,
-            to,
+            from: change.from,
+            to: change.to,
             reason: change.reason,
             retry_at: change.retry_at,
-            forced: forced.map(|forced| views::force(forced.set)),
+            forced: forced.map(|forced| forced.set),
             peer_uid,
             replay: BreakerReplay { identity: self.key.identity, stored: stored.clone() },
         };

@@ -21,11 +21,12 @@ use super::walk::{self, Means};
 use crate::config::Config;
 use crate::domain::breaker::Force;
 use crate::domain::time::Now;
+use crate::protocol::chains::{ChainView, Chains};
 use crate::protocol::chat::ChatRequest;
+use crate::protocol::health::{BreakerView, ModelHealth};
 use crate::protocol::op::{BreakerOp, BreakerSet};
 use crate::protocol::reload::Renewal;
 use crate::protocol::reply::ErrorBody;
-use crate::protocol::view::{BreakerView, ChainView, ChainsView, HealthView};
 
 /// The owner of the table.
 pub struct RouterActor {
@@ -47,14 +48,17 @@ pub struct Route {
     pub peer_uid: Option<u32>,
 }
 
+/// All models' health by name.
+pub type ModelsHealth = BTreeMap<Arc<str>, ModelHealth>;
+
 /// How are all models doing?
 #[derive(Message)]
-#[rtype(result = "HealthView")]
+#[rtype(result = "ModelsHealth")]
 pub struct AskHealth(pub Option<Duration>);
 
 /// Which order would every task take?
 #[derive(Message)]
-#[rtype(result = "ChainsView")]
+#[rtype(result = "Chains")]
 pub struct AskChains;
 
 /// Force a circuit, or let it go.
@@ -102,7 +106,7 @@ impl Handler<Route> for RouterActor {
 }
 
 impl Handler<AskHealth> for RouterActor {
-    type Result = Apart<HealthView>;
+    type Result = Apart<ModelsHealth>;
 
     fn handle(&mut self, ask: AskHealth, _: &mut Context<Self>) -> Self::Result {
         let table = self.table.clone();
@@ -133,7 +137,7 @@ impl Handler<TakePulse> for RouterActor {
 }
 
 impl Handler<AskChains> for RouterActor {
-    type Result = Apart<ChainsView>;
+    type Result = Apart<Chains>;
 
     fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
         let (table, means) = (self.table.clone(), self.means.clone());
@@ -158,7 +162,7 @@ impl Handler<AskChains> for RouterActor {
                     },
                 );
             }
-            chains
+            Chains { chains }
         })
     }
 }

@@ -7,21 +7,18 @@
 //! Events of answers under way take a queue of their own, so that those of one fast stream never
 //! stand before another request's reply. It is short: whoever fills it waits for the client.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
 
+use crate::protocol::chains::PlanView;
 use crate::protocol::event::StreamEvent;
-use crate::protocol::id::Id;
-use crate::protocol::reply::{ErrorBody, ErrorCode, Reply};
-use crate::protocol::view::PlanView;
+use crate::protocol::reply::{ErrorBody, ErrorCode, Outcome};
 
 /// What a chat request is answered with.
-pub enum Outcome {
+pub enum Answer {
     /// The answer or the error.
-    Reply(Reply),
+    Chat(Outcome),
     /// What would have been done.
-    Plan(PlanView, Arc<str>),
+    Plan(PlanView),
 }
 
 /// One answer on its way to its connection.
@@ -29,7 +26,7 @@ pub struct Delivery {
     /// The connection's own number for the request.
     pub token: u64,
     /// The answer.
-    pub outcome: Outcome,
+    pub answer: Answer,
 }
 
 /// One event on its way to its connection. All of a request's are in the queue before its answer
@@ -109,9 +106,9 @@ impl Sink {
     }
 
     /// Delivers the answer.
-    pub async fn answer(mut self, outcome: Outcome) {
+    pub async fn answer(mut self, answer: Answer) {
         self.answered = true;
-        let delivery = Delivery { token: self.token, outcome };
+        let delivery = Delivery { token: self.token, answer };
         // A client that is gone needs no answer.
         let _ = self.deliveries.send(delivery).await;
     }
@@ -124,13 +121,12 @@ impl Drop for Sink {
         }
         let message = "the daemon lost this request through a fault of its own; try again, and \
                        report it if it happens again";
-        let reply = Reply {
-            id: Id::Null,
+        let lost = Outcome {
             request_id: "".into(),
             result: Err(ErrorBody::new(ErrorCode::Internal, message)),
             attempts: Vec::new(),
         };
-        let delivery = Delivery { token: self.token, outcome: Outcome::Reply(reply) };
+        let delivery = Delivery { token: self.token, answer: Answer::Chat(lost) };
         // The queue has room for every outstanding request; if not, the client is gone.
         let _ = self.deliveries.try_send(delivery);
     }

@@ -25,12 +25,12 @@ use crate::domain::price::Nano;
 use crate::domain::rank;
 use crate::domain::time::{Wall, millis};
 use crate::domain::window::Judged;
+use crate::protocol::chains::{LeftOutView, PlaceView};
 use crate::protocol::chat::{ChatRequest, Message};
 use crate::protocol::field::shown;
 use crate::protocol::log::{Event, LeftOut, OrderEvent};
 use crate::protocol::reload::Renewal;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
-use crate::protocol::view::{LeftOutView, PlaceView};
 use crate::recorder::{ModelKey, Recorder, Restored};
 
 /// The name of the chain for everybody else.

@@ -11,6 +11,7 @@ use crate::domain::breaker::{Change, State};
 use crate::domain::fault::Fault;
 use crate::protocol::calendar::rfc3339;
 use crate::protocol::log::{CallEvent, RequestEvent};
+use crate::protocol::reply::ErrorCode;
 
 /// Target of what deserves more notice than an ordinary line: tracing has no level for it.
 pub const NOTICE: &str = "notice";
@@ -52,7 +53,7 @@ pub(super) fn request(request: &RequestEvent) {
         model = request.model_used.as_deref(),
         task = &*request.task,
         request_id = &*request.request_id,
-        error_type = request.error,
+        error_type = request.error.map(ErrorCode::name),
         latency_ms = request.latency_ms,
         "a request ended"
     );

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use crate::domain::breaker::{Force, State, Status};
+use crate::domain::breaker::{State, Status};
 use crate::domain::model::ModelState;
 use crate::domain::time::{Now, millis};
 use crate::domain::window::Bucket;
 use crate::protocol::calendar::rfc3339;
-use crate::protocol::view::{BreakerView, EvidenceView, LastErrorView, ModelHealth, OverrideView};
+use crate::protocol::health::{
+    BreakerView, EvidenceView, LastErrorView, ModelHealth, OverrideView,
+};
 
 /// A model's health over the last `window`.
 pub(super) fn health(state: &ModelState, window: Duration, now: Now) -> ModelHealth {
@@ -57,22 +59,14 @@ fn evidence(state: &ModelState, total: &Bucket, now: Now) -> EvidenceView {
 /// A circuit.
 pub(super) fn circuit(status: &Status) -> BreakerView {
     BreakerView {
-        state: status.state.name(),
+        state: status.state,
         reason: status.reason.clone(),
         since: rfc3339(status.since),
         retry_at: status.retry_at.map(rfc3339),
         consecutive_failures: status.consecutive_failures,
         forced: status.forced.map(|forced| OverrideView {
-            set: force(forced.set),
+            set: forced.set,
             until: forced.until.map(|until| rfc3339(until.wall())),
         }),
-    }
-}
-
-/// An order's name.
-pub(super) fn force(force: Force) -> &'static str {
-    match force {
-        Force::Open => "open",
-        Force::Closed => "closed",
     }
 }

@@ -19,16 +19,16 @@ use super::guard::Rebuilds;
 use super::permit::CallLabel;
 use super::router::Route;
 use super::shadow::Shadows;
-use super::sink::{Outcome, Stop};
+use super::sink::{Answer, Stop};
 use super::table::{Chain, ModelHandle, Table};
 use crate::clock::Clock;
 use crate::domain::need::Needs;
 use crate::domain::rank;
 use crate::domain::time::{Mono, Now};
+use crate::protocol::chains::PlanView;
 use crate::protocol::chat::{ChatRequest, OnRefusal};
 use crate::protocol::log::{CallKind, Event, Ranked};
-use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Reply};
-use crate::protocol::view::PlanView;
+use crate::protocol::reply::{Answered, ErrorBody, ErrorCode, Outcome};
 use crate::provider::Provider;
 use crate::recorder::Recorder;
 
@@ -112,7 +112,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
             let walk = Walk::new(&means, &chain, &request, (&table, request_id.clone(), arrived));
             if request.plan {
                 let plan = walk.plan().await;
-                return sink.answer(Outcome::Plan(plan, request_id)).await;
+                return sink.answer(Answer::Plan(plan)).await;
             }
             let events = request.stream.then(|| sink.events());
             let voice = Voice::new(events, walk.holds_back());
@@ -149,8 +149,7 @@ pub async fn run(table: Rc<Table>, means: Rc<Means>, route: Route) {
     // The reply is a promise that it is in the log, and so are its calls.
     means.recorder.record_and_wait(now.wall, event).await;
     let attempts = trail.into_attempts();
-    let id = Default::default();
-    sink.answer(Outcome::Reply(Reply { id, request_id, result, attempts })).await;
+    sink.answer(Answer::Chat(Outcome { request_id, result, attempts })).await;
     drop(under_way);
     if let Some(facts) = offer {
         means.shadows.offer(request, facts);
@@ -190,6 +189,7 @@ impl<'a> Walk<'a> {
         let standings = self.chain.standings(&self.needs, self.left_for_copies()).await;
         let (order, left_out) = self.chain.view(&standings);
         PlanView {
+            request_id: self.label.request_id.clone(),
             task: self.chain.task.clone(),
             primary: self.label.primary.clone(),
             order,

@@ -19,7 +19,7 @@ use crate::protocol::calendar::{moment, zoned};
 use crate::protocol::costs::money::{dollars, grouped, places, signed};
 use crate::protocol::costs::row::{amounts, cells};
 use crate::protocol::costs::story::{Cause, Story};
-use crate::protocol::costs::{CostsView, SumsView, csv, html};
+use crate::protocol::costs::{Costs, SumsView, csv, html};
 
 mod pairs;
 
@@ -99,8 +99,8 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
 }
 
 /// A reply as far as it is understood: one of a later daemon may say more.
-fn read(reply: Value) -> CostsView {
-    CostsView::deserialize(clean(reply)).unwrap_or_default()
+fn read(reply: Value) -> Costs {
+    Costs::deserialize(clean(reply)).unwrap_or_default()
 }
 
 /// The same without control characters: names and reasons are for a terminal.
@@ -114,11 +114,11 @@ fn clean(value: Value) -> Value {
 }
 
 /// The daemon's time zone, unless it is the one of its machine, which is this one.
-fn named(costs: &CostsView) -> Option<&str> {
+fn named(costs: &Costs) -> Option<&str> {
     Some(costs.timezone.as_str()).filter(|name| !["", "local"].contains(name))
 }
 
-fn render(costs: &CostsView, paper: Paper) -> String {
+fn render(costs: &Costs, paper: Paper) -> String {
     let story = Story::of(costs);
     let zone = zone(named(costs));
     let tone = match story.instability {
@@ -191,7 +191,7 @@ fn causes(causes: &[Cause], paper: Paper) -> String {
     grid.render(paper)
 }
 
-fn sums(costs: &CostsView, paper: Paper) -> String {
+fn sums(costs: &Costs, paper: Paper) -> String {
     let mut grid = Grid::new(&[
         Column::Left("TASK"),
         Column::Left("PRIMARY"),

@@ -4,13 +4,19 @@
 //! another version than this program. Requests are closed: the daemon refuses fields it does not
 //! know. What the daemon sends is open: later versions may add to it.
 
-mod lines;
-
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
 use super::screen::Screen;
+use crate::protocol::chains::{Chains, PlanView};
+use crate::protocol::costs::Costs;
+use crate::protocol::event::EventLine;
+use crate::protocol::health::{BreakerOrdered, Health};
+use crate::protocol::log::Watched;
+use crate::protocol::reload::Reloaded;
+use crate::protocol::reply::{Cancelled, Chat, ErrorReply, Ping, Success, Watching};
+use crate::protocol::why::Why;
 use crate::protocol::{PROTOCOL, op};
 
 const EXAMPLES: &str = "\
@@ -47,8 +53,26 @@ pub(super) fn document() -> Value {
         definitions.insert(name.to_owned(), request.into());
     }
     let mut writer = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    writer.subschema_for::<lines::Line>();
-    add(writer.take_definitions(true), &mut definitions);
+    let each = [
+        writer.subschema_for::<Success<Chat>>(),
+        writer.subschema_for::<Success<PlanView>>(),
+        writer.subschema_for::<ErrorReply>(),
+        writer.subschema_for::<Success<Ping>>(),
+        writer.subschema_for::<Success<Health>>(),
+        writer.subschema_for::<Success<Chains>>(),
+        writer.subschema_for::<Success<Why>>(),
+        writer.subschema_for::<Success<Costs>>(),
+        writer.subschema_for::<Success<BreakerOrdered>>(),
+        writer.subschema_for::<Success<Reloaded>>(),
+        writer.subschema_for::<Success<Cancelled>>(),
+        writer.subschema_for::<Success<Watching>>(),
+        writer.subschema_for::<EventLine<'_>>(),
+        writer.subschema_for::<Watched>(),
+    ];
+    let mut written = writer.take_definitions(true);
+    let description = "What the daemon sends: replies, events of streams, and what watchers hear.";
+    written.insert("Line".to_owned(), json!({ "description": description, "anyOf": each }));
+    add(written, &mut definitions);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fallbackd protocol",
@@ -130,7 +154,7 @@ mod tests {
 
     #[test]
     fn shells_are_offered_the_events_that_may_be_asked_for() {
-        let named = &document()["$defs"]["EventType"]["oneOf"][0]["enum"];
-        assert_eq!(named, &json!(EventType::ALL.map(EventType::name)));
+        let named = &document()["$defs"]["EventType"]["enum"];
+        assert_eq!(named, &json!(EventType::ALL));
     }
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::Actor;
-use serde_json::Value;
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -27,6 +26,7 @@ use crate::clock::{Clock, zone};
 use crate::config::Config;
 use crate::domain::time::Now;
 use crate::protocol::log::{Event, StartEvent, StopEvent};
+use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::ErrorBody;
 use crate::provider::http::{Http, SetupError};
 use crate::recorder::{self, Recorder, Restored};
@@ -169,7 +169,7 @@ impl Running {
     }
 
     /// Reads the configuration again.
-    pub async fn reload(&self) -> Result<Value, ErrorBody> {
+    pub async fn reload(&self) -> Result<Reloaded, ErrorBody> {
         (self.server.reload)().await
     }
 
@@ -215,7 +215,7 @@ impl Running {
         };
         // A client that does not read its last line is not waited for.
         let _ = timeout(LAST_LINES, closed).await;
-        let stop = StopEvent { reason, unanswered };
+        let stop = StopEvent { reason: reason.to_owned(), unanswered };
         self.recorder.record(self.clock.now().wall, Event::Stop(stop), None);
         let saved = self.recorder.clone().close(LAST_ROWS);
         drop(self.socket);
@@ -252,7 +252,7 @@ fn begin_to_record(config: &Config, clock: &Clock) -> Result<(Recorder, Restored
         tracing::warn!("{problem}");
     }
     let start = StartEvent {
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         models: config.models.len(),
         restored: restored.models.len(),

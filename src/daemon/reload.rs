@@ -11,7 +11,6 @@ use std::thread;
 use std::time::Duration;
 
 use actix::Addr;
-use serde_json::{Value, json};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
@@ -22,7 +21,7 @@ use crate::actors::shadow::Shadows;
 use crate::clock::{self, Clock};
 use crate::config::{self, Config, Env, Loaded, Mistakes};
 use crate::protocol::log::{ConfigEvent, Event};
-use crate::protocol::reload::Renewal;
+use crate::protocol::reload::{Reloaded, Renewal};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::provider::http::Http;
 use crate::recorder::{Keeping, Recorder};
@@ -130,7 +129,7 @@ impl Reloader {
         })
     }
 
-    async fn reload(&self, server: &Weak<Server>, clock: &Clock) -> Result<Value, ErrorBody> {
+    async fn reload(&self, server: &Weak<Server>, clock: &Clock) -> Result<Reloaded, ErrorBody> {
         let (Some(source), Some(server)) = (&self.source, server.upgrade()) else {
             let message = "this daemon has no configuration file to read again";
             return Err(ErrorBody::new(ErrorCode::BadRequest, message));
@@ -154,8 +153,11 @@ impl Reloader {
         self.current.replace(config);
         self.tell(Some(&renewal), 0, clock);
         tracing::info!(kept = renewal.kept, "configuration read again");
-        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        Ok(json!({ "models": renewal, "needs_restart": restart, "warnings": warnings }))
+        Ok(Reloaded {
+            models: renewal,
+            needs_restart: restart,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        })
     }
 
     fn refuse(&self, mistakes: &Mistakes, clock: &Clock) -> ErrorBody {
@@ -178,7 +180,7 @@ impl Reloader {
 }
 
 /// Keys whose new value waits for a restart.
-fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let (a, b) = (&old.daemon, &new.daemon);
     [
         ("daemon.socket", a.socket != b.socket),
@@ -189,6 +191,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("daemon.drain_timeout", a.drain_timeout != b.drain_timeout),
     ]
     .into_iter()
-    .filter_map(|(key, changed)| changed.then_some(key))
+    .filter_map(|(key, changed)| changed.then(|| key.to_owned()))
     .collect()
 }

@@ -5,10 +5,24 @@
 //! nobody but [`Fault::meaning`] decides what follows from it.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// The kind of a failed call, named as users see it in `error_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Fault {
     /// No connection: name not found, refused, connect timeout.
     Connect,
@@ -116,34 +130,7 @@ pub struct Meaning {
 
 impl Fault {
     /// Every fault there is, in the order of the documentation.
-    pub const ALL: [Fault; 26] = [
-        Fault::Connect,
-        Fault::Reset,
-        Fault::ServerError,
-        Fault::Overloaded,
-        Fault::EmptyAnswer,
-        Fault::Tls,
-        Fault::BadBody,
-        Fault::Timeout,
-        Fault::FirstTokenTimeout,
-        Fault::StreamCut,
-        Fault::StreamStalled,
-        Fault::RateLimited,
-        Fault::QuotaExhausted,
-        Fault::Auth,
-        Fault::ModelNotFound,
-        Fault::BadEndpoint,
-        Fault::ContextTooLong,
-        Fault::TooLarge,
-        Fault::UnsupportedParam,
-        Fault::NoNetwork,
-        Fault::Conflict,
-        Fault::ModelGlitch,
-        Fault::Refused,
-        Fault::Rejected,
-        Fault::InvalidRequest,
-        Fault::Cancelled,
-    ];
+    pub const ALL: &[Fault] = Fault::VARIANTS;
 
     /// The table: what follows from this fault.
     pub fn meaning(self) -> Meaning {
@@ -189,35 +176,7 @@ impl Fault {
 
     /// The name users see, as in `error_type`.
     pub fn name(self) -> &'static str {
-        use Fault as F;
-        match self {
-            F::Connect => "connect",
-            F::Tls => "tls",
-            F::Reset => "reset",
-            F::ServerError => "server_error",
-            F::Overloaded => "overloaded",
-            F::EmptyAnswer => "empty_answer",
-            F::BadBody => "bad_body",
-            F::Timeout => "timeout",
-            F::FirstTokenTimeout => "first_token_timeout",
-            F::StreamCut => "stream_cut",
-            F::StreamStalled => "stream_stalled",
-            F::RateLimited => "rate_limited",
-            F::QuotaExhausted => "quota_exhausted",
-            F::Auth => "auth",
-            F::ModelNotFound => "model_not_found",
-            F::BadEndpoint => "bad_endpoint",
-            F::ContextTooLong => "context_too_long",
-            F::TooLarge => "too_large",
-            F::UnsupportedParam => "unsupported_param",
-            F::NoNetwork => "no_network",
-            F::Conflict => "conflict",
-            F::ModelGlitch => "model_glitch",
-            F::Refused => "refused",
-            F::Rejected => "rejected",
-            F::InvalidRequest => "invalid_request",
-            F::Cancelled => "cancelled",
-        }
+        self.into()
     }
 }
 
@@ -234,7 +193,7 @@ mod tests {
     #[test]
     fn every_fault_is_listed_once_and_named_as_it_is_written_to_the_log() {
         let mut names: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
-        for fault in Fault::ALL {
+        for &fault in Fault::ALL {
             let written = serde_json::to_value(fault).unwrap();
             assert_eq!(written, fault.name());
         }
@@ -246,7 +205,7 @@ mod tests {
     #[test]
     fn only_the_four_blocking_faults_open_the_circuit_at_once() {
         let blocking: Vec<_> =
-            Fault::ALL.into_iter().filter(|f| f.meaning().circuit == Circuit::Block).collect();
+            Fault::ALL.iter().copied().filter(|f| f.meaning().circuit == Circuit::Block).collect();
         let expected =
             [Fault::QuotaExhausted, Fault::Auth, Fault::ModelNotFound, Fault::BadEndpoint];
         assert_eq!(blocking, expected);
@@ -255,7 +214,7 @@ mod tests {
     #[test]
     fn a_request_that_can_never_work_stops_the_walk() {
         let stops: Vec<_> =
-            Fault::ALL.into_iter().filter(|f| f.meaning().next == Next::No).collect();
+            Fault::ALL.iter().copied().filter(|f| f.meaning().next == Next::No).collect();
         assert_eq!(stops, [Fault::InvalidRequest, Fault::Cancelled]);
     }
 }

@@ -59,7 +59,7 @@ impl Default for Abilities {
 }
 
 /// Why a model was not called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// Its circuit is open, forced open, or its one probe is under way.

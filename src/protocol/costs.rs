@@ -21,7 +21,7 @@ pub mod story;
 /// What was paid in a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
-pub struct CostsView {
+pub struct Costs {
     /// Its name, if it is a week: `2026-W47`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub week: Option<String>,
@@ -47,6 +47,9 @@ pub struct CostsView {
     /// Why something may be missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
+    /// With `shadow` in the question: one per model and backup that was compared with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparisons: Option<Vec<PairView>>,
 }
 
 /// What was paid for one task, primary and model.
@@ -92,6 +95,42 @@ pub struct OutageView {
     pub to: Option<String>,
     /// Why it opened.
     pub reason: String,
+}
+
+/// What comparisons say about one model's fitness to stand in for another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PairView {
+    /// The model that answered callers.
+    pub model_used: Arc<str>,
+    /// The model that got copies of their requests.
+    pub backup: Arc<str>,
+    /// How many copies.
+    pub copies: u64,
+    /// Of these, how many gave no answer; they are in none of the numbers below.
+    pub failed: u64,
+    /// The answers of the callers.
+    pub live: SideView,
+    /// The answers of the copies.
+    pub shadow: SideView,
+    /// Share of pairs that ended for the same reason.
+    pub same_finish: Option<f64>,
+    /// Share of pairs of which both answers were JSON, or neither.
+    pub same_json: Option<f64>,
+    /// Mean length of the copy's answer by that of the caller's.
+    pub length_ratio: Option<f64>,
+    /// Mean share of words in common.
+    pub similarity: Option<f64>,
+}
+
+/// Means over the answers of one side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SideView {
+    /// Of the latency.
+    pub avg_latency_ms: Option<f64>,
+    /// Of the tokens of an answer.
+    pub avg_output_tokens: Option<f64>,
+    /// Of the cost of a call.
+    pub avg_cost_usd: Option<f64>,
 }
 
 /// Sums over calls.

@@ -3,16 +3,18 @@
 //! The texts of all `delta` since the last `restart` together are the `content` of the reply. A
 //! caller that ignores every event misses nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
 use super::id::Id;
 use crate::domain::fault::Fault;
 
 /// News of one request. It has no `Debug`: its text must not reach a log.
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum StreamEvent {
     /// The first content follows; told once, before everything else.
     Start {
@@ -39,39 +41,13 @@ pub enum StreamEvent {
 }
 
 /// An event as a line of its own.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventLine<'a> {
     /// The client's id of the request.
-    pub id: &'a Id,
+    pub id: Cow<'a, Id>,
     /// The event.
-    pub event: &'a StreamEvent,
-}
-
-/// Written by hand so that `id` stands first as in every line, without a map in between.
-impl Serialize for EventLine<'_> {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut line = out.serialize_struct("EventLine", 4)?;
-        line.serialize_field("id", self.id)?;
-        match self.event {
-            StreamEvent::Start { model_used } => {
-                line.serialize_field("event", "start")?;
-                line.serialize_field("model_used", model_used)?;
-            }
-            StreamEvent::Delta { content } => {
-                line.serialize_field("event", "delta")?;
-                line.serialize_field("content", content)?;
-            }
-            StreamEvent::ToolCall { tool_call } => {
-                line.serialize_field("event", "tool_call")?;
-                line.serialize_field("tool_call", tool_call)?;
-            }
-            StreamEvent::Restart { model_used, reason } => {
-                line.serialize_field("event", "restart")?;
-                line.serialize_field("model_used", model_used)?;
-                line.serialize_field("reason", reason)?;
-            }
-        }
-        line.end()
-    }
+    #[serde(flatten)]
+    pub event: Cow<'a, StreamEvent>,
 }
 
 #[cfg(test)]
@@ -81,7 +57,8 @@ mod tests {
     #[test]
     fn events_are_lines_with_their_requests_id() {
         let line = |event: StreamEvent| {
-            serde_json::to_string(&EventLine { id: &Id::Number(7), event: &event }).unwrap()
+            let (id, event) = (Cow::Owned(Id::Number(7)), Cow::Owned(event));
+            serde_json::to_string(&EventLine { id, event }).unwrap()
         };
         let model_used: Arc<str> = "gpt-4o".into();
         assert_eq!(

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Finish;
 use super::calendar::rfc3339_or_null;
+use super::op::EventType;
+use super::reply::ErrorCode;
+use crate::domain::breaker::{Force, State};
 use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;
 pub use crate::domain::ledger::CallKind;
@@ -19,7 +22,7 @@ use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 
 /// One thing that happened.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A call to a model ended.
@@ -42,28 +45,70 @@ pub enum Event {
     Start(StartEvent),
     /// The daemon ends.
     Stop(StopEvent),
+    /// The head of a file, or what a later version tells.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
 }
 
 impl Event {
-    /// Its name in the log, for those who want only some kinds.
-    pub fn name(&self) -> &'static str {
+    /// Its kind, for those who want only some; `None` for what is never told to anybody.
+    pub fn kind(&self) -> Option<EventType> {
+        Some(match self {
+            Event::Call(_) => EventType::Call,
+            Event::Request(_) => EventType::Request,
+            Event::Breaker(_) => EventType::Breaker,
+            Event::Degraded(_) => EventType::Degraded,
+            Event::Order(_) => EventType::Order,
+            Event::Report(_) => EventType::Report,
+            Event::Comparison(_) => EventType::Comparison,
+            Event::Config(_) => EventType::Config,
+            Event::Start(_) => EventType::Start,
+            Event::Stop(_) => EventType::Stop,
+            Event::Other => return None,
+        })
+    }
+
+    /// The request that it is about, if it is about one.
+    pub fn request_id(&self) -> Option<&Arc<str>> {
         match self {
-            Event::Call(_) => "call",
-            Event::Request(_) => "request",
-            Event::Breaker(_) => "breaker",
-            Event::Degraded(_) => "degraded",
-            Event::Order(_) => "order",
-            Event::Report(_) => "report",
-            Event::Comparison(_) => "comparison",
-            Event::Config(_) => "config",
-            Event::Start(_) => "start",
-            Event::Stop(_) => "stop",
+            Event::Call(call) => Some(&call.request_id),
+            Event::Request(request) => Some(&request.request_id),
+            Event::Comparison(comparison) => Some(&comparison.request_id),
+            _ => None,
         }
     }
 }
 
+/// A line of the health log.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "LogEvent")]
+pub struct LogLine {
+    /// RFC 3339, UTC, milliseconds; never decreases within a log.
+    pub timestamp: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What a connection hears that asked for `events`.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Watched {
+    /// An event of the health log.
+    Log {
+        /// Its line.
+        log: Box<LogLine>,
+    },
+    /// Events were left out, because their reader was too slow.
+    Lost {
+        /// How many.
+        log_lost: u64,
+    },
+}
+
 /// A call to a model ended.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CallEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -72,15 +117,15 @@ pub struct CallEvent {
     /// How long it took.
     pub latency_ms: u64,
     /// How long the first content of a streamed answer took.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<u64>,
     /// What went wrong.
     pub error_type: Option<Fault>,
     /// HTTP status of a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The provider's code of a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What it means for the model's health.
     pub verdict: Verdict,
@@ -99,14 +144,15 @@ pub struct CallEvent {
     /// Completion tokens.
     pub output_tokens: Option<u64>,
     /// Of the prompt, read from the cache.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<u64>,
     /// What it cost.
     pub cost_usd: Option<Nano>,
     /// What the primary would have cost for the same tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_cost_usd: Option<Nano>,
     /// Whether tokens and cost are an estimate.
+    #[serde(default)]
     pub cost_estimated: bool,
     /// What has to be known to count this call again after a restart.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
@@ -147,7 +193,7 @@ impl CallEvent {
 }
 
 /// A request was answered, one way or the other.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RequestEvent {
     /// The request.
     pub request_id: Arc<str>,
@@ -156,16 +202,17 @@ pub struct RequestEvent {
     /// Whether it got an answer.
     pub success: bool,
     /// The error code it got instead.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorCode>,
     /// First model of the configured chain.
     pub primary: Option<Arc<str>>,
     /// Who answered.
     pub model_used: Option<Arc<str>>,
     /// Whom it was to try, in this order.
+    #[serde(default)]
     pub order: Vec<Ranked>,
     /// Whom it did not try, and why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
     /// Models tried and failed before.
     pub fallback_count: u32,
@@ -176,7 +223,7 @@ pub struct RequestEvent {
     /// What all its calls cost.
     pub request_cost_usd: Option<Nano>,
     /// Whether a part of it is an estimate.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cost_estimated: bool,
     /// What the primary would have cost for the same tokens.
     pub primary_cost_usd: Option<Nano>,
@@ -185,25 +232,28 @@ pub struct RequestEvent {
 }
 
 /// A circuit changed its state, or an override was set.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BreakerEvent {
     /// The model.
     pub model_name: Arc<str>,
-    /// State before: `closed`, `open` or `half_open`.
-    pub from: &'static str,
+    /// State before.
+    #[serde(default)]
+    pub from: State,
     /// State after.
-    pub to: &'static str,
+    #[serde(default)]
+    pub to: State,
     /// Why.
+    #[serde(default)]
     pub reason: String,
     /// When it may be called again.
-    #[serde(with = "rfc3339_or_null")]
+    #[serde(default, with = "rfc3339_or_null")]
     #[schemars(with = "Option<String>")]
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
-    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
-    pub forced: Option<&'static str>,
+    #[serde(rename = "override", default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Force>,
     /// Who set the override.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
     /// What has to be known to bring the circuit back after a restart.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
@@ -220,7 +270,7 @@ pub struct BreakerReplay {
 }
 
 /// A model became degraded, or recovered.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DegradedEvent {
     /// The model.
     pub model_name: Arc<str>,
@@ -233,7 +283,7 @@ pub struct DegradedEvent {
 }
 
 /// A task's chain takes another order than before.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OrderEvent {
     /// The task.
     pub task: Arc<str>,
@@ -244,17 +294,17 @@ pub struct OrderEvent {
 }
 
 /// A model's place in the order of one request.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ranked {
     /// The model.
     pub model: Arc<str>,
     /// Why it stands behind others, if it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 /// A model left out of an order.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LeftOut {
     /// The model.
     pub model: Arc<str>,
@@ -263,7 +313,7 @@ pub struct LeftOut {
 }
 
 /// The report of a finished week was written.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReportEvent {
     /// The week, such as `2026-W47`.
     pub week: String,
@@ -324,7 +374,7 @@ pub struct AnswerFacts {
 }
 
 /// The configuration was read again.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConfigEvent {
     /// Whether it was taken; if not, nothing changed.
     pub success: bool,
@@ -339,10 +389,10 @@ pub struct ConfigEvent {
 }
 
 /// The daemon serves.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StartEvent {
     /// Version of the program.
-    pub version: &'static str,
+    pub version: String,
     /// Process id.
     pub pid: u32,
     /// Number of models.
@@ -352,10 +402,10 @@ pub struct StartEvent {
 }
 
 /// The daemon ends.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StopEvent {
     /// Why.
-    pub reason: &'static str,
+    pub reason: String,
     /// Requests that could not be answered in time.
     pub unanswered: usize,
 }

@@ -2,11 +2,13 @@
 
 pub mod answer;
 pub mod calendar;
+pub mod chains;
 pub mod chat;
 pub mod content;
 pub mod costs;
 pub mod event;
 pub mod field;
+pub mod health;
 pub mod id;
 pub mod log;
 pub mod op;
@@ -15,7 +17,7 @@ pub mod reply;
 mod schema;
 pub mod span;
 pub mod status;
-pub mod view;
+pub mod why;
 
 /// Version of the protocol, as `ping` tells it.
 pub const PROTOCOL: u32 = 1;

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::chat::ChatRequest;
 use super::field;
@@ -81,8 +82,20 @@ pub enum BreakerSet {
 }
 
 /// The kinds of health-log events that can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "they are the event names of the health log")]
 pub enum EventType {
     Call,
@@ -95,41 +108,15 @@ pub enum EventType {
     Config,
     Start,
     Stop,
-    /// The head of a file, which is not sent to anybody.
-    #[serde(skip_deserializing)]
-    Checkpoint,
 }
 
 impl EventType {
     /// Those that can be asked for.
-    pub const ALL: [EventType; 10] = [
-        EventType::Call,
-        EventType::Request,
-        EventType::Breaker,
-        EventType::Degraded,
-        EventType::Order,
-        EventType::Comparison,
-        EventType::Report,
-        EventType::Config,
-        EventType::Start,
-        EventType::Stop,
-    ];
+    pub const ALL: &[EventType] = EventType::VARIANTS;
 
     /// Its name in the health log.
     pub fn name(self) -> &'static str {
-        match self {
-            EventType::Call => "call",
-            EventType::Request => "request",
-            EventType::Breaker => "breaker",
-            EventType::Degraded => "degraded",
-            EventType::Order => "order",
-            EventType::Comparison => "comparison",
-            EventType::Report => "report",
-            EventType::Config => "config",
-            EventType::Start => "start",
-            EventType::Stop => "stop",
-            EventType::Checkpoint => "checkpoint",
-        }
+        self.into()
     }
 }
 

@@ -1,31 +1,135 @@
-//! What a chat request is answered with: the answer or the error, and everything that was tried.
+//! The lines that end a request: [`Success`] or [`ErrorReply`].
+//!
+//! Whoever reads one looks at `ok` first, then takes it for what was asked:
+//! `Success<Health>` for `health`, `Success<Chat>` for a chat that was answered, `ErrorReply` for
+//! everything that was not. The daemon writes the very same types, field by field as they stand here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use strum::IntoStaticStr;
 
 use super::answer::Finish;
+use super::chains::Chains;
 use super::chat::ToolCall;
+use super::costs::Costs;
+use super::health::{BreakerOrdered, Health};
 use super::id::Id;
+use super::reload::Reloaded;
+use super::why::Why;
 use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 use crate::domain::price::{Nano, Usage};
 
-/// The final line of a chat request.
-pub struct Reply {
+/// A line that says yes: `id` and `ok` first, and beside them what was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "{T}Reply")]
+pub struct Success<T> {
     /// The client's id.
     pub id: Id,
+    /// Always true.
+    #[schemars(extend("const" = true))]
+    pub ok: bool,
+    /// What the operation found or did.
+    #[serde(flatten)]
+    pub found: T,
+}
+
+/// A line that says no.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ErrorReply {
+    /// The client's id; `null` for a line in which none was found.
+    pub id: Id,
+    /// Always false.
+    #[schemars(extend("const" = false))]
+    pub ok: bool,
+    /// What went wrong.
+    pub error: ErrorBody,
+    /// Names a chat in the health log; absent for a line that was never taken up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Arc<str>>,
+    /// What was tried for a chat, as in [`Chat::attempts`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Vec<Attempt>>,
+}
+
+/// What an operation other than a chat answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "each is the answer of its name")]
+pub enum Found {
+    Ping(Ping),
+    Health(Health),
+    Chains(Chains),
+    Why(Box<Why>),
+    Costs(Box<Costs>),
+    Breaker(BreakerOrdered),
+    Reload(Reloaded),
+    Cancel(Cancelled),
+    Events(Watching),
+}
+
+/// The answer to `ping`.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Ping {
+    /// Version of the daemon.
+    pub version: String,
+    /// Version of the protocol, [`super::PROTOCOL`].
+    pub protocol: u32,
+    /// How long the daemon has run.
+    pub uptime_ms: u64,
+    /// The daemon's process.
+    pub pid: u32,
+}
+
+/// The answer to `cancel`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Cancel")]
+pub struct Cancelled {
+    /// Whether a request of that id was outstanding.
+    pub cancelled: bool,
+}
+
+/// The answer to `events`: from now on the connection also gets log lines.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Events")]
+pub struct Watching {}
+
+/// The final line of a chat that was answered, but for its `id` and `ok`.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Chat {
+    /// The answer.
+    #[serde(flatten)]
+    pub answered: Answered,
     /// The daemon's own name for the request, as in the health log.
     pub request_id: Arc<str>,
-    /// The answer or the error.
-    pub result: Result<Box<Answered>, ErrorBody>,
     /// Whom the ranking left out, in chain order, then every call in time order.
     pub attempts: Vec<Attempt>,
 }
 
+/// The final line of a chat.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum ChatLine {
+    /// It was answered.
+    Answered(Success<Chat>),
+    /// It was not.
+    Failed(ErrorReply),
+}
+
+/// What became of a chat, before its connection puts the client's id to it.
+pub struct Outcome {
+    /// The daemon's own name for the request, as in the health log.
+    pub request_id: Arc<str>,
+    /// The answer or the error.
+    pub result: Result<Box<Answered>, ErrorBody>,
+    /// As in [`Chat::attempts`].
+    pub attempts: Vec<Attempt>,
+}
+
 /// The successful part of a reply.
-#[derive(schemars::JsonSchema)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Answered {
     /// The text.
     pub content: Option<String>,
@@ -62,24 +166,26 @@ pub struct Answered {
 }
 
 /// Why a request got no answer.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ErrorBody {
     /// The kind, for programs.
     pub code: ErrorCode,
     /// What happened, to what, and what to do; for people.
     pub message: String,
     /// When asking again may help.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<u64>")]
-    pub retry_after_ms: Option<Option<u64>>,
+    #[serde(default, skip_serializing_if = "RetryAfter::is_unsaid")]
+    pub retry_after_ms: RetryAfter,
     /// What is wrong with the configuration, as `fallbackd --check` says it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,
 }
 
 /// The kinds of errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ErrorCode {
     /// The line is not JSON.
     InvalidJson,
@@ -117,37 +223,53 @@ pub enum ErrorCode {
     ShuttingDown,
     /// A fault of the daemon itself.
     Internal,
+    /// One that a later version knows.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// When asking again may help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// The error says nothing about time; the field is absent.
+    #[default]
+    Unsaid,
+    /// Time alone will not help; `null`.
+    Never,
+    /// After so many milliseconds.
+    Millis(u64),
 }
 
 /// One model that was tried or left out.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attempt {
     /// The model.
     pub model: Arc<str>,
     /// What became of it.
     pub outcome: AttemptOutcome,
     /// Why it was skipped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<SkipReason>,
     /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_type: Option<Fault>,
     /// HTTP status of a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// How long the call took.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
     /// What the provider said, cut and cleaned.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When a skipped model may be asked again.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
 }
 
 /// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// It gave the answer.
@@ -163,12 +285,17 @@ pub enum AttemptOutcome {
 impl ErrorBody {
     /// An error without a hint about time.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> ErrorBody {
-        ErrorBody { code, message: message.into(), retry_after_ms: None, mistakes: Vec::new() }
+        ErrorBody {
+            code,
+            message: message.into(),
+            retry_after_ms: RetryAfter::Unsaid,
+            mistakes: Vec::new(),
+        }
     }
 
     /// An error that says when asking again may help; `None` says that time alone will not.
     pub fn again_after(mut self, millis: Option<u64>) -> ErrorBody {
-        self.retry_after_ms = Some(millis);
+        self.retry_after_ms = millis.map_or(RetryAfter::Never, RetryAfter::Millis);
         self
     }
 }
@@ -176,63 +303,79 @@ impl ErrorBody {
 impl ErrorCode {
     /// Its name in replies and in the log.
     pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl RetryAfter {
+    fn is_unsaid(&self) -> bool {
+        *self == RetryAfter::Unsaid
+    }
+
+    /// The wait, where time helps.
+    pub fn millis(self) -> Option<u64> {
         match self {
-            ErrorCode::InvalidJson => "invalid_json",
-            ErrorCode::LineTooLong => "line_too_long",
-            ErrorCode::BadRequest => "bad_request",
-            ErrorCode::UnknownOp => "unknown_op",
-            ErrorCode::UnknownTask => "unknown_task",
-            ErrorCode::UnknownModel => "unknown_model",
-            ErrorCode::InvalidRequest => "invalid_request",
-            ErrorCode::Refused => "refused",
-            ErrorCode::ContextTooLong => "context_too_long",
-            ErrorCode::NoModelAvailable => "no_model_available",
-            ErrorCode::AllModelsFailed => "all_models_failed",
-            ErrorCode::Interrupted => "interrupted",
-            ErrorCode::DeadlineExceeded => "deadline_exceeded",
-            ErrorCode::Cancelled => "cancelled",
-            ErrorCode::Overloaded => "overloaded",
-            ErrorCode::Forbidden => "forbidden",
-            ErrorCode::ShuttingDown => "shutting_down",
-            ErrorCode::Internal => "internal",
+            RetryAfter::Millis(millis) => Some(millis),
+            RetryAfter::Unsaid | RetryAfter::Never => None,
         }
     }
 }
 
-/// Written by hand because the answer's fields stand beside `id` and `ok`, and a flattening derive
-/// would go through a map.
-impl Serialize for Reply {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut line = out.serialize_struct("Reply", 20)?;
-        line.serialize_field("id", &self.id)?;
-        line.serialize_field("ok", &self.result.is_ok())?;
-        match &self.result {
-            Ok(answered) => answered.fields(&mut line)?,
-            Err(error) => line.serialize_field("error", error)?,
-        }
-        line.serialize_field("request_id", &self.request_id)?;
-        line.serialize_field("attempts", &self.attempts)?;
-        line.end()
+impl Serialize for RetryAfter {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.millis().serialize(out)
     }
 }
 
-impl Answered {
-    fn fields<L: SerializeStruct>(&self, line: &mut L) -> Result<(), L::Error> {
-        line.serialize_field("content", &self.content)?;
-        line.serialize_field("tool_calls", &self.tool_calls)?;
-        line.serialize_field("finish_reason", &self.finish_reason)?;
-        line.serialize_field("model_used", &self.model_used)?;
-        line.serialize_field("provider", &self.provider)?;
-        line.serialize_field("model_id", &self.model_id)?;
-        line.serialize_field("task", &self.task)?;
-        line.serialize_field("primary", &self.primary)?;
-        line.serialize_field("fallback_count", &self.fallback_count)?;
-        line.serialize_field("used_fallback", &self.used_fallback)?;
-        line.serialize_field("latency_ms", &self.latency_ms)?;
-        line.serialize_field("usage", &self.usage)?;
-        line.serialize_field("cost_usd", &self.cost_usd)?;
-        line.serialize_field("request_cost_usd", &self.request_cost_usd)?;
-        line.serialize_field("primary_cost_usd", &self.primary_cost_usd)?;
-        line.serialize_field("cost_estimated", &self.cost_estimated)
+impl<'de> Deserialize<'de> for RetryAfter {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<RetryAfter, D::Error> {
+        let millis = Option::<u64>::deserialize(input)?;
+        Ok(millis.map_or(RetryAfter::Never, RetryAfter::Millis))
+    }
+}
+
+impl schemars::JsonSchema for RetryAfter {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RetryAfter".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Option::<u64>::json_schema(generator)
+    }
+}
+
+impl Outcome {
+    /// The line that says so to the request of this id.
+    pub fn line(self, id: Id) -> ChatLine {
+        let Outcome { request_id, result, attempts } = self;
+        match result {
+            Ok(answered) => {
+                let chat = Chat { answered: *answered, request_id, attempts };
+                ChatLine::Answered(Success::new(id, chat))
+            }
+            Err(error) => ChatLine::Failed(ErrorReply {
+                request_id: Some(request_id),
+                attempts: Some(attempts),
+                ..ErrorReply::new(id, error)
+            }),
+        }
+    }
+}
+
+impl<T> Success<T> {
+    /// The reply to the request of this id.
+    pub fn new(id: Id, found: T) -> Success<T> {
+        Success { id, ok: true, found }
+    }
+}
+
+impl ErrorReply {
+    /// The refusal of a request that was never taken up.
+    pub fn new(id: Id, error: ErrorBody) -> ErrorReply {
+        ErrorReply { id, ok: false, error, request_id: None, attempts: None }
     }
 }

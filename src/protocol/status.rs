@@ -8,6 +8,7 @@ use crate::domain::time::Wall;
 /// How the recorder is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "Status")]
 pub struct RecorderStatus {
     /// Where the health log is.
     pub log: String,

@@ -9,22 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
 
 use super::search::each_line;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::moment;
-use crate::protocol::log::{AnswerFacts, ComparisonEvent};
-use crate::protocol::view::{PairView, SideView};
-
-#[derive(Deserialize)]
-struct Line {
-    timestamp: String,
-    event: String,
-    #[serde(flatten)]
-    comparison: ComparisonEvent,
-}
+use crate::protocol::costs::{PairView, SideView};
+use crate::protocol::log::{AnswerFacts, ComparisonEvent, Event, LogLine};
 
 /// Sums over the copies of one pair.
 #[derive(Default)]
@@ -56,11 +47,11 @@ pub(super) fn pairs(
     let mut pairs: BTreeMap<(Arc<str>, Arc<str>), Pair> = BTreeMap::new();
     let finder = Finder::new("\"event\":\"comparison\"");
     each_line((path, keep), from, &finder, |line| {
-        let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
+        let Ok(line) = serde_json::from_slice::<LogLine>(line) else { return };
+        let Event::Comparison(its) = line.event else { return };
         let at = moment(&line.timestamp).unwrap_or_default();
-        let its = line.comparison;
         let wanted = task.is_none_or(|task| *its.task == *task);
-        if line.event == "comparison" && (from..to).contains(&at) && wanted {
+        if (from..to).contains(&at) && wanted {
             let names = (its.model_used.clone(), its.backup.clone());
             pairs.entry(names).or_default().add(&its);
         }

@@ -14,7 +14,7 @@ use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
 use crate::protocol::calendar::Day;
 use crate::protocol::calendar::rfc3339;
-use crate::protocol::costs::{CostRowView, CostsView, DayView, OutageView};
+use crate::protocol::costs::{CostRowView, Costs, DayView, OutageView};
 use crate::protocol::span::Span;
 
 /// Stretches up to so many days show each of them, also those without a call.
@@ -34,7 +34,7 @@ pub struct Query {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) query: Query,
-    pub(super) answer: oneshot::Sender<CostsView>,
+    pub(super) answer: oneshot::Sender<Costs>,
 }
 
 /// Task, primary and model.
@@ -92,7 +92,7 @@ impl<'a> Adding<'a> {
         (mut outages, incomplete): (Vec<OutageView>, Option<String>),
         whole: bool,
         now: Wall,
-    ) -> CostsView {
+    ) -> Costs {
         self.fill_in();
         let Span { week, task, .. } = &self.query.span;
         if task.is_some() {
@@ -105,7 +105,7 @@ impl<'a> Adding<'a> {
             sums: (&together(&rows)).into(),
             rows: if whole { views(rows) } else { Vec::new() },
         };
-        CostsView {
+        Costs {
             week: week.map(|week| week.to_string()),
             timezone: self.query.zone.iana_name().unwrap_or("local").to_owned(),
             from: edge(self.from, Wall(0)),
@@ -117,6 +117,7 @@ impl<'a> Adding<'a> {
             days: self.days.into_values().map(day).collect(),
             outages,
             incomplete,
+            comparisons: None,
         }
     }
 

@@ -8,23 +8,17 @@
 //! Which lines are folded is the business of `replay`. A line that cannot be read changes nothing.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use serde::Deserialize;
-
-use super::line::PREFIX_LEN;
+use super::line::{PREFIX_LEN, TIMESTAMP};
 use super::outages::{self, Edge, OutageKey};
 use super::rows::{ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
 use super::snapshot::Snapshot;
-use crate::domain::ledger::{self, Ledger, LedgerKey, Paid};
+use crate::domain::ledger::{self, Ledger};
 use crate::domain::model::StoredModel;
-use crate::domain::need::Verdict;
-use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, Sample};
 use crate::protocol::calendar::moment;
-use crate::protocol::log::Identity;
-use crate::protocol::log::{BreakerReplay, CallKind, CallReplay};
+use crate::protocol::log::{BreakerEvent, BreakerReplay, CallEvent, CallReplay};
 
 /// Rows, and what lines change about them.
 #[derive(Debug, Default)]
@@ -52,43 +46,6 @@ pub(super) enum Kind {
     Unreadable,
 }
 
-#[derive(Deserialize)]
-struct CallLine {
-    timestamp: String,
-    model_name: Arc<str>,
-    success: bool,
-    latency_ms: u64,
-    verdict: Verdict,
-    counted: bool,
-    task: Arc<str>,
-    primary: Arc<str>,
-    kind: CallKind,
-    #[serde(default)]
-    input_tokens: Option<u64>,
-    #[serde(default)]
-    output_tokens: Option<u64>,
-    #[serde(default)]
-    cost_usd: Option<Nano>,
-    #[serde(default)]
-    primary_cost_usd: Option<Nano>,
-    #[serde(default)]
-    cost_estimated: bool,
-    replay: CallReplay,
-}
-
-#[derive(Deserialize)]
-struct BreakerLine {
-    timestamp: String,
-    model_name: Arc<str>,
-    #[serde(default)]
-    from: String,
-    #[serde(default)]
-    to: String,
-    #[serde(default)]
-    reason: String,
-    replay: BreakerReplay,
-}
-
 /// Which kind a line is, from its beginning alone: a start reads many lines.
 pub(super) fn kind(line: &[u8]) -> Kind {
     const EVENT: &[u8] = b",\"event\":\"";
@@ -114,16 +71,17 @@ impl Fold {
     pub(super) fn line(&mut self, line: &[u8], known_from: Option<Wall>) -> bool {
         match kind(line) {
             Kind::Call => match serde_json::from_slice(line) {
-                Ok(call) => self.call(call, known_from),
+                Ok(call) => self.call(call, stamp(line), known_from),
                 Err(_) => return false,
             },
             Kind::Breaker => match serde_json::from_slice(line) {
-                Ok(BreakerLine { timestamp, model_name, from, to, reason, replay }) => {
+                Ok(BreakerEvent { model_name, from, to, reason, replay, .. }) => {
                     let BreakerReplay { identity, stored } = replay;
-                    if let Some(edge) = outages::edge(&from, &to, &reason) {
-                        self.outage(&model_name, &timestamp, edge);
+                    let at = stamp(line);
+                    if let (Some(at), Some(edge)) = (at, outages::edge(from, to, reason)) {
+                        self.outage(OutageKey { at, model: model_name.clone() }, edge);
                     }
-                    self.breaker((model_name, identity), &timestamp, stored);
+                    self.breaker(ModelKey { name: model_name, identity }, at, stored);
                 }
                 Err(_) => return false,
             },
@@ -148,21 +106,10 @@ impl Fold {
         }
     }
 
-    fn call(&mut self, call: CallLine, known_from: Option<Wall>) {
-        let CallReplay { identity, bucket: start, stored } = call.replay;
-        let key = LedgerKey::new(start, &call.task, &call.primary, &call.model_name);
+    fn call(&mut self, call: CallEvent, at: Option<Wall>, known_from: Option<Wall>) {
+        let key = call.ledger_key();
         if known_from.is_none_or(|from| key.start < from) {
-            let paid = Paid {
-                kind: call.kind,
-                answered: call.success,
-                verdict: call.verdict,
-                input_tokens: call.input_tokens.unwrap_or_default(),
-                output_tokens: call.output_tokens.unwrap_or_default(),
-                cost: call.cost_usd,
-                primary_cost: call.primary_cost_usd,
-                estimated: call.cost_estimated,
-            };
-            let sums = key.sums(&paid);
+            let sums = key.sums(&call.paid());
             ledger::add(&mut self.ledger, key, sums);
         }
         let sample = Sample {
@@ -171,36 +118,37 @@ impl Fold {
             answered_ms: call.success.then_some(call.latency_ms),
             kind: call.kind,
         };
-        let model = ModelKey { name: call.model_name.clone(), identity };
-        let key = RowKey::Bucket(Slot { model, start, width: Width::Fine });
+        let CallReplay { identity, bucket: start, stored } = call.replay;
+        let model = ModelKey { name: call.model_name, identity };
+        let key = RowKey::Bucket(Slot { model: model.clone(), start, width: Width::Fine });
         self.touched.insert(key.clone());
         let empty = || RowValue::Bucket(Bucket::default());
         if let RowValue::Bucket(bucket) = self.rows.entry(key).or_insert_with(empty) {
             bucket.add(sample);
         }
         if let Some(stored) = stored {
-            self.breaker((call.model_name, identity), &call.timestamp, stored);
+            self.breaker(model, at, stored);
         }
     }
 
-    fn outage(&mut self, model: &Arc<str>, timestamp: &str, edge: Edge) {
-        let Some(at) = moment(timestamp) else { return };
-        let key = RowKey::Outage(OutageKey { at, model: model.clone() });
+    fn outage(&mut self, key: OutageKey, edge: Edge) {
+        let key = RowKey::Outage(key);
         self.touched.insert(key.clone());
         self.rows.insert(key, RowValue::Outage(edge));
     }
 
-    fn breaker(
-        &mut self,
-        (name, identity): (Arc<str>, Identity),
-        timestamp: &str,
-        stored: StoredModel,
-    ) {
-        let at = moment(timestamp).unwrap_or_default();
-        let key = RowKey::Breaker(ModelKey { name, identity });
+    fn breaker(&mut self, model: ModelKey, at: Option<Wall>, stored: StoredModel) {
+        let key = RowKey::Breaker(model);
         self.touched.insert(key.clone());
-        self.rows.insert(key, RowValue::Breaker(Saved { at, stored }));
+        let saved = Saved { at: at.unwrap_or_default(), stored };
+        self.rows.insert(key, RowValue::Breaker(saved));
     }
+}
+
+/// The timestamp of a line, which stands at a fixed place.
+fn stamp(line: &[u8]) -> Option<Wall> {
+    let text = line.get(TIMESTAMP)?;
+    moment(std::str::from_utf8(text).ok()?)
 }
 
 #[cfg(test)]

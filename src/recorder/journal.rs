@@ -152,7 +152,7 @@ impl Journal {
             }
             Event::Breaker(change) => {
                 batch.parcel.urgent = true;
-                let edge = outages::edge(change.from, change.to, &change.reason);
+                let edge = outages::edge(change.from, change.to, change.reason.clone());
                 let key = OutageKey { at: stamp, model: change.model_name.clone() };
                 batch.parcel.outages.extend(edge.map(|edge| (key, edge)));
             }

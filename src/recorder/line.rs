@@ -7,6 +7,8 @@
 //! Timestamps never decrease, whatever the wall clock does: `Stamper` repeats the latest one
 //! until the clock has caught up. A line never holds a newline of its own; JSON escapes them.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::domain::time::Wall;
@@ -99,7 +101,10 @@ impl Stamper {
 }
 
 /// Bytes that [`Stamper::head`] writes.
-pub(super) const PREFIX_LEN: usize = 14 + PREFIX + 5;
+pub(super) const PREFIX_LEN: usize = TIMESTAMP.end + 1;
+
+/// Where the timestamp stands in every line.
+pub(super) const TIMESTAMP: Range<usize> = 14..14 + PREFIX + 4;
 
 #[derive(Serialize)]
 struct Head<'a> {
@@ -116,7 +121,7 @@ mod tests {
     use crate::protocol::log::StopEvent;
 
     fn stop() -> Event {
-        Event::Stop(StopEvent { reason: "asked", unanswered: 0 })
+        Event::Stop(StopEvent { reason: "asked".to_owned(), unanswered: 0 })
     }
 
     #[test]

@@ -46,7 +46,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::{broadcast, oneshot};
 
 use self::ack::{Herd, Ticket};
@@ -56,10 +55,9 @@ use self::line::Logged;
 use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
-use crate::protocol::costs::CostsView;
-use crate::protocol::log::Event;
+use crate::protocol::costs::{Costs, PairView};
+use crate::protocol::log::{Event, LogLine};
 use crate::protocol::status::RecorderStatus;
-use crate::protocol::view::PairView;
 
 pub use self::costs::Query;
 pub use self::logfile::numbered;
@@ -131,7 +129,7 @@ impl Recorder {
     }
 
     /// What was paid, everything recorded so far included; `None` when the store does not answer.
-    pub async fn costs(&self, query: Query) -> Option<CostsView> {
+    pub async fn costs(&self, query: Query) -> Option<Costs> {
         let (answer, answered) = oneshot::channel();
         self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
         self.0.queue.kick();
@@ -151,7 +149,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file of the log is there and cannot be read.
-    pub async fn about(&self, request_id: &str) -> io::Result<Vec<Value>> {
+    pub async fn about(&self, request_id: &str) -> io::Result<Vec<LogLine>> {
         let (path, keep) = (self.0.log.clone(), self.0.keep.load(Ordering::Relaxed));
         let request_id = request_id.to_owned();
         tokio::task::spawn_blocking(move || search::lines(&path, keep, &request_id))

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::breaker::State;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::moment;
 use crate::protocol::calendar::rfc3339;
@@ -34,10 +35,12 @@ pub(super) struct Edge {
 }
 
 /// The end of an outage that a change of a circuit is, if it is one.
-pub(super) fn edge(from: &str, to: &str, reason: &str) -> Option<Edge> {
+pub(super) fn edge(from: State, to: State, reason: String) -> Option<Edge> {
     match (from, to) {
-        ("closed", "open") => Some(Edge { open: true, reason: reason.to_owned() }),
-        ("open" | "half_open", "closed") => Some(Edge { open: false, reason: String::new() }),
+        (State::Closed, State::Open) => Some(Edge { open: true, reason }),
+        (State::Open | State::HalfOpen, State::Closed) => {
+            Some(Edge { open: false, reason: String::new() })
+        }
         _ => None,
     }
 }
@@ -83,10 +86,10 @@ mod tests {
 
     const NOW: Wall = Wall(50_000);
 
-    fn known(changes: &[(u64, &str, &str, &str)]) -> BTreeMap<OutageKey, Edge> {
-        let edge = |&(at, model, from, to): &(u64, &str, &str, &str)| {
+    fn known(changes: &[(u64, &str, State, State)]) -> BTreeMap<OutageKey, Edge> {
+        let edge = |&(at, model, from, to): &(u64, &str, State, State)| {
             let key = OutageKey { at: Wall(at * 1000), model: model.into() };
-            Some((key, edge(from, to, "why")?))
+            Some((key, edge(from, to, "why".to_owned())?))
         };
         changes.iter().filter_map(edge).collect()
     }
@@ -100,19 +103,20 @@ mod tests {
     #[test]
     fn an_outage_lasts_until_its_circuit_closes_whatever_its_probes_say() {
         let edges = known(&[
-            (10, "a", "closed", "open"),
-            (15, "b", "closed", "open"),
-            (20, "a", "open", "half_open"),
-            (21, "a", "half_open", "open"),
-            (30, "a", "half_open", "closed"),
-            (40, "a", "closed", "closed"),
+            (10, "a", State::Closed, State::Open),
+            (15, "b", State::Closed, State::Open),
+            (20, "a", State::Open, State::HalfOpen),
+            (21, "a", State::HalfOpen, State::Open),
+            (30, "a", State::HalfOpen, State::Closed),
+            (40, "a", State::Closed, State::Closed),
         ]);
         assert_eq!(spans((0, 100), &edges), [(10, Some(30)), (15, None)]);
     }
 
     #[test]
     fn what_only_touches_the_edge_of_a_stretch_is_no_part_of_it() {
-        let edges = known(&[(10, "a", "closed", "open"), (30, "a", "open", "closed")]);
+        let edges =
+            known(&[(10, "a", State::Closed, State::Open), (30, "a", State::Open, State::Closed)]);
         for (range, there) in [((0, 10), 0), ((0, 11), 1), ((29, 50), 1), ((30, 50), 0)] {
             assert_eq!(spans(range, &edges).len(), there, "{range:?}");
         }
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_outage_that_lasts_is_no_part_of_a_stretch_that_has_not_begun() {
-        let edges = known(&[(10, "a", "closed", "open")]);
+        let edges = known(&[(10, "a", State::Closed, State::Open)]);
         for (range, there) in [((0, 10), 0), ((20, 30), 1), ((49, 90), 1), ((50, 90), 0)] {
             assert_eq!(spans(range, &edges).len(), there, "{range:?}");
         }
@@ -128,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_report_gives_back_the_ends_that_it_was_made_of() {
-        let all = known(&[(10, "a", "closed", "open"), (30, "a", "open", "closed")]);
+        let all =
+            known(&[(10, "a", State::Closed, State::Open), (30, "a", State::Open, State::Closed)]);
         let told = between((Wall(0), Wall(20_000)), NOW, &all);
         assert_eq!(told.iter().flat_map(edges).collect::<BTreeMap<_, _>>(), all);
     }

@@ -19,7 +19,7 @@ use super::logfile::make_dir;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{Week, moment};
-use crate::protocol::costs::{CostsView, html};
+use crate::protocol::costs::{Costs, html};
 
 /// Version of the JSON files.
 const VERSION: u32 = 1;
@@ -31,7 +31,7 @@ const FILE_MODE: u32 = 0o640;
 struct Report {
     version: u32,
     #[serde(flatten)]
-    costs: CostsView,
+    costs: Costs,
 }
 
 /// A week as a report tells it.
@@ -41,7 +41,7 @@ pub(super) struct Recalled {
     /// Its ledger, a day at a time.
     pub(super) ledger: Vec<(LedgerKey, Sums)>,
     /// What else it tells.
-    pub(super) costs: CostsView,
+    pub(super) costs: Costs,
 }
 
 /// The weeks that are finished but have no report: of those whose ledger begins at `first` or
@@ -90,7 +90,7 @@ pub(super) fn written(dir: &Path) -> io::Result<BTreeSet<Week>> {
 pub(super) fn write(
     dir: &Path,
     week: Week,
-    (costs, zone): (CostsView, &TimeZone),
+    (costs, zone): (Costs, &TimeZone),
 ) -> io::Result<PathBuf> {
     make_dir(dir)?;
     let page = dir.join(format!("{week}.html"));
@@ -127,7 +127,7 @@ pub(super) fn recall(dir: &Path) -> (Vec<Recalled>, Vec<String>) {
     (recalled, problems)
 }
 
-fn week_of(costs: CostsView) -> Option<Recalled> {
+fn week_of(costs: Costs) -> Option<Recalled> {
     let range = (moment(costs.from.as_deref()?)?, moment(costs.to.as_deref()?)?);
     let mut ledger = Vec::new();
     for day in &costs.days {
@@ -207,7 +207,7 @@ mod tests {
         assert!(written(&reports).unwrap().is_empty());
         let week: Week = "2026-W47".parse().unwrap();
         let (from, to) = ("2026-11-16T00:00:00Z".to_owned(), "2026-11-23T00:00:00Z".to_owned());
-        let costs = CostsView { from: Some(from), to: Some(to), ..CostsView::default() };
+        let costs = Costs { from: Some(from), to: Some(to), ..Costs::default() };
         write(&reports, week, (costs, &TimeZone::UTC)).unwrap();
         fs::write(reports.join("2026-W48.html"), "half").unwrap();
         fs::write(reports.join("2026-W49.tmp"), "half").unwrap();

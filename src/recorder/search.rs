@@ -10,11 +10,11 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use memchr::memmem::Finder;
-use serde_json::Value;
 use ulid::Ulid;
 
 use super::logfile::numbered;
 use crate::domain::time::{Wall, millis};
+use crate::protocol::log::LogLine;
 
 /// Seconds that clocks of files and of lines may differ.
 const SLACK_MS: u64 = 60_000;
@@ -25,14 +25,14 @@ pub fn arrived(request_id: &str) -> Option<Wall> {
 }
 
 /// The lines about a request, in the order of the log.
-pub(super) fn lines(path: &Path, keep: u32, request_id: &str) -> io::Result<Vec<Value>> {
+pub(super) fn lines(path: &Path, keep: u32, request_id: &str) -> io::Result<Vec<LogLine>> {
     let since = arrived(request_id).unwrap_or_default();
     let mut found = Vec::new();
     each_line((path, keep), since, &Finder::new(request_id), |line| {
-        if let Ok(value) = serde_json::from_slice::<Value>(line)
-            && value["request_id"] == request_id
+        if let Ok(line) = serde_json::from_slice::<LogLine>(line)
+            && line.event.request_id().is_some_and(|its| **its == *request_id)
         {
-            found.push(value);
+            found.push(line);
         }
     })?;
     Ok(found)
@@ -79,6 +79,8 @@ fn scan(file: File, finder: &Finder<'_>, look: &mut impl FnMut(&[u8])) -> io::Re
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const ID: &str = "01M7W9TJWBQC5AZC8MQKY1RQDG";
@@ -87,14 +89,19 @@ mod tests {
     fn lines_are_found_in_rotated_files_too_and_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("health.jsonl");
-        let line = |n: u32, id: &str| format!("{{\"n\":{n},\"request_id\":\"{id}\"}}\n");
+        let line = |second: u32, id: &str| {
+            let timestamp = format!("2026-11-20T10:00:0{second}.000Z");
+            let request = json!({"timestamp":timestamp,"event":"request","request_id":id,
+                "task":"t","success":true,"fallback_count":0,"latency_ms":1,"calls":1});
+            format!("{request}\n")
+        };
         let other = "01M7W9TJWBQC5AZC8MQKY1RQDH";
         std::fs::write(numbered(&path, 1), line(1, ID) + &line(2, other)).unwrap();
         let mention = format!("{{\"task\":\"{ID}\"}}\nnot json {ID}\n");
         std::fs::write(&path, mention + &line(3, ID)).unwrap();
         let found = lines(&path, 8, ID).unwrap();
-        let numbers: Vec<&Value> = found.iter().map(|line| &line["n"]).collect();
-        assert_eq!(numbers, [1, 3]);
+        let stamps: Vec<&str> = found.iter().map(|line| &*line.timestamp).collect();
+        assert_eq!(stamps, ["2026-11-20T10:00:01.000Z", "2026-11-20T10:00:03.000Z"]);
         assert!(lines(&folder.path().join("none"), 8, ID).unwrap().is_empty());
     }
 

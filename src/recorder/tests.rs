@@ -78,7 +78,7 @@ pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub(super) fn event(number: usize) -> Event {
-    Event::Stop(StopEvent { reason: "asked", unanswered: number })
+    Event::Stop(StopEvent { reason: "asked".to_owned(), unanswered: number })
 }
 
 fn call() -> Event {
@@ -259,7 +259,7 @@ async fn watchers_get_the_very_lines_of_the_file() {
     let mut seen = Vec::new();
     for name in ["call", "degraded"] {
         let logged = watcher.recv().await.unwrap();
-        assert_eq!(logged.event.name(), name);
+        assert_eq!(logged.event.kind().unwrap().name(), name);
         let line: Value = serde_json::from_str(&logged.line()).unwrap();
         assert_eq!(line["event"], name);
         seen.push(logged.line());

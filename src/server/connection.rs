@@ -159,8 +159,8 @@ impl Connection {
                 self.tell();
                 Ok(())
             }
-            Some(line) = self.controls.next(), if !self.controls.is_empty() => {
-                self.outbox.line(&line);
+            Some(told) = self.controls.next(), if !self.controls.is_empty() => {
+                self.told(told);
                 self.take_lines(false);
                 Ok(())
             }

@@ -4,18 +4,25 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
-use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 use super::{Server, costs, why};
 use crate::actors::router::{AskChains, AskHealth, SetBreaker};
+use crate::domain::time::millis;
 use crate::protocol::PROTOCOL;
+use crate::protocol::health::{BreakerOrdered, Health};
 use crate::protocol::id::Id;
 use crate::protocol::op::{BreakerOp, Op};
-use crate::protocol::reply::{ErrorBody, ErrorCode};
+use crate::protocol::reply::{ErrorBody, ErrorCode, Found, Ping};
 
-/// A control operation under way; gives the line to send.
-pub(super) type ControlFuture = Pin<Box<dyn Future<Output = Value>>>;
+/// What an operation came to, for the request of this id.
+pub(super) struct Told {
+    pub(super) id: Id,
+    pub(super) result: Result<Found, ErrorBody>,
+}
+
+/// A control operation under way.
+pub(super) type ControlFuture = Pin<Box<dyn Future<Output = Told>>>;
 
 /// Who is at the other end, as the kernel says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,61 +74,48 @@ pub(super) fn shutting_down() -> ErrorBody {
 /// Answers a control operation.
 pub(super) fn answer(server: Rc<Server>, peer: Peer, id: Id, op: Op) -> ControlFuture {
     Box::pin(async move {
-        match work(&server, peer, op).await {
-            Ok(fields) => {
-                let mut line = json!({ "id": id, "ok": true });
-                merge(&mut line, fields);
-                line
-            }
-            Err(error) => json!({ "id": id, "ok": false, "error": error }),
-        }
+        let result = work(&server, peer, op).await;
+        Told { id, result }
     })
 }
 
-/// Puts the members of one object behind those of another.
-pub(super) fn merge(line: &mut Value, fields: Value) {
-    if let (Value::Object(line), Value::Object(fields)) = (line, fields) {
-        line.extend(fields);
-    }
-}
-
-async fn work(server: &Server, peer: Peer, op: Op) -> Result<Value, ErrorBody> {
-    match op {
-        Op::Ping => Ok(json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "protocol": PROTOCOL,
-            "uptime_ms": crate::domain::time::millis(server.clock.mono().0),
-            "pid": std::process::id(),
-        })),
-        Op::Health { window } => {
-            let models = server.router.send(AskHealth(window)).await.map_err(gone)?;
+async fn work(server: &Server, peer: Peer, op: Op) -> Result<Found, ErrorBody> {
+    Ok(match op {
+        Op::Ping => Found::Ping(Ping {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            uptime_ms: millis(server.clock.mono().0),
+            pid: std::process::id(),
+        }),
+        Op::Health { window } => Found::Health(Health {
             // Without one in the request every model has its own, so there is none to name.
-            let window = window.map(crate::domain::time::millis);
-            let recorder = server.recorder.status();
-            Ok(json!({ "window_ms": window, "models": models, "recorder": recorder }))
-        }
-        Op::Chains => {
-            let chains = server.router.send(AskChains).await.map_err(gone)?;
-            Ok(json!({ "chains": chains }))
-        }
-        Op::Why { request_id } => why::answer(server, &request_id).await,
-        Op::Costs(span) => costs::answer(server, span).await,
-        Op::Breaker(order) => breaker(server, peer, order).await,
+            window_ms: window.map(millis),
+            models: server.router.send(AskHealth(window)).await.map_err(gone)?,
+            recorder: server.recorder.status(),
+        }),
+        Op::Chains => Found::Chains(server.router.send(AskChains).await.map_err(gone)?),
+        Op::Why { request_id } => Found::Why(Box::new(why::answer(server, &request_id).await?)),
+        Op::Costs(span) => Found::Costs(Box::new(costs::answer(server, span).await?)),
+        Op::Breaker(order) => Found::Breaker(breaker(server, peer, order).await?),
         Op::Reload => {
             let allowed = peer.may_steer(server);
             tracing::info!(uid = peer.uid, gid = peer.gid, pid = peer.pid, allowed, "reload asked");
             if !allowed {
                 return Err(forbidden(peer, "reload the configuration"));
             }
-            (server.reload)().await
+            Found::Reload((server.reload)().await?)
         }
         Op::Chat(_) | Op::Events { .. } | Op::Cancel { .. } => {
-            Err(ErrorBody::new(ErrorCode::Internal, "not a control operation"))
+            return Err(ErrorBody::new(ErrorCode::Internal, "not a control operation"));
         }
-    }
+    })
 }
 
-async fn breaker(server: &Server, peer: Peer, order: BreakerOp) -> Result<Value, ErrorBody> {
+async fn breaker(
+    server: &Server,
+    peer: Peer,
+    order: BreakerOp,
+) -> Result<BreakerOrdered, ErrorBody> {
     let allowed = peer.may_steer(server);
     tracing::info!(
         uid = peer.uid, gid = peer.gid, pid = peer.pid, allowed,
@@ -134,7 +128,7 @@ async fn breaker(server: &Server, peer: Peer, order: BreakerOp) -> Result<Value,
     let model = order.model.clone();
     let set = SetBreaker { order, peer_uid: peer.uid };
     let breaker = server.router.send(set).await.map_err(gone)??;
-    Ok(json!({ "model": model, "breaker": breaker }))
+    Ok(BreakerOrdered { model, breaker })
 }
 
 fn forbidden(peer: Peer, what: &str) -> ErrorBody {

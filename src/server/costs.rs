@@ -1,20 +1,18 @@
 //! What the ledger says, for `costs`.
 
-use serde_json::{Value, json};
-
 use super::Server;
+use crate::protocol::costs::{Costs, PairView};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::span::Span;
-use crate::protocol::view::PairView;
 use crate::recorder::Query;
 
 /// Asks the ledger.
-pub(super) async fn answer(server: &Server, span: Span) -> Result<Value, ErrorBody> {
+pub(super) async fn answer(server: &Server, span: Span) -> Result<Costs, ErrorBody> {
     let zone = server.rules().zone.clone();
     let span =
         span.checked(&zone).map_err(|message| ErrorBody::new(ErrorCode::BadRequest, message))?;
     let query = Query { span, zone };
-    let pairs = match query.span.shadow {
+    let comparisons = match query.span.shadow {
         true => Some(pairs(server, &query).await?),
         false => None,
     };
@@ -23,11 +21,7 @@ pub(super) async fn answer(server: &Server, span: Span) -> Result<Value, ErrorBo
             "the ledger did not answer: its disk is slow, or the daemon is busy; try again";
         ErrorBody::new(ErrorCode::Internal, message)
     })?;
-    let mut fields = json!(costs);
-    if let Some(pairs) = pairs {
-        fields["comparisons"] = json!(pairs);
-    }
-    Ok(fields)
+    Ok(Costs { comparisons, ..costs })
 }
 
 async fn pairs(server: &Server, query: &Query) -> Result<Vec<PairView>, ErrorBody> {

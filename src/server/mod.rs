@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use actix::Addr;
 use jiff::tz::TimeZone;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
 use crate::clock::{Clock, zone};
 use crate::config::{Config, Limits};
+use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
@@ -56,7 +56,7 @@ pub struct Server {
 pub type Reload = Rc<dyn Fn() -> ReloadFuture>;
 
 /// A reload under way.
-pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<Value, ErrorBody>>>>;
+pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, ErrorBody>>>>;
 
 /// What a reload may change about the socket.
 struct Rules {

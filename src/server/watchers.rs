@@ -37,7 +37,7 @@ impl Watcher {
     }
 
     fn wants(&self, logged: &Logged) -> bool {
-        let name = logged.event.name();
-        self.types.is_empty() || self.types.iter().any(|wanted| wanted.name() == name)
+        let wanted = |kind| self.types.contains(&kind);
+        self.types.is_empty() || logged.event.kind().is_some_and(wanted)
     }
 }

@@ -229,7 +229,7 @@ impl Trail {
             request_id: self.request_id.clone(),
             task: task.unwrap_or_else(|| "".into()),
             success: result.is_ok(),
-            error: result.err().map(|error| error.code.name()),
+            error: result.err().map(|error| error.code),
             primary,
             order: self.order.clone(),
             left_out: self.left_out(),

@@ -48,7 +48,7 @@ impl Filter {
 
 /// A kind of event as typed. The log would take any name, and show nothing for a wrong one.
 fn kind(typed: &str) -> Result<String, String> {
-    let names = EventType::ALL.map(EventType::name);
+    let names: Vec<_> = EventType::ALL.iter().map(|kind| kind.name()).collect();
     if names.contains(&typed) {
         return Ok(typed.to_owned());
     }

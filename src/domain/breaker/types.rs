@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::domain::fault::{Circuit, Fault};
 use crate::domain::ledger::CallKind;
@@ -41,10 +42,23 @@ pub enum Prober {
 }
 
 /// What users see of the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// Everybody is admitted.
+    #[default]
     Closed,
     /// Nobody is admitted.
     Open,
@@ -53,8 +67,11 @@ pub enum State {
 }
 
 /// A state ordered by a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Force {
     /// Nobody is admitted.
     Open,
@@ -220,10 +237,6 @@ impl Finding {
 impl State {
     /// Its name in replies and in the log.
     pub fn name(self) -> &'static str {
-        match self {
-            State::Closed => "closed",
-            State::Open => "open",
-            State::HalfOpen => "half_open",
-        }
+        self.into()
     }
 }

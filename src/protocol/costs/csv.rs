@@ -3,7 +3,7 @@
 //! There is no line of totals, because whoever pivots would count it. Amounts have nine places, so
 //! that nothing is lost.
 
-use super::{CostRowView, CostsView};
+use super::{CostRowView, Costs};
 
 const HEADING: &str = "task,primary,model,calls,fallback_calls,failed_calls,shadow_calls,\
     probe_calls,hedge_calls,unpriced_calls,estimated_calls,input_tokens,output_tokens,paid_usd,\
@@ -11,7 +11,7 @@ const HEADING: &str = "task,primary,model,calls,fallback_calls,failed_calls,shad
     excused_calls,excused_usd";
 
 /// The whole table, lines end with CRLF as RFC 4180 has it.
-pub fn table(costs: &CostsView) -> String {
+pub fn table(costs: &Costs) -> String {
     let mut text = format!("{HEADING}\r\n");
     for row in &costs.rows {
         text.push_str(&line(row).join(","));
@@ -76,7 +76,7 @@ mod tests {
             model: "a,b\"c".into(),
             sums: (&sums).into(),
         };
-        let text = table(&CostsView { rows: vec![row], ..CostsView::default() });
+        let text = table(&Costs { rows: vec![row], ..Costs::default() });
         let lines: Vec<&str> = text.split_terminator("\r\n").collect();
         assert_eq!(
             lines[1],

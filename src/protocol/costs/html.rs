@@ -10,7 +10,7 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::CostsView;
+use super::Costs;
 use super::money::{dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
 use super::row::{HEADING, amounts, cells};
@@ -22,7 +22,7 @@ use crate::protocol::calendar::{moment, zoned};
 const STYLE: &str = include_str!("page.css");
 
 /// The whole page; times are those of `zone`.
-pub fn page(costs: &CostsView, zone: &TimeZone) -> String {
+pub fn page(costs: &Costs, zone: &TimeZone) -> String {
     let story = Story::of(costs);
     let title = title(costs, zone);
     let mut page = format!(
@@ -51,7 +51,7 @@ pub fn page(costs: &CostsView, zone: &TimeZone) -> String {
 }
 
 /// Which stretch of time, in words.
-pub fn title(costs: &CostsView, zone: &TimeZone) -> String {
+pub fn title(costs: &Costs, zone: &TimeZone) -> String {
     let day = |at: Wall| zoned(at, zone).strftime("%a %-d %b %Y").to_string();
     let edge = |text: &Option<String>| text.as_deref().and_then(moment);
     // What ends at midnight ends with the day before.
@@ -155,7 +155,7 @@ pub fn lasted(cause: &Cause) -> String {
     }
 }
 
-fn when(page: &mut String, costs: &CostsView, zone: &TimeZone) {
+fn when(page: &mut String, costs: &Costs, zone: &TimeZone) {
     if costs.days.is_empty() {
         return;
     }
@@ -170,7 +170,7 @@ fn when(page: &mut String, costs: &CostsView, zone: &TimeZone) {
     page.push_str("</section>\n");
 }
 
-fn shares(page: &mut String, costs: &CostsView) {
+fn shares(page: &mut String, costs: &Costs) {
     let mut models: BTreeMap<&str, Sums> = BTreeMap::new();
     for row in &costs.rows {
         *models.entry(&row.model).or_default() += row.sums.exact();
@@ -191,7 +191,7 @@ fn shares(page: &mut String, costs: &CostsView) {
     page.push_str("</section>\n");
 }
 
-fn rows(page: &mut String, costs: &CostsView) {
+fn rows(page: &mut String, costs: &Costs) {
     let heading = [&["Task", "Model"][..], &HEADING].concat();
     let sums = || costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
     let places = places(sums().flat_map(amounts));
@@ -205,7 +205,7 @@ fn rows(page: &mut String, costs: &CostsView) {
     end_table(page);
 }
 
-fn by_day(page: &mut String, costs: &CostsView) {
+fn by_day(page: &mut String, costs: &Costs) {
     if costs.days.is_empty() {
         return;
     }
@@ -220,7 +220,7 @@ fn by_day(page: &mut String, costs: &CostsView) {
     end_table(page);
 }
 
-fn footer(page: &mut String, costs: &CostsView, story: &Story, zone: &TimeZone) {
+fn footer(page: &mut String, costs: &Costs, story: &Story, zone: &TimeZone) {
     page.push_str("<footer>\n");
     for caveat in story.caveats() {
         let _ = writeln!(page, "<p>{}</p>", text(&caveat));
@@ -278,8 +278,7 @@ mod tests {
             excused: 500_000_000,
             ..Sums::default()
         };
-        let page =
-            page(&CostsView { totals: (&sums).into(), ..CostsView::default() }, &TimeZone::UTC);
+        let page = page(&Costs { totals: (&sums).into(), ..Costs::default() }, &TimeZone::UTC);
         assert!(page.contains("$0.50</b><span>for calls that count against no model"), "{page}");
         assert!(page.contains("<b class=\"\">$0"), "{page}");
         assert!(!page.contains("class=\"bad\"") && !page.contains("Which model caused it"));
@@ -305,7 +304,7 @@ mod tests {
             from: "2026-11-16T00:00:00Z".to_owned(),
             ..Default::default()
         };
-        let costs = CostsView {
+        let costs = Costs {
             timezone: bad.to_owned(),
             task: Some(bad.to_owned()),
             incomplete: Some(bad.to_owned()),
@@ -313,7 +312,7 @@ mod tests {
             days: vec![day],
             outages: vec![outage],
             as_of: "2026-11-17T00:00:00Z".to_owned(),
-            ..CostsView::default()
+            ..Costs::default()
         };
         let page = page(&costs, &TimeZone::UTC);
         assert!(page.contains("&lt;script src=http://x&gt;"));

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::money::{dollars, nano};
 use super::story::stretch;
-use super::{CostsView, DayView, OutageView};
+use super::{Costs, DayView, OutageView};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{moment, zoned};
@@ -90,7 +90,7 @@ pub(super) fn text(raw: &str) -> String {
 }
 
 /// Paid against would-have-paid per day, and below it when circuits were open.
-pub(super) fn days(costs: &CostsView, zone: &TimeZone, paper: Paper) -> String {
+pub(super) fn days(costs: &Costs, zone: &TimeZone, paper: Paper) -> String {
     let bars = bars(&costs.days);
     let (Some(first), Some(end)) = (bars.first(), end(costs)) else { return String::new() };
     let most = bars.iter().map(|bar| bar.paid.max(bar.would)).max().unwrap_or(0);
@@ -159,7 +159,7 @@ fn percent(part: u64, whole: u64) -> String {
 }
 
 /// The first moment behind what is drawn.
-fn end(costs: &CostsView) -> Option<Wall> {
+fn end(costs: &Costs) -> Option<Wall> {
     let last = costs.days.last().and_then(|day| moment(&day.from))?;
     let whole = costs.to.as_deref().and_then(moment);
     // A day is at most 25 hours long; without an end in sight the last one has its usual length.
@@ -235,7 +235,7 @@ fn label_days(svg: &mut String, bars: &[Bar], axis: &Axis) {
 }
 
 /// The models that had outages, each with them, those that were out longest first.
-fn lanes(costs: &CostsView) -> Vec<Vec<&OutageView>> {
+fn lanes(costs: &Costs) -> Vec<Vec<&OutageView>> {
     let mut lanes: Vec<Vec<&OutageView>> = Vec::new();
     for outage in &costs.outages {
         match lanes.iter_mut().find(|lane| lane[0].model == outage.model) {
@@ -256,7 +256,7 @@ fn draw_lane(
     svg: &mut String,
     (lane, y): (&[&OutageView], f64),
     axis: &Axis,
-    (costs, zone): (&CostsView, &TimeZone),
+    (costs, zone): (&Costs, &TimeZone),
 ) {
     let Some(first) = lane.first() else { return };
     let now = lane.iter().any(|outage| outage.to.is_none());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::money::{grouped, nano, short};
-use super::{CostsView, OutageView};
+use super::{Costs, OutageView};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::moment;
@@ -48,7 +48,7 @@ pub struct Cause {
 
 impl Story {
     /// Reads it out of the sums.
-    pub fn of(costs: &CostsView) -> Story {
+    pub fn of(costs: &Costs) -> Story {
         let totals = costs.totals.exact();
         let mut causes: BTreeMap<Arc<str>, Cause> = BTreeMap::new();
         for row in &costs.rows {
@@ -187,7 +187,7 @@ fn change(difference: i64) -> String {
 }
 
 /// The part of an outage that lies within the stretch and is over.
-pub(super) fn stretch(outage: &OutageView, costs: &CostsView) -> Option<(Wall, Wall)> {
+pub(super) fn stretch(outage: &OutageView, costs: &Costs) -> Option<(Wall, Wall)> {
     let edge = |text: &Option<String>| text.as_deref().and_then(moment);
     let ends = [edge(&outage.to), edge(&costs.to), moment(&costs.as_of)];
     let from = moment(&outage.from)?.max(edge(&costs.from).unwrap_or_default());
@@ -205,7 +205,7 @@ mod tests {
         CostRowView { task, primary: primary.into(), model: model.into(), sums: (&sums).into() }
     }
 
-    fn costs() -> CostsView {
+    fn costs() -> Costs {
         let rows = vec![
             row("a", "a", Sums { calls: 90, failed_calls: 3, failed: 400, ..Sums::default() }),
             row(
@@ -223,7 +223,7 @@ mod tests {
             to: to.map(str::to_owned),
             reason: String::new(),
         };
-        CostsView {
+        Costs {
             from: Some("2026-11-16T00:00:00Z".to_owned()),
             to: Some("2026-11-23T00:00:00Z".to_owned()),
             as_of: "2026-11-20T12:00:00Z".to_owned(),
@@ -233,7 +233,7 @@ mod tests {
                 outage("2026-11-15T23:00:00Z", Some("2026-11-16T00:10:00Z")),
                 outage("2026-11-20T11:00:00Z", None),
             ],
-            ..CostsView::default()
+            ..Costs::default()
         }
     }
 
@@ -272,7 +272,7 @@ mod tests {
             ..Sums::default()
         };
         let rows = vec![row("a", "a", sums)];
-        let story = Story::of(&CostsView { totals: (&sums).into(), rows, ..CostsView::default() });
+        let story = Story::of(&Costs { totals: (&sums).into(), rows, ..Costs::default() });
         assert_eq!((story.causes.len(), story.instability), (0, 0));
         assert_eq!(story.headline(), "No provider let you down.");
         let said = &story.details()[1];
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_quiet_week_is_said_to_be_one() {
-        let story = Story::of(&CostsView::default());
+        let story = Story::of(&Costs::default());
         assert_eq!(story.headline(), "No provider let you down.");
         assert!(story.caveats().is_empty());
     }

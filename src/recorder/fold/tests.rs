@@ -12,8 +12,9 @@ use crate::domain::fault::Fault;
 use crate::domain::minute::Limits;
 use crate::domain::model::{Ended, Ending, ModelState, Settings, Settlement};
 use crate::domain::need::{Abilities, Needs};
+use crate::domain::price::Nano;
 use crate::domain::time::{Mono, Now};
-use crate::protocol::log::{BreakerEvent, CallEvent, Event, StopEvent};
+use crate::protocol::log::{BreakerEvent, CallEvent, CallKind, Event, StopEvent};
 
 /// What happens to one of two models, some milliseconds after what happened before.
 #[derive(Clone, Debug)]
@@ -79,7 +80,7 @@ impl Daemon {
                 self.changed(*model, change);
             }
             Step::Nothing => {
-                let stop = Event::Stop(StopEvent { reason: "SIGTERM", unanswered: 0 });
+                let stop = Event::Stop(StopEvent { reason: "SIGTERM".to_owned(), unanswered: 0 });
                 self.log(&stop, []);
             }
         }
@@ -151,8 +152,8 @@ impl Daemon {
         let stored = state.stored(self.now);
         let event = BreakerEvent {
             model_name: key.name.clone(),
-            from: change.from.name(),
-            to: change.to.name(),
+            from: change.from,
+            to: change.to,
             reason: change.reason,
             retry_at: change.retry_at,
             forced: None,
@@ -168,7 +169,7 @@ impl Daemon {
         assert!(self.stamper.line(stamp, event, &mut self.log));
         self.rows.extend(rows.into_iter().map(|row| row.split(stamp)));
         if let Event::Breaker(change) = event
-            && let Some(edge) = outages::edge(change.from, change.to, &change.reason)
+            && let Some(edge) = outages::edge(change.from, change.to, change.reason.clone())
         {
             let key = OutageKey { at: stamp, model: change.model_name.clone() };
             self.rows.insert(RowKey::Outage(key), RowValue::Outage(edge));

@@ -10,7 +10,7 @@ use super::super::rows::{ModelKey, RowKey, RowValue};
 use super::Store;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
-use crate::protocol::costs::CostsView;
+use crate::protocol::costs::Costs;
 
 impl Store {
     /// Answers who asked.
@@ -21,7 +21,7 @@ impl Store {
     }
 
     /// What was paid; days say what they consist of if that is `whole`.
-    pub(super) fn costs(&mut self, query: &Query, whole: bool) -> CostsView {
+    pub(super) fn costs(&mut self, query: &Query, whole: bool) -> Costs {
         let range = query.range();
         let (rows, failed) = self.ledger_between(range);
         let mut adding = Adding::new(query);

@@ -16,7 +16,7 @@ use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::Week;
-use crate::protocol::costs::CostsView;
+use crate::protocol::costs::Costs;
 use crate::protocol::log::{Event, ReportEvent};
 use crate::protocol::span::Span;
 
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn event(week: Week, costs: &CostsView) -> ReportEvent {
+fn event(week: Week, costs: &Costs) -> ReportEvent {
     let totals = costs.totals.exact();
     ReportEvent {
         week: week.to_string(),

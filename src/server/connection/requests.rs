@@ -1,6 +1,6 @@
 //! What a client's lines ask for, and what it is answered.
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
 
 use super::super::Phase;
 use super::super::control::{self, overloaded};
@@ -8,16 +8,16 @@ use super::super::outbox::Outbox;
 use super::super::watchers::Watcher;
 use super::{Connection, Outstanding};
 use crate::actors::router::Route;
-use crate::actors::sink::{Delivery, Outcome, Sink, Stop, Told};
+use crate::actors::sink::{Answer, Delivery, Sink, Stop, Told};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::{EventLine, StreamEvent};
 use crate::protocol::id::Id;
 use crate::protocol::op::{self, Mistake, Op};
-use crate::protocol::reply::{ErrorBody, ErrorCode};
+use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, ErrorReply, Success, Watching};
 
 /// Writes an error that no request stands behind.
 pub(super) fn refusal(outbox: &mut Outbox, id: &Id, error: ErrorBody) {
-    outbox.line(&json!({ "id": id, "ok": false, "error": error }));
+    outbox.line(&ErrorReply::new(id.clone(), error));
 }
 
 impl Connection {
@@ -60,11 +60,11 @@ impl Connection {
         match op {
             Op::Events { types } => {
                 self.watcher = Some(Watcher::new(&self.server.recorder, types));
-                self.outbox.line(&json!({ "id": id, "ok": true }));
+                self.outbox.line(&Success::new(id, Watching {}));
             }
             Op::Cancel { target } => {
                 let cancelled = self.cancel(&target);
-                self.outbox.line(&json!({ "id": id, "ok": true, "cancelled": cancelled }));
+                self.outbox.line(&Success::new(id, Cancelled { cancelled }));
             }
             op => self.controls.push(control::answer(self.server.clone(), self.peer, id, op)),
         }
@@ -95,6 +95,7 @@ impl Connection {
     pub(super) fn tell_one(&mut self, token: u64, event: &StreamEvent) {
         let request = self.outstanding.iter().find(|request| request.token == token);
         if let Some(Outstanding { id, .. }) = request {
+            let (id, event) = (Cow::Borrowed(id), Cow::Borrowed(event));
             self.outbox.line(&EventLine { id, event });
         }
     }
@@ -107,16 +108,17 @@ impl Connection {
             return;
         };
         let id = self.outstanding.swap_remove(at).id;
-        match delivery.outcome {
-            Outcome::Reply(mut reply) => {
-                reply.id = id;
-                self.outbox.line(&reply);
-            }
-            Outcome::Plan(plan, request_id) => {
-                let mut line = json!({ "id": id, "ok": true, "request_id": request_id });
-                control::merge(&mut line, serde_json::to_value(plan).unwrap_or(Value::Null));
-                self.outbox.line(&line);
-            }
+        match delivery.answer {
+            Answer::Chat(outcome) => self.outbox.line(&outcome.line(id)),
+            Answer::Plan(plan) => self.outbox.line(&Success::new(id, plan)),
+        }
+    }
+
+    /// Writes what an operation came to.
+    pub(super) fn told(&mut self, told: control::Told) {
+        match told.result {
+            Ok(found) => self.outbox.line(&Success::new(told.id, found)),
+            Err(error) => self.outbox.line(&ErrorReply::new(told.id, error)),
         }
     }
 

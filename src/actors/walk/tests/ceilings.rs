@@ -74,7 +74,7 @@ fn a_spent_budget_leaves_what_is_no_dearer_than_the_primary_until_the_day_is_ove
         let plan = rig.ask(json!({ "plan": true })).await;
         assert!(plan.to_string().contains(r#""reason":"too_dear""#), "{plan}");
         let chains = rig.router.send(AskChains).await.unwrap();
-        let chain = serde_json::to_value(&chains["default"]).unwrap();
+        let chain = serde_json::to_value(&chains.chains["default"]).unwrap();
         assert_eq!(chain["daily_budget_usd"], 0.0105);
         assert_eq!(chain["spent_today_usd"], 0.01435);
         assert_eq!(chain["left_out"][1]["reason"], "too_dear");

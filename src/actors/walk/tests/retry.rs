@@ -42,7 +42,7 @@ fn repeats_wait_twice_as_long_each_time_less_a_quarter_at_most() {
 #[test]
 fn every_fault_is_repeated_and_passed_on_as_the_table_says() {
     play(async || {
-        for fault in Fault::ALL {
+        for &fault in Fault::ALL {
             let meaning = fault.meaning();
             // Not something a provider's answer can be.
             if matches!(fault, Fault::Cancelled | Fault::Refused) {

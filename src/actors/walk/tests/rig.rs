@@ -1,6 +1,7 @@
 //! The stage: actors over a configuration, a scripted provider, a recorder in a folder that goes
 //! away, and paused time on both clocks.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::script::Scripted;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
 use crate::actors::shadow::{Shadows, Spent, Terms};
-use crate::actors::sink::{Delivery, Outcome, Sink, Stop, Told};
+use crate::actors::sink::{Answer, Delivery, Sink, Stop, Told};
 use crate::actors::table::Table;
 use crate::actors::walk::Means;
 use crate::clock::Clock;
@@ -275,14 +276,14 @@ impl Asked {
                 delivery = self.answers.recv() => break delivery,
             }
         };
-        match delivery.expect("every request gets a reply").outcome {
-            Outcome::Reply(reply) => serde_json::to_value(&reply).unwrap(),
-            Outcome::Plan(plan, _) => serde_json::to_value(&plan).unwrap(),
+        match delivery.expect("every request gets a reply").answer {
+            Answer::Chat(outcome) => serde_json::to_value(outcome.line(Id::Null)).unwrap(),
+            Answer::Plan(plan) => serde_json::to_value(&plan).unwrap(),
         }
     }
 
     fn note(&mut self, told: &Told) {
-        let line = EventLine { id: &Id::Null, event: &told.event };
+        let line = EventLine { id: Cow::Owned(Id::Null), event: Cow::Borrowed(&told.event) };
         self.events.push((Instant::now(), serde_json::to_value(line).unwrap()));
     }
 }

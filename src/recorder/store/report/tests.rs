@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::super::tests::store_of;
 use super::*;
 use crate::clock::Clock;
+use crate::domain::breaker::State;
 use crate::domain::ledger::CallKind;
 use crate::domain::price::Nano;
 use crate::protocol::calendar::moment;
@@ -56,7 +57,7 @@ fn pay(recorder: &Recorder, at: Wall, cost: u64) {
     recorder.record(at, Event::Call(call), []);
 }
 
-fn turn(recorder: &Recorder, at: Wall, from: &'static str, to: &'static str) {
+fn turn(recorder: &Recorder, at: Wall, from: State, to: State) {
     let Row::Breaker { stored, .. } = breaker(Wall(0)) else { unreachable!() };
     let event = BreakerEvent {
         model_name: "gpt".into(),
@@ -71,7 +72,7 @@ fn turn(recorder: &Recorder, at: Wall, from: &'static str, to: &'static str) {
     recorder.record(at, Event::Breaker(event), []);
 }
 
-fn costs(recorder: &Recorder, week: &str) -> CostsView {
+fn costs(recorder: &Recorder, week: &str) -> Costs {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let span = Span::of_week(week.parse().unwrap());
     runtime.block_on(recorder.costs(Query { span, zone: TimeZone::UTC })).unwrap()
@@ -96,9 +97,9 @@ fn two_weeks(dir: &Path) -> Hand {
     pay(&recorder, hand.now(), 25);
     hand.set("2026-11-22T23:00:00Z");
     pay(&recorder, hand.now(), 30);
-    turn(&recorder, hand.now(), "closed", "open");
+    turn(&recorder, hand.now(), State::Closed, State::Open);
     hand.set("2026-11-23T01:00:00Z");
-    turn(&recorder, hand.now(), "half_open", "closed");
+    turn(&recorder, hand.now(), State::HalfOpen, State::Closed);
     pay(&recorder, hand.now(), 7);
     assert!(recorder.close(LONG));
     hand
@@ -189,7 +190,7 @@ fn the_outage_of_a_model_that_is_gone_ends_with_the_next_start() {
     let (recorder, _) = start(hand.settings(dir.path()));
     let until = |recorder: &Recorder| costs(recorder, "2026-W47").outages[0].to.clone();
     recorder.record(hand.now(), event_of(0), [breaker(Wall(u64::MAX))]);
-    turn(&recorder, hand.now(), "closed", "open");
+    turn(&recorder, hand.now(), State::Closed, State::Open);
     assert!(recorder.close(LONG));
     hand.set("2026-11-18T11:00:00Z");
     let (recorder, _) = start(hand.settings(dir.path()));
