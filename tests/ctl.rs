@@ -65,8 +65,18 @@ mod ctl {
     }
 
     fn answer() -> Value {
-        json!({"id":null,"ok":true,"content":"Rhine","finish_reason":"stop","model_used":"a",
+        let usage =
+            json!({"input_tokens":1,"output_tokens":1,"cached_tokens":0,"reasoning_tokens":0});
+        json!({"id":null,"ok":true,"content":"Rhine","tool_calls":null,"finish_reason":"stop",
+            "model_used":"a","provider":"p","model_id":"m","task":"default","primary":"a",
+            "fallback_count":0,"used_fallback":false,"latency_ms":3,"usage":usage,
+            "cost_usd":null,"request_cost_usd":null,"primary_cost_usd":null,
+            "cost_estimated":false,"request_id":"r",
             "attempts":[{"model":"a","outcome":"answered","latency_ms":3}]})
+    }
+
+    fn pong() -> Value {
+        json!({"id":null,"ok":true,"version":"0","protocol":1,"uptime_ms":1,"pid":1})
     }
 
     #[test]
@@ -190,8 +200,11 @@ mod ctl {
             ),
             (&["tail", "call"], json!({"op":"events","types":["call"]})),
         ];
+        let mut reply = json!({"chains":{},"models":{},"recorder":{},"model":"a",
+            "breaker":{"state":"open","since":"T","consecutive_failures":0}});
+        reply.as_object_mut().unwrap().extend(pong().as_object().cloned().unwrap());
         for (words, wanted) in rows {
-            let (output, asked) = run(words, json!({"id":null,"ok":true}));
+            let (output, asked) = run(words, reply.clone());
             assert_eq!(asked, wanted);
             assert_eq!(output.status.code(), Some(0), "{words:?}: {}", notes(&output));
         }
@@ -249,8 +262,15 @@ mod ctl {
     }
 
     #[test]
+    fn a_reply_of_another_version_is_said_to_be_one() {
+        let (output, _) = run(&["ping"], json!({"ok":true,"version":2}));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(notes(&output).contains("the fallbackctl that came with it"));
+    }
+
+    #[test]
     fn the_flag_wins_over_the_environment() {
-        let daemon = Scripted::answering(&[json!({"ok":true})]);
+        let daemon = Scripted::answering(&[pong()]);
         let output = command(Path::new("/no/such/socket"))
             .arg("--socket")
             .arg(daemon.socket())

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::connect::exchange;
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
-use super::{Session, attempts, names, reply, text};
+use super::{Session, attempts, names, text};
+use crate::protocol::answer::Finish;
+use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, Chat};
 
 /// What the daemon may take beyond the deadline it was given, before it counts as gone.
 const GRACE: Duration = Duration::from_secs(15);
@@ -68,21 +70,21 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     let mut request = request(args, &prompt);
     let patience = args.timeout.map(|deadline| deadline.saturating_add(GRACE));
     let streams = args.stream || (screen.paper.terminal && !session.json && !args.no_stream);
-    let reply = if streams {
+    let chat = if streams {
         request["stream"] = true.into();
         stream::exchange(session, &request, patience, screen)?
     } else {
-        let reply = exchange(session, &request, patience, screen)?;
-        reply.map(|reply| print_answer(&reply, screen).map(|()| reply)).transpose()?
+        let chat: Option<Chat> = exchange(session, &request, patience, screen)?;
+        chat.map(|chat| print_answer(&chat.answered, screen).map(|()| chat)).transpose()?
     };
-    let Some(reply) = reply else { return Ok(()) };
-    remark(&reply, screen)?;
+    let Some(chat) = chat else { return Ok(()) };
+    remark(&chat.answered, screen)?;
     if args.verbose {
-        let table = attempts::render(reply::list(&reply, "attempts"), screen.notes_paper);
+        let table = attempts::render(&chat.attempts, screen.notes_paper);
         write!(screen.notes, "{table}")?;
     }
     if args.verbose || screen.notes_paper.terminal {
-        let line = screen.notes_paper.paint(&summary(&reply), Tone::Dim);
+        let line = screen.notes_paper.paint(&summary(&chat), Tone::Dim);
         writeln!(screen.notes, "{line}")?;
     }
     Ok(())
@@ -138,8 +140,8 @@ fn request(args: &Args, prompt: &str) -> Value {
     request
 }
 
-fn print_answer(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    let content = reply.get("content").and_then(Value::as_str).unwrap_or_default();
+fn print_answer(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let content = answered.content.as_deref().unwrap_or_default();
     let shown = if screen.paper.terminal { text::clean(content) } else { content.to_owned() };
     if !shown.is_empty() {
         let end = if shown.ends_with('\n') { "" } else { "\n" };
@@ -151,36 +153,33 @@ fn print_answer(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
 }
 
 /// Says what is special about an answer that was printed.
-fn remark(reply: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    let content = reply.get("content").and_then(Value::as_str).unwrap_or_default();
-    let note = match reply::word(reply, "finish_reason").as_deref() {
-        Some("length") => "the answer was cut at the token limit; raise it with --max-tokens",
-        Some("refused") => "the model refused to answer",
-        _ if content.is_empty() => "the answer is empty",
-        _ => return Ok(()),
+fn remark(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let note = match answered.finish_reason {
+        Finish::Length => "the answer was cut at the token limit; raise it with --max-tokens",
+        Finish::Refused => "the model refused to answer",
+        _ if answered.content.as_deref().is_none_or(str::is_empty) => "the answer is empty",
+        Finish::Stop | Finish::ToolCalls => return Ok(()),
     };
     writeln!(screen.notes, "fallbackctl: {note}")?;
     Ok(())
 }
 
 /// Who answered, how fast, for how much, and instead of whom.
-fn summary(reply: &Value) -> String {
-    let mut parts = vec![reply::word(reply, "model_used").unwrap_or_else(|| "?".to_owned())];
-    parts.extend(reply::whole(reply, "latency_ms").map(text::span));
-    parts.extend(text::cost(reply, "cost_usd"));
-    if reply::flag(reply, "used_fallback") {
-        parts.push(fallback(reply));
+fn summary(chat: &Chat) -> String {
+    let answered = &chat.answered;
+    let mut parts = vec![answered.model_used.to_string(), text::span(answered.latency_ms)];
+    parts.extend(answered.cost_usd.map(|cost| text::cost(cost, answered.cost_estimated)));
+    if answered.used_fallback {
+        parts.push(fallback(&answered.primary, &chat.attempts));
     }
     parts.join(" · ")
 }
 
-fn fallback(reply: &Value) -> String {
-    let Some(primary) = reply::word(reply, "primary") else { return "a fallback".to_owned() };
-    let of_primary = |attempt: &&Value| {
-        reply::word(attempt, "model").as_ref() == Some(&primary)
-            && reply::word(attempt, "outcome").as_deref() != Some("answered")
+fn fallback(primary: &str, attempts: &[Attempt]) -> String {
+    let of_primary = |attempt: &&Attempt| {
+        *attempt.model == *primary && attempt.outcome != AttemptOutcome::Answered
     };
-    let why = reply::list(reply, "attempts").iter().rev().find(of_primary).map(attempts::why);
+    let why = attempts.iter().rev().find(of_primary).map(attempts::why);
     match why.filter(|why| !why.is_empty()) {
         Some(why) => format!("fallback from {primary} ({why})"),
         None => format!("fallback from {primary}"),

@@ -8,11 +8,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use super::circuit::Obstacles;
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::{Paper, Screen};
-use super::{Session, circuit, moment, names, text};
+use super::{Session, moment, names, text};
 use crate::domain::time::Wall;
+use crate::protocol::health::BreakerOrdered;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,8 +53,8 @@ enum Set {
 /// Sets the override and shows what came of it.
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let request = request(args)?;
-    if let Some(reply) = exchange(session, &request, SOON, screen)? {
-        writeln!(screen.out, "{}", line(&args.model, &reply, moment::wall(), screen.paper))?;
+    if let Some(ordered) = exchange(session, &request, SOON, screen)? {
+        writeln!(screen.out, "{}", line(&ordered, moment::wall(), screen.paper))?;
     }
     Ok(())
 }
@@ -79,10 +81,11 @@ fn request(args: &Args) -> Result<Value, Failure> {
     Ok(request)
 }
 
-fn line(model: &str, reply: &Value, now: Wall, paper: Paper) -> String {
-    let state = circuit::state(reply, now);
-    let why = circuit::explain(reply, now).map_or_else(String::new, |why| format!(" ({why})"));
-    format!("{}: {}{why}", text::one_line(model), paper.paint(&state.text, state.tone))
+fn line(ordered: &BreakerOrdered, now: Wall, paper: Paper) -> String {
+    let circuit = Obstacles::from(ordered);
+    let state = circuit.state(now);
+    let why = circuit.explain(now).map_or_else(String::new, |why| format!(" ({why})"));
+    format!("{}: {}{why}", ordered.model, paper.paint(&state.text, state.tone))
 }
 
 #[cfg(test)]
@@ -113,13 +116,16 @@ mod tests {
     #[test]
     fn the_answer_tells_the_state_and_the_reason() {
         let now = text::moment("2026-11-20T10:00:00Z").unwrap();
-        let reply = json!({"ok":true,"model":"gpt-4o","breaker":{"state":"closed","reason":null,
-            "override":{"set":"open","until":"2026-11-20T10:10:00.000Z"}}});
+        let line = |forced: Value| {
+            let circuit = json!({"state": "closed", "since": "", "consecutive_failures": 0,
+                "override": forced});
+            let ordered = json!({"model": "gpt-4o", "breaker": circuit});
+            line(&serde_json::from_value(ordered).unwrap(), now, Paper::default())
+        };
         assert_eq!(
-            line("gpt-4o", &reply, now, Paper::default()),
+            line(json!({"set": "open", "until": "2026-11-20T10:10:00.000Z"})),
             "gpt-4o: forced open (forced open by an override, for another 10m)"
         );
-        let reply = json!({"ok":true,"breaker":{"state":"closed","override":null}});
-        assert_eq!(line("gpt-4o", &reply, now, Paper::default()), "gpt-4o: closed");
+        assert_eq!(line(Value::Null), "gpt-4o: closed");
     }
 }

@@ -3,100 +3,128 @@
 //! Several things can keep a model out (an override, a hold after a 429, a missing key, an open
 //! circuit); the word shown is the one a person would have to act on first.
 
-use serde_json::Value;
-
 use super::grid::Cell;
-use super::reply;
 use super::screen::Tone;
 use super::text;
+use crate::domain::breaker::{Force, State};
+use crate::domain::need::SkipReason;
 use crate::domain::time::{Wall, millis};
+use crate::protocol::health::{BreakerOrdered, BreakerView, ModelHealth};
 
-/// The state of one model, as in the `models` of a `health` reply.
-pub(super) fn state(model: &Value, now: Wall) -> Cell {
-    let circuit = model.get("breaker").unwrap_or(&Value::Null);
-    if reply::present(model, "misconfigured").is_some() {
-        return Cell::toned("misconfigured", Tone::Bad);
-    }
-    if let Some(forced) = forced(circuit) {
-        let tone = if forced == "open" { Tone::Bad } else { Tone::Warn };
-        return Cell::toned(format!("forced {forced}"), tone);
-    }
-    match reply::word(circuit, "state").as_deref() {
-        Some("open") => Cell::toned("open", Tone::Bad),
-        Some("half_open") => Cell::toned("half-open", Tone::Warn),
-        Some("closed") if left(model, "hold_until", now).is_some_and(|wait| wait > 0) => {
-            Cell::toned("on hold", Tone::Warn)
+/// All that may keep one model out.
+#[derive(Clone, Copy)]
+pub(super) struct Obstacles<'a> {
+    circuit: &'a BreakerView,
+    misconfigured: Option<&'a str>,
+    /// End of a hold after a 429, RFC 3339.
+    hold_until: Option<&'a str>,
+}
+
+impl<'a> From<&'a ModelHealth> for Obstacles<'a> {
+    fn from(model: &'a ModelHealth) -> Obstacles<'a> {
+        Obstacles {
+            circuit: &model.breaker,
+            misconfigured: model.misconfigured.as_deref(),
+            hold_until: model.hold_until.as_deref(),
         }
-        Some("closed") => Cell::toned("closed", Tone::Good),
-        other => Cell::or_dash(other),
     }
 }
 
-/// How long until the model may be called again; empty when it may be called now.
-pub(super) fn retry_in(model: &Value, now: Wall) -> String {
-    let circuit = model.get("breaker").unwrap_or(&Value::Null);
-    if forced(circuit).is_some() {
-        return until(circuit, now).map(text::span).unwrap_or_default();
-    }
-    let open = reply::word(circuit, "state").as_deref() == Some("open");
-    let retry = left(circuit, "retry_at", now).filter(|_| open);
-    let hold = left(model, "hold_until", now).filter(|wait| *wait > 0);
-    match retry.max(hold) {
-        Some(0) => "now".to_owned(),
-        Some(wait) => text::span(wait),
-        None => String::new(),
+impl<'a> From<&'a BreakerOrdered> for Obstacles<'a> {
+    fn from(ordered: &'a BreakerOrdered) -> Obstacles<'a> {
+        Obstacles { circuit: &ordered.breaker, misconfigured: None, hold_until: None }
     }
 }
 
-/// One line on what keeps the model out, for below the table; `None` when nothing does.
-pub(super) fn explain(model: &Value, now: Wall) -> Option<String> {
-    if let Some(reason) = reply::word(model, "misconfigured") {
-        return Some(reason);
+impl Obstacles<'_> {
+    /// The state of the model in one word.
+    pub(super) fn state(self, now: Wall) -> Cell {
+        if self.misconfigured.is_some() {
+            return Cell::toned("misconfigured", Tone::Bad);
+        }
+        match (self.forced(), self.circuit.state) {
+            (Some(Force::Open), _) => Cell::toned("forced open", Tone::Bad),
+            (Some(Force::Closed), _) => Cell::toned("forced closed", Tone::Warn),
+            (None, State::Open) => Cell::toned("open", Tone::Bad),
+            (None, State::HalfOpen) => Cell::toned("half-open", Tone::Warn),
+            (None, State::Closed) if self.hold_left(now).is_some() => {
+                Cell::toned("on hold", Tone::Warn)
+            }
+            (None, State::Closed) => Cell::toned("closed", Tone::Good),
+        }
     }
-    let circuit = model.get("breaker")?;
-    if let Some(forced) = forced(circuit) {
-        let end = until(circuit, now).map_or_else(
-            || "until `fallbackctl breaker MODEL auto`".to_owned(),
-            |wait| format!("for another {}", text::span(wait)),
-        );
-        return Some(format!("forced {forced} by an override, {end}"));
+
+    /// How long until the model may be called again; empty when it may be called now.
+    pub(super) fn retry_in(self, now: Wall) -> String {
+        if self.forced().is_some() {
+            return self.override_left(now).map(text::span).unwrap_or_default();
+        }
+        let open = self.circuit.state == State::Open;
+        let retry = left(self.circuit.retry_at.as_deref(), now).filter(|_| open);
+        match retry.max(self.hold_left(now)) {
+            Some(0) => "now".to_owned(),
+            Some(wait) => text::span(wait),
+            None => String::new(),
+        }
     }
-    let state = reply::word(circuit, "state").filter(|state| state != "closed")?;
-    let reason = reply::word(circuit, "reason").unwrap_or_else(|| "no reason given".to_owned());
-    let since = reply::word(circuit, "since").and_then(|at| text::moment(&at));
-    let since = since
-        .map_or_else(String::new, |since| format!(" for {}", text::span(millis(now.since(since)))));
-    Some(format!("{}{since}: {reason}", state.replace('_', "-")))
+
+    /// One line on what keeps the model out, for below the table; `None` when nothing does.
+    pub(super) fn explain(self, now: Wall) -> Option<String> {
+        if let Some(reason) = self.misconfigured {
+            return Some(reason.to_owned());
+        }
+        if let Some(forced) = self.forced() {
+            let end = self.override_left(now).map_or_else(
+                || "until `fallbackctl breaker MODEL auto`".to_owned(),
+                |wait| format!("for another {}", text::span(wait)),
+            );
+            return Some(format!("forced {} by an override, {end}", forced.name()));
+        }
+        let state = Some(self.circuit.state).filter(|state| *state != State::Closed)?;
+        let reason = self.circuit.reason.as_deref().unwrap_or("no reason given");
+        let since = text::moment(&self.circuit.since);
+        let since = since.map(|since| format!(" for {}", text::span(millis(now.since(since)))));
+        let state = state.name().replace('_', "-");
+        Some(format!("{state}{}: {reason}", since.unwrap_or_default()))
+    }
+
+    /// What an override sets the circuit to.
+    fn forced(self) -> Option<Force> {
+        self.circuit.forced.as_ref().map(|forced| forced.set)
+    }
+
+    /// How long an override still lasts; `None` when it has no end.
+    fn override_left(self, now: Wall) -> Option<u64> {
+        left(self.circuit.forced.as_ref()?.until.as_deref(), now)
+    }
+
+    /// How long a hold still lasts; `None` when there is none.
+    fn hold_left(self, now: Wall) -> Option<u64> {
+        left(self.hold_until, now).filter(|wait| *wait > 0)
+    }
 }
 
 /// When a model that a chain leaves out may be called again. No wait at all is told of one whose
 /// test is left to copies of requests: nobody is called until a request comes to be copied.
-pub(super) fn again(reason: &str, wait: u64) -> String {
+pub(super) fn again(reason: SkipReason, wait: Option<u64>) -> String {
+    let why = reason.name().replace('_', " ");
     match (reason, wait) {
-        ("circuit_open", 0) => "half-open: the next request sends a copy to test it".to_owned(),
-        _ => format!("{}, again in {}", reason.replace('_', " "), text::span(wait)),
+        (_, None) => why,
+        (SkipReason::CircuitOpen, Some(0)) => {
+            "half-open: the next request sends a copy to test it".to_owned()
+        }
+        (_, Some(wait)) => format!("{why}, again in {}", text::span(wait)),
     }
 }
 
-/// What an override sets the circuit to.
-fn forced(circuit: &Value) -> Option<String> {
-    reply::present(circuit, "override").and_then(|set| reply::word(set, "set"))
-}
-
-/// How long an override still lasts; `None` when it has no end.
-fn until(circuit: &Value, now: Wall) -> Option<u64> {
-    left(circuit.get("override")?, "until", now)
-}
-
 /// Milliseconds from now to a moment in the reply; 0 once it has passed.
-fn left(value: &Value, key: &str, now: Wall) -> Option<u64> {
-    let at = text::moment(&reply::word(value, key)?)?;
-    Some(millis(at.since(now)))
+fn left(at: Option<&str>, now: Wall) -> Option<u64> {
+    Some(millis(text::moment(at?)?.since(now)))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -104,45 +132,55 @@ mod tests {
         text::moment("2026-11-20T10:00:00.000Z").unwrap()
     }
 
-    fn shown(model: &Value) -> (String, String, Option<String>) {
-        (state(model, now()).text, retry_in(model, now()), explain(model, now()))
+    fn circuit(fields: Value) -> BreakerView {
+        let mut circuit = json!({"state": "closed", "since": "", "consecutive_failures": 0});
+        circuit.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
+        serde_json::from_value(circuit).unwrap()
+    }
+
+    fn shown(model: Obstacles<'_>) -> (String, String, Option<String>) {
+        (model.state(now()).text, model.retry_in(now()), model.explain(now()))
+    }
+
+    fn of(circuit: &BreakerView) -> Obstacles<'_> {
+        Obstacles { circuit, misconfigured: None, hold_until: None }
     }
 
     #[test]
     fn an_open_circuit_says_why_since_when_and_until_when() {
-        let model = json!({"breaker": {"state": "open", "reason": "3 consecutive failures",
-            "since": "2026-11-20T09:58:00.000Z", "retry_at": "2026-11-20T10:03:00.000Z"}});
+        let open = circuit(json!({"state": "open", "reason": "3 consecutive failures",
+            "since": "2026-11-20T09:58:00.000Z", "retry_at": "2026-11-20T10:03:00.000Z"}));
         let why = Some("open for 2m: 3 consecutive failures".to_owned());
-        assert_eq!(shown(&model), ("open".to_owned(), "3m".to_owned(), why));
+        assert_eq!(shown(of(&open)), ("open".to_owned(), "3m".to_owned(), why));
     }
 
     #[test]
     fn an_override_is_shown_before_the_state_it_hides() {
-        let model = json!({"breaker": {"state": "closed", "override":
-            {"set": "open", "until": "2026-11-20T10:10:00.000Z"}}});
+        let out = circuit(json!({"override":
+            {"set": "open", "until": "2026-11-20T10:10:00.000Z"}}));
         let why = Some("forced open by an override, for another 10m".to_owned());
-        assert_eq!(shown(&model), ("forced open".to_owned(), "10m".to_owned(), why));
-        let model = json!({"breaker": {"state": "open", "override": {"set": "closed"}}});
-        let (state, wait, why) = shown(&model);
+        assert_eq!(shown(of(&out)), ("forced open".to_owned(), "10m".to_owned(), why));
+        let kept_in = circuit(json!({"state": "open", "override": {"set": "closed"}}));
+        let (state, wait, why) = shown(of(&kept_in));
         assert_eq!((state.as_str(), wait.as_str()), ("forced closed", ""));
         assert!(why.unwrap().ends_with("until `fallbackctl breaker MODEL auto`"));
     }
 
     #[test]
     fn a_hold_and_a_missing_key_are_states_of_their_own() {
-        let held = json!({"hold_until": "2026-11-20T10:00:30Z", "breaker": {"state": "closed"}});
-        assert_eq!(shown(&held), ("on hold".to_owned(), "30 s".to_owned(), None));
-        let over = json!({"hold_until": "2026-11-20T09:00:30Z", "breaker": {"state": "closed"}});
-        assert_eq!(shown(&over), ("closed".to_owned(), String::new(), None));
-        let keyless = json!({"misconfigured": "OPENAI_API_KEY is not set", "breaker": null});
-        let why = Some("OPENAI_API_KEY is not set".to_owned());
-        assert_eq!(shown(&keyless), ("misconfigured".to_owned(), String::new(), why));
+        let closed = circuit(json!({}));
+        let held = Obstacles { hold_until: Some("2026-11-20T10:00:30Z"), ..of(&closed) };
+        assert_eq!(shown(held), ("on hold".to_owned(), "30 s".to_owned(), None));
+        let over = Obstacles { hold_until: Some("2026-11-20T09:00:30Z"), ..of(&closed) };
+        assert_eq!(shown(over), ("closed".to_owned(), String::new(), None));
+        let why = "OPENAI_API_KEY is not set";
+        let keyless = Obstacles { misconfigured: Some(why), ..of(&closed) };
+        assert_eq!(shown(keyless), ("misconfigured".to_owned(), String::new(), Some(why.into())));
     }
 
     #[test]
-    fn a_model_that_says_nothing_shows_a_dash() {
-        assert_eq!(shown(&json!({})), ("-".to_owned(), String::new(), None));
-        let due = json!({"breaker": {"state": "open", "retry_at": "2026-11-20T09:00:00Z"}});
-        assert_eq!(retry_in(&due, now()), "now");
+    fn an_opening_whose_time_is_over_may_be_tried_now() {
+        let due = circuit(json!({"state": "open", "retry_at": "2026-11-20T09:00:00Z"}));
+        assert_eq!(of(&due).retry_in(now()), "now");
     }
 }

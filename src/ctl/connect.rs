@@ -12,15 +12,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Session;
-use super::attempts;
 use super::failure::{DaemonError, Failure};
-use super::reply;
-use super::screen::Screen;
+use super::screen::{Paper, Screen};
 use super::text;
 use crate::config::{Env, locate};
+use crate::protocol::reply::Success;
 
 /// How long the daemon may take over what needs no model.
 pub(super) const SOON: Option<Duration> = Some(Duration::from_secs(10));
@@ -48,22 +49,22 @@ pub(super) fn readable(file: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Sends one request and reads its reply. With `--json` the reply is printed as it came and
+/// Sends one request and reads what was found. With `--json` the reply is printed as it came and
 /// nothing is left to do (`None`); an error reply becomes a failure either way.
-pub(super) fn exchange(
+pub(super) fn exchange<T: DeserializeOwned>(
     session: &Session,
     request: &Value,
     patience: Option<Duration>,
     screen: &mut Screen<'_>,
-) -> Result<Option<Value>, Failure> {
+) -> Result<Option<T>, Failure> {
     let mut link = Link::open(&session.socket, patience)?;
     link.send(request)?;
     let (line, reply) = link.reply()?;
     if session.json {
         print_json(&line, screen)?;
     }
-    accept(&reply, session.json, screen)?;
-    Ok((!session.json).then_some(reply))
+    let reply = accept(reply, session.json, screen)?;
+    if session.json { Ok(None) } else { found(reply).map(Some) }
 }
 
 /// One line of JSON, untouched; a terminal gets it without the control characters that JSON does
@@ -77,15 +78,18 @@ pub(super) fn print_json(line: &str, screen: &mut Screen<'_>) -> Result<(), Fail
     Ok(())
 }
 
-/// Turns an error reply into a failure that shows what was tried.
-pub(super) fn accept(reply: &Value, printed: bool, screen: &Screen<'_>) -> Result<(), Failure> {
-    if reply::flag(reply, "ok") {
-        return Ok(());
+/// Lets a reply pass that says yes; an error reply becomes a failure that shows what was tried.
+pub(super) fn accept(reply: Value, printed: bool, screen: &Screen<'_>) -> Result<Value, Failure> {
+    let reply = text::tidy(reply);
+    match reply.get("ok") {
+        Some(Value::Bool(true)) => Ok(reply),
+        _ => Err(Failure::Daemon(DaemonError::read(reply, printed, screen.notes_paper))),
     }
-    let mut error = DaemonError::read(reply);
-    error.printed = printed;
-    error.details += &attempts::render(reply::list(reply, "attempts"), screen.notes_paper);
-    Err(Failure::Daemon(error))
+}
+
+/// What a reply that says yes has found.
+pub(super) fn found<T: DeserializeOwned>(reply: Value) -> Result<T, Failure> {
+    Ok(Success::<T>::deserialize(reply)?.found)
 }
 
 /// A connection to the daemon.
@@ -114,6 +118,16 @@ impl Link {
                 Err(unreachable(&self.socket, &error))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Asks one question, for those who show no error reply.
+    pub(super) fn ask<T: DeserializeOwned>(&mut self, request: &Value) -> Result<T, Failure> {
+        self.send(request)?;
+        let reply = text::tidy(self.reply()?.1);
+        match Success::<T>::deserialize(&reply) {
+            Ok(success) if success.ok => Ok(success.found),
+            _ => Err(Failure::Daemon(DaemonError::read(reply, false, Paper::default()))),
         }
     }
 
@@ -214,7 +228,6 @@ fn permission_hint(socket: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::screen::Paper;
     use super::*;
 
     #[test]

@@ -6,14 +6,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, names, text};
+use super::{Session, names};
 use crate::clock::zone;
 use crate::protocol::calendar::{moment, zoned};
 use crate::protocol::costs::money::{dollars, grouped, places, signed};
@@ -73,12 +72,12 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     if args.shadow {
         request["shadow"] = true.into();
     }
-    let Some(reply) = exchange(session, &request, SOON, screen)? else { return Ok(()) };
+    let Some(costs) = exchange::<Costs>(session, &request, SOON, screen)? else { return Ok(()) };
     if args.shadow {
-        write!(screen.out, "{}", pairs::render(&reply, screen.paper))?;
+        let pairs = costs.comparisons.as_deref().unwrap_or_default();
+        write!(screen.out, "{}", pairs::render(pairs, screen.paper))?;
         return Ok(());
     }
-    let costs = read(reply);
     if args.csv {
         write!(screen.out, "{}", csv::table(&costs))?;
     } else if let Some(path) = &args.html {
@@ -96,21 +95,6 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
         write!(screen.out, "{}", render(&costs, screen.paper))?;
     }
     Ok(())
-}
-
-/// A reply as far as it is understood: one of a later daemon may say more.
-fn read(reply: Value) -> Costs {
-    Costs::deserialize(clean(reply)).unwrap_or_default()
-}
-
-/// The same without control characters: names and reasons are for a terminal.
-fn clean(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text::one_line(&text)),
-        Value::Array(list) => list.into_iter().map(clean).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, clean(value))).collect(),
-        other => other,
-    }
 }
 
 /// The daemon's time zone, unless it is the one of its machine, which is this one.
@@ -218,7 +202,14 @@ fn sums(costs: &Costs, paper: Paper) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
+    use super::super::text;
     use super::*;
+
+    fn read(reply: Value) -> Costs {
+        serde_json::from_value(text::tidy(reply)).unwrap()
+    }
 
     fn reply() -> Value {
         let sums = json!({"calls": 3, "fallback_calls": 1, "failed_calls": 2, "input_tokens": 63,

@@ -8,11 +8,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::reply;
-use super::screen::{Screen, Tone};
-use super::text;
+use super::screen::{Paper, Screen, Tone};
+use super::{attempts, text};
+use crate::protocol::id::Id;
+use crate::protocol::reply::{ErrorBody, ErrorCode, ErrorReply};
 
 /// The daemon answered with an error, or the result could not be written.
 const ERROR: u8 = 1;
@@ -37,6 +39,9 @@ pub(super) enum Failure {
     /// The daemon answered with an error.
     #[error("{0}")]
     Daemon(DaemonError),
+    /// The daemon is of a version that this command does not understand.
+    #[error("cannot understand the daemon's reply: {0}")]
+    Misread(#[from] serde_json::Error),
     /// The configuration that was named cannot be used.
     #[error("{message}")]
     Configuration { message: String, hint: String },
@@ -52,82 +57,86 @@ pub(super) enum Failure {
 }
 
 /// An error reply.
-#[derive(Debug, Default, thiserror::Error)]
-#[error("{code}: {message}")]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", error.code.name(), error.message)]
 pub(super) struct DaemonError {
-    code: String,
-    message: String,
-    retry_after_ms: Option<u64>,
-    /// Whether the daemon's configuration is what is wrong.
-    configuration: bool,
-    /// Printed below the message, such as what was tried.
-    pub(super) details: String,
+    error: ErrorBody,
+    /// Printed below the message: the mistakes of a configuration, and what was tried.
+    details: String,
     /// The reply was already printed as JSON: only the exit code is left to give.
-    pub(super) printed: bool,
+    printed: bool,
 }
 
 impl DaemonError {
-    /// Reads an error reply; whatever is missing is replaced by something true.
-    pub(super) fn read(reply: &Value) -> DaemonError {
-        let error = reply.get("error").unwrap_or(&Value::Null);
-        DaemonError {
-            code: reply::word(error, "code").unwrap_or_else(|| "internal".to_owned()),
-            message: reply::word(error, "message")
-                .unwrap_or_else(|| "the daemon gave no reason".to_owned()),
-            retry_after_ms: reply::whole(error, "retry_after_ms"),
-            configuration: error.get("mistakes").is_some(),
-            details: mistakes(error),
-            printed: false,
-        }
+    /// Reads an error reply, for notes on `paper`; one without any detail is still told.
+    pub(super) fn read(reply: Value, printed: bool, paper: Paper) -> DaemonError {
+        let reply = ErrorReply::deserialize(reply).unwrap_or_else(|_| {
+            let error = ErrorBody::new(ErrorCode::Internal, "the daemon gave no reason");
+            ErrorReply::new(Id::Null, error)
+        });
+        let error = reply.error;
+        let mistakes = error.mistakes.iter().map(|mistake| format!("{}\n", text::clean(mistake)));
+        let tried = attempts::render(&reply.attempts.unwrap_or_default(), paper);
+        let details = mistakes.chain([tried]).collect();
+        DaemonError { error, details, printed }
+    }
+
+    /// Whether the daemon's configuration is what is wrong.
+    fn is_configuration(&self) -> bool {
+        !self.error.mistakes.is_empty()
     }
 
     fn exit_code(&self) -> u8 {
-        match self.code.as_str() {
-            _ if self.configuration => CONFIGURATION,
-            "no_model_available" | "overloaded" | "shutting_down" => TRY_AGAIN,
+        match self.error.code {
+            _ if self.is_configuration() => CONFIGURATION,
+            ErrorCode::NoModelAvailable | ErrorCode::Overloaded | ErrorCode::ShuttingDown => {
+                TRY_AGAIN
+            }
             _ => ERROR,
         }
     }
 
     /// What to do about it.
     pub(super) fn hint(&self) -> String {
-        let advice = match self.code.as_str() {
-            "no_model_available" => "`fallbackctl chains` says why each model is left out",
-            "all_models_failed" => "`fallbackctl health` shows how the models are doing",
-            "deadline_exceeded" => "give the request more time with `--timeout 2m`",
-            "context_too_long" => "shorten the prompt, or name a larger model with `--model`",
-            "unknown_task" => "`fallbackctl chains` lists the tasks that have a chain",
-            "unknown_model" => "`fallbackctl health` lists the models",
-            "forbidden" => {
-                "this is for root, the daemon's own user, and those in `admin_uids` or \
-                 `admin_gids` of its configuration"
-            }
-            "overloaded" => "the daemon is at its limits: try again in a moment",
-            "shutting_down" => "the daemon is ending: try again when it is back",
-            "unknown_op" => "the daemon may be older than this command: see `fallbackctl ping`",
-            "refused" => "reword the prompt, or ask another model with `--model`",
-            "interrupted" | "cancelled" => "ask again",
-            "line_too_long" => "shorten it, or raise `limits.line_bytes` in the configuration",
-            "invalid_request" => {
-                "the provider says what is wrong with it; another model may take it"
-            }
-            "internal" => "`journalctl -u fallbackd` may say more",
-            _ if self.configuration => "correct the file; `fallbackd --check` reads it again",
-            // A mistake in the request, or a code of a newer daemon.
-            _ => "`fallbackctl schema` and fallbackd-protocol(7) say what goes over the socket",
+        let advice = match self.error.code {
+            _ if self.is_configuration() => "correct the file; `fallbackd --check` reads it again",
+            code => advice(code),
         };
-        let wait = self.retry_after_ms.map(|wait| format!("try again in {}", text::span(wait)));
-        match (wait, advice) {
-            (None, advice) => advice.to_owned(),
-            (Some(wait), advice) => format!("{wait}; {advice}"),
+        match self.error.retry_after_ms.millis() {
+            None => advice.to_owned(),
+            Some(wait) => format!("try again in {}; {advice}", text::span(wait)),
         }
     }
 }
 
-/// The mistakes in a configuration, as `fallbackd --check` lists them.
-fn mistakes(error: &Value) -> String {
-    let listed = reply::list(error, "mistakes").iter().filter_map(Value::as_str);
-    listed.map(|mistake| format!("{}\n", text::clean(mistake))).collect()
+/// The next step after each kind of error.
+fn advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::NoModelAvailable => "`fallbackctl chains` says why each model is left out",
+        ErrorCode::AllModelsFailed => "`fallbackctl health` shows how the models are doing",
+        ErrorCode::DeadlineExceeded => "give the request more time with `--timeout 2m`",
+        ErrorCode::ContextTooLong => "shorten the prompt, or name a larger model with `--model`",
+        ErrorCode::UnknownTask => "`fallbackctl chains` lists the tasks that have a chain",
+        ErrorCode::UnknownModel => "`fallbackctl health` lists the models",
+        ErrorCode::Forbidden => {
+            "this is for root, the daemon's own user, and those in `admin_uids` or `admin_gids` of \
+             its configuration"
+        }
+        ErrorCode::Overloaded => "the daemon is at its limits: try again in a moment",
+        ErrorCode::ShuttingDown => "the daemon is ending: try again when it is back",
+        ErrorCode::UnknownOp => "the daemon may be older than this command: see `fallbackctl ping`",
+        ErrorCode::Refused => "reword the prompt, or ask another model with `--model`",
+        ErrorCode::Interrupted | ErrorCode::Cancelled => "ask again",
+        ErrorCode::LineTooLong => "shorten it, or raise `limits.line_bytes` in the configuration",
+        ErrorCode::InvalidRequest => {
+            "the provider says what is wrong with it; another model may take it"
+        }
+        ErrorCode::Internal => "`journalctl -u fallbackd` may say more",
+        // A mistake in the request, or a code of a newer daemon.
+        ErrorCode::InvalidJson | ErrorCode::BadRequest | ErrorCode::Unknown => {
+            "`fallbackctl schema` and fallbackd-protocol(7) say what goes over the socket"
+        }
+    }
 }
 
 impl Failure {
@@ -176,6 +185,11 @@ impl Failure {
             Failure::Log { .. } => {
                 "name it with --log FILE; without --since events come over the socket".to_owned()
             }
+            Failure::Misread(_) => {
+                "`fallbackctl ping` tells the daemon's version; use the fallbackctl that came with \
+                 it, or --json"
+                    .to_owned()
+            }
             Failure::Output(_) => "is the disk full, or the file not yours to write?".to_owned(),
             // What to do stands beside each finding.
             Failure::Unwell => String::new(),
@@ -190,7 +204,9 @@ impl Failure {
             Failure::Daemon(error) => error.exit_code(),
             Failure::Configuration { .. } => CONFIGURATION,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Unwell | Failure::Log { .. } | Failure::Output(_) => ERROR,
+            Failure::Unwell | Failure::Misread(_) | Failure::Log { .. } | Failure::Output(_) => {
+                ERROR
+            }
         }
     }
 }
@@ -199,7 +215,6 @@ impl Failure {
 mod tests {
     use serde_json::json;
 
-    use super::super::screen::Paper;
     use super::*;
 
     fn told(failure: &Failure) -> String {
@@ -215,8 +230,9 @@ mod tests {
     }
 
     fn daemon(code: &str) -> Failure {
-        let reply = json!({"error": {"code": code, "message": "m", "retry_after_ms": 4200}});
-        Failure::Daemon(DaemonError::read(&reply))
+        let error = json!({"code": code, "message": "m", "retry_after_ms": 4200});
+        let reply = json!({"id": null, "ok": false, "error": error});
+        Failure::Daemon(DaemonError::read(reply, false, Paper::default()))
     }
 
     #[test]
@@ -241,7 +257,11 @@ mod tests {
 
     #[test]
     fn an_error_reply_without_any_detail_is_still_told() {
-        let text = told(&Failure::Daemon(DaemonError::read(&json!({"ok": false}))));
+        let text = told(&Failure::Daemon(DaemonError::read(
+            json!({"ok": false}),
+            false,
+            Paper::default(),
+        )));
         assert!(text.starts_with("fallbackctl: internal: the daemon gave no reason\nhint: "));
     }
 

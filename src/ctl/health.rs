@@ -5,15 +5,18 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::attempts;
+use super::circuit::Obstacles;
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, circuit, moment, reply, text, watch};
+use super::{Session, attempts, moment, text, watch};
+use crate::domain::ledger::CallKind;
 use crate::domain::time::{Wall, millis};
+use crate::protocol::health::{EvidenceView, Health, LastErrorView, ModelHealth};
+use crate::protocol::status::{RecorderStatus, StoreState};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,8 +46,8 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
         request["window"] = humantime::format_duration(window).to_string().into();
     }
     let ask = |screen: &mut Screen<'_>| {
-        if let Some(reply) = exchange(session, &request, SOON, screen)? {
-            write!(screen.out, "{}", render(&reply, moment::wall(), screen.paper))?;
+        if let Some(health) = exchange(session, &request, SOON, screen)? {
+            write!(screen.out, "{}", render(&health, moment::wall(), screen.paper))?;
         }
         Ok(())
     };
@@ -54,7 +57,7 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     }
 }
 
-fn render(reply: &Value, now: Wall, paper: Paper) -> String {
+fn render(health: &Health, now: Wall, paper: Paper) -> String {
     let mut grid = Grid::new(&[
         Column::Left("MODEL"),
         Column::Left("STATE"),
@@ -69,156 +72,164 @@ fn render(reply: &Value, now: Wall, paper: Paper) -> String {
         Column::Left("RETRY IN"),
     ]);
     let mut below = String::new();
-    for (name, model) in reply::members(reply, "models") {
-        let name = text::one_line(name);
-        if let Some(why) = circuit::explain(model, now) {
+    for (name, model) in &health.models {
+        if let Some(why) = Obstacles::from(model).explain(now) {
             below.push_str(&format!("{name}: {why}\n"));
         }
         grid.row(row(name, model, now));
     }
-    if let Some(window) = reply::whole(reply, "window_ms") {
+    if let Some(window) = health.window_ms {
         let note = format!("over the last {}", text::span(window));
         below.push_str(&format!("{}\n", paper.paint(&note, Tone::Dim)));
     }
-    below.push_str(&trouble(reply, paper));
+    below.push_str(&trouble(&health.recorder, paper));
     format!("{}{below}", grid.render(paper))
 }
 
-fn row(name: String, model: &Value, now: Wall) -> Vec<Cell> {
-    let calls = reply::whole(model, "total_calls");
-    let share = reply::number(model, "success_rate").filter(|_| calls != Some(0));
-    let latency = |key| Cell::or_dash(reply::whole(model, key).map(text::span));
-    let degraded = if reply::flag(model, "degraded") {
-        Cell::toned("yes", Tone::Warn)
-    } else {
-        Cell::toned("no", Tone::Dim)
-    };
+fn row(name: &str, model: &ModelHealth, now: Wall) -> Vec<Cell> {
+    let share = Some(model.success_rate).filter(|_| model.total_calls != 0);
+    let degraded =
+        if model.degraded { Cell::toned("yes", Tone::Warn) } else { Cell::toned("no", Tone::Dim) };
+    let obstacles = Obstacles::from(model);
     vec![
         name.into(),
-        circuit::state(model, now),
+        obstacles.state(now),
         Cell::or_dash(share.map(text::percent)),
-        Cell::or_dash(calls.map(|calls| calls.to_string())),
-        latency("p50_ms"),
-        latency("p95_ms"),
-        Cell::or_dash(reply::whole(model, "in_flight").map(|calls| calls.to_string())),
+        model.total_calls.to_string().into(),
+        Cell::or_dash(model.p50_ms.map(text::span)),
+        Cell::or_dash(model.p95_ms.map(text::span)),
+        model.in_flight.to_string().into(),
         degraded,
         evidence(model),
-        Cell::or_dash(last_error(model, now)),
-        circuit::retry_in(model, now).into(),
+        Cell::or_dash(model.last_error.as_ref().map(|error| last_error(error, now))),
+        obstacles.retry_in(now).into(),
     ]
 }
 
 /// Whether the model may be called, and how fresh what is known of it is.
-fn evidence(model: &Value) -> Cell {
-    let known = reply::present(model, "evidence");
-    let ago = known.and_then(|known| reply::whole(known, "proven_ago_ms"));
-    let by = known.and_then(|known| reply::word(known, "proven_by"));
-    let proven = ago.map(|ago| format!("proven {} ago", text::span(ago)));
-    let by = by.filter(|by| proven.is_some() && by != "live").map(|by| format!("by a {by}"));
-    let words: Vec<_> = proven.into_iter().chain(by).collect();
-    let words = if words.is_empty() { "not proven".to_owned() } else { words.join(" ") };
-    match reply::flag(model, "ready") {
+fn evidence(model: &ModelHealth) -> Cell {
+    let EvidenceView { proven_ago_ms, proven_by, .. } = model.evidence;
+    let by = proven_by.filter(|by| *by != CallKind::Live).map(|by| format!(" by a {}", by.name()));
+    let words = match proven_ago_ms {
+        Some(ago) => format!("proven {} ago{}", text::span(ago), by.unwrap_or_default()),
+        None => "not proven".to_owned(),
+    };
+    match model.ready {
         true => format!("ready, {words}").into(),
         false => Cell::toned(words, Tone::Dim),
     }
 }
 
-fn last_error(model: &Value, now: Wall) -> Option<String> {
-    let error = reply::present(model, "last_error")?;
-    let ago = reply::word(error, "at").and_then(|at| text::moment(&at));
-    let ago = ago.map(|at| format!("{} ago", text::span(millis(now.since(at)))));
-    let parts = [Some(attempts::why(error)), ago];
-    let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-    Some(parts.join(", "))
+fn last_error(error: &LastErrorView, now: Wall) -> String {
+    let what = attempts::failure(Some(error.error_type), error.status, error.code.as_deref());
+    match text::moment(&error.at) {
+        Some(at) => format!("{what}, {} ago", text::span(millis(now.since(at)))),
+        None => what,
+    }
 }
 
 /// What the recorder could not do.
-pub(super) fn worries(reply: &Value) -> Vec<String> {
-    reply::members(reply, "recorder")
-        .filter_map(|(name, value)| Some((name, worry(name, value)?)))
-        .map(|(name, what)| format!("{} {what}", text::one_line(name).replace('_', " ")))
-        .collect()
+pub(super) fn worries(recorder: &RecorderStatus) -> Vec<String> {
+    let count = |name: &str, count: u64| (count > 0).then(|| format!("{name} {count}"));
+    let words = |name: &str, words: &Option<String>| {
+        words.as_ref().filter(|words| !words.is_empty()).map(|words| format!("{name} {words}"))
+    };
+    let store = Some(recorder.store).filter(|store| *store != StoreState::Ok);
+    [
+        count("dropped", recorder.dropped),
+        count("late", recorder.late),
+        words("log error", &recorder.log_error),
+        words("log damage", &recorder.log_damage),
+        store.map(|store| format!("store {}", store.name())),
+        words("store error", &recorder.store_error),
+        words("store put aside", &recorder.store_put_aside),
+        words("store size", &recorder.store_size),
+        count("rows lost", recorder.rows_lost),
+        count("errors", recorder.errors),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The same in one line; silence is good news.
-fn trouble(reply: &Value, paper: Paper) -> String {
-    let found = worries(reply);
+fn trouble(recorder: &RecorderStatus, paper: Paper) -> String {
+    let found = worries(recorder);
     if found.is_empty() {
         return String::new();
     }
     format!("{}\n", paper.paint(&format!("recorder: {}", found.join(", ")), Tone::Warn))
 }
 
-/// The value of a member that tells of trouble, if it does.
-fn worry(name: &str, value: &Value) -> Option<String> {
-    const COUNTS: [&str; 4] = ["late", "dropped", "lost", "errors"];
-    const WORDS: [&str; 4] = ["error", "damage", "put_aside", "size"];
-    match value {
-        Value::Number(count) if count.as_f64() != Some(0.0) => {
-            COUNTS.iter().any(|word| name.ends_with(word)).then(|| count.to_string())
-        }
-        Value::String(state) if name == "store" => (state != "ok").then(|| text::one_line(state)),
-        Value::String(what) if WORDS.iter().any(|word| name.ends_with(word)) => {
-            Some(text::one_line(what)).filter(|what| !what.is_empty())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn now() -> Wall {
         text::moment("2026-11-20T10:02:00.000Z").unwrap()
     }
 
-    #[test]
-    fn every_model_has_a_line_and_open_circuits_are_explained_below() {
-        let reply = json!({"ok":true,"window_ms":600000,"models":{
-            "gpt-4o":{"success_rate":0.97,"avg_latency_ms":812.5,"p50_ms":700,"p95_ms":2000,
-                "total_calls":33,"degraded":true,"in_flight":1,"misconfigured":null,
-                "last_error":{"error_type":"overloaded","status":503,"code":null,
-                    "at":"2026-11-20T10:00:00.000Z"},
-                "breaker":{"state":"open","reason":"3 consecutive failures",
-                    "since":"2026-11-20T10:00:00.000Z","retry_at":"2026-11-20T10:05:00.000Z",
-                    "consecutive_failures":3,"override":null},"hold_until":null,"ready":false,
-                "evidence":{"proven_ago_ms":130_000,"proven_by":"live"}},
-            "spare":{"total_calls":1,"success_rate":1.0,"ready":true,"breaker":{"state":"closed"},
-                "evidence":{"proven_ago_ms":40_000,"proven_by":"shadow"}},
-            "quiet":{"success_rate":1.0,"avg_latency_ms":null,"p50_ms":null,"p95_ms":null,
-                "total_calls":0,"degraded":false,"in_flight":0,"last_error":null,
-                "breaker":{"state":"closed"}}},
-            "recorder":{"late":0,"lines":12}});
-        let wanted = "\
-MODEL   STATE   SUCCESS  CALLS     P50    P95  IN FLIGHT  DEGRADED  EVIDENCE                            LAST ERROR              RETRY IN
-gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       proven 2m 10s ago                   overloaded 503, 2m ago  3m
-spare   closed    100 %      1       -      -          -  no        ready, proven 40 s ago by a shadow  -
-quiet   closed        -      0       -      -          0  no        not proven                          -
-gpt-4o: open for 2m: 3 consecutive failures
-over the last 10m
-";
-        assert_eq!(render(&reply, now(), Paper::default()), wanted);
+    fn health(fields: &Value) -> Health {
+        serde_json::from_value(fields.clone()).unwrap()
+    }
+
+    /// A closed circuit of which nothing more is known, but for these fields.
+    fn model(fields: Value) -> Value {
+        let circuit = json!({"state": "closed", "since": "", "consecutive_failures": 0});
+        let mut model = json!({"success_rate": 1.0, "total_calls": 0, "degraded": false,
+            "in_flight": 0, "breaker": circuit, "ready": false,
+            "evidence": {"live": 0, "shadow": 0, "probe": 0}});
+        model.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
+        model
     }
 
     #[test]
-    fn a_reply_without_anything_in_it_is_an_empty_table() {
-        let text = render(&json!({"ok":true}), now(), Paper::default());
-        assert_eq!(text.lines().count(), 1);
-        let odd = json!({"models":{"x":null,"y":{"breaker":7,"last_error":{}}}});
-        assert_eq!(render(&odd, now(), Paper::default()).lines().count(), 3);
+    fn every_model_has_a_line_and_open_circuits_are_explained_below() {
+        let first = model(json!({"success_rate":0.97,"avg_latency_ms":812.5,"p50_ms":700,
+            "p95_ms":2000,"total_calls":33,"degraded":true,"in_flight":1,
+            "last_error":{"error_type":"overloaded","status":503,"code":null,
+                "at":"2026-11-20T10:00:00.000Z"},
+            "breaker":{"state":"open","reason":"3 consecutive failures",
+                "since":"2026-11-20T10:00:00.000Z","retry_at":"2026-11-20T10:05:00.000Z",
+                "consecutive_failures":3,"override":null},
+            "evidence":{"proven_ago_ms":130_000,"proven_by":"live","live":33,"shadow":0,
+                "probe":0}}));
+        let spare = model(json!({"total_calls":1,"ready":true,
+            "evidence":{"proven_ago_ms":40_000,"proven_by":"shadow","live":0,"shadow":1,
+                "probe":0}}));
+        let reply = json!({"window_ms":600_000,"recorder":{"late":0,"lines":12,"store":"ok"},
+            "models":{"gpt-4o":first,"quiet":model(json!({})),"spare":spare}});
+        let wanted = "\
+MODEL   STATE   SUCCESS  CALLS     P50    P95  IN FLIGHT  DEGRADED  EVIDENCE                            LAST ERROR              RETRY IN
+gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       proven 2m 10s ago                   overloaded 503, 2m ago  3m
+quiet   closed        -      0       -      -          0  no        not proven                          -
+spare   closed    100 %      1       -      -          0  no        ready, proven 40 s ago by a shadow  -
+gpt-4o: open for 2m: 3 consecutive failures
+over the last 10m
+";
+        assert_eq!(render(&health(&reply), now(), Paper::default()), wanted);
+    }
+
+    #[test]
+    fn a_daemon_without_models_has_an_empty_table() {
+        let reply = json!({"models": {}, "recorder": {"store": "ok"}});
+        assert_eq!(render(&health(&reply), now(), Paper::default()).lines().count(), 1);
     }
 
     #[test]
     fn what_the_recorder_could_not_do_is_said() {
-        let quiet = json!({"recorder":{"lines":9,"dropped":0,"log_error":null,"store":"ok",
+        let told =
+            |status: Value| trouble(&serde_json::from_value(status).unwrap(), Paper::default());
+        let quiet = json!({"lines":9,"dropped":0,"log_error":null,"store":"ok",
             "store_error":null,"store_put_aside":null,"store_size":null,"rows_lost":0,
-            "errors":0}});
-        assert_eq!(trouble(&quiet, Paper::default()), "");
-        let loud = json!({"recorder":{"lines":9,"late":3,"log_error":"disk full",
-            "store":"degraded","rows_lost":2}});
+            "errors":0});
+        assert_eq!(told(quiet), "");
+        let loud = json!({"lines":9,"late":3,"log_error":"disk full","store":"degraded",
+            "rows_lost":2});
         assert_eq!(
-            trouble(&loud, Paper::default()),
+            told(loud),
             "recorder: late 3, log error disk full, store degraded, rows lost 2\n"
         );
     }

@@ -24,7 +24,8 @@ mod moment;
 mod names;
 mod ping;
 mod reload;
-mod reply;
+#[cfg(test)]
+mod samples;
 mod schema;
 mod screen;
 mod tail;

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connect::Link;
-use super::reply;
 use crate::config::{Env, locate};
+use crate::protocol::chains::Chains;
+use crate::protocol::health::Health;
 use crate::protocol::op::EventType;
 
 /// How long the daemon may take before the configuration is read instead.
@@ -20,12 +21,12 @@ const AT_ONCE: Option<Duration> = Some(Duration::from_millis(500));
 
 /// Names of models.
 pub(super) fn models() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| candidates("health", "models"))
+    ArgValueCandidates::new(|| candidates("models", models_of))
 }
 
 /// Names of tasks.
 pub(super) fn tasks() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| candidates("chains", "chains"))
+    ArgValueCandidates::new(|| candidates("chains", tasks_of))
 }
 
 /// Kinds of events.
@@ -35,24 +36,25 @@ pub(super) fn events() -> ArgValueCandidates {
     })
 }
 
-/// The members of what the daemon answers to `op`, which are named like the section of the
-/// configuration that they come from.
-fn candidates(op: &str, section: &str) -> Vec<CompletionCandidate> {
+/// What the daemon answers, else what a section of its configuration names.
+fn candidates(section: &str, ask: fn(Link) -> Option<Vec<String>>) -> Vec<CompletionCandidate> {
     let words: Vec<String> = std::env::args().collect();
     let env = Env::of_process();
     let config = locate::config_file(given(&words, "--config"), &env);
     let socket = locate::socket(given(&words, "--socket"), Some(config.clone()), &env);
-    let names = answered(socket, op, section);
+    let names = Link::open(&socket, AT_ONCE).ok().and_then(ask);
     let names = names.unwrap_or_else(|| locate::names(&config, section));
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-fn answered(socket: PathBuf, op: &str, members: &str) -> Option<Vec<String>> {
-    let mut link = Link::open(&socket, AT_ONCE).ok()?;
-    link.send(&json!({ "op": op })).ok()?;
-    let (_, reply): (String, Value) = link.reply().ok()?;
-    let names = reply::members(&reply, members).map(|(name, _)| name.clone());
-    reply::flag(&reply, "ok").then(|| names.collect())
+fn models_of(mut link: Link) -> Option<Vec<String>> {
+    let health: Health = link.ask(&json!({ "op": "health" })).ok()?;
+    Some(health.models.keys().map(ToString::to_string).collect())
+}
+
+fn tasks_of(mut link: Link) -> Option<Vec<String>> {
+    let chains: Chains = link.ask(&json!({ "op": "chains" })).ok()?;
+    Some(chains.chains.keys().map(ToString::to_string).collect())
 }
 
 /// The value of a flag on the line that is being completed.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{Session, moment, reply, text};
+use super::{Session, moment, text};
+use crate::protocol::reply::Ping;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,20 +24,18 @@ pub(super) struct Args {}
 /// Pings once.
 pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let (answer, took) = moment::timed(|| exchange(session, &json!({"op": "ping"}), SOON, screen));
-    if let Some(reply) = answer? {
-        writeln!(screen.out, "{}", line(&reply, took))?;
+    if let Some(ping) = answer? {
+        writeln!(screen.out, "{}", line(&ping, took))?;
     }
     Ok(())
 }
 
-fn line(reply: &Value, took: Duration) -> String {
-    let mut parts =
-        vec![format!("fallbackd {}", reply::word(reply, "version").unwrap_or_else(|| "?".into()))];
-    parts.extend(reply::whole(reply, "protocol").map(|number| format!("protocol {number}")));
-    parts.extend(reply::whole(reply, "uptime_ms").map(|up| format!("up {}", text::span(up))));
-    parts.extend(reply::whole(reply, "pid").map(|pid| format!("pid {pid}")));
-    parts.push(format!("answered in {:.2} ms", took.as_secs_f64() * 1e3));
-    parts.join(", ")
+fn line(ping: &Ping, took: Duration) -> String {
+    let Ping { version, protocol, uptime_ms, pid } = ping;
+    let (up, took) = (text::span(*uptime_ms), took.as_secs_f64() * 1e3);
+    format!(
+        "fallbackd {version}, protocol {protocol}, up {up}, pid {pid}, answered in {took:.2} ms"
+    )
 }
 
 #[cfg(test)]
@@ -45,12 +44,11 @@ mod tests {
 
     #[test]
     fn a_ping_says_who_answered_and_how_fast() {
-        let reply = json!({"id":null,"ok":true,"version":"0.1.0","protocol":1,
-                           "uptime_ms":3_723_000,"pid":4711});
+        let version = "0.1.0".to_owned();
+        let ping = Ping { version, protocol: 1, uptime_ms: 3_723_000, pid: 4711 };
         assert_eq!(
-            line(&reply, Duration::from_micros(312)),
+            line(&ping, Duration::from_micros(312)),
             "fallbackd 0.1.0, protocol 1, up 1h 2m, pid 4711, answered in 0.31 ms"
         );
-        assert_eq!(line(&json!({}), Duration::ZERO), "fallbackd ?, answered in 0.00 ms");
     }
 }

@@ -1,11 +1,12 @@
 //! `fallbackctl reload`: the daemon reads its configuration again, whole or not at all.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::Session;
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{Session, reply};
+use crate::protocol::reload::{Reloaded, Renewal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,30 +22,25 @@ pub(super) struct Args {}
 
 /// Asks for a reload and says what changed.
 pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    if let Some(reply) = exchange(session, &json!({"op": "reload"}), SOON, screen)? {
-        write!(screen.out, "{}", render(&reply))?;
+    if let Some(reloaded) = exchange(session, &json!({"op": "reload"}), SOON, screen)? {
+        write!(screen.out, "{}", render(&reloaded))?;
     }
     Ok(())
 }
 
-fn render(reply: &Value) -> String {
-    let none = Value::Null;
-    let models = reply.get("models").unwrap_or(&none);
-    let kept = reply::whole(models, "kept").unwrap_or_default();
+fn render(reloaded: &Reloaded) -> String {
+    let Renewal { kept, added, removed } = &reloaded.models;
     let mut lines = vec![format!("configuration read again: {kept} models kept their state")];
-    for (key, what) in [("added", "new"), ("removed", "gone")] {
-        let names = reply::words(models, key);
+    for (names, what) in [(added, "new"), (removed, "gone")] {
         if !names.is_empty() {
             lines.push(format!("{what}: {}", names.join(", ")));
         }
     }
-    let restart = reply::words(reply, "needs_restart");
-    if !restart.is_empty() {
-        lines.push(format!("changed, but only a restart makes it so: {}", restart.join(", ")));
+    if !reloaded.needs_restart.is_empty() {
+        let keys = reloaded.needs_restart.join(", ");
+        lines.push(format!("changed, but only a restart makes it so: {keys}"));
     }
-    lines.extend(
-        reply::words(reply, "warnings").into_iter().map(|warning| format!("warning: {warning}")),
-    );
+    lines.extend(reloaded.warnings.iter().map(|warning| format!("warning: {warning}")));
     lines.join("\n") + "\n"
 }
 
@@ -54,10 +50,10 @@ mod tests {
 
     #[test]
     fn a_reload_says_what_is_new_gone_and_waiting() {
-        let reply = json!({"ok": true, "models": {"kept": 2, "added": ["a"], "removed": ["b", "c"]},
+        let reply = json!({"models": {"kept": 2, "added": ["a"], "removed": ["b", "c"]},
             "needs_restart": ["daemon.socket"], "warnings": []});
         assert_eq!(
-            render(&reply),
+            render(&serde_json::from_value(reply).unwrap()),
             "configuration read again: 2 models kept their state\nnew: a\ngone: b, c\n\
              changed, but only a restart makes it so: daemon.socket\n"
         );

@@ -8,6 +8,7 @@
 mod filter;
 mod past;
 mod show;
+mod told;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,12 +18,14 @@ use serde_json::{Value, json};
 
 use self::filter::Filter;
 use self::past::Past;
+use self::told::Told;
 use super::connect::{Link, SOON, accept, print_json};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{Session, moment, reply, text};
+use super::{Session, moment, text};
 use crate::config::{self, Env, locate};
 use crate::domain::time::{Wall, millis};
+use crate::protocol::health::Health;
 
 /// Time between two looks at the end of the log: short for a person, long for a disk.
 const LOOK: Duration = Duration::from_millis(100);
@@ -75,19 +78,19 @@ fn listen(filter: &Filter, session: &Session, screen: &mut Screen<'_>) -> Result
     let mut link = Link::open(&session.socket, SOON)?;
     link.send(&request(filter))?;
     let (line, reply) = link.reply()?;
-    let refused = !reply::flag(&reply, "ok");
-    if session.json && refused {
+    let accepted = accept(reply, session.json, screen);
+    if session.json && accepted.is_err() {
         print_json(&line, screen)?;
     }
-    accept(&reply, session.json, screen)?;
+    accepted?;
     link.wait_for_ever()?;
     let zone = TimeZone::system();
     while let Some((line, message)) = link.next()? {
-        if message.get("log").is_some_and(|event| !filter.wants(event)) {
-            continue;
+        let told = Told::of_message(text::tidy(message));
+        if filter.wants(&told) {
+            print(&line, &told, session.json, &zone, screen)?;
+            screen.out.flush()?;
         }
-        print(&line, &message, session.json, &zone, screen)?;
-        screen.out.flush()?;
     }
     writeln!(screen.notes, "fallbackctl: the daemon closed the connection")?;
     Ok(())
@@ -119,17 +122,12 @@ fn follow(
         let mut take = |line: &str| {
             // A line that somebody else wrote, or half overwrote, tells no event.
             let Ok(event) = serde_json::from_str::<Value>(line) else { return Ok(()) };
-            if !args.filter.wants(&event) {
+            let told = Told::of_event(text::tidy(event));
+            if !args.filter.wants(&told) {
                 return Ok(());
             }
-            print(
-                &format!("{{\"log\":{line}}}"),
-                &json!({"log": event}),
-                session.json,
-                &zone,
-                screen,
-            )
-            .map_err(Stopped::Output)
+            let line = format!("{{\"log\":{line}}}");
+            print(&line, &told, session.json, &zone, screen).map_err(Stopped::Output)
         };
         past.read(&mut take).map_err(|stopped| match stopped {
             Stopped::Log(error) => unreadable(error),
@@ -157,14 +155,14 @@ impl From<std::io::Error> for Stopped {
 
 fn print(
     line: &str,
-    message: &Value,
+    told: &Told,
     json: bool,
     zone: &TimeZone,
     screen: &mut Screen<'_>,
 ) -> Result<(), Failure> {
     if json {
         print_json(line, screen)?;
-    } else if let Some(line) = show::render(message, moment::wall(), zone, screen.paper) {
+    } else if let Some(line) = show::render(told, moment::wall(), zone, screen.paper) {
         writeln!(screen.out, "{line}")?;
     }
     Ok(())
@@ -183,10 +181,8 @@ fn log_of(session: &Session) -> PathBuf {
 }
 
 fn told(socket: &Path) -> Option<PathBuf> {
-    let mut link = Link::open(socket, SOON).ok()?;
-    link.send(&json!({"op": "health"})).ok()?;
-    let (_, reply) = link.reply().ok()?;
-    reply.get("recorder")?.get("log")?.as_str().map(PathBuf::from)
+    let health: Health = Link::open(socket, SOON).ok()?.ask(&json!({"op": "health"})).ok()?;
+    Some(PathBuf::from(health.recorder.log))
 }
 
 fn since(typed: &str) -> Result<Since, String> {
@@ -207,13 +203,8 @@ mod tests {
     fn the_help_names_every_kind_of_event_that_can_be_asked_for() {
         let line = EXAMPLES.lines().find_map(|line| line.strip_prefix("Kinds of events: "));
         let names: Vec<&str> = line.unwrap().trim_end_matches('.').split(", ").collect();
-        assert!(
-            names.iter().eq(EventType::ALL
-                .iter()
-                .map(|kind| kind.name())
-                .collect::<Vec<_>>()
-                .iter())
-        );
+        let known: Vec<&str> = EventType::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names, known);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::reply;
+use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::zoned;
 
@@ -112,9 +112,26 @@ pub(super) fn dollars(amount: f64) -> String {
 }
 
 /// What something cost, marked where that is an estimate.
-pub(super) fn cost(value: &Value, key: &str) -> Option<String> {
-    let about = if reply::flag(value, "cost_estimated") { "~" } else { "" };
-    reply::number(value, key).map(|amount| format!("{about}{}", dollars(amount)))
+pub(super) fn cost(amount: Nano, estimated: bool) -> String {
+    let about = if estimated { "~" } else { "" };
+    format!("{about}{}", dollars(amount.dollars()))
+}
+
+/// A reply or an event, fit for a terminal before it becomes a type: every text on one line and
+/// clean. Two keep their lines: `content`, which may go into a file byte by byte, and `mistakes`,
+/// each of which is a little page. Whoever shows those cleans them.
+pub(super) fn tidy(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(one_line(&text)),
+        Value::Array(list) => list.into_iter().map(tidy).collect(),
+        Value::Object(map) => map.into_iter().map(tidy_member).collect(),
+        other => other,
+    }
+}
+
+fn tidy_member((key, value): (String, Value)) -> (String, Value) {
+    let value = if matches!(&*key, "content" | "mistakes") { value } else { tidy(value) };
+    (one_line(&key), value)
 }
 
 /// A moment in a reply, on the wall clock.

@@ -1,14 +1,17 @@
 //! `fallbackctl why`: the story of one request, from the log.
 
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, attempts, moment, reply, text};
+use super::{Session, attempts, moment, text};
 use crate::domain::time::Wall;
+use crate::protocol::log::{CallEvent, Event, LogLine, RequestEvent};
+use crate::protocol::reply::ErrorCode;
+use crate::protocol::why::Why;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,121 +31,117 @@ pub(super) struct Args {
 /// Asks for the trail and tells it.
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let request = json!({"op": "why", "request_id": args.request_id});
-    if let Some(reply) = exchange(session, &request, SOON, screen)? {
-        let story = render(&reply, moment::wall(), &TimeZone::system(), screen.paper);
+    if let Some(why) = exchange(session, &request, SOON, screen)? {
+        let story = render(&why, moment::wall(), &TimeZone::system(), screen.paper);
         write!(screen.out, "{story}")?;
     }
     Ok(())
 }
 
-fn render(reply: &Value, now: Wall, zone: &TimeZone, paper: Paper) -> String {
-    let none = Value::Null;
-    let request = reply.get("request").unwrap_or(&none);
-    let took = reply::whole(request, "latency_ms").unwrap_or_default();
-    let arrived = began(request, took);
+fn render(why: &Why, now: Wall, zone: &TimeZone, paper: Paper) -> String {
+    let Event::Request(request) = &why.request.event else { return String::new() };
+    let arrived = began(&why.request, request.latency_ms);
     let mut story = head(request, arrived, now, zone);
-    let calls = reply::list(reply, "calls");
-    if !calls.is_empty() {
-        let mut grid = Grid::new(&[
-            Column::Right("AFTER"),
-            Column::Left("MODEL"),
-            Column::Left("OUTCOME"),
-            Column::Left("WHY"),
-            Column::Right("TOOK"),
-            Column::Right("TOKENS"),
-            Column::Right("COST"),
-        ]);
-        calls.iter().for_each(|call| grid.row(row(call, arrived)));
+    let mut grid = Grid::new(&[
+        Column::Right("AFTER"),
+        Column::Left("MODEL"),
+        Column::Left("OUTCOME"),
+        Column::Left("WHY"),
+        Column::Right("TOOK"),
+        Column::Right("TOKENS"),
+        Column::Right("COST"),
+    ]);
+    for line in &why.calls {
+        if let Event::Call(call) = &line.event {
+            grid.row(row(call, arrived.zip(began(line, call.latency_ms))));
+        }
+    }
+    if !why.calls.is_empty() {
         story.push_str(&grid.render(paper));
     }
-    story + &ending(request, took)
+    story + &ending(request)
 }
 
-fn head(request: &Value, arrived: Option<Wall>, now: Wall, zone: &TimeZone) -> String {
+fn head(request: &RequestEvent, arrived: Option<Wall>, now: Wall, zone: &TimeZone) -> String {
     let at = arrived.map_or_else(|| "?".to_owned(), |at| text::clock_time(at, now, zone));
-    let task = reply::word(request, "task").unwrap_or_default();
-    let from = reply::whole(request, "peer_uid").map(|uid| format!(", from user {uid}"));
-    let order = reply::list(request, "order").iter().map(|place| {
-        let model = reply::word(place, "model").unwrap_or_default();
-        match reply::word(place, "reason") {
-            Some(reason) => format!("{model} ({reason})"),
-            None => model,
-        }
+    let from = request.peer_uid.map(|uid| format!(", from user {uid}"));
+    let order = request.order.iter().map(|place| match &place.reason {
+        Some(reason) => format!("{} ({reason})", place.model),
+        None => place.model.to_string(),
     });
     let order: Vec<String> = order.collect();
-    let mut lines = vec![format!("task {task} at {at}{}", from.unwrap_or_default())];
+    let mut lines = vec![format!("task {} at {at}{}", request.task, from.unwrap_or_default())];
     if !order.is_empty() {
         lines.push(format!("to be tried: {}", order.join(", then ")));
     }
-    for out in reply::list(request, "left_out") {
-        let why = reply::word(out, "reason").unwrap_or_default().replace('_', " ");
-        lines.push(format!("left out: {} ({why})", reply::word(out, "model").unwrap_or_default()));
+    for out in &request.left_out {
+        let why = out.reason.name().replace('_', " ");
+        lines.push(format!("left out: {} ({why})", out.model));
     }
     lines.join("\n") + "\n"
 }
 
-fn row(call: &Value, arrived: Option<Wall>) -> Vec<Cell> {
-    let took = reply::whole(call, "latency_ms").unwrap_or_default();
-    let after = arrived.zip(began(call, took)).map(|(from, at)| at.0.saturating_sub(from.0));
-    let (outcome, tone) = match reply::flag(call, "success") {
+/// The line of one call; `span` is when its request arrived, and when it began.
+fn row(call: &CallEvent, span: Option<(Wall, Wall)>) -> Vec<Cell> {
+    let after = span.map(|(arrived, began)| began.0.saturating_sub(arrived.0));
+    let (outcome, tone) = match call.success {
         true => ("answered", Tone::Good),
         false => ("failed", Tone::Bad),
     };
-    let tokens = reply::whole(call, "input_tokens").zip(reply::whole(call, "output_tokens"));
+    let tokens = call.input_tokens.zip(call.output_tokens);
+    let cost = call.cost_usd.map(|cost| text::cost(cost, call.cost_estimated));
     vec![
         after.map(text::span).unwrap_or_default().into(),
-        Cell::or_dash(reply::word(call, "model_name")),
+        (&*call.model_name).into(),
         Cell::toned(outcome, tone),
-        attempts::why(call).into(),
-        text::span(took).into(),
+        attempts::failure(call.error_type, call.status, call.code.as_deref()).into(),
+        text::span(call.latency_ms).into(),
         tokens.map(|(input, output)| format!("{input}+{output}")).unwrap_or_default().into(),
-        text::cost(call, "cost_usd").unwrap_or_default().into(),
+        cost.unwrap_or_default().into(),
     ]
 }
 
-fn ending(request: &Value, took: u64) -> String {
-    let took = text::span(took);
-    let told = match reply::word(request, "model_used") {
+fn ending(request: &RequestEvent) -> String {
+    let took = text::span(request.latency_ms);
+    let told = match &request.model_used {
         Some(model) => format!("answered by {model} after {took}"),
-        None => {
-            let error = reply::word(request, "error").unwrap_or_else(|| "?".to_owned());
-            format!("ended with {error} after {took}")
-        }
+        None => format!("ended with {} after {took}", request.error.map_or("?", ErrorCode::name)),
     };
-    let cost = text::cost(request, "request_cost_usd");
-    let cost = cost.map(|cost| format!(", for {cost}")).unwrap_or_default();
-    let would = reply::number(request, "primary_cost_usd");
-    let would = would.map(|would| format!(" (the primary: {})", text::dollars(would)));
-    format!("{told}{cost}{}\n", would.unwrap_or_default())
+    let cost = request.request_cost_usd;
+    let cost = cost.map(|cost| format!(", for {}", text::cost(cost, request.cost_estimated)));
+    let would = request.primary_cost_usd;
+    let would = would.map(|would| format!(" (the primary: {})", text::dollars(would.dollars())));
+    format!("{told}{}{}\n", cost.unwrap_or_default(), would.unwrap_or_default())
 }
 
 /// Lines are written when something has ended; this is when it began.
-fn began(line: &Value, took: u64) -> Option<Wall> {
-    let ended = line.get("timestamp").and_then(Value::as_str).and_then(text::moment)?;
-    Some(Wall(ended.0.saturating_sub(took)))
+fn began(line: &LogLine, took: u64) -> Option<Wall> {
+    Some(Wall(text::moment(&line.timestamp)?.0.saturating_sub(took)))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::event;
     use super::*;
 
     #[test]
     fn the_story_tells_order_attempts_times_and_costs() {
-        let reply = json!({
-            "request": {"timestamp":"2026-11-20T10:00:00.900Z","task":"code","primary":"a",
-                "order":[{"model":"b"},{"model":"c","reason":"degraded: 3 of 10 calls worked"}],
-                "left_out":[{"model":"a","reason":"circuit_open"}],"model_used":"c",
-                "latency_ms":900,"request_cost_usd":0.000963,"primary_cost_usd":0.001005,
-                "peer_uid":1000},
-            "calls": [
-                {"timestamp":"2026-11-20T10:00:00.204Z","model_name":"b","success":false,
-                 "latency_ms":200,"error_type":"overloaded","status":503},
-                {"timestamp":"2026-11-20T10:00:00.900Z","model_name":"c","success":true,
-                 "latency_ms":606,"input_tokens":21,"output_tokens":60,"cost_usd":0.000963}]
-        });
+        let request = event(json!({"event":"request","timestamp":"2026-11-20T10:00:00.900Z",
+            "task":"code","primary":"a",
+            "order":[{"model":"b"},{"model":"c","reason":"degraded: 3 of 10 calls worked"}],
+            "left_out":[{"model":"a","reason":"circuit_open"}],"model_used":"c",
+            "latency_ms":900,"request_cost_usd":0.000963,"primary_cost_usd":0.001005,
+            "peer_uid":1000}));
+        let failed = event(json!({"event":"call","timestamp":"2026-11-20T10:00:00.204Z",
+            "model_name":"b","success":false,"latency_ms":200,"error_type":"overloaded",
+            "status":503}));
+        let answered = event(json!({"event":"call","timestamp":"2026-11-20T10:00:00.900Z",
+            "model_name":"c","success":true,"latency_ms":606,"input_tokens":21,
+            "output_tokens":60,"cost_usd":0.000963}));
+        let why = Why { request, calls: vec![failed, answered] };
         let now = text::moment("2026-11-20T10:05:00Z").unwrap();
         assert_eq!(
-            render(&reply, now, &TimeZone::UTC, Paper::default()),
+            render(&why, now, &TimeZone::UTC, Paper::default()),
             "task code at 10:00:00, from user 1000\n\
              to be tried: b, then c (degraded: 3 of 10 calls worked)\n\
              left out: a (circuit open)\n\
@@ -155,8 +154,10 @@ mod tests {
 
     #[test]
     fn a_request_without_an_answer_ends_with_its_error() {
-        let reply = json!({"request":{"task":"t","error":"no_model_available","latency_ms":1}});
-        let told = render(&reply, Wall(0), &TimeZone::UTC, Paper::default());
+        let request = event(json!({"event":"request","task":"t","error":"no_model_available",
+            "latency_ms":1}));
+        let why = Why { request, calls: Vec::new() };
+        let told = render(&why, Wall(0), &TimeZone::UTC, Paper::default());
         assert!(told.ends_with("ended with no_model_available after 1 ms\n"), "{told}");
     }
 }

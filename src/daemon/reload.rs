@@ -191,6 +191,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("daemon.drain_timeout", a.drain_timeout != b.drain_timeout),
     ]
     .into_iter()
-    .filter_map(|(key, changed)| changed.then(|| key.to_owned()))
+    .filter(|(_, changed)| *changed)
+    .map(|(key, _)| key.to_owned())
     .collect()
 }

@@ -10,6 +10,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::need::Verdict;
 use super::price::Nano;
@@ -33,9 +34,19 @@ pub struct LedgerKey {
 
 /// Why a call was made.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum CallKind {
     /// For a caller.
     #[default]
@@ -47,6 +58,13 @@ pub enum CallKind {
     /// For a caller, beside a call that takes long. If it gives the answer, that is an answer like
     /// any other; only what it cost in vain is a cost of hedging.
     Hedge,
+}
+
+impl CallKind {
+    /// Its name in replies and in the log.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// Sums over calls; amounts are nano-dollars. What is seldom anything but zero is left out where it

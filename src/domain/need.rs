@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::price::Nano;
 
@@ -59,8 +60,11 @@ impl Default for Abilities {
 }
 
 /// Why a model was not called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum SkipReason {
     /// Its circuit is open, forced open, or its one probe is under way.
     CircuitOpen,
@@ -78,6 +82,13 @@ pub enum SkipReason {
     NoTime,
 }
 
+impl SkipReason {
+    /// Its name in replies and in the log.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// A refusal to call a model, with the time after which asking again may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skip {
@@ -89,9 +100,19 @@ pub struct Skip {
 
 /// What a finished call means for its model's health.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// It worked.
     Success,
@@ -102,4 +123,11 @@ pub enum Verdict {
     Neutral,
     /// It was told to wait.
     Held,
+}
+
+impl Verdict {
+    /// Its name in the log.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }

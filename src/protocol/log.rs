@@ -16,10 +16,13 @@ use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;
 pub use crate::domain::ledger::CallKind;
 use crate::domain::ledger::{LedgerKey, Paid};
-use crate::domain::model::StoredModel;
 use crate::domain::need::{SkipReason, Verdict};
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
+
+mod replay;
+
+pub use replay::{BreakerReplay, CallReplay, Identity};
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -159,18 +162,6 @@ pub struct CallEvent {
     pub replay: CallReplay,
 }
 
-/// What has to be known to count a call again after a restart, beside what people read.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CallReplay {
-    /// Tells models of one name apart.
-    pub identity: Identity,
-    /// Start of the ten seconds that it was counted in.
-    pub bucket: Wall,
-    /// The circuit, if the call changed anything about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored: Option<StoredModel>,
-}
-
 impl CallEvent {
     /// Where it stands in the ledger.
     pub fn ledger_key(&self) -> LedgerKey {
@@ -258,15 +249,6 @@ pub struct BreakerEvent {
     /// What has to be known to bring the circuit back after a restart.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub replay: BreakerReplay,
-}
-
-/// What has to be known to bring a circuit back after a restart.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct BreakerReplay {
-    /// Tells models of one name apart.
-    pub identity: Identity,
-    /// The circuit.
-    pub stored: StoredModel,
 }
 
 /// A model became degraded, or recovered.
@@ -408,40 +390,4 @@ pub struct StopEvent {
     pub reason: String,
     /// Requests that could not be answered in time.
     pub unanswered: usize,
-}
-
-/// A hash of a model's address and of its provider's name for it: short enough for every line of
-/// the log, and the same in every version of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Identity(u64);
-
-impl Identity {
-    /// The identity of a model at this address under this name there.
-    pub fn of(base_url: &str, model_id: &str) -> Identity {
-        // A newline is in neither of the two, so that they cannot run into each other.
-        Identity(fnv1a(base_url.bytes().chain([b'\n']).chain(model_id.bytes())))
-    }
-}
-
-impl From<Identity> for String {
-    fn from(identity: Identity) -> String {
-        format!("{:016x}", identity.0)
-    }
-}
-
-impl TryFrom<String> for Identity {
-    type Error = String;
-    fn try_from(text: String) -> Result<Identity, String> {
-        u64::from_str_radix(&text, 16)
-            .map(Identity)
-            .map_err(|_| format!("no identity: {text:.40?}"))
-    }
-}
-
-/// FNV-1a in 64 bits. Nobody gains by making two addresses collide, so a hash that is fixed for
-/// ever is worth more than a strong one.
-fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }

@@ -27,6 +27,7 @@ use crate::domain::price::{Nano, Usage};
 #[schemars(rename = "{T}Reply")]
 pub struct Success<T> {
     /// The client's id.
+    #[serde(default)]
     pub id: Id,
     /// Always true.
     #[schemars(extend("const" = true))]
@@ -40,6 +41,7 @@ pub struct Success<T> {
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ErrorReply {
     /// The client's id; `null` for a line in which none was found.
+    #[serde(default)]
     pub id: Id,
     /// Always false.
     #[schemars(extend("const" = false))]
@@ -269,8 +271,11 @@ pub struct Attempt {
 }
 
 /// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AttemptOutcome {
     /// It gave the answer.
     Answered,
@@ -302,6 +307,13 @@ impl ErrorBody {
 
 impl ErrorCode {
     /// Its name in replies and in the log.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl AttemptOutcome {
+    /// Its name in replies.
     pub fn name(self) -> &'static str {
         self.into()
     }

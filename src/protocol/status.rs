@@ -1,6 +1,7 @@
 //! How the recorder is doing, as `health` shows it: the log, the database, what went wrong.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::calendar::rfc3339_or_null;
 use crate::domain::time::Wall;
@@ -43,8 +44,18 @@ pub struct RecorderStatus {
 
 /// State of the database.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    schemars::JsonSchema,
 )]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum StoreState {
     /// It takes what it is given.
@@ -54,4 +65,11 @@ pub enum StoreState {
     /// It could not be opened yet; rows wait in memory.
     #[default]
     Absent,
+}
+
+impl StoreState {
+    /// Its name in replies.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }

@@ -6,13 +6,17 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::connect::{Link, accept, print_json};
+use super::super::connect::{Link, accept, found, print_json};
 use super::super::failure::Failure;
 use super::super::screen::{Screen, Tone};
-use super::super::{Session, reply, text};
+use super::super::{Session, text};
 use super::print_answer;
+use crate::domain::fault::Fault;
+use crate::protocol::event::StreamEvent;
+use crate::protocol::reply::Chat;
 
 /// Sends one request and prints what comes. With `--json` that is every line as it came, and
 /// nothing is left to do (`None`).
@@ -21,7 +25,7 @@ pub(super) fn exchange(
     request: &Value,
     patience: Option<Duration>,
     screen: &mut Screen<'_>,
-) -> Result<Option<Value>, Failure> {
+) -> Result<Option<Chat>, Failure> {
     let mut link = Link::open(&session.socket, patience)?;
     link.send(request)?;
     if session.json {
@@ -30,19 +34,17 @@ pub(super) fn exchange(
             Ok(screen.out.flush()?)
         })?;
         print_json(&line, screen)?;
-        accept(&reply, true, screen)?;
-        return Ok(None);
+        return accept(reply, true, screen).map(|_| None);
     }
     let mut printed = Printed::default();
     let answered = link.reply_after(|_, event| printed.hear(event, screen));
     printed.end_line(screen)?;
-    let (_, reply) = answered?;
-    accept(&reply, false, screen)?;
+    let chat: Chat = found(accept(answered?.1, false, screen)?)?;
     if !printed.any {
         // A daemon that does not stream.
-        print_answer(&reply, screen)?;
+        print_answer(&chat.answered, screen)?;
     }
-    Ok(Some(reply))
+    Ok(Some(chat))
 }
 
 /// What of the answer is on the screen.
@@ -55,15 +57,17 @@ struct Printed {
 
 impl Printed {
     fn hear(&mut self, event: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        match reply::word(event, "event").as_deref() {
-            Some("delta") => self.print(event, screen),
-            Some("restart") => self.begin_again(event, screen),
+        // An event that is not understood is one of a later daemon, and may be ignored like any.
+        match StreamEvent::deserialize(event) {
+            Ok(StreamEvent::Delta { content }) => self.print(&content, screen),
+            Ok(StreamEvent::Restart { model_used, reason }) => {
+                self.begin_again(&text::one_line(&model_used), reason, screen)
+            }
             _ => Ok(()),
         }
     }
 
-    fn print(&mut self, delta: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        let content = delta.get("content").and_then(Value::as_str).unwrap_or_default();
+    fn print(&mut self, content: &str, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let cleaned = screen.paper.terminal.then(|| text::clean(content));
         let shown = cleaned.as_deref().unwrap_or(content);
         if let Some(last) = shown.chars().next_back() {
@@ -74,11 +78,14 @@ impl Printed {
         Ok(())
     }
 
-    fn begin_again(&mut self, restart: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    fn begin_again(
+        &mut self,
+        model: &str,
+        reason: Fault,
+        screen: &mut Screen<'_>,
+    ) -> Result<(), Failure> {
         self.end_line(screen)?;
         self.any = false;
-        let word = |name| reply::word(restart, name).unwrap_or_else(|| "?".to_owned());
-        let (reason, model) = (word("reason"), word("model_used"));
         let note = format!("the answer broke off ({reason}); {model} begins anew:");
         let note = screen.notes_paper.paint(&note, Tone::Warn);
         writeln!(screen.notes, "fallbackctl: {note}")?;

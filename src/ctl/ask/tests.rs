@@ -15,13 +15,27 @@ fn args(words: &[&str]) -> Args {
     Line::try_parse_from([&["ask"], words].concat()).unwrap().args
 }
 
-fn shown(reply: &Value, terminal: bool) -> (String, String) {
+/// A chat that was answered, with these fields.
+fn chat(fields: Value) -> Chat {
+    let usage = json!({"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0,
+        "reasoning_tokens": 0});
+    let mut chat = json!({"content": null, "tool_calls": null, "finish_reason": "stop",
+        "model_used": "m", "provider": "p", "model_id": "m", "task": "default", "primary": "m",
+        "fallback_count": 0, "used_fallback": false, "latency_ms": 0, "usage": usage,
+        "cost_usd": null, "request_cost_usd": null, "primary_cost_usd": null,
+        "cost_estimated": false, "request_id": "r", "attempts": []});
+    chat.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
+    serde_json::from_value(chat).unwrap()
+}
+
+fn shown(fields: Value, terminal: bool) -> (String, String) {
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     let paper = Paper { terminal, ..Paper::default() };
     let mut screen =
         Screen { out: &mut out, paper, notes: &mut notes, notes_paper: Paper::default() };
-    print_answer(reply, &mut screen).unwrap();
-    remark(reply, &mut screen).unwrap();
+    let answered = chat(fields).answered;
+    print_answer(&answered, &mut screen).unwrap();
+    remark(&answered, &mut screen).unwrap();
     (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap())
 }
 
@@ -70,16 +84,16 @@ fn the_summary_names_who_answered_instead_of_whom() {
             {"model":"gpt-4o","outcome":"failed","error_type":"overloaded","status":503},
             {"model":"claude-sonnet-4-6","outcome":"answered"}]});
     let wanted = "claude-sonnet-4-6 · 812 ms · $0.000963 · fallback from gpt-4o (overloaded 503)";
-    assert_eq!(summary(&reply), wanted);
+    assert_eq!(summary(&chat(reply)), wanted);
     let plain = json!({"model_used":"m","latency_ms":1500,"cost_usd":null,"used_fallback":false});
-    assert_eq!(summary(&plain), "m · 1.5 s");
+    assert_eq!(summary(&chat(plain)), "m · 1.5 s");
 }
 
 #[test]
 fn an_answer_keeps_its_bytes_in_a_pipe_and_loses_escapes_on_a_terminal() {
     let reply = json!({"content":"a\u{1b}[2Jb","finish_reason":"stop"});
-    assert_eq!(shown(&reply, false).0, "a\u{1b}[2Jb\n");
-    assert_eq!(shown(&reply, true).0, "ab\n");
+    assert_eq!(shown(reply.clone(), false).0, "a\u{1b}[2Jb\n");
+    assert_eq!(shown(reply, true).0, "ab\n");
 }
 
 #[test]
@@ -90,7 +104,7 @@ fn an_answer_that_is_cut_refused_or_empty_says_so() {
         (json!({"content":"","finish_reason":"stop"}), "", "the answer is empty"),
     ];
     for (reply, out, note) in rows {
-        let (printed, notes) = shown(&reply, false);
+        let (printed, notes) = shown(reply, false);
         assert_eq!(printed, out);
         assert!(notes.contains(note), "{notes}");
     }

@@ -6,12 +6,17 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
+use super::super::circuit::Obstacles;
 use super::super::connect::Link;
-use super::super::failure::{DaemonError, Failure};
-use super::super::{circuit, health, moment, reply, text};
+use super::super::failure::Failure;
+use super::super::{health, moment, text};
 use super::Finding;
+use crate::protocol::health::Health;
+use crate::protocol::reply::Ping;
+use crate::protocol::status::RecorderStatus;
 
 const CHECK: &str = "daemon";
 
@@ -25,8 +30,8 @@ const SILENT: &str = "`journalctl -u fallbackd` may say why, and one that is sti
 
 /// What became of a question.
 #[derive(Debug)]
-enum Answer {
-    Given(Value),
+enum Answer<T> {
+    Given(T),
     /// It was not: why, and what to do.
     Missing(String, String),
     /// There is no connection to ask over.
@@ -36,13 +41,13 @@ enum Answer {
 /// What the daemon answered.
 #[derive(Debug)]
 pub(super) struct Answers {
-    ping: Answer,
-    health: Answer,
+    ping: Answer<Ping>,
+    health: Answer<Health>,
 }
 
 impl Answers {
     /// The reply to `health`, if there was one.
-    pub(super) fn health(&self) -> Option<&Value> {
+    pub(super) fn health(&self) -> Option<&Health> {
         match &self.health {
             Answer::Given(reply) => Some(reply),
             Answer::Missing(..) | Answer::Unreached => None,
@@ -52,35 +57,35 @@ impl Answers {
 
 /// Asks for `ping` and `health` at once.
 pub(super) fn ask(socket: &Path) -> Answers {
-    let ask = |op: &'static str| {
-        let (tell, told) = mpsc::sync_channel(1);
-        let socket = socket.to_owned();
-        // Left to itself when it takes too long, also over connecting; it ends with this process.
-        thread::spawn(move || tell.send(question(&socket, op)));
-        told
-    };
-    let (ping, health) = (ask("ping"), ask("health"));
+    let (ping, health) = (question(socket, "ping"), question(socket, "health"));
     let (ping, waited) = moment::timed(|| answer(&ping, PATIENCE));
     Answers { ping, health: answer(&health, PATIENCE.saturating_sub(waited)) }
 }
 
-fn answer(told: &mpsc::Receiver<Answer>, patience: Duration) -> Answer {
-    told.recv_timeout(patience).unwrap_or_else(|_| silent())
+fn answer<T>(told: &mpsc::Receiver<Answer<T>>, patience: Duration) -> Answer<T> {
+    told.recv_timeout(patience).unwrap_or_else(|_| {
+        let what = format!("it did not answer within {}", humantime::format_duration(PATIENCE));
+        Answer::Missing(what, SILENT.to_owned())
+    })
 }
 
-fn silent() -> Answer {
-    let what = format!("it did not answer within {}", humantime::format_duration(PATIENCE));
-    Answer::Missing(what, SILENT.to_owned())
+/// Asks on a thread of its own, which is left to itself when it takes too long, also over
+/// connecting; it ends with this process.
+fn question<T: DeserializeOwned + Send + 'static>(
+    socket: &Path,
+    op: &'static str,
+) -> mpsc::Receiver<Answer<T>> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let socket = socket.to_owned();
+    thread::spawn(move || tell.send(asked(&socket, op)));
+    told
 }
 
-fn question(socket: &Path, op: &str) -> Answer {
+fn asked<T: DeserializeOwned>(socket: &Path, op: &str) -> Answer<T> {
     let Ok(mut link) = Link::open(socket, None) else { return Answer::Unreached };
-    match link.send(&json!({ "op": op })).and_then(|()| link.reply()) {
-        Ok((_, reply)) if reply::flag(&reply, "ok") => Answer::Given(reply),
-        Ok((_, reply)) => {
-            let error = DaemonError::read(&reply);
-            Answer::Missing(error.to_string(), error.hint())
-        }
+    match link.ask(&json!({ "op": op })) {
+        Ok(found) => Answer::Given(found),
+        Err(Failure::Daemon(error)) => Answer::Missing(error.to_string(), error.hint()),
         Err(Failure::Unreachable { why, hint, .. }) => Answer::Missing(why, hint),
         Err(failure) => Answer::Missing(failure.to_string(), SILENT.to_owned()),
     }
@@ -101,15 +106,14 @@ pub(super) fn look(answers: &Answers) -> Vec<Finding> {
     let mut findings = vec![version(ping)];
     findings.extend(keys(health));
     findings.extend(circuits(health));
-    findings.push(recorder(health));
+    findings.push(recorder(&health.recorder));
     findings
 }
 
-fn version(ping: &Value) -> Finding {
+fn version(ping: &Ping) -> Finding {
     let ours = env!("CARGO_PKG_VERSION");
-    let theirs = reply::word(ping, "version").unwrap_or_else(|| "?".to_owned());
-    let up = reply::whole(ping, "uptime_ms").map(text::span).unwrap_or_default();
-    let what = format!("fallbackd {theirs} answers, up {up}");
+    let theirs = &ping.version;
+    let what = format!("fallbackd {theirs} answers, up {}", text::span(ping.uptime_ms));
     if theirs == ours {
         return Finding::ok(CHECK, what);
     }
@@ -118,16 +122,15 @@ fn version(ping: &Value) -> Finding {
 }
 
 /// Models that cannot be called, one finding for each reason.
-fn keys(health: &Value) -> Vec<Finding> {
-    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let (mut all, mut usable) = (0, 0);
-    for (name, model) in reply::members(health, "models") {
-        all += 1;
-        match reply::word(model, "misconfigured") {
-            Some(reason) => reasons.entry(reason).or_default().push(name),
-            None => usable += 1,
+fn keys(health: &Health) -> Vec<Finding> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, model) in &health.models {
+        if let Some(reason) = &model.misconfigured {
+            reasons.entry(reason).or_default().push(name);
         }
     }
+    let all = health.models.len();
+    let usable = all - reasons.values().map(Vec::len).sum::<usize>();
     let todo = "give the key to the daemon (not to this shell) as `api_key` says, then restart it; \
                 or remove the models";
     let mut findings = Vec::new();
@@ -143,20 +146,19 @@ fn keys(health: &Value) -> Vec<Finding> {
 }
 
 /// Models whose circuit is not closed.
-fn circuits(health: &Value) -> Vec<Finding> {
+fn circuits(health: &Health) -> Vec<Finding> {
     let now = moment::wall();
-    let shut = reply::members(health, "models").filter_map(|(name, model)| {
-        let is_keyless = reply::present(model, "misconfigured").is_some();
-        let why = circuit::explain(model, now).filter(|_| !is_keyless)?;
+    let shut = health.models.iter().filter_map(|(name, model)| {
+        let why = Obstacles::from(model).explain(now).filter(|_| model.misconfigured.is_none())?;
         let todo = format!("`fallbackctl tail --since 1h --model {name} --failed` shows its calls");
-        Some(Finding::warning("circuits", format!("{}: {why}", text::one_line(name)), todo))
+        Some(Finding::warning("circuits", format!("{name}: {why}"), todo))
     });
     let shut: Vec<Finding> = shut.collect();
     if shut.is_empty() { vec![Finding::ok("circuits", "none is open")] } else { shut }
 }
 
-fn recorder(health: &Value) -> Finding {
-    let worries = health::worries(health);
+fn recorder(recorder: &RecorderStatus) -> Finding {
+    let worries = health::worries(recorder);
     if worries.is_empty() {
         return Finding::ok("recorder", "log and database take what they are given");
     }
@@ -166,26 +168,45 @@ fn recorder(health: &Value) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::Value;
 
     use super::super::State;
     use super::*;
 
-    fn answers(ping: &Value, health: &Value) -> Answers {
-        let given = |reply: &Value| Answer::Given(reply.clone());
-        Answers { ping: given(ping), health: given(health) }
+    fn ping(version: &str) -> Answer<Ping> {
+        Answer::Given(Ping { version: version.to_owned(), protocol: 1, uptime_ms: 1000, pid: 1 })
+    }
+
+    fn health(models: &Value, recorder: &Value) -> Answer<Health> {
+        let reply = json!({"models": models, "recorder": recorder});
+        Answer::Given(serde_json::from_value(reply).unwrap())
+    }
+
+    /// A model of which nothing more is known.
+    fn model(misconfigured: Option<&str>, state: &str) -> Value {
+        json!({"success_rate": 1.0, "total_calls": 0, "degraded": false, "in_flight": 0,
+            "misconfigured": misconfigured, "ready": false,
+            "breaker": {"state": state, "reason": "why", "since": "", "consecutive_failures": 0},
+            "evidence": {"live": 0, "shadow": 0, "probe": 0}})
+    }
+
+    fn well() -> Answer<Health> {
+        health(&json!({}), &json!({"store": "ok"}))
+    }
+
+    fn missing<T>() -> Answer<T> {
+        Answer::Missing("it is silent".to_owned(), "wake it".to_owned())
     }
 
     #[test]
     fn who_is_connected_to_and_gives_no_answer_is_wrong_and_who_is_not_there_cannot_be_asked() {
-        let given = || Answer::Given(json!({"ok": true}));
-        let missing = || Answer::Missing("it is silent".to_owned(), "wake it".to_owned());
         let rows = [
             (missing(), missing(), State::Wrong),
-            (given(), missing(), State::Wrong),
+            (ping("x"), missing(), State::Wrong),
             (missing(), Answer::Unreached, State::Wrong),
             (Answer::Unreached, Answer::Unreached, State::Skipped),
-            (given(), Answer::Unreached, State::Skipped),
+            (ping("x"), Answer::Unreached, State::Skipped),
+            (missing(), well(), State::Wrong),
         ];
         for (ping, health, wanted) in rows {
             let found = look(&Answers { ping, health });
@@ -196,28 +217,24 @@ mod tests {
 
     #[test]
     fn models_without_a_key_are_a_warning_until_none_is_left() {
-        let ping = json!({"version": env!("CARGO_PKG_VERSION"), "uptime_ms": 1000});
-        let closed = json!({"breaker": {"state": "closed"}});
-        let keyless = json!({"misconfigured": "A is not set", "breaker": {"state": "closed"}});
-        let some = json!({"models": {"a": closed, "b": keyless}, "recorder": {"late": 0}});
-        let states = |health: &Value| {
-            let found = look(&answers(&ping, health));
+        let states = |models: &Value| {
+            let health = health(models, &json!({"store": "ok"}));
+            let found = look(&Answers { ping: ping(env!("CARGO_PKG_VERSION")), health });
             found.into_iter().map(|finding| (finding.check, finding.state)).collect::<Vec<_>>()
         };
+        let (closed, keyless) = (model(None, "closed"), model(Some("A is not set"), "closed"));
         let rest = [("circuits", State::Ok), ("recorder", State::Ok)];
         let mut wanted = vec![("daemon", State::Ok), ("keys", State::Ok), ("keys", State::Warning)];
         wanted.extend(rest);
-        assert_eq!(states(&some), wanted);
-        let none = json!({"models": {"b": keyless}, "recorder": {}});
-        assert_eq!(states(&none)[1], ("keys", State::Wrong));
+        assert_eq!(states(&json!({"a": closed, "b": keyless})), wanted);
+        assert_eq!(states(&json!({"b": keyless}))[1], ("keys", State::Wrong));
     }
 
     #[test]
     fn open_circuits_and_an_unwell_recorder_are_warnings() {
-        let ping = json!({"version": "0.0.0"});
-        let health = json!({"models": {"a": {"breaker": {"state": "open", "reason": "why"}}},
-            "recorder": {"log_error": "disk full"}});
-        let found = look(&answers(&ping, &health));
+        let recorder = json!({"store": "ok", "log_error": "disk full"});
+        let health = health(&json!({"a": model(None, "open")}), &recorder);
+        let found = look(&Answers { ping: ping("0.0.0"), health });
         let warnings = found.iter().filter(|finding| finding.state == State::Warning);
         assert_eq!(
             warnings.map(|f| f.check).collect::<Vec<_>>(),

@@ -4,12 +4,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-use serde_json::Value;
-
-use super::super::reply;
 use super::Finding;
 use crate::config::Config;
+use crate::protocol::health::Health;
+use nix::sys::statvfs::statvfs;
 
 const MIB: u64 = 1 << 20;
 /// Below this, the next minutes of a busy daemon may not fit.
@@ -18,8 +16,8 @@ const TOO_LITTLE: u64 = 64 * MIB;
 const USUAL: u64 = 64 * MIB + 2 * 256 * MIB;
 
 /// Looks at the folders of the log and the database.
-pub(super) fn look(config: Option<&Config>, health: Option<&Value>) -> Vec<Finding> {
-    let told = health.and_then(|health| reply::word(health.get("recorder")?, "log"));
+pub(super) fn look(config: Option<&Config>, health: Option<&Health>) -> Vec<Finding> {
+    let told = health.map(|health| &health.recorder.log).filter(|log| !log.is_empty());
     let configured = config.map(|config| config.daemon.health_log.clone());
     let log = told.map(PathBuf::from).or(configured);
     // A database may be rewritten beside the old one.
@@ -104,7 +102,8 @@ mod tests {
     #[test]
     fn without_any_word_on_where_to_look_it_says_so() {
         assert_eq!(look(None, None)[0].state, State::Skipped);
-        let health = json!({"recorder": {"log": "/no/such/folder/health.jsonl"}});
+        let reply = json!({"models": {}, "recorder": {"log": "/no/such/folder/health.jsonl"}});
+        let health: Health = serde_json::from_value(reply).unwrap();
         let checks: Vec<_> = look(None, Some(&health)).iter().map(|found| found.check).collect();
         assert_eq!(checks, ["log", "disk"]);
     }

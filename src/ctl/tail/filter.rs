@@ -3,9 +3,12 @@
 //! The daemon is asked for kinds of events only; model, task and outcome are looked at here, so
 //! that a filter means the same for what comes over the socket and for what stands in the log.
 
-use serde_json::Value;
+use std::sync::Arc;
 
-use super::super::{names, reply};
+use super::super::names;
+use super::told::Told;
+use crate::domain::breaker::State;
+use crate::protocol::log::{Event, LeftOut};
 use crate::protocol::op::EventType;
 
 /// What to show; without any wish, everything but the heads of files.
@@ -19,64 +22,95 @@ pub(super) struct Filter {
     tasks: Vec<String>,
     /// Only this kind of event; several may be named
     #[arg(long = "event", short, value_name = "TYPE", value_delimiter = ',', value_parser = kind, add = names::events())]
-    events: Vec<String>,
+    events: Vec<EventType>,
     /// Only what went wrong: calls, requests and reloads that failed, circuits that opened, models that became degraded
     #[arg(long, short)]
     failed: bool,
     /// The same as --event
     #[arg(value_name = "TYPE", value_parser = kind, add = names::events())]
-    types: Vec<String>,
+    types: Vec<EventType>,
 }
 
 impl Filter {
     /// The kinds of events to ask for; all when empty.
-    pub(super) fn kinds(&self) -> Vec<&str> {
-        self.events.iter().chain(&self.types).map(String::as_str).collect()
+    pub(super) fn kinds(&self) -> Vec<EventType> {
+        self.events.iter().chain(&self.types).copied().collect()
     }
 
-    /// Whether to show an event.
-    pub(super) fn wants(&self, event: &Value) -> bool {
-        let kind = event.get("event").and_then(Value::as_str).unwrap_or_default();
+    /// Whether to show it. Losses are always shown, and events of later versions to those who wish
+    /// for nothing in particular.
+    pub(super) fn wants(&self, told: &Told) -> bool {
         let kinds = self.kinds();
-        kind != "checkpoint"
-            && (kinds.is_empty() || kinds.contains(&kind))
-            && (self.tasks.is_empty() || is_one_of(event, "task", &self.tasks))
-            && (self.models.is_empty() || concerns(event, &self.models))
-            && (!self.failed || failed(kind, event))
+        match told {
+            Told::Event(line) => {
+                let kind = line.event.kind();
+                (kinds.is_empty() || kind.is_some_and(|kind| kinds.contains(&kind)))
+                    && (self.tasks.is_empty() || is_one_of(task(&line.event), &self.tasks))
+                    && (self.models.is_empty() || concerns(&line.event, &self.models))
+                    && (!self.failed || failed(&line.event))
+            }
+            Told::Foreign(_) => {
+                kinds.is_empty() && self.tasks.is_empty() && self.models.is_empty() && !self.failed
+            }
+            Told::Lost(_) => true,
+            Told::Nothing => false,
+        }
     }
 }
 
 /// A kind of event as typed. The log would take any name, and show nothing for a wrong one.
-fn kind(typed: &str) -> Result<String, String> {
-    let names: Vec<_> = EventType::ALL.iter().map(|kind| kind.name()).collect();
-    if names.contains(&typed) {
-        return Ok(typed.to_owned());
-    }
-    Err(format!("there is no such kind of event; name one of {}", names.join(", ")))
+fn kind(typed: &str) -> Result<EventType, String> {
+    let kinds = EventType::ALL.iter().copied();
+    kinds.clone().find(|kind| kind.name() == typed).ok_or_else(|| {
+        let names: Vec<_> = kinds.map(EventType::name).collect();
+        format!("there is no such kind of event; name one of {}", names.join(", "))
+    })
 }
 
-fn is_one_of(event: &Value, key: &str, names: &[String]) -> bool {
-    let name = event.get(key).and_then(Value::as_str);
+fn is_one_of(name: Option<&str>, names: &[String]) -> bool {
     name.is_some_and(|name| names.iter().any(|wanted| wanted == name))
 }
 
-/// Whether an event is about one of these models, or names it.
-fn concerns(event: &Value, models: &[String]) -> bool {
-    const LISTS: [&str; 4] = ["order", "left_out", "added", "removed"];
-    let listed = |place: &Value| {
-        let name = place.as_str().or_else(|| place.get("model")?.as_str());
-        name.is_some_and(|name| models.iter().any(|wanted| wanted == name))
-    };
-    is_one_of(event, "model_name", models)
-        || is_one_of(event, "model_used", models)
-        || LISTS.iter().any(|key| reply::list(event, key).iter().any(listed))
+fn task(event: &Event) -> Option<&str> {
+    match event {
+        Event::Call(call) => Some(&call.task),
+        Event::Request(request) => Some(&request.task),
+        Event::Order(order) => Some(&order.task),
+        Event::Comparison(comparison) => Some(&comparison.task),
+        _ => None,
+    }
 }
 
-fn failed(kind: &str, event: &Value) -> bool {
-    match kind {
-        "breaker" => reply::word(event, "to").as_deref() == Some("open"),
-        "degraded" => reply::flag(event, "degraded"),
-        _ => event.get("success").and_then(Value::as_bool) == Some(false),
+/// Whether an event is about one of these models, or names it.
+fn concerns(event: &Event, models: &[String]) -> bool {
+    let named = |name: &Arc<str>| models.iter().any(|wanted| **wanted == **name);
+    let is_left_out = |out: &LeftOut| named(&out.model);
+    match event {
+        Event::Call(call) => named(&call.model_name),
+        Event::Breaker(breaker) => named(&breaker.model_name),
+        Event::Degraded(degraded) => named(&degraded.model_name),
+        Event::Request(request) => {
+            request.model_used.as_ref().is_some_and(named)
+                || request.order.iter().any(|place| named(&place.model))
+                || request.left_out.iter().any(is_left_out)
+        }
+        Event::Order(order) => {
+            order.order.iter().any(named) || order.left_out.iter().any(is_left_out)
+        }
+        Event::Comparison(comparison) => named(&comparison.model_used),
+        Event::Config(config) => config.added.iter().chain(&config.removed).any(named),
+        _ => false,
+    }
+}
+
+fn failed(event: &Event) -> bool {
+    match event {
+        Event::Breaker(breaker) => breaker.to == State::Open,
+        Event::Degraded(degraded) => degraded.degraded,
+        Event::Call(call) => !call.success,
+        Event::Request(request) => !request.success,
+        Event::Config(config) => !config.success,
+        _ => false,
     }
 }
 
@@ -84,11 +118,11 @@ fn failed(kind: &str, event: &Value) -> bool {
 mod tests {
     use serde_json::json;
 
+    use super::super::super::samples::event;
     use super::*;
 
-    fn events() -> Vec<Value> {
-        vec![
-            json!({"event":"checkpoint","file":"x"}),
+    fn events() -> Vec<Told> {
+        let lines = [
             json!({"event":"call","model_name":"a","task":"code","success":true}),
             json!({"event":"call","model_name":"b","task":"code","success":false}),
             json!({"event":"request","task":"code","success":true,"model_used":"a",
@@ -101,7 +135,9 @@ mod tests {
                 "left_out":[{"model":"b","reason":"circuit_open"}]}),
             json!({"event":"config","success":false,"added":[],"removed":[]}),
             json!({"event":"stop"}),
-        ]
+        ];
+        let told = lines.map(|line| Told::Event(Box::new(event(line))));
+        [Told::Nothing].into_iter().chain(told).collect()
     }
 
     fn shown(filter: &Filter) -> Vec<usize> {
@@ -127,8 +163,11 @@ mod tests {
         assert_eq!(shown(&task), [1, 2, 3, 8]);
         let failed = Filter { failed: true, ..Filter::default() };
         assert_eq!(shown(&failed), [2, 4, 5, 7, 9]);
-        let kinds =
-            Filter { events: words(&["call"]), types: words(&["stop"]), ..Filter::default() };
+        let kinds = Filter {
+            events: vec![EventType::Call],
+            types: vec![EventType::Stop],
+            ..Filter::default()
+        };
         assert_eq!(shown(&kinds), [1, 2, 10]);
         let both = Filter { failed: true, ..models(&["b"]) };
         assert_eq!(shown(&both), [2, 5]);

@@ -7,175 +7,181 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::super::screen::{Paper, Tone};
-use super::super::{attempts, reply, text};
+use super::super::{attempts, text};
+use super::told::Told;
+use crate::domain::breaker::State;
+use crate::domain::ledger::CallKind;
+use crate::domain::need::Verdict;
 use crate::domain::time::Wall;
+use crate::protocol::log::{
+    BreakerEvent, CallEvent, ComparisonEvent, ConfigEvent, DegradedEvent, Event, LeftOut,
+    OrderEvent, ReportEvent, RequestEvent,
+};
+use crate::protocol::reply::ErrorCode;
 
 /// One line for one message of the daemon; `None` for one that tells no event.
-pub(super) fn render(message: &Value, now: Wall, zone: &TimeZone, paper: Paper) -> Option<String> {
-    if let Some(lost) = reply::whole(message, "log_lost") {
-        let text = format!("-- {lost} events lost: this reader was too slow --");
-        return Some(paper.paint(&text, Tone::Warn));
+pub(super) fn render(told: &Told, now: Wall, zone: &TimeZone, paper: Paper) -> Option<String> {
+    match told {
+        Told::Nothing => None,
+        Told::Lost(lost) => {
+            let text = format!("-- {lost} events lost: this reader was too slow --");
+            Some(paper.paint(&text, Tone::Warn))
+        }
+        Told::Event(line) => {
+            let (text, tone) = describe(&line.event, now, zone);
+            let kind = line.event.kind()?.name();
+            let time = time(&line.timestamp, now, zone, paper);
+            Some(format!("{time} {kind:<8} {}", paper.paint(&text, tone)))
+        }
+        Told::Foreign(event) => {
+            let word = |key| event.get(key).and_then(Value::as_str);
+            let time = time(word("timestamp").unwrap_or("-"), now, zone, paper);
+            Some(format!("{time} {:<8} {}", word("event").unwrap_or("?"), fields(event)))
+        }
     }
-    let event = reply::present(message, "log")?;
-    let kind = reply::word(event, "event").unwrap_or_else(|| "?".to_owned());
-    let (text, tone) = describe(&kind, event, now, zone);
-    let time = time(event, now, zone, paper);
-    Some(format!("{time} {kind:<8} {}", paper.paint(&text, tone)))
 }
 
 /// A person wants the time of day here, a file the exact moment as it was logged.
-fn time(event: &Value, now: Wall, zone: &TimeZone, paper: Paper) -> String {
-    let stamp = reply::word(event, "timestamp").unwrap_or_else(|| "-".to_owned());
-    match text::moment(&stamp) {
+fn time(stamp: &str, now: Wall, zone: &TimeZone, paper: Paper) -> String {
+    match text::moment(stamp) {
         Some(at) if paper.terminal => paper.paint(&text::clock_time(at, now, zone), Tone::Dim),
-        _ => stamp,
+        _ => stamp.to_owned(),
     }
 }
 
-fn describe(kind: &str, event: &Value, now: Wall, zone: &TimeZone) -> (String, Tone) {
-    let model = reply::word(event, "model_name").unwrap_or_default();
-    match kind {
-        "call" => call(event, &model),
-        "request" => request_line(event),
-        "breaker" => breaker(event, &model, now, zone),
-        "degraded" => degraded(event, &model),
-        "order" => (order(event), Tone::Plain),
-        "comparison" => (comparison(event), Tone::Plain),
-        "report" => (report(event), Tone::Plain),
-        "config" => config(event),
-        "start" => (start(event), Tone::Plain),
-        "stop" => (stop(event), Tone::Warn),
-        _ => (unknown(event), Tone::Plain),
+fn describe(event: &Event, now: Wall, zone: &TimeZone) -> (String, Tone) {
+    match event {
+        Event::Call(event) => call(event),
+        Event::Request(event) => request(event),
+        Event::Breaker(event) => breaker(event, now, zone),
+        Event::Degraded(event) => degraded(event),
+        Event::Order(event) => (order(event), Tone::Plain),
+        Event::Comparison(event) => (comparison(event), Tone::Plain),
+        Event::Report(event) => (report(event), Tone::Plain),
+        Event::Config(event) => config(event),
+        Event::Start(start) => {
+            let (version, models, restored) = (&start.version, start.models, start.restored);
+            let text = format!(
+                "fallbackd {version} serves {models} models, {restored} with their history"
+            );
+            (text, Tone::Plain)
+        }
+        Event::Stop(stop) => {
+            (format!("{}, {} requests unanswered", stop.reason, stop.unanswered), Tone::Warn)
+        }
+        Event::Other => (String::new(), Tone::Plain),
     }
 }
 
-fn call(event: &Value, model: &str) -> (String, Tone) {
-    let took = reply::whole(event, "latency_ms").map(text::span).unwrap_or_default();
-    let task = reply::word(event, "task").map(|task| format!(" for {task}")).unwrap_or_default();
-    let kind = reply::word(event, "kind").filter(|kind| kind != "live");
-    let task = task + &kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
-    let late = event.get("counted").and_then(Value::as_bool) == Some(false);
-    let late = if late { ", not counted" } else { "" };
-    if reply::flag(event, "success") {
-        let tokens =
-            match (reply::whole(event, "input_tokens"), reply::whole(event, "output_tokens")) {
-                (Some(input), Some(output)) => format!(", {input}+{output} tokens"),
-                _ => String::new(),
-            };
-        let cost = text::cost(event, "cost_usd");
+fn call(event: &CallEvent) -> (String, Tone) {
+    let (model, took) = (&event.model_name, text::span(event.latency_ms));
+    let kind = Some(event.kind).filter(|kind| *kind != CallKind::Live);
+    let kind = kind.map(|kind| format!(" ({})", kind.name())).unwrap_or_default();
+    let task = format!(" for {}{kind}", event.task);
+    let late = if event.counted { "" } else { ", not counted" };
+    if event.success {
+        let tokens = event.input_tokens.zip(event.output_tokens);
+        let tokens = tokens.map(|(input, output)| format!(", {input}+{output} tokens"));
+        let cost = event.cost_usd.map(|cost| text::cost(cost, event.cost_estimated));
         let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
+        let tokens = tokens.unwrap_or_default();
         return (format!("{model} answered in {took}{task}{tokens}{cost}{late}"), Tone::Plain);
     }
-    let held = reply::word(event, "verdict").filter(|verdict| verdict != "failure");
-    let held = held.map(|verdict| format!(", {verdict}")).unwrap_or_default();
-    let why = attempts::why(event);
+    let held = Some(event.verdict).filter(|verdict| *verdict != Verdict::Failure);
+    let held = held.map(|verdict| format!(", {}", verdict.name())).unwrap_or_default();
+    let why = attempts::failure(event.error_type, event.status, event.code.as_deref());
     (format!("{model} failed in {took}{task}: {why}{held}{late}"), Tone::Bad)
 }
 
-fn request_line(event: &Value) -> (String, Tone) {
-    let task = reply::word(event, "task").unwrap_or_default();
-    let took = reply::whole(event, "latency_ms").map(text::span).unwrap_or_default();
-    if !reply::flag(event, "success") {
-        let error = reply::word(event, "error").unwrap_or_else(|| "failed".to_owned());
+fn request(event: &RequestEvent) -> (String, Tone) {
+    let (task, took) = (&event.task, text::span(event.latency_ms));
+    let Some(model) = event.model_used.as_ref().filter(|_| event.success) else {
+        let error = event.error.map_or("failed", ErrorCode::name);
         return (format!("{task}: {error} after {took}"), Tone::Bad);
-    }
-    let model = reply::word(event, "model_used").unwrap_or_default();
-    let primary = reply::word(event, "primary").filter(|primary| *primary != model);
-    match primary {
+    };
+    match event.primary.as_ref().filter(|primary| *primary != model) {
         Some(primary) => (format!("{task}: {model} instead of {primary} in {took}"), Tone::Warn),
         None => (format!("{task}: {model} in {took}"), Tone::Good),
     }
 }
 
-fn breaker(event: &Value, model: &str, now: Wall, zone: &TimeZone) -> (String, Tone) {
-    let state = |key| reply::word(event, key).unwrap_or_default().replace('_', "-");
-    let (from, to) = (state("from"), state("to"));
-    let reason = reply::word(event, "reason").unwrap_or_default();
-    let retry = reply::word(event, "retry_at").and_then(|at| text::moment(&at));
-    let retry = retry.map(|at| format!(", next try at {}", text::clock_time(at, now, zone)));
-    let forced = reply::word(event, "override").map(|set| format!(", override {set}"));
-    let by = reply::whole(event, "peer_uid").map(|uid| format!(" by uid {uid}"));
-    let tone = match to.as_str() {
-        "open" => Tone::Bad,
-        "closed" => Tone::Good,
-        _ => Tone::Warn,
+fn breaker(event: &BreakerEvent, now: Wall, zone: &TimeZone) -> (String, Tone) {
+    let (from, to) = (state(event.from), state(event.to));
+    let retry = event.retry_at.map(|at| text::clock_time(at, now, zone));
+    let retry = retry.map(|at| format!(", next try at {at}"));
+    let forced = event.forced.map(|set| format!(", override {}", set.name()));
+    let by = event.peer_uid.map(|uid| format!(" by uid {uid}"));
+    let tone = match event.to {
+        State::Open => Tone::Bad,
+        State::Closed => Tone::Good,
+        State::HalfOpen => Tone::Warn,
     };
     let tail: String = [retry, forced, by].into_iter().flatten().collect();
-    (format!("{model} {from} -> {to}: {reason}{tail}"), tone)
+    (format!("{} {from} -> {to}: {}{tail}", event.model_name, event.reason), tone)
 }
 
-fn degraded(event: &Value, model: &str) -> (String, Tone) {
-    let share = reply::number(event, "success_rate").map(text::percent).unwrap_or_default();
-    let calls = reply::whole(event, "calls").unwrap_or_default();
-    if reply::flag(event, "degraded") {
-        (format!("{model} is degraded: {share} of {calls} calls worked"), Tone::Warn)
-    } else {
-        (format!("{model} is healthy again: {share} of {calls} calls worked"), Tone::Good)
+fn state(state: State) -> String {
+    state.name().replace('_', "-")
+}
+
+fn degraded(event: &DegradedEvent) -> (String, Tone) {
+    let (model, share) = (&event.model_name, text::percent(event.success_rate));
+    let (word, tone) = match event.degraded {
+        true => ("degraded", Tone::Warn),
+        false => ("healthy again", Tone::Good),
+    };
+    (format!("{model} is {word}: {share} of {} calls worked", event.calls), tone)
+}
+
+fn comparison(event: &ComparisonEvent) -> String {
+    let pair = format!("{} and its backup {}", event.model_used, event.backup);
+    match &event.agreement {
+        Some(agreement) => {
+            format!("{pair}: {} of the words in common", text::percent(agreement.similarity))
+        }
+        None => {
+            let why = attempts::failure(event.error_type, None, None);
+            format!("{pair}: the copy failed, {why}")
+        }
     }
 }
 
-fn comparison(event: &Value) -> String {
-    let word = |key| reply::word(event, key).unwrap_or_default();
-    let pair = format!("{} and its backup {}", word("model_used"), word("backup"));
-    let similarity = reply::present(event, "agreement")
-        .and_then(|agreement| reply::number(agreement, "similarity"));
-    match similarity {
-        Some(share) => format!("{pair}: {} of the words in common", text::percent(share)),
-        None => format!("{pair}: the copy failed, {}", word("error_type")),
-    }
-}
-
-fn order(event: &Value) -> String {
-    let task = reply::word(event, "task").unwrap_or_default();
-    let order = reply::joined(event, "order", " > ");
-    let left_out: Vec<_> = reply::list(event, "left_out")
-        .iter()
-        .filter_map(|out| Some((reply::word(out, "model")?, attempts::why(out))))
-        .map(|(model, why)| format!("{model} ({why})"))
-        .collect();
+fn order(event: &OrderEvent) -> String {
+    let OrderEvent { task, order, left_out } = event;
+    let order = order.join(" > ");
     if left_out.is_empty() {
         return format!("{task}: {order}");
     }
-    format!("{task}: {order}; left out: {}", left_out.join(", "))
+    let out =
+        left_out.iter().map(|LeftOut { model, reason }| format!("{model} ({})", reason.name()));
+    format!("{task}: {order}; left out: {}", out.collect::<Vec<_>>().join(", "))
 }
 
-fn report(event: &Value) -> String {
-    let week = reply::word(event, "week").unwrap_or_default();
-    let count = |key| reply::whole(event, key).unwrap_or_default();
-    let (calls, fallback) = (count("calls"), count("fallback_calls"));
-    let paid = reply::number(event, "paid_usd").map(text::dollars).unwrap_or_default();
-    let would = reply::number(event, "primary_would_usd").map(text::dollars).unwrap_or_default();
-    format!("{week}: {fallback} of {calls} answers by fallbacks, paid {paid} instead of {would}")
+fn report(event: &ReportEvent) -> String {
+    let ReportEvent { week, calls, fallback_calls, .. } = event;
+    let paid = text::dollars(event.paid_usd.dollars());
+    let would = text::dollars(event.primary_would_usd.dollars());
+    format!(
+        "{week}: {fallback_calls} of {calls} answers by fallbacks, paid {paid} instead of {would}"
+    )
 }
 
-fn config(event: &Value) -> (String, Tone) {
-    if !reply::flag(event, "success") {
-        let mistakes = reply::whole(event, "mistakes").unwrap_or_default();
+fn config(event: &ConfigEvent) -> (String, Tone) {
+    if !event.success {
+        let mistakes = event.mistakes;
         return (format!("not taken: {mistakes} mistakes, nothing changed"), Tone::Bad);
     }
-    let kept = reply::whole(event, "kept").unwrap_or_default();
-    let changed = [("added", "added"), ("removed", "removed")].map(|(key, word)| {
-        let models = reply::joined(event, key, ", ");
-        if models.is_empty() { String::new() } else { format!("; {word} {models}") }
-    });
-    (format!("taken: {kept} models kept{}", changed.concat()), Tone::Good)
+    let mut text = format!("taken: {} models kept", event.kept);
+    for (models, word) in [(&event.added, "added"), (&event.removed, "removed")] {
+        if !models.is_empty() {
+            text += &format!("; {word} {}", models.join(", "));
+        }
+    }
+    (text, Tone::Good)
 }
 
-fn start(event: &Value) -> String {
-    let version = reply::word(event, "version").unwrap_or_default();
-    let models = reply::whole(event, "models").unwrap_or_default();
-    let restored = reply::whole(event, "restored").unwrap_or_default();
-    format!("fallbackd {version} serves {models} models, {restored} with their history")
-}
-
-fn stop(event: &Value) -> String {
-    let reason = reply::word(event, "reason").unwrap_or_default();
-    let unanswered = reply::whole(event, "unanswered").unwrap_or_default();
-    format!("{reason}, {unanswered} requests unanswered")
-}
-
-/// An event of a newer daemon: its fields as they are.
-fn unknown(event: &Value) -> String {
+/// The fields of an event of a later version as they are.
+fn fields(event: &Value) -> String {
     let mut rest = event.clone();
     if let Some(fields) = rest.as_object_mut() {
         fields.remove("event");

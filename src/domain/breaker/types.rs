@@ -234,6 +234,13 @@ impl Finding {
     }
 }
 
+impl Force {
+    /// Its name in replies and in the log.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 impl State {
     /// Its name in replies and in the log.
     pub fn name(self) -> &'static str {

@@ -2,11 +2,16 @@
 
 use serde_json::json;
 
+use super::super::super::samples::event;
 use super::*;
 
-fn line(event: Value) -> String {
+fn line(fields: Value) -> String {
+    shown(&Told::Event(Box::new(event(fields))))
+}
+
+fn shown(told: &Told) -> String {
     let now = text::moment("2026-11-20T10:00:00Z").unwrap();
-    render(&json!({"log": event}), now, &TimeZone::UTC, Paper::default()).unwrap()
+    render(told, now, &TimeZone::UTC, Paper::default()).unwrap()
 }
 
 #[test]
@@ -86,25 +91,29 @@ fn the_other_events_have_their_line_too() {
             json!({"event":"stop","reason":"terminated","unanswered":0}),
             "- stop     terminated, 0 requests unanswered",
         ),
-        (json!({"event":"brand_new","x":1}), "- brand_new {\"x\":1}"),
     ];
     for (event, wanted) in rows {
         assert_eq!(line(event), wanted);
     }
+    let foreign = Told::of_event(json!({"event":"brand_new","x":1}));
+    assert_eq!(shown(&foreign), "- brand_new {\"x\":1}");
 }
 
 #[test]
 fn lost_events_are_counted_out_loud_and_other_messages_ignored() {
-    let show = |message| render(&message, Wall(0), &TimeZone::UTC, Paper::default());
-    assert!(show(json!({"log_lost": 3})).unwrap().contains("3 events lost"));
-    assert_eq!(show(json!({"ok": true})), None);
+    let lost = Told::of_message(json!({"log_lost": 3}));
+    assert!(shown(&lost).contains("3 events lost"));
+    for other in [json!({"ok": true}), json!({"log": {"event": "checkpoint", "file": "x"}})] {
+        let told = Told::of_message(other);
+        assert_eq!(render(&told, Wall(0), &TimeZone::UTC, Paper::default()), None);
+    }
 }
 
 #[test]
 fn on_a_terminal_the_time_of_day_is_enough() {
     let paper = Paper { terminal: true, ..Paper::default() };
     let now = text::moment("2026-11-20T10:00:00Z").unwrap();
-    let event = json!({"log":{"event":"stop","timestamp":"2026-11-20T09:59:58.000Z"}});
-    let line = render(&event, now, &TimeZone::UTC, paper).unwrap();
+    let stop = event(json!({"event":"stop","timestamp":"2026-11-20T09:59:58.000Z"}));
+    let line = render(&Told::Event(Box::new(stop)), now, &TimeZone::UTC, paper).unwrap();
     assert!(line.starts_with("09:59:58 stop"), "{line}");
 }
