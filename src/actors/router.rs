@@ -24,9 +24,9 @@ use crate::domain::time::Now;
 use crate::protocol::chains::{ChainView, Chains};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::health::{BreakerView, ModelHealth};
-use crate::protocol::op::{BreakerOp, BreakerSet};
 use crate::protocol::reload::Renewal;
 use crate::protocol::reply::ErrorBody;
+use crate::protocol::request::{BreakerOp, BreakerSet};
 
 /// The owner of the table.
 pub struct RouterActor {

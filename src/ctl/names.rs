@@ -14,7 +14,7 @@ use super::connect::Link;
 use crate::config::{Env, locate};
 use crate::protocol::chains::Chains;
 use crate::protocol::health::Health;
-use crate::protocol::op::EventType;
+use crate::protocol::request::EventType;
 
 /// How long the daemon may take before the configuration is read instead.
 const AT_ONCE: Option<Duration> = Some(Duration::from_millis(500));

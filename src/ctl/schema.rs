@@ -17,7 +17,7 @@ use crate::protocol::log::Watched;
 use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::{Cancelled, Chat, ErrorReply, Ping, Success, Watching};
 use crate::protocol::why::Why;
-use crate::protocol::{PROTOCOL, op};
+use crate::protocol::{PROTOCOL, request};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ pub(super) fn run(_args: &Args, json: bool, screen: &mut Screen<'_>) -> Result<(
 /// The whole schema.
 pub(super) fn document() -> Value {
     let mut reader = SchemaSettings::draft2020_12().for_deserialize().into_generator();
-    let requests = op::requests(&mut reader);
+    let requests = request::requests(&mut reader);
     let mut definitions = reader.take_definitions(true);
     let each: Vec<Value> = requests.iter().map(|(name, _)| reference(name)).collect();
     definitions.insert("Request".to_owned(), json!({ "anyOf": each }));
@@ -131,7 +131,7 @@ fn written_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::op::EventType;
+    use crate::protocol::request::EventType;
 
     #[test]
     fn everything_that_is_referred_to_is_defined() {

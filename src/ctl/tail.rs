@@ -197,7 +197,7 @@ fn since(typed: &str) -> Result<Since, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::op::EventType;
+    use crate::protocol::request::EventType;
 
     #[test]
     fn the_help_names_every_kind_of_event_that_can_be_asked_for() {

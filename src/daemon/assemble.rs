@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::activation;
-use super::heart::Heart;
 use super::manager::Manager;
 use super::notify::Notifier;
 use super::reload::{Reloader, Source};
+use super::watchdog::Watchdog;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::RouterActor;
 use crate::actors::shadow::{self, Shadows, Terms};
@@ -140,7 +140,7 @@ impl Running {
             Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
         });
         actix::spawn(serve(server.clone(), listener));
-        let heart = Heart {
+        let watchdog = Watchdog {
             notifier: notifier.clone(),
             watchdog,
             router,
@@ -149,7 +149,7 @@ impl Running {
             phase: phase.subscribe(),
             clock: clock.clone(),
         };
-        actix::spawn(heart.beat());
+        actix::spawn(watchdog.run());
         tracing::info!(
             socket = %config.daemon.socket.display(), models = config.models.len(),
             "serving"

@@ -15,7 +15,7 @@ use crate::config::Env;
 
 /// Where the last words of a daemon that cannot start belong.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Voice {
+pub(super) enum Output {
     /// The journal, which wants to know how bad it is.
     Journal,
     /// Standard error, plainly: it is for the person who just started the daemon.
@@ -23,12 +23,12 @@ pub(super) enum Voice {
 }
 
 /// Starts telling. Without this, nothing is said.
-pub(super) fn start(env: &Env) -> Voice {
+pub(super) fn start(env: &Env) -> Output {
     let wanted = env.var("FALLBACKD_LOG").unwrap_or("info");
     let level = wanted.parse().unwrap_or(LevelFilter::INFO);
     let lines = tracing_subscriber::registry().with(level);
-    let (voice, told) = match Journal::behind_stderr(env) {
-        Some(journal) => (Voice::Journal, lines.with(journal).try_init()),
+    let (output, told) = match Journal::behind_stderr(env) {
+        Some(journal) => (Output::Journal, lines.with(journal).try_init()),
         None => {
             let terminal = std::io::stderr().is_terminal();
             let colour = terminal && env.var("NO_COLOR").is_none_or(str::is_empty);
@@ -38,7 +38,7 @@ pub(super) fn start(env: &Env) -> Voice {
                 .with_target(false)
                 // A dead standard error must not bring the daemon down.
                 .log_internal_errors(false);
-            (Voice::Stderr, lines.with(plain).try_init())
+            (Output::Stderr, lines.with(plain).try_init())
         }
     };
     if told.is_ok() && wanted.parse::<LevelFilter>().is_err() {
@@ -46,15 +46,15 @@ pub(super) fn start(env: &Env) -> Voice {
             "FALLBACKD_LOG={wanted:?} is no level; use error, warn, info, debug or trace"
         );
     }
-    voice
+    output
 }
 
-impl Voice {
+impl Output {
     /// Says why the daemon cannot start.
-    pub(super) fn despair(self, why: &dyn Display) {
+    pub(super) fn fatal(self, why: &dyn Display) {
         match self {
-            Voice::Journal => tracing::error!("{why}"),
-            Voice::Stderr => {
+            Output::Journal => tracing::error!("{why}"),
+            Output::Stderr => {
                 let _ = writeln!(std::io::stderr().lock(), "{why}");
             }
         }

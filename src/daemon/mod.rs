@@ -7,13 +7,13 @@ mod activation;
 mod assemble;
 mod demo;
 mod descriptors;
-mod heart;
 mod journal;
 mod logging;
 mod manager;
 mod notify;
 mod panics;
 mod reload;
+mod watchdog;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -91,18 +91,18 @@ pub fn main() -> ExitCode {
             (false, _) => ExitCode::from(EX_CONFIG),
         };
     }
-    let voice = logging::start(&env);
+    let output = logging::start(&env);
     tell_where();
     match managed(arguments.socket, path, env) {
         Ok(End::Asked) => ExitCode::SUCCESS,
         Ok(End::Broken) => ExitCode::FAILURE,
         Err(Failure::Config(mistakes)) => {
-            mistakes.list.iter().for_each(|mistake| voice.despair(mistake));
-            voice.despair(&mistakes.count());
+            mistakes.list.iter().for_each(|mistake| output.fatal(mistake));
+            output.fatal(&mistakes.count());
             ExitCode::from(EX_CONFIG)
         }
         Err(Failure::Start(error)) => {
-            voice.despair(&format_args!("fallbackd: {error}"));
+            output.fatal(&format_args!("fallbackd: {error}"));
             ExitCode::FAILURE
         }
     }

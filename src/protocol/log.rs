@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Finish;
 use super::calendar::rfc3339_or_null;
-use super::op::EventType;
 use super::reply::ErrorCode;
+use super::request::EventType;
 use crate::domain::breaker::{Force, State};
 use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;

@@ -12,8 +12,8 @@ use crate::domain::time::millis;
 use crate::protocol::PROTOCOL;
 use crate::protocol::health::{BreakerOrdered, Health};
 use crate::protocol::id::Id;
-use crate::protocol::op::{BreakerOp, Op};
 use crate::protocol::reply::{ErrorBody, ErrorCode, Found, Ping};
+use crate::protocol::request::{BreakerOp, Op};
 
 /// What an operation came to, for the request of this id.
 pub(super) struct Told {

@@ -1,115 +1,111 @@
-//! Cutting a stream of bytes into lines.
+//! Taking connections in.
 //!
-//! A line that is too long is reported once and skipped to its end without being kept, so that the
-//! connection can go on. Nothing here is asynchronous.
+//! A machine out of descriptors gets a pause instead of a spinning loop, and the clients who wait
+//! are taken in as soon as others leave. When nobody leaves, they must not wait for ever without a
+//! word: one descriptor is kept in reserve, and with it they are told so one by one.
 
-use bytes::{Buf, BytesMut};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
 
-/// Capacity above which an empty buffer is given back.
-const KEEP: usize = 64 * 1024;
+use futures_util::FutureExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep};
 
-/// Bytes that have arrived and the lines in them.
-pub(super) struct Lines {
-    bytes: BytesMut,
-    /// How far has been searched for a newline.
-    searched: usize,
-    /// Whether the rest of an overlong line is being thrown away.
-    skipping: bool,
-    longest: usize,
+mod buffer;
+mod connection;
+mod outbox;
+mod watchers;
+
+use super::{Phase, Server};
+use connection::{Connection, turn_away};
+
+/// Pause after a failed accept, so that exhaustion neither spins nor parks.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long clients wait for a descriptor before they are turned away.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long connections could not be accepted, and what is kept for that case.
+struct Shortage {
+    since: Option<Instant>,
+    spare: Option<OwnedFd>,
 }
 
-/// What the buffer begins with.
-#[derive(Debug, PartialEq)]
-pub(super) enum Line {
-    /// A line without its newline.
-    Whole(BytesMut),
-    /// A line longer than allowed; its bytes are gone.
-    TooLong,
-}
-
-impl Lines {
-    pub(super) fn new(longest: usize) -> Lines {
-        Lines { bytes: BytesMut::new(), searched: 0, skipping: false, longest }
-    }
-
-    /// Room for what arrives next.
-    pub(super) fn space(&mut self) -> &mut BytesMut {
-        self.bytes.reserve(8 * 1024);
-        &mut self.bytes
-    }
-
-    /// The next line, if there is a whole one. Blank lines are passed over.
-    pub(super) fn next(&mut self) -> Option<Line> {
-        loop {
-            let rest = &self.bytes[self.searched..];
-            let Some(newline) = memchr::memchr(b'\n', rest) else { return self.unfinished() };
-            let mut line = self.bytes.split_to(self.searched + newline);
-            self.bytes.advance(1);
-            self.searched = 0;
-            if std::mem::take(&mut self.skipping) {
-                continue;
+/// Serves clients until the daemon begins to end. Connections under way go on by themselves.
+pub async fn serve(server: Rc<Server>, listener: UnixListener) {
+    let mut phase = server.phase.clone();
+    let mut shortage = Shortage { since: None, spare: None };
+    loop {
+        tokio::select! {
+            biased;
+            ending = phase.wait_for(|phase| *phase != Phase::Serving) => {
+                drop(ending);
+                return;
             }
-            if line.last() == Some(&b'\r') {
-                line.truncate(line.len() - 1);
-            }
-            if line.len() > self.longest {
-                return Some(Line::TooLong);
-            }
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                return Some(Line::Whole(line));
-            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    shortage.since = None;
+                    if shortage.has_spare(&listener) {
+                        take_in(&server, stream);
+                    } else {
+                        no_descriptors(stream).await;
+                    }
+                }
+                Err(error) => {
+                    if shortage.since.is_none() {
+                        tracing::warn!(%error, "cannot accept a connection; trying again");
+                    }
+                    shortage.shed(&listener).await;
+                    sleep(PAUSE).await;
+                }
+            },
         }
-    }
-
-    /// What is left when no more bytes will come: a last line without its newline.
-    pub(super) fn last(&mut self) -> Option<Line> {
-        if self.bytes.is_empty() || self.skipping {
-            return None;
-        }
-        self.bytes.extend_from_slice(b"\n");
-        self.next()
-    }
-
-    /// Throws away the line that has begun to arrive, up to its end.
-    pub(super) fn skip(&mut self) {
-        self.skipping = true;
-        self.forget();
-    }
-
-    /// Whether a line has begun that has not ended.
-    pub(super) fn has_begun(&self) -> bool {
-        !self.bytes.is_empty() || self.skipping
-    }
-
-    /// The longest line there may be, in bytes.
-    pub(super) fn longest(&self) -> usize {
-        self.longest
-    }
-
-    /// Bytes held.
-    pub(super) fn held(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn unfinished(&mut self) -> Option<Line> {
-        self.searched = self.bytes.len();
-        if self.skipping {
-            self.forget();
-        } else if self.bytes.len() > self.longest + 1 {
-            // One more than allowed, for a `\r` that may precede the newline.
-            self.skip();
-            return Some(Line::TooLong);
-        } else if self.bytes.is_empty() && self.bytes.capacity() > KEEP {
-            self.bytes = BytesMut::new();
-        }
-        None
-    }
-
-    fn forget(&mut self) {
-        self.bytes = BytesMut::new();
-        self.searched = 0;
     }
 }
 
-#[cfg(test)]
-mod tests;
+fn take_in(server: &Rc<Server>, stream: UnixStream) {
+    let server = server.clone();
+    match server.budget.connect() {
+        // All of it in its own task: a panic takes one client, never the loop.
+        Some(place) => {
+            actix::spawn(async move { Connection::new(server, stream, place).run().await });
+        }
+        None => {
+            let most = server.rules().limits.connections;
+            let message = format!(
+                "{most} connections are open (`limits.connections`); close some, or try again later"
+            );
+            actix::spawn(turn_away(stream, message));
+        }
+    }
+}
+
+/// Waits until the client is gone again, for what comes next needs its descriptor.
+async fn no_descriptors(stream: UnixStream) {
+    let message = "the daemon has no descriptors left (`ulimit -n`); close connections, or try \
+                   again later";
+    turn_away(stream, message.to_owned()).await;
+}
+
+impl Shortage {
+    /// Turns a client away once the shortage has lasted.
+    async fn shed(&mut self, listener: &UnixListener) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PATIENCE || !self.has_spare(listener) {
+            return;
+        }
+        // What is closed here is the descriptor that the client gets.
+        self.spare = None;
+        if let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+            no_descriptors(stream).await;
+        }
+        self.has_spare(listener);
+    }
+
+    /// Whether one is in reserve; takes one if it can be had.
+    fn has_spare(&mut self, listener: &UnixListener) -> bool {
+        let take = || listener.as_fd().try_clone_to_owned().ok();
+        self.spare = self.spare.take().or_else(take);
+        self.spare.is_some()
+    }
+}

@@ -4,21 +4,16 @@
 //! gets a clear error and stays with the client that sent it; every limit is explicit. Nothing
 //! here knows what a model is: chats go to the router, and so do questions about health.
 
-mod accept;
 mod budget;
-mod connection;
 mod control;
 mod costs;
 mod lines;
 pub mod listen;
-mod outbox;
-mod watchers;
 mod why;
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use actix::Addr;
 use jiff::tz::TimeZone;
@@ -31,11 +26,8 @@ use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
-pub use accept::serve;
 use budget::Budget;
-
-/// How often a half-closed client is looked at, to see whether it is gone.
-const GONE_CHECK: Duration = Duration::from_millis(50);
+pub use lines::serve;
 
 /// What all connections share.
 pub struct Server {

@@ -84,7 +84,10 @@ fn the_schema_refuses_what_the_daemon_refuses_and_takes_what_it_takes() {
     let mut wrong = Vec::new();
     let mut tried = 0;
     for request in requests() {
-        assert!(fallbackd::protocol::op::read(request.to_string().as_bytes()).is_ok(), "{request}");
+        assert!(
+            fallbackd::protocol::request::read(request.to_string().as_bytes()).is_ok(),
+            "{request}"
+        );
         let mut all = Vec::new();
         places(&request, "", &mut all);
         for place in all {

@@ -9,7 +9,7 @@ use super::super::names;
 use super::told::Told;
 use crate::domain::breaker::State;
 use crate::protocol::log::{Event, LeftOut};
-use crate::protocol::op::EventType;
+use crate::protocol::request::EventType;
 
 /// What to show; without any wish, everything but the heads of files.
 #[derive(Default, clap::Args)]

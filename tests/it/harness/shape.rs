@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fallbackd::protocol::op;
+use fallbackd::protocol::request;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn is_enough(count: &AtomicUsize, bytes: usize) -> bool {
 pub(crate) fn disagreement(line: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let valid = shapes().request.is_valid(&value);
-    match op::read(line) {
+    match request::read(line) {
         Ok(_) if !valid => {
             let errors = shapes().request.iter_errors(&value).map(|error| error.to_string());
             let errors: Vec<String> = errors.take(3).collect();

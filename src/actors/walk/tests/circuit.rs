@@ -6,7 +6,7 @@ use serde_json::json;
 use super::rig::{ONE_PROVIDER, Rig, THREE, code, pass, play, tried};
 use super::script::{fails, limited, well};
 use crate::domain::fault::Fault;
-use crate::protocol::op::BreakerSet;
+use crate::protocol::request::BreakerSet;
 
 #[test]
 fn a_primary_that_is_down_is_called_three_times_and_then_not_until_its_probe() {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::rig::{Rig, THREE, code, pass, play, tried};
 use super::script::{fails, limited, well};
 use crate::domain::fault::Fault;
-use crate::protocol::op::BreakerSet;
+use crate::protocol::request::BreakerSet;
 
 /// A stage on which every circuit is open: `a` for five minutes from second 0, `b` from second
 /// 10 and `c` from second 20.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::rig::{Rig, THREE, lines, pass, play};
 use super::script::fails;
 use crate::domain::fault::Fault;
-use crate::protocol::op::BreakerSet;
+use crate::protocol::request::BreakerSet;
 
 fn column(lines: &[&Value], name: &str) -> Vec<Value> {
     lines.iter().map(|line| line[name].clone()).collect()

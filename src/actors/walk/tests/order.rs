@@ -5,7 +5,7 @@ use serde_json::json;
 use super::rig::{ONE_PROVIDER, Rig, THREE, code, pass, play, tried};
 use super::script::{fails, well};
 use crate::domain::fault::Fault;
-use crate::protocol::op::BreakerSet;
+use crate::protocol::request::BreakerSet;
 
 #[test]
 fn the_first_model_of_the_chain_answers_when_all_is_well() {

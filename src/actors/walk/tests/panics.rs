@@ -11,7 +11,7 @@ use super::script::{fails, hangs, limited, well};
 use crate::actors::router::{AskHealth, Reload, SetBreaker};
 use crate::domain::fault::Fault;
 use crate::domain::rebuilds::MOST;
-use crate::protocol::op::{BreakerOp, BreakerSet};
+use crate::protocol::request::{BreakerOp, BreakerSet};
 
 impl Rig {
     /// Loses the state of a model.

@@ -27,7 +27,7 @@ use crate::domain::time::{Wall, millis};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::EventLine;
 use crate::protocol::id::Id;
-use crate::protocol::op::{BreakerOp, BreakerSet};
+use crate::protocol::request::{BreakerOp, BreakerSet};
 use crate::recorder::{Keeping, Recorder, Restored, Settings};
 
 /// 2026-11-20T00:00:00Z

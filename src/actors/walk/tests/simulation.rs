@@ -19,7 +19,7 @@ use super::script::{
     Step, blocked, calls_a_tool, fails, fails_with, hangs, limited, panics, says, silent, well,
 };
 use crate::domain::fault::Fault;
-use crate::protocol::op::BreakerSet;
+use crate::protocol::request::BreakerSet;
 use crate::provider::Failure;
 
 const MODELS: [&str; 3] = ["a", "b", "c"];

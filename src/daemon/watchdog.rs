@@ -1,9 +1,9 @@
 //! Proof of life for the service manager, and one line about how things stand.
 //!
-//! Every beat sends a question through the router to the owner of every model. Only when all have
+//! Every look sends a question through the router to the owner of every model. Only when all have
 //! answered is the watchdog told: a process whose timers still run while its actors hang is as
 //! good as dead. A stalled disk is no reason for a restart, which would not mend it; it is told in
-//! the status. Without a service manager there is no heart, and nobody is asked anything.
+//! the status. Without a service manager there is no watchdog, and nobody is asked anything.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::recorder::Recorder;
 use crate::server::{Phase, Server};
 
 /// Longest time between two looks: a status is this old at most.
-const BEAT: Duration = Duration::from_secs(2);
+const PERIOD: Duration = Duration::from_secs(2);
 /// Names that a status shows of the models that are out.
 const NAMES: usize = 4;
 
 /// What the status is made of, and whom it is told to.
-pub(super) struct Heart {
+pub(super) struct Watchdog {
     pub(super) notifier: Notifier,
     pub(super) watchdog: Option<Duration>,
     pub(super) router: Addr<RouterActor>,
@@ -53,10 +53,10 @@ struct Disk {
     slow: bool,
 }
 
-impl Heart {
-    /// Beats for as long as the process lives. Says that the daemon is ready once everybody has
+impl Watchdog {
+    /// Looks for as long as the process lives. Says that the daemon is ready once everybody has
     /// answered for the first time.
-    pub(super) async fn beat(self) {
+    pub(super) async fn run(self) {
         if self.notifier.is_silent() {
             return;
         }
@@ -66,9 +66,9 @@ impl Heart {
             let is_first = told.alive.is_none();
             if self.look(&mut told).await {
                 let now = self.clock.mono();
-                // The next look may come a whole beat later, so half of the silence is never
+                // The next look may come a whole period later, so half of the silence is never
                 // waited for to its end.
-                let due = told.alive.is_none_or(|last| now.since(last) + BEAT.min(half) > half);
+                let due = told.alive.is_none_or(|last| now.since(last) + PERIOD.min(half) > half);
                 if is_first {
                     self.notifier.ready();
                 }
@@ -79,14 +79,14 @@ impl Heart {
                     told.alive = Some(now);
                 }
             }
-            sleep(BEAT.min(half)).await;
+            sleep(PERIOD.min(half)).await;
         }
     }
 
     /// Asks everybody, tells the status if it is a new one, and says whether all have answered.
     async fn look(&self, told: &mut Told) -> bool {
-        // Who does not answer within a beat has not answered.
-        let pulse = timeout(BEAT, self.router.send(TakePulse)).await;
+        // Who does not answer within a period has not answered.
+        let pulse = timeout(PERIOD, self.router.send(TakePulse)).await;
         let pulse = pulse.ok().and_then(Result::ok);
         let recorder = self.recorder.status();
         told.disk = told.disk.now(&recorder);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn feed(lines: &mut Lines, bytes: &[u8]) -> Vec<Line> {
+fn feed(lines: &mut LineBuffer, bytes: &[u8]) -> Vec<Line> {
     lines.space().extend_from_slice(bytes);
     std::iter::from_fn(|| lines.next()).collect()
 }
@@ -15,14 +15,14 @@ fn whole(text: &str) -> Line {
 
 #[test]
 fn carriage_returns_and_blank_lines_are_tolerated() {
-    let mut lines = Lines::new(100);
+    let mut lines = LineBuffer::new(100);
     assert_eq!(feed(&mut lines, b"\n\r\n  \nab\r\ncd\n"), [whole("ab"), whole("cd")]);
     assert!(!lines.has_begun());
 }
 
 #[test]
 fn a_line_may_have_exactly_the_longest_length() {
-    let mut lines = Lines::new(4);
+    let mut lines = LineBuffer::new(4);
     assert_eq!(
         feed(&mut lines, b"abcd\r\nabcde\nab\n"),
         [whole("abcd"), Line::TooLong, whole("ab")]
@@ -31,7 +31,7 @@ fn a_line_may_have_exactly_the_longest_length() {
 
 #[test]
 fn an_overlong_line_is_reported_once_and_not_kept() {
-    let mut lines = Lines::new(10);
+    let mut lines = LineBuffer::new(10);
     assert_eq!(feed(&mut lines, &[b'x'; 50]), [Line::TooLong]);
     for _ in 0..100 {
         assert_eq!(feed(&mut lines, &[b'x'; 50]), []);
@@ -42,7 +42,7 @@ fn an_overlong_line_is_reported_once_and_not_kept() {
 
 #[test]
 fn the_end_of_input_ends_the_last_line() {
-    let mut lines = Lines::new(10);
+    let mut lines = LineBuffer::new(10);
     assert_eq!(feed(&mut lines, b"a\nbc"), [whole("a")]);
     assert_eq!(lines.last(), Some(whole("bc")));
     assert_eq!(lines.last(), None);
@@ -54,9 +54,9 @@ proptest! {
         text in prop::collection::vec(prop::sample::select(b"ab\r\n ".to_vec()), 0..200),
         cuts in prop::collection::vec(1usize..20, 1..100),
     ) {
-        let mut at_once = Lines::new(12);
+        let mut at_once = LineBuffer::new(12);
         let expected = feed(&mut at_once, &text);
-        let mut pieces = Lines::new(12);
+        let mut pieces = LineBuffer::new(12);
         let (mut got, mut rest) = (Vec::new(), text.as_slice());
         for cut in cuts.iter().cycle() {
             if rest.is_empty() { break }

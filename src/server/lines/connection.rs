@@ -18,12 +18,12 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::budget::{Arriving, Place, Ticket};
-use super::control::{ControlFuture, Peer};
-use super::lines::{Line, Lines};
+use super::super::budget::{Arriving, Place, Ticket};
+use super::super::control::{ControlFuture, Peer};
+use super::super::{Phase, Server};
+use super::buffer::{Line, LineBuffer};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
-use super::{GONE_CHECK, Phase, Server};
 use crate::actors::sink::{Delivery, Stop, Told};
 use crate::protocol::id::Id;
 
@@ -31,6 +31,8 @@ mod requests;
 
 /// How long a client that found no place may take to be ready for its one line.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How often a half-closed client is looked at, to see whether it is gone.
+const GONE_CHECK: Duration = Duration::from_millis(50);
 
 /// Events that wait for room in the outbox, of all answers under way together; of 4 KiB of text
 /// each at most. Enough to fill a write, and little to wait behind.
@@ -53,7 +55,7 @@ pub(super) struct Connection {
     stream: UnixStream,
     peer: Peer,
     phase: watch::Receiver<Phase>,
-    lines: Lines,
+    lines: LineBuffer,
     arriving: Arriving,
     outbox: Outbox,
     outstanding: Vec<Outstanding>,
@@ -89,7 +91,7 @@ impl Connection {
         Connection {
             peer,
             phase: server.phase.clone(),
-            lines: Lines::new(limits.line_bytes),
+            lines: LineBuffer::new(limits.line_bytes),
             arriving: server.budget.arriving(),
             outbox: Outbox::new(limits.reader_timeout),
             outstanding: Vec::new(),
@@ -272,7 +274,7 @@ fn gone(_: io::Error) -> Closed {
 /// Tells a client that found no place why, and lets it go.
 pub(super) async fn turn_away(stream: UnixStream, message: String) {
     let mut outbox = Outbox::new(FAREWELL);
-    requests::refusal(&mut outbox, &Id::Null, super::control::overloaded(message));
+    requests::refusal(&mut outbox, &Id::Null, super::super::control::overloaded(message));
     // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
     let _ = tokio::time::timeout(FAREWELL, stream.writable()).await;
     let _ = outbox.flush(&stream);

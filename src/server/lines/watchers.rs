@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::protocol::op::EventType;
+use crate::protocol::request::EventType;
 use crate::recorder::Recorder;
 use crate::recorder::line::Logged;
 

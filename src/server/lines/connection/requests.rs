@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::super::Phase;
-use super::super::control::{self, overloaded};
+use super::super::super::Phase;
+use super::super::super::control::{self, overloaded};
 use super::super::outbox::Outbox;
 use super::super::watchers::Watcher;
 use super::{Connection, Outstanding};
@@ -12,8 +12,8 @@ use crate::actors::sink::{Answer, Delivery, Sink, Stop, Told};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::{EventLine, StreamEvent};
 use crate::protocol::id::Id;
-use crate::protocol::op::{self, Mistake, Op};
 use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, ErrorReply, Success, Watching};
+use crate::protocol::request::{self, Mistake, Op};
 
 /// Writes an error that no request stands behind.
 pub(super) fn refusal(outbox: &mut Outbox, id: &Id, error: ErrorBody) {
@@ -23,7 +23,7 @@ pub(super) fn refusal(outbox: &mut Outbox, id: &Id, error: ErrorBody) {
 impl Connection {
     /// Takes one line.
     pub(super) fn take(&mut self, line: &[u8]) {
-        match op::read(line) {
+        match request::read(line) {
             Ok((id, Op::Chat(request))) => {
                 if let Err(error) = self.chat(&id, request) {
                     refusal(&mut self.outbox, &id, error);
