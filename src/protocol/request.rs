@@ -21,11 +21,35 @@ mod schema;
 
 pub use schema::requests;
 
-/// What a client asks for.
+/// What a client asks for, by who can give it.
 #[derive(Debug)]
 pub enum Op {
     /// An answer from a model.
     Chat(Box<ChatRequest>),
+    /// Something about the connection that it comes from.
+    Connection(ConnectionOp),
+    /// Something about the daemon, with one reply.
+    Control(ControlOp),
+}
+
+/// What only a connection can do, because it is about what it holds.
+#[derive(Debug, PartialEq)]
+pub enum ConnectionOp {
+    /// To receive the health log's events from now on.
+    Events {
+        /// Which events; all when empty.
+        types: Vec<EventType>,
+    },
+    /// To cancel an outstanding request.
+    Cancel {
+        /// That request's `id`.
+        target: Id,
+    },
+}
+
+/// What the daemon answers about itself, whoever asks and however.
+#[derive(Debug, PartialEq)]
+pub enum ControlOp {
     /// Whether the daemon is there.
     Ping,
     /// How the models are doing.
@@ -39,23 +63,13 @@ pub enum Op {
     Costs(Span),
     /// What became of a request.
     Why {
-        /// Its name.
+        /// As its reply gave it.
         request_id: String,
     },
     /// To force a circuit, or to let it go.
     Breaker(BreakerOp),
-    /// To receive the health log's events from now on.
-    Events {
-        /// Which events; all when empty.
-        types: Vec<EventType>,
-    },
     /// To read the configuration again.
     Reload,
-    /// To cancel an outstanding request of the same connection.
-    Cancel {
-        /// Its id.
-        target: Id,
-    },
 }
 
 /// To force a circuit, or to let it go.
@@ -211,17 +225,25 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
             let bytes = line.len();
             Op::Chat(Box::new(ChatRequest { bytes, ..chat }))
         }),
-        "ping" => typed::<Bare>(text).map(|_| Op::Ping),
-        "chains" => typed::<Bare>(text).map(|_| Op::Chains),
-        "reload" => typed::<Bare>(text).map(|_| Op::Reload),
-        "health" => typed::<HealthLine>(text).map(|line| Op::Health { window: line.window }),
-        "why" => typed::<WhyLine>(text).map(|line| Op::Why { request_id: line.request_id }),
-        "costs" => typed::<CostsLine>(text).and_then(span).map(Op::Costs),
-        "breaker" => typed::<BreakerLine>(text).map(|line| {
-            Op::Breaker(BreakerOp { model: line.model, set: line.set, during: line.during })
+        "ping" => typed::<Bare>(text).map(|_| Op::Control(ControlOp::Ping)),
+        "chains" => typed::<Bare>(text).map(|_| Op::Control(ControlOp::Chains)),
+        "reload" => typed::<Bare>(text).map(|_| Op::Control(ControlOp::Reload)),
+        "health" => {
+            typed(text).map(|HealthLine { window, .. }| Op::Control(ControlOp::Health { window }))
+        }
+        "why" => {
+            typed(text).map(|WhyLine { request_id, .. }| Op::Control(ControlOp::Why { request_id }))
+        }
+        "costs" => {
+            typed::<CostsLine>(text).and_then(span).map(|span| Op::Control(ControlOp::Costs(span)))
+        }
+        "breaker" => typed(text).map(|BreakerLine { model, set, during, .. }| {
+            Op::Control(ControlOp::Breaker(BreakerOp { model, set, during }))
         }),
-        "events" => typed::<EventsLine>(text).map(|line| Op::Events { types: line.types }),
-        "cancel" => typed::<CancelLine>(text).map(|line| Op::Cancel { target: line.target }),
+        "events" => typed(text)
+            .map(|EventsLine { types, .. }| Op::Connection(ConnectionOp::Events { types })),
+        "cancel" => typed(text)
+            .map(|CancelLine { target, .. }| Op::Connection(ConnectionOp::Cancel { target })),
         other => {
             let message = format!(
                 "there is no operation {}; there are chat, ping, health, chains, why, costs, breaker, \

@@ -13,7 +13,7 @@ use crate::protocol::PROTOCOL;
 use crate::protocol::health::{BreakerOrdered, Health};
 use crate::protocol::id::Id;
 use crate::protocol::reply::{ErrorBody, ErrorCode, Found, Ping};
-use crate::protocol::request::{BreakerOp, Op};
+use crate::protocol::request::{BreakerOp, ControlOp};
 
 /// What an operation came to, for the request of this id.
 pub(super) struct Told {
@@ -72,41 +72,40 @@ pub(super) fn shutting_down() -> ErrorBody {
 }
 
 /// Answers a control operation.
-pub(super) fn answer(server: Rc<Server>, peer: Peer, id: Id, op: Op) -> ControlFuture {
+pub(super) fn answer(server: Rc<Server>, peer: Peer, id: Id, op: ControlOp) -> ControlFuture {
     Box::pin(async move {
         let result = work(&server, peer, op).await;
         Told { id, result }
     })
 }
 
-async fn work(server: &Server, peer: Peer, op: Op) -> Result<Found, ErrorBody> {
+async fn work(server: &Server, peer: Peer, op: ControlOp) -> Result<Found, ErrorBody> {
     Ok(match op {
-        Op::Ping => Found::Ping(Ping {
+        ControlOp::Ping => Found::Ping(Ping {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             uptime_ms: millis(server.clock.mono().0),
             pid: std::process::id(),
         }),
-        Op::Health { window } => Found::Health(Health {
+        ControlOp::Health { window } => Found::Health(Health {
             // Without one in the request every model has its own, so there is none to name.
             window_ms: window.map(millis),
             models: server.router.send(AskHealth(window)).await.map_err(gone)?,
             recorder: server.recorder.status(),
         }),
-        Op::Chains => Found::Chains(server.router.send(AskChains).await.map_err(gone)?),
-        Op::Why { request_id } => Found::Why(Box::new(why::answer(server, &request_id).await?)),
-        Op::Costs(span) => Found::Costs(Box::new(costs::answer(server, span).await?)),
-        Op::Breaker(order) => Found::Breaker(breaker(server, peer, order).await?),
-        Op::Reload => {
+        ControlOp::Chains => Found::Chains(server.router.send(AskChains).await.map_err(gone)?),
+        ControlOp::Why { request_id } => {
+            Found::Why(Box::new(why::answer(server, &request_id).await?))
+        }
+        ControlOp::Costs(span) => Found::Costs(Box::new(costs::answer(server, span).await?)),
+        ControlOp::Breaker(order) => Found::Breaker(breaker(server, peer, order).await?),
+        ControlOp::Reload => {
             let allowed = peer.may_steer(server);
             tracing::info!(uid = peer.uid, gid = peer.gid, pid = peer.pid, allowed, "reload asked");
             if !allowed {
                 return Err(forbidden(peer, "reload the configuration"));
             }
             Found::Reload((server.reload)().await?)
-        }
-        Op::Chat(_) | Op::Events { .. } | Op::Cancel { .. } => {
-            return Err(ErrorBody::new(ErrorCode::Internal, "not a control operation"));
         }
     })
 }

@@ -110,18 +110,30 @@ fn values_are_not_repeated_in_errors() {
 
 #[test]
 fn the_other_operations_are_understood() {
-    let op = |line: &str| read(line.as_bytes()).unwrap().1;
-    assert!(matches!(op(r#"{"op":"ping","id":1}"#), Op::Ping));
-    assert!(matches!(op(r#"{"op":"chains"}"#), Op::Chains));
-    assert!(matches!(op(r#"{"op":"health","window":"1h"}"#),
-        Op::Health { window: Some(hour) } if hour == Duration::from_secs(3600)));
-    assert!(matches!(op(r#"{"op":"events","types":["call","order"]}"#),
-        Op::Events { types } if types == [EventType::Call, EventType::Order]));
-    assert!(matches!(op(r#"{"op":"cancel","target":"x"}"#), Op::Cancel { target: Id::Text(_) }));
-    let Op::Breaker(order) = op(r#"{"op":"breaker","model":"m","set":"open","for":"10m"}"#) else {
-        panic!("not a breaker order")
+    assert!(matches!(control(r#"{"op":"ping","id":1}"#), ControlOp::Ping));
+    assert!(matches!(control(r#"{"op":"chains"}"#), ControlOp::Chains));
+    assert!(matches!(control(r#"{"op":"health","window":"1h"}"#),
+        ControlOp::Health { window: Some(hour) } if hour == Duration::from_secs(3600)));
+    let of_connection = |line: &str| match read(line.as_bytes()).unwrap().1 {
+        Op::Connection(op) => op,
+        other => panic!("{other:?}"),
     };
+    assert!(matches!(of_connection(r#"{"op":"events","types":["call","order"]}"#),
+        ConnectionOp::Events { types } if types == [EventType::Call, EventType::Order]));
+    assert!(matches!(
+        of_connection(r#"{"op":"cancel","target":"x"}"#),
+        ConnectionOp::Cancel { target: Id::Text(_) }
+    ));
+    let order = r#"{"op":"breaker","model":"m","set":"open","for":"10m"}"#;
+    let ControlOp::Breaker(order) = control(order) else { panic!("not a breaker order") };
     assert_eq!((order.set, order.during), (BreakerSet::Open, Some(Duration::from_secs(600))));
+}
+
+fn control(line: &str) -> ControlOp {
+    match read(line.as_bytes()).unwrap().1 {
+        Op::Control(op) => op,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

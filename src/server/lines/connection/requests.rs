@@ -13,7 +13,7 @@ use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::{EventLine, StreamEvent};
 use crate::protocol::id::Id;
 use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, ErrorReply, Success, Watching};
-use crate::protocol::request::{self, Mistake, Op};
+use crate::protocol::request::{self, ConnectionOp, Mistake, Op};
 
 /// Writes an error that no request stands behind.
 pub(super) fn refusal(outbox: &mut Outbox, id: &Id, error: ErrorBody) {
@@ -29,7 +29,10 @@ impl Connection {
                     refusal(&mut self.outbox, &id, error);
                 }
             }
-            Ok((id, op)) => self.control(id, op),
+            Ok((id, Op::Connection(op))) => self.own(id, op),
+            Ok((id, Op::Control(op))) => {
+                self.controls.push(control::answer(self.server.clone(), self.peer, id, op));
+            }
             Err(Mistake { id, error }) => refusal(&mut self.outbox, &id, error),
         }
     }
@@ -56,17 +59,17 @@ impl Connection {
         Ok(())
     }
 
-    fn control(&mut self, id: Id, op: Op) {
+    /// Does what is about this connection.
+    fn own(&mut self, id: Id, op: ConnectionOp) {
         match op {
-            Op::Events { types } => {
+            ConnectionOp::Events { types } => {
                 self.watcher = Some(Watcher::new(&self.server.recorder, types));
                 self.outbox.line(&Success::new(id, Watching {}));
             }
-            Op::Cancel { target } => {
+            ConnectionOp::Cancel { target } => {
                 let cancelled = self.cancel(&target);
                 self.outbox.line(&Success::new(id, Cancelled { cancelled }));
             }
-            op => self.controls.push(control::answer(self.server.clone(), self.peer, id, op)),
         }
     }
 
