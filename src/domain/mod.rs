@@ -4,6 +4,7 @@
 //! project exists for can be read in this folder and tested with a number for the time.
 
 pub mod accept;
+pub mod bill;
 pub mod breaker;
 pub mod ceiling;
 pub mod compare;
@@ -19,6 +20,7 @@ pub mod pace;
 pub mod price;
 pub mod rank;
 pub mod rebuilds;
+pub mod route;
 pub mod shadow;
 pub mod splice;
 pub mod time;

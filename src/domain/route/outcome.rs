@@ -1,0 +1,96 @@
+//! Which error a request gets that nobody answered.
+
+use crate::domain::fault::{Fault, Next};
+use crate::domain::need::SkipReason;
+
+/// What became of one model, as far as the error depends on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tried {
+    /// Its call failed.
+    Failed(Fault),
+    /// It was left out.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+        /// Whether the prompt is known to be longer than it takes.
+        too_small: bool,
+    },
+    /// Its call was given up.
+    Cancelled,
+}
+
+/// The kind of that error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// A model refused the prompt.
+    Refused,
+    /// The deadline has passed.
+    TooLate,
+    /// The prompt's length is all that is wrong.
+    TooLong,
+    /// Nobody could be called.
+    NobodyCalled,
+    /// Everybody who was called failed.
+    AllFailed,
+}
+
+/// The error for a request that is at the end of its chain.
+pub fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
+    let failed_with = |wanted: fn(Fault) -> bool| {
+        tried.iter().any(|tried| matches!(tried, Tried::Failed(fault) if wanted(*fault)))
+    };
+    let called = tried.iter().any(|tried| !matches!(tried, Tried::Skipped { .. }));
+    match () {
+        () if failed_with(|fault| fault == Fault::Refused) => Unanswered::Refused,
+        () if is_late => Unanswered::TooLate,
+        () if !tried.is_empty() && tried.iter().all(|one| is_about_length(one, tried)) => {
+            Unanswered::TooLong
+        }
+        () if called => Unanswered::AllFailed,
+        () => Unanswered::NobodyCalled,
+    }
+}
+
+fn is_about_length(one: &Tried, all: &[Tried]) -> bool {
+    match one {
+        Tried::Failed(fault) => matches!(fault, Fault::ContextTooLong | Fault::TooLarge),
+        Tried::Skipped { reason: SkipReason::Incapable, too_small } => {
+            let proves = |tried: &Tried| matches!(tried, Tried::Failed(fault) if fault.meaning().next == Next::NotAsSmall);
+            *too_small || all.iter().any(proves)
+        }
+        Tried::Skipped { .. } | Tried::Cancelled => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skipped(reason: SkipReason, too_small: bool) -> Tried {
+        Tried::Skipped { reason, too_small }
+    }
+
+    #[test]
+    fn the_error_says_what_is_wrong_with_all_of_them_together() {
+        let open = skipped(SkipReason::CircuitOpen, false);
+        let small = skipped(SkipReason::Incapable, true);
+        let incapable = skipped(SkipReason::Incapable, false);
+        let long = Tried::Failed(Fault::ContextTooLong);
+        let down = Tried::Failed(Fault::Overloaded);
+        let rows: [(&[Tried], Unanswered); 9] = [
+            (&[], Unanswered::NobodyCalled),
+            (&[open, open], Unanswered::NobodyCalled),
+            (&[small, small], Unanswered::TooLong),
+            (&[incapable], Unanswered::NobodyCalled),
+            (&[long, incapable], Unanswered::TooLong),
+            (&[long, down], Unanswered::AllFailed),
+            (&[open, down], Unanswered::AllFailed),
+            (&[down, Tried::Failed(Fault::Refused)], Unanswered::Refused),
+            (&[Tried::Cancelled], Unanswered::AllFailed),
+        ];
+        for (tried, wanted) in rows {
+            assert_eq!(unanswered(tried, false), wanted, "{tried:?}");
+        }
+        assert_eq!(unanswered(&[down], true), Unanswered::TooLate);
+    }
+}
