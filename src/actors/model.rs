@@ -14,9 +14,10 @@ use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::watch;
 
 use super::guard::{Guarded, Rebuilds};
-use super::permit::{CallLabel, Cost, Permit, Places};
+use super::permit::{Admitted, CallLabel, Permit, Places};
 use super::{telling, views};
 use crate::clock::Clock;
+use crate::domain::bill::Tariff;
 use crate::domain::breaker::{Ask, Asker, Change, Override, State};
 use crate::domain::fault::Fault;
 use crate::domain::model::{
@@ -43,9 +44,9 @@ pub struct ModelActor {
     /// What the state is rebuilt from.
     kept: Kept,
     /// Whether a panic may have left the state half-changed.
-    spoilt: bool,
+    poisoned: bool,
     /// How many states were rebuilt: permits of an earlier one are worth less.
-    life: u64,
+    generation: u64,
     /// Permits that are not settled yet, whichever state gave them.
     running: u32,
     /// The places of copies of requests under way.
@@ -74,32 +75,16 @@ pub struct Admit {
     pub early: bool,
     /// For the log.
     pub label: CallLabel,
+    /// What the call is billed by.
+    pub tariff: Tariff,
 }
 
-/// A call ended.
+/// A call ended. How long nobody will call this model because it asked for a pause?
 #[derive(Message)]
-#[rtype(result = "Settled")]
+#[rtype(result = "Option<Duration>")]
 pub struct Settle {
-    pub(super) admission: Admission,
-    /// Which of the model's states admitted it.
-    pub(super) life: u64,
-    pub(super) call: FinishedCall,
-}
-
-/// A call as it ended, for health and for the log.
-pub(super) struct FinishedCall {
-    pub(super) label: CallLabel,
+    pub(super) admitted: Admitted,
     pub(super) ended: Ended,
-    pub(super) cost: Cost,
-    /// Until the first content of a streamed answer.
-    pub(super) first_token_ms: Option<u64>,
-}
-
-/// What became of a call's result.
-#[derive(Clone, Copy, Debug)]
-pub struct Settled {
-    /// How long nobody will call this model because it asked for a pause.
-    pub hold_left: Option<Duration>,
 }
 
 /// A person's order for the circuit.
@@ -142,7 +127,7 @@ impl ModelActor {
         let now = clock.now();
         let kept = Kept::of(&state, now);
         let (open_until, watched) = watch::channel(open_until(&state, now));
-        let (spoilt, life, running) = (false, 0, 0);
+        let (poisoned, generation, running) = (false, 0, 0);
         let actor = ModelActor {
             state,
             key,
@@ -150,8 +135,8 @@ impl ModelActor {
             recorder,
             open_until,
             kept,
-            spoilt,
-            life,
+            poisoned,
+            generation,
             running,
             copies: Places::default(),
             rebuilds,
@@ -163,13 +148,13 @@ impl ModelActor {
     fn guarded<R>(&mut self, work: impl FnOnce(&mut ModelActor, Now) -> R) -> Guarded<R> {
         let worked = Guarded::of(|| {
             let now = self.clock.now();
-            if self.spoilt {
+            if self.poisoned {
                 self.rebuild(now);
             }
             work(self, now)
         });
         if worked.0.is_none() {
-            self.spoilt = true;
+            self.poisoned = true;
             self.rebuilds.note(&self.kept.settings().name, self.clock.mono());
         }
         worked
@@ -177,27 +162,27 @@ impl ModelActor {
 
     fn rebuild(&mut self, now: Now) {
         self.state = self.kept.rebuilt(self.running, now);
-        self.life += 1;
-        self.spoilt = false;
+        self.generation += 1;
+        self.poisoned = false;
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    /// Takes a call's end. What is left in `unlogged` was neither logged nor kept.
+    /// Takes a call's end, admitted by `admission`. What is left in `unlogged` was neither logged nor
+    /// kept. Gives any pause that the model asked for.
     fn settle(
         &mut self,
         admission: Admission,
-        unlogged: &mut Option<FinishedCall>,
+        unlogged: &mut Option<Settle>,
         now: Now,
-    ) -> Option<Settled> {
-        let call = unlogged.as_mut()?;
-        call.ended.latency_ms = millis(now.mono.since(call.label.began));
+    ) -> Option<Duration> {
+        let call = unlogged.as_ref()?;
+        let latency_ms = millis(now.mono.since(call.admitted.began));
         let fault = call.ended.fault.as_ref().map(|failure| failure.fault);
-        let mut settlement = self.state.settle(admission, &call.ended, now);
+        let mut settlement = self.state.settle(admission, &call.ended, latency_ms, now);
         let changes = std::mem::take(&mut settlement.changes);
-        self.publish_call(unlogged.take()?, settlement, now);
+        self.publish_call(unlogged.take()?, settlement, latency_ms, now);
         self.publish(changes, fault, now);
-        let hold_left = self.state.hold_until(now).map(|until| until.left(now));
-        Some(Settled { hold_left })
+        self.state.hold_until(now).map(|until| until.left(now))
     }
 
     /// Logs and stores what changed beside a call; `fault` is what that call failed with.
@@ -242,8 +227,9 @@ impl ModelActor {
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    fn publish_call(&mut self, call: FinishedCall, settlement: Settlement, now: Now) {
-        let FinishedCall { label, ended, cost, first_token_ms } = call;
+    fn publish_call(&mut self, call: Settle, settlement: Settlement, latency_ms: u64, now: Now) {
+        let Settle { admitted: Admitted { label, .. }, ended } = call;
+        let cost = ended.cost;
         let (start, bucket) = settlement.bucket;
         let stored = settlement.run_changed.then(|| self.state.stored(now));
         let failure = ended.fault;
@@ -252,8 +238,8 @@ impl ModelActor {
         let event = CallEvent {
             model_name: self.state.settings().name.clone(),
             success: answered,
-            latency_ms: ended.latency_ms,
-            first_token_ms,
+            latency_ms,
+            first_token_ms: ended.first_token_ms,
             error_type: failure.as_ref().map(|failure| failure.fault),
             status: failure.as_ref().and_then(|failure| failure.status),
             code: failure.and_then(|failure| failure.code),
@@ -310,7 +296,7 @@ impl Handler<Admit> for ModelActor {
     type Result = Guarded<Result<Permit, Skip>>;
 
     fn handle(&mut self, admit: Admit, context: &mut Context<Self>) -> Self::Result {
-        let Admit { needs, lease, early, label } = admit;
+        let Admit { needs, lease, early, label, tariff } = admit;
         let by = Asker::of(label.kind, early);
         let admitted = self.guarded(|model, now| {
             let (admitted, changes) = model.state.admit(&needs, Ask { lease, by }, now);
@@ -321,32 +307,32 @@ impl Handler<Admit> for ModelActor {
             let admission = admitted?;
             self.running += 1;
             let displaced = self.copies.place(&admission, by);
-            let label = CallLabel { began, ..label };
-            let permit = Permit::new((admission, self.life), label, context.address());
-            Ok(permit.giving_way(displaced))
+            let admitted = Admitted { admission, generation: self.generation, began, label };
+            Ok(Permit::new(admitted, tariff, context.address(), displaced))
         }))
     }
 }
 
 impl Handler<Settle> for ModelActor {
-    type Result = Guarded<Settled>;
+    type Result = Guarded<Option<Duration>>;
 
-    fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
-        let Settle { admission, life, call } = settle;
-        let kind = call.label.kind;
-        let mut call = Some(call);
-        let mut settled = self.guarded(|model, now| {
-            let known = life == model.life;
+    fn handle(&mut self, mut settle: Settle, _: &mut Context<Self>) -> Self::Result {
+        let (kind, generation) = (settle.admitted.label.kind, settle.admitted.generation);
+        let admission =
+            std::mem::replace(&mut settle.admitted.admission, Admission::outlived(kind));
+        let mut unlogged = Some(settle);
+        let mut hold = self.guarded(|model, now| {
+            let known = generation == model.generation;
             let admission = if known { admission } else { Admission::outlived(kind) };
-            model.settle(admission, &mut call, now)
+            model.settle(admission, &mut unlogged, now)
         });
-        if call.is_some() {
-            settled =
-                self.guarded(|model, now| model.settle(Admission::outlived(kind), &mut call, now));
+        if unlogged.is_some() {
+            hold = self
+                .guarded(|model, now| model.settle(Admission::outlived(kind), &mut unlogged, now));
         }
         // Only now: until here, a state that was rebuilt had to know of this call.
         self.running = self.running.saturating_sub(1);
-        Guarded(settled.0.flatten())
+        hold
     }
 }
 

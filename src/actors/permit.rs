@@ -10,11 +10,11 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::oneshot;
 
-use super::model::{FinishedCall, ModelActor, Settle, Settled};
+use super::model::{ModelActor, Settle};
+use crate::domain::bill::{Heard, Tariff};
 use crate::domain::breaker::Asker;
 use crate::domain::fault::Fault;
 use crate::domain::model::{Admission, Ended, Ending};
-use crate::domain::price::{Nano, Usage};
 use crate::domain::time::{Mono, millis};
 use crate::protocol::log::CallKind;
 
@@ -29,22 +29,30 @@ pub struct CallLabel {
     pub primary: Arc<str>,
     /// Why it is made.
     pub kind: CallKind,
-    /// When it began.
-    pub began: Mono,
 }
 
 /// The right to make one call.
 #[must_use = "a permit that is dropped reports its call as cancelled"]
 pub struct Permit {
-    admitted: Option<(Admission, CallLabel)>,
-    first_token_ms: Option<u64>,
-    /// What it has come to by now, if it is dropped.
-    owed: Option<(Usage, Cost)>,
-    /// Which of the model's states admitted it.
-    life: u64,
+    /// `None` once it is settled.
+    admitted: Option<Admitted>,
     model: Addr<ModelActor>,
+    tariff: Tariff,
+    heard: Heard,
+    first_token_ms: Option<u64>,
     /// Hears when a caller needs the place of this call.
     displaced: Option<oneshot::Receiver<()>>,
+}
+
+/// What the model's owner has to know of a call that it admitted.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) admission: Admission,
+    /// Which of the owner's states admitted it.
+    pub(super) generation: u64,
+    /// When it began.
+    pub(super) began: Mono,
+    pub(super) label: CallLabel,
 }
 
 /// The places that copies of requests take among a model's calls at once: each is told when a
@@ -74,87 +82,83 @@ impl Places {
     }
 }
 
-/// What a call cost.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cost {
-    /// The amount, where there is a price.
-    pub amount: Option<Nano>,
-    /// What the primary would have cost for the same tokens.
-    pub primary: Option<Nano>,
-    /// Whether tokens were estimated.
-    pub estimated: bool,
-}
-
 impl Permit {
     pub(super) fn new(
-        (admission, life): (Admission, u64),
-        label: CallLabel,
+        admitted: Admitted,
+        tariff: Tariff,
         model: Addr<ModelActor>,
+        displaced: Option<oneshot::Receiver<()>>,
     ) -> Permit {
-        Permit {
-            admitted: Some((admission, label)),
-            first_token_ms: None,
-            owed: None,
-            life,
-            model,
-            displaced: None,
+        let (admitted, heard, first_token_ms) = (Some(admitted), Heard::default(), None);
+        Permit { admitted, model, tariff, heard, first_token_ms, displaced }
+    }
+
+    /// Resolves when a caller needs the place of this call; never for a caller's own, nor for one
+    /// that was asked before.
+    pub(super) fn displaced(&mut self) -> impl Future<Output = ()> + use<> {
+        let displaced = self.displaced.take();
+        async move {
+            let told = match displaced {
+                Some(displaced) => displaced.await.is_ok(),
+                None => false,
+            };
+            if !told {
+                // An owner that is gone needs no place.
+                std::future::pending().await
+            }
         }
     }
 
-    /// The same for a call that gives way to callers.
-    pub(super) fn giving_way(mut self, displaced: Option<oneshot::Receiver<()>>) -> Permit {
-        self.displaced = displaced;
-        self
-    }
-
-    /// Resolves when a caller needs the place of this call; never for a caller's own.
-    pub async fn displaced(&mut self) {
-        let told = match self.displaced.take() {
-            Some(displaced) => displaced.await.is_ok(),
-            None => false,
-        };
-        if !told {
-            // An owner that is gone needs no place.
-            std::future::pending().await
+    /// Takes note of content, `after` the call began: so many bytes of text, or other life.
+    pub(super) fn hear(&mut self, bytes: usize, after: Duration) {
+        if !std::mem::replace(&mut self.heard.any, true) {
+            self.first_token_ms = Some(millis(after));
         }
+        self.heard.bytes += bytes;
     }
 
-    /// Takes note of how long the first content of a streamed answer took.
-    pub fn began_to_answer(&mut self, after: Duration) {
-        self.first_token_ms = Some(millis(after));
+    /// What was heard until now.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard
     }
 
-    /// Takes note of what a call has come to that is not at its end.
-    pub fn owes(&mut self, usage: Usage, cost: Cost) {
-        self.owed = Some((usage, cost));
+    /// What its call is billed by.
+    pub(super) fn tariff(&self) -> Tariff {
+        self.tariff
+    }
+
+    /// How long the first content took.
+    pub(super) fn first_token_ms(&self) -> Option<u64> {
+        self.first_token_ms
     }
 
     /// Takes note that another call for the same request was faster.
-    pub fn in_vain(&mut self) {
-        if let Some((_, label)) = &mut self.admitted {
-            label.kind = CallKind::Hedge;
+    pub(super) fn in_vain(&mut self) {
+        if let Some(admitted) = &mut self.admitted {
+            admitted.label.kind = CallKind::Hedge;
         }
     }
 
-    /// Reports how the call ended. `None` when the report was lost to a fault of our own, which must
-    /// not lose the caller's answer.
-    pub async fn settle(mut self, ended: Ended, cost: Cost) -> Option<Settled> {
-        let (admission, label) = self.admitted.take()?;
+    /// The end of a call that is given up now.
+    pub(super) fn owed(&self) -> Ended {
+        let fault = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
+        let (usage, cost) = self.tariff.failed(fault.fault, None, self.heard);
         let first_token_ms = self.first_token_ms;
-        let call = FinishedCall { label, ended, cost, first_token_ms };
-        self.model.send(Settle { admission, life: self.life, call }).await.ok()
+        Ended { fault: Some(fault), usage, cost, first_token_ms, ..Ended::default() }
+    }
+
+    /// Reports how the call ended; gives any pause that it caused. `None` also when the report was
+    /// lost to a fault of our own, which must not lose the caller's answer.
+    pub(super) async fn settle(mut self, ended: Ended) -> Option<Duration> {
+        let admitted = self.admitted.take()?;
+        self.model.send(Settle { admitted, ended }).await.ok()?
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some((admission, label)) = self.admitted.take() else { return };
-        let fault = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
-        let (usage, cost) = self.owed.unzip();
-        let ended =
-            Ended { fault: Some(fault), latency_ms: 0, usage, retry_after: None, chance: 0.0 };
-        let (cost, first_token_ms) = (cost.unwrap_or_default(), self.first_token_ms);
-        let call = FinishedCall { label, ended, cost, first_token_ms };
-        self.model.do_send(Settle { admission, life: self.life, call });
+        if let Some(admitted) = self.admitted.take() {
+            self.model.do_send(Settle { admitted, ended: self.owed() });
+        }
     }
 }

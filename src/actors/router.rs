@@ -1,6 +1,6 @@
 //! The actor that owns the table of models and chains.
 //!
-//! It gives each request its chain and lets it walk; it never waits for anybody, and it knows
+//! It gives each request its chain and lets it be dispatched; it never waits for anybody, and it knows
 //! nothing about health. New policies belong into the domain, not here. A panic over a message
 //! costs its answer: the table is only read, or replaced whole.
 
@@ -12,12 +12,12 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler, Message};
 use futures_util::future::join_all;
 
+use super::dispatch::{self, Services};
 use super::guard::{Apart, Guarded};
 use super::model::beat::{Beat, Condition};
 use super::model::{Order, Snapshot};
 use super::sink::Sink;
 use super::table::Table;
-use super::walk::{self, Means};
 use crate::config::Config;
 use crate::domain::breaker::Force;
 use crate::domain::time::Now;
@@ -31,7 +31,7 @@ use crate::protocol::request::{BreakerOp, BreakerSet};
 /// The owner of the table.
 pub struct RouterActor {
     table: Rc<Table>,
-    means: Rc<Means>,
+    services: Rc<Services>,
 }
 
 /// Answer this request into this sink.
@@ -85,9 +85,9 @@ pub type Pulse = Vec<(Arc<str>, Option<Condition>)>;
 pub struct Reload(pub Box<Config>);
 
 impl RouterActor {
-    /// A router over `table`, whose requests walk with `means`.
-    pub fn new(table: Table, means: Means) -> RouterActor {
-        RouterActor { table: Rc::new(table), means: Rc::new(means) }
+    /// A router over `table`, whose requests are dispatched with `services`.
+    pub fn new(table: Table, services: Services) -> RouterActor {
+        RouterActor { table: Rc::new(table), services: Rc::new(services) }
     }
 }
 
@@ -100,7 +100,7 @@ impl Handler<Route> for RouterActor {
 
     fn handle(&mut self, route: Route, _: &mut Context<Self>) -> Self::Result {
         Guarded::of(|| {
-            actix::spawn(walk::run(self.table.clone(), self.means.clone(), route));
+            actix::spawn(dispatch::run(self.table.clone(), self.services.clone(), route));
         })
     }
 }
@@ -140,13 +140,13 @@ impl Handler<AskChains> for RouterActor {
     type Result = Apart<Chains>;
 
     fn handle(&mut self, _: AskChains, _: &mut Context<Self>) -> Self::Result {
-        let (table, means) = (self.table.clone(), self.means.clone());
-        let now = means.clock.now().wall;
+        let (table, services) = (self.table.clone(), self.services.clone());
+        let now = services.clock.now().wall;
         Apart::of(async move {
             let mut chains = BTreeMap::new();
             for chain in table.chains() {
                 let needs = chain.usual_needs(table.request().max_tokens, now);
-                let left = means.shadows.left(&needs, now);
+                let left = services.shadows.left(&needs, now);
                 let standings = chain.standings(&needs, left).await;
                 let (order, left_out) = chain.view(&standings);
                 let budget = chain.config.ceilings.daily_budget;
@@ -172,7 +172,7 @@ impl Handler<Reload> for RouterActor {
 
     fn handle(&mut self, reload: Reload, _: &mut Context<Self>) -> Self::Result {
         Guarded::of(|| {
-            let Means { clock, recorder, rebuilds, .. } = &*self.means;
+            let Services { clock, recorder, rebuilds, .. } = &*self.services;
             let (table, renewal) = self.table.renewed(&reload.0, clock, recorder, rebuilds);
             // Requests under way keep the table they began with.
             self.table = Rc::new(table);
@@ -194,7 +194,7 @@ impl Handler<SetBreaker> for RouterActor {
             };
             let order = Order { set, peer_uid: ask.peer_uid };
             let told = table.model(&ask.order.model)?.actor.send(order).await;
-            told.map_err(|_| walk::internal("the daemon lost this order"))
+            told.map_err(|_| dispatch::internal("the daemon lost this order"))
         })
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use tokio::task::AbortHandle;
 
-use self::copy::Means;
+use self::copy::CopyServices;
 use self::gate::Gate;
 use super::guard::Guarded;
 use super::model::AskStanding;
@@ -42,7 +42,7 @@ pub use offer::{Facts, Offer, Reference};
 pub struct ShadowActor {
     terms: Terms,
     budget: Budget,
-    means: Rc<Means>,
+    services: Rc<CopyServices>,
     gate: Rc<Gate>,
     spent: Spent,
     /// Whether the ledger is being asked what was spent, and whether its answer is out of date
@@ -128,13 +128,13 @@ impl ShadowActor {
         address: Addr<ShadowActor>,
     ) {
         let reserved = standing.copy.cost;
-        if !self.budget.reserve(reserved, self.means.clock.now().wall) {
+        if !self.budget.reserve(reserved, self.services.clock.now().wall) {
             return;
         }
         self.number += 1;
         let landing = copy::Landing::new(self.number, address);
-        let (means, offer) = (self.means.clone(), offer.clone());
-        let task = actix::spawn(copy::send(means, offer, (model.clone(), kind), landing));
+        let (services, offer) = (self.services.clone(), offer.clone());
+        let task = actix::spawn(copy::send(services, offer, model.clone(), kind, landing));
         self.flying.push(Flying {
             number: self.number,
             kind,
@@ -147,7 +147,7 @@ impl ShadowActor {
 
     /// Tries every recovering model that is due.
     fn probe(&mut self, look: &Look, address: &Addr<ShadowActor>) {
-        let now = self.means.clock.mono();
+        let now = self.services.clock.mono();
         for model in &look.standings {
             let Some(wait) = model.1.copy.probe_in else { continue };
             self.gate.quiet(model.0.name(), wait, now);
@@ -204,7 +204,7 @@ impl Handler<Offer> for ShadowActor {
 
     fn handle(&mut self, offer: Offer, context: &mut Context<Self>) -> Self::Result {
         Guarded::of(|| {
-            self.ask_ledger(self.means.clock.now().wall, context);
+            self.ask_ledger(self.services.clock.now().wall, context);
             let rate = self.terms.rules.rate;
             let sampled = offer.facts.answered && sampled(rate, fastrand::f64());
             let wanted = |model: &&ModelHandle| sampled || model.open_until.borrow().is_some();
@@ -245,7 +245,7 @@ impl Handler<Known> for ShadowActor {
             let dated = self.asking.take();
             let Some(spent) = known.spent else { return };
             if dated == Some(Dated::Stale) {
-                return self.ask_ledger(self.means.clock.now().wall, context);
+                return self.ask_ledger(self.services.clock.now().wall, context);
             }
             self.budget.spent(known.day, spent);
             self.publish();
@@ -288,7 +288,7 @@ impl Handler<Renew> for ShadowActor {
             }
             self.terms = terms;
             self.publish();
-            self.ask_ledger(self.means.clock.now().wall, context);
+            self.ask_ledger(self.services.clock.now().wall, context);
         })
     }
 }

@@ -21,8 +21,10 @@ use crate::config::{self, Config, Model, RequestDefaults, UnknownTask};
 use crate::domain::minute;
 use crate::domain::model::{CopyStanding, ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
+use crate::domain::pace::Backoff;
 use crate::domain::price::Nano;
 use crate::domain::rank;
+use crate::domain::route::Candidate;
 use crate::domain::time::{Wall, millis};
 use crate::domain::window::Judged;
 use crate::protocol::chains::{LeftOutView, PlaceView};
@@ -55,6 +57,8 @@ pub struct Chain {
     pub task: Arc<str>,
     /// Its models, in configured order.
     pub models: Vec<ModelHandle>,
+    /// The same as the domain decides about them, place by place.
+    pub candidates: Vec<Candidate>,
     /// Deadline for requests that bring none.
     pub timeout: Option<Duration>,
     /// How long a call may take to its first content before another is made beside it.
@@ -80,6 +84,17 @@ impl ModelHandle {
     /// The model's name.
     pub fn name(&self) -> &Arc<str> {
         &self.config.name
+    }
+
+    fn candidate(&self) -> Candidate {
+        let retry = &self.config.retry;
+        Candidate {
+            provider: self.config.provider.name.clone(),
+            context_window: self.config.context_window,
+            backoff: Backoff { base: retry.base, cap: retry.cap },
+            max_repeats: retry.max,
+            longest_hint: retry.wait_for_retry_after,
+        }
     }
 }
 
@@ -156,12 +171,12 @@ impl Table {
                 let task: Arc<str> = task.as_str().into();
                 let handles = chain.models.iter().filter_map(|name| models.get(name)).cloned();
                 let purse = purses.of(&task);
-                (task.clone(), Chain::configured(task, handles.collect(), (chain.clone(), purse)))
+                (task.clone(), Chain::configured(task, handles.collect(), chain.clone(), purse))
             })
             .collect();
         let fallback = chains.get(DEFAULT).cloned().unwrap_or_else(|| {
             let purse = purses.of(&DEFAULT.into());
-            Chain::configured(DEFAULT.into(), all().collect(), (Arc::default(), purse))
+            Chain::configured(DEFAULT.into(), all().collect(), Arc::default(), purse)
         });
         Table { models, chains, fallback, request: config.request.clone(), purses }
     }
@@ -173,9 +188,11 @@ impl Table {
             None => Ok(task),
             Some(names) => {
                 let models = names.iter().map(|name| self.model(name).cloned());
+                let models: Vec<_> = models.collect::<Result<_, _>>()?;
                 Ok(Rc::new(Chain {
                     task: task.task.clone(),
-                    models: models.collect::<Result<_, _>>()?,
+                    candidates: models.iter().map(ModelHandle::candidate).collect(),
+                    models,
                     timeout: task.timeout,
                     hedge_after: task.hedge_after,
                     config: task.config.clone(),
@@ -234,11 +251,13 @@ impl Chain {
     fn configured(
         task: Arc<str>,
         models: Vec<ModelHandle>,
-        (config, purse): (Arc<config::Chain>, Purse),
+        config: Arc<config::Chain>,
+        purse: Purse,
     ) -> Rc<Chain> {
         let (timeout, hedge_after) = (config.timeout, config.hedge_after);
+        let candidates = models.iter().map(ModelHandle::candidate).collect();
         let last_order = Some(RefCell::new((0..models.len()).collect()));
-        Rc::new(Chain { task, models, timeout, hedge_after, config, purse, last_order })
+        Rc::new(Chain { task, models, candidates, timeout, hedge_after, config, purse, last_order })
     }
 
     /// Puts the task's system message before all others.

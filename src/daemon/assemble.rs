@@ -17,11 +17,11 @@ use super::manager::Manager;
 use super::notify::Notifier;
 use super::reload::{Reloader, Source};
 use super::watchdog::Watchdog;
+use crate::actors::dispatch::Services;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::RouterActor;
 use crate::actors::shadow::{self, Shadows, Terms};
 use crate::actors::table::{Table, model_key};
-use crate::actors::walk::Means;
 use crate::clock::{Clock, zone};
 use crate::config::Config;
 use crate::domain::time::Now;
@@ -123,14 +123,14 @@ impl Running {
         let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
         let spent = shadow::from_ledger(&recorder);
         let shadows = Shadows::start(terms(config), provider.clone(), (&recorder, &clock), spent);
-        let means = Means {
+        let services = Services {
             provider: provider.clone(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             rebuilds: rebuilds.clone(),
             shadows: shadows.clone(),
         };
-        let router = RouterActor::new(table, means).start();
+        let router = RouterActor::new(table, services).start();
         let (phase, phases) = watch::channel(Phase::Serving);
         let parts = (router.clone(), recorder.clone(), clock.clone());
         let steered = (provider, router.clone(), shadows.clone());

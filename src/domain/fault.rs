@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_can_never_work_stops_the_walk() {
+    fn a_request_that_can_never_work_ends_it() {
         let stops: Vec<_> =
             Fault::ALL.iter().copied().filter(|f| f.meaning().next == Next::No).collect();
         assert_eq!(stops, [Fault::InvalidRequest, Fault::Cancelled]);

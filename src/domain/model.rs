@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bill::Cost;
 use super::breaker::{
     Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, State, Stored,
 };
@@ -84,14 +85,16 @@ pub struct Admission {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ended {
     /// What went wrong, if anything.
     pub fault: Option<Ending>,
-    /// How long the call took.
-    pub latency_ms: u64,
     /// What it consumed, where known.
     pub usage: Option<Usage>,
+    /// What that cost.
+    pub cost: Cost,
+    /// How long the first content of a streamed answer took.
+    pub first_token_ms: Option<u64>,
     /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
     /// A random number from 0 to 1.
@@ -247,8 +250,14 @@ impl ModelState {
         (Ok(Admission { permit, reserved_tokens, probe, displaces, kind }), changes)
     }
 
-    /// Takes a call's end.
-    pub fn settle(&mut self, admission: Admission, ended: &Ended, now: Now) -> Settlement {
+    /// Takes the end of a call that took `latency_ms`.
+    pub fn settle(
+        &mut self,
+        admission: Admission,
+        ended: &Ended,
+        latency_ms: u64,
+        now: Now,
+    ) -> Settlement {
         let mut changes = self.touch(now);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.copies = self.copies.saturating_sub(u32::from(is_copy(admission.kind)));
@@ -268,7 +277,7 @@ impl ModelState {
         }
         let (judged, run) = (self.judged(now), self.breaker.run());
         let settled = self.breaker.settle(admission.permit, finding, (judged, ended.chance), now);
-        let answered_ms = ended.fault.is_none().then_some(ended.latency_ms);
+        let answered_ms = ended.fault.is_none().then_some(latency_ms);
         let kind = admission.kind;
         self.evidence.note(verdict, kind, now.wall);
         let sample = Sample { verdict, counted: settled.counted, answered_ms, kind };

@@ -21,11 +21,12 @@ use reqwest::{Client, ClientBuilder, Response};
 
 use super::body::Asking;
 use super::classify::{Reply, classify};
+use super::patience::{Pace, Until};
 use super::prepare::Prepared;
-use super::receive::{self, Pace, Receiving, Until};
+use super::receive::{self, Reading};
 use super::resolve::Resolver;
 use super::reuse::{self, MarkNew};
-use super::{Call, CallFuture, Failure, Outcome, Provider, anthropic, google, openai, transport};
+use super::{Call, Failure, Provider, Step, Steps, anthropic, google, openai, transport};
 use crate::config::{Kind, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
@@ -91,19 +92,18 @@ impl Http {
         Ok(())
     }
 
-    async fn run(&self, call: Call<'_>) -> Outcome {
+    /// Asks, in another way if a server refuses the first, until an answer begins.
+    async fn ask(&self, call: &Call<'_>) -> Result<(Rc<Entry>, Reading), Failure> {
         let (entry, limit) = self.entry(call.model)?;
-        let prepared = entry.prepared.as_ref().map_err(Clone::clone)?;
+        let prepared = entry.prepared()?;
         let pace = Pace::start(call.limits);
         let mut asking = entry.asking.get();
         loop {
             let until = if asking.streams() { pace.first() } else { pace.complete() };
-            let response = self.send(&entry, &call, (asking, until)).await?;
+            let response = self.send(&entry, call, asking, until).await?;
             if response.status().is_success() {
-                let listener = call.listener.as_ref();
-                let kind = entry.kind;
-                let receiving = Receiving { prepared, kind, pace, limit, listener, response };
-                return receiving.answer(asking.streams()).await;
+                let reading = Reading::new(response, entry.kind, pace, limit, asking.streams());
+                return Ok((entry, reading));
             }
             let status = response.status().as_u16();
             let headers = response.headers().clone();
@@ -133,9 +133,10 @@ impl Http {
         &self,
         entry: &Entry,
         call: &Call<'_>,
-        (asking, until): (Asking, Until),
+        asking: Asking,
+        until: Until,
     ) -> Result<Response, Failure> {
-        let prepared = entry.prepared.as_ref().map_err(Clone::clone)?;
+        let prepared = entry.prepared()?;
         let body = Bytes::from(match entry.kind {
             Kind::OpenAi => openai::body(call, asking),
             Kind::Anthropic => anthropic::body(call, asking),
@@ -221,8 +222,60 @@ pub async fn look_at(base_url: &str, patience: Duration) -> Result<Look, Failure
 }
 
 impl Provider for Http {
-    fn call<'a>(&'a self, call: Call<'a>) -> CallFuture<'a> {
-        Box::pin(self.run(call))
+    fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
+        let begun = Calling { http: self, call, stage: Stage::Asking };
+        Box::pin(futures_util::stream::unfold(begun, Calling::step))
+    }
+}
+
+/// A call between two of its steps.
+struct Calling<'a> {
+    http: &'a Http,
+    call: Call<'a>,
+    stage: Stage,
+}
+
+/// How far a call has come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every call reads; a box would cost each an allocation"
+)]
+enum Stage {
+    /// Nothing was sent yet.
+    Asking,
+    /// Its answer has begun.
+    Reading(Rc<Entry>, Reading),
+    /// Its end was told.
+    Over,
+}
+
+impl Calling<'_> {
+    async fn step(mut self) -> Option<(Step, Self)> {
+        let (entry, reading) = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Asking => match self.http.ask(&self.call).await {
+                Ok(begun) => begun,
+                Err(failure) => return Some((Step::End(Err(failure)), self)),
+            },
+            Stage::Reading(entry, reading) => (entry, reading),
+            Stage::Over => return None,
+        };
+        let step = match entry.prepared() {
+            Err(failure) => Step::End(Err(failure)),
+            Ok(prepared) => {
+                let (step, more) = reading.step(prepared).await;
+                if let Some(more) = more {
+                    self.stage = Stage::Reading(Rc::clone(&entry), more);
+                }
+                step
+            }
+        };
+        Some((step, self))
+    }
+}
+
+impl Entry {
+    fn prepared(&self) -> Result<&Prepared, Failure> {
+        self.prepared.as_ref().map_err(Clone::clone)
     }
 }
 

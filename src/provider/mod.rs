@@ -15,6 +15,7 @@ mod google;
 pub mod hint;
 pub mod http;
 mod openai;
+mod patience;
 mod prepare;
 mod receive;
 pub mod redact;
@@ -24,11 +25,10 @@ mod sse;
 mod stream;
 mod transport;
 
-use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures_util::Stream;
 
 use crate::config::Model;
 use crate::domain::fault::Fault;
@@ -49,17 +49,16 @@ pub struct Call<'a> {
     pub temperature: Option<f64>,
     /// When to give up.
     pub limits: Limits,
-    /// Who hears of content as it arrives. The provider is read no faster than this queue is
-    /// emptied, and waiting for it is nobody's silence; a listener that is gone is no error.
-    pub listener: Option<mpsc::Sender<Piece>>,
 }
 
-/// News of an answer under way. It has no `Debug`: its text must not reach a log.
-pub enum Piece {
+/// What comes of a call, in order. It has no `Debug`: its text must not reach a log.
+pub enum Step {
     /// Content that is not text: reasoning, or a part of a tool call. Told at least once.
     Life,
     /// The next piece of the text, never empty. All of them together are the answer's content.
     Text(String),
+    /// The end: exactly once, and last.
+    End(Outcome),
 }
 
 /// A call that gave no answer. Nothing in it is secret: see [`Failure::message`].
@@ -84,13 +83,14 @@ pub struct Failure {
 /// The result of a call.
 pub type Outcome = Result<Answer, Failure>;
 
-/// A call under way. Dropping it closes its connection.
-pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+/// A call under way. The provider is read no faster than somebody asks for the next step, and the
+/// time between two such questions is nobody's silence. Dropping it closes its connection.
+pub type Steps<'a> = Pin<Box<dyn Stream<Item = Step> + 'a>>;
 
 /// Whoever can call a model: the network, or a script in a test.
 pub trait Provider {
     /// Makes one call. It ends within the call's limits.
-    fn call<'a>(&'a self, call: Call<'a>) -> CallFuture<'a>;
+    fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a>;
 }
 
 impl Failure {

@@ -1,26 +1,24 @@
 //! Reads answers off the network, each within the limits of its call and of memory.
 //!
 //! A stream is left when its first content is late, when it stops delivering, or at the deadline;
-//! bytes that bring no content buy no time. It is read no faster than its listener takes it, and the
-//! time that takes is the listener's own. What the bytes mean is decided in [`super::stream`] and
-//! the wire formats.
+//! bytes that bring no content buy no time. It is read no faster than its steps are asked for, and
+//! the time between two of them is nobody's silence. What the bytes mean is decided in
+//! [`super::stream`] and the wire formats.
 
-use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 
+use super::patience::{Pace, TAIL_TIME, Until};
 use super::prepare::Prepared;
 use super::stream::{self, News, Stream};
-use super::{Failure, Outcome, Piece, anthropic, google, openai, transport};
+use super::{Failure, Outcome, Step, anthropic, google, openai, transport};
 use crate::config::Kind;
 use crate::domain::fault::Fault;
-use crate::domain::pace::Limits;
+use crate::protocol::answer::Answer;
 
 /// Most of an error body that is read.
 pub(super) const ERROR_BYTES: usize = 64 * 1024;
@@ -28,109 +26,98 @@ pub(super) const ERROR_BYTES: usize = 64 * 1024;
 /// How long an error body is waited for.
 const ERROR_TIME: Duration = Duration::from_secs(2);
 
-/// How long usage and the end marker are waited for once the answer is finished. They come in the
-/// same packet or the next one; a server that then keeps quiet has already given its answer.
-const TAIL_TIME: Duration = Duration::from_secs(1);
-
 /// How often the other tasks have their turn before the end of a body is left to itself.
 const TURNS: usize = 3;
 
-/// Stands for "never" where a limit is too long to be added to a moment.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-
-/// When a call is given up, counted from its start.
-#[derive(Clone, Copy)]
-pub(super) struct Pace {
-    started: Instant,
-    limits: Limits,
-}
-
-/// A moment, and what it means when it passes.
-#[derive(Clone, Copy)]
-pub(super) struct Until {
-    at: Instant,
-    fault: Fault,
-    limit: Duration,
-}
-
-impl Pace {
-    pub(super) fn start(limits: Limits) -> Pace {
-        Pace { started: Instant::now(), limits }
-    }
-
-    /// The first content of a stream.
-    pub(super) fn first(&self) -> Until {
-        self.at_most(self.started, self.limits.first, Fault::FirstTokenTimeout)
-    }
-
-    /// The end of an answer that is not streamed.
-    pub(super) fn complete(&self) -> Until {
-        self.at_most(self.started, self.limits.complete, Fault::Timeout)
-    }
-
-    /// More content, from now.
-    fn more(&self) -> Until {
-        self.at_most(Instant::now(), self.limits.idle, Fault::StreamStalled)
-    }
-
-    /// What may follow a finished answer, from now.
-    fn tail(&self) -> Until {
-        self.at_most(Instant::now(), self.limits.idle.min(TAIL_TIME), Fault::StreamStalled)
-    }
-
-    fn whole(&self) -> Until {
-        let limit = self.limits.whole;
-        Until { at: after(self.started, limit), fault: Fault::Timeout, limit }
-    }
-
-    /// A passed deadline is nobody's slowness, so it wins when both moments are the same.
-    fn at_most(&self, from: Instant, limit: Duration, fault: Fault) -> Until {
-        let whole = self.whole();
-        let own = Until { at: after(from, limit), fault, limit };
-        if own.at < whole.at { own } else { whole }
-    }
-}
-
-impl Until {
-    /// Waits for something at `host` until then.
-    pub(super) async fn wait<F: Future>(self, host: &str, what: F) -> Result<F::Output, Failure> {
-        tokio::time::timeout_at(self.at, what).await.map_err(|_| {
-            let limit = humantime::format_duration(self.limit);
-            let what = match self.fault {
-                Fault::FirstTokenTimeout => format!("no content from {host} within {limit}"),
-                Fault::StreamStalled => format!("no more content from {host} for {limit}"),
-                _ => format!("no complete answer from {host} within {limit}"),
-            };
-            Failure::new(self.fault, what)
-        })
-    }
-}
-
-fn after(from: Instant, limit: Duration) -> Instant {
-    from.checked_add(limit).unwrap_or(from + FAR)
-}
-
-/// An answer with a good status, and what reading it needs.
-pub(super) struct Receiving<'a> {
-    pub(super) prepared: &'a Prepared,
-    pub(super) kind: Kind,
-    pub(super) pace: Pace,
+/// An answer with a good status that is being read.
+pub(super) struct Reading {
+    response: Response,
+    kind: Kind,
+    pace: Pace,
     /// Most bytes of it that are kept.
-    pub(super) limit: usize,
-    pub(super) listener: Option<&'a mpsc::Sender<Piece>>,
-    pub(super) response: Response,
+    limit: usize,
+    body: Body,
 }
 
-impl Receiving<'_> {
-    /// Reads the answer. One that was asked for as a stream may still come in one piece.
-    pub(super) async fn answer(mut self, asked_to_stream: bool) -> Outcome {
+/// How far reading has come.
+enum Body {
+    /// Nothing was read yet.
+    New { asked_to_stream: bool },
+    /// Events come.
+    Events(Box<Events>),
+    /// All of it is here.
+    Whole { answer: Answer, told: bool },
+}
+
+/// A stream of events, and what of it was not told yet.
+struct Events {
+    stream: Stream,
+    /// Bytes that were read before it was known what they are.
+    begun: Option<Bytes>,
+    /// Text that came together with life.
+    untold: Option<String>,
+    told_life: bool,
+    patience: Patience,
+    ended: bool,
+}
+
+/// What is waited for. The time until then begins when the next bytes are asked for, so that a
+/// caller who takes its time is nobody's silence.
+#[derive(Clone, Copy)]
+enum Patience {
+    First,
+    More,
+    Tail,
+    Begun(Until),
+}
+
+impl Reading {
+    /// An answer of which nothing was read yet.
+    pub(super) fn new(
+        response: Response,
+        kind: Kind,
+        pace: Pace,
+        limit: usize,
+        asked_to_stream: bool,
+    ) -> Reading {
+        Reading { response, kind, pace, limit, body: Body::New { asked_to_stream } }
+    }
+
+    /// The next step, and what is left to read.
+    pub(super) async fn step(mut self, prepared: &Prepared) -> (Step, Option<Reading>) {
+        match self.advance(prepared).await {
+            Ok(Some(step)) => (step, Some(self)),
+            Ok(None) => (Step::End(self.finish().await), None),
+            Err(failure) => (Step::End(Err(self.broken(failure))), None),
+        }
+    }
+
+    /// What is new of the answer; `None` at its end.
+    async fn advance(&mut self, prepared: &Prepared) -> Result<Option<Step>, Failure> {
+        if let Body::New { asked_to_stream } = self.body {
+            self.body = self.begin(asked_to_stream, prepared).await?;
+        }
+        match &mut self.body {
+            Body::Events(events) => events.next(&mut self.response, self.pace, prepared).await,
+            Body::Whole { answer, told } => {
+                let told = std::mem::replace(told, true);
+                let text = answer.content.as_ref().filter(|text| !told && !text.is_empty());
+                Ok(text.cloned().map(Step::Text))
+            }
+            Body::New { .. } => Ok(None),
+        }
+    }
+
+    /// Finds out what comes. An answer that was asked for as a stream may still be in one piece.
+    async fn begin(&mut self, asked_to_stream: bool, prepared: &Prepared) -> Result<Body, Failure> {
         let mut begun = None;
         if asked_to_stream {
             let framing = match self.framing() {
                 Framing::Unclear if self.is_announced_too_large() => Framing::Whole,
                 Framing::Unclear => {
                     // Its first bytes tell.
-                    let first = self.next(self.pace.first()).await?.unwrap_or_default();
+                    let next = next(&mut self.response, self.pace.first(), prepared).await?;
+                    let first = next.unwrap_or_default();
                     let framing = guess(&first);
                     begun = Some(first);
                     framing
@@ -138,22 +125,38 @@ impl Receiving<'_> {
                 clear => clear,
             };
             if framing == Framing::Events {
-                return self.events(begun).await;
+                let stream = Stream::new(self.kind, self.limit);
+                return Ok(Body::Events(Box::new(Events::new(stream, begun))));
             }
         }
         let until = self.pace.complete();
         let body = whole(&mut self.response, begun, self.limit);
-        let body = until.wait(&self.prepared.host, body).await??;
-        let secrets = &self.prepared.secrets;
+        let body = until.wait(&prepared.host, body).await??;
+        let secrets = &prepared.secrets;
         let answer = match self.kind {
             Kind::OpenAi => openai::answer(&body, secrets),
             Kind::Anthropic => anthropic::answer(&body, secrets),
             Kind::Google => google::answer(&body, secrets),
         }?;
-        if let Some(text) = answer.content.as_ref().filter(|text| !text.is_empty()) {
-            self.tell(Piece::Text(text.clone())).await?;
+        Ok(Body::Whole { answer, told: false })
+    }
+
+    async fn finish(self) -> Outcome {
+        match self.body {
+            Body::Events(events) => {
+                finish_reading(self.response).await;
+                events.stream.outcome()
+            }
+            Body::Whole { answer, .. } => Ok(answer),
+            Body::New { .. } => Err(Failure::new(Fault::StreamCut, "nothing was read")),
         }
-        Ok(answer)
+    }
+
+    /// A failure in the midst of events has what they told of usage.
+    fn broken(&self, failure: Failure) -> Failure {
+        let Body::Events(events) = &self.body else { return failure };
+        let usage = events.stream.usage().or(failure.usage);
+        Failure { usage, ..failure }.with_status(self.response.status().as_u16())
     }
 
     fn is_announced_too_large(&self) -> bool {
@@ -169,76 +172,98 @@ impl Receiving<'_> {
             () => Framing::Unclear,
         }
     }
+}
 
-    async fn events(mut self, begun: Option<Bytes>) -> Outcome {
-        let mut stream = Stream::new(self.kind, self.limit);
-        match self.read_events(&mut stream, begun).await {
-            Ok(()) => {
-                finish_reading(self.response).await;
-                stream.outcome()
-            }
-            Err(failure) => {
-                let usage = stream.usage().or(failure.usage);
-                Err(Failure { usage, ..failure }.with_status(self.response.status().as_u16()))
-            }
+impl Events {
+    fn new(stream: Stream, begun: Option<Bytes>) -> Events {
+        Events {
+            stream,
+            begun,
+            untold: None,
+            told_life: false,
+            patience: Patience::First,
+            ended: false,
         }
     }
 
-    /// Reads until nothing of use can follow. Text that came in one packet with a failure is not
-    /// told: nobody has to forget what he never heard.
-    async fn read_events(
+    /// Reads until there is something to tell, or until nothing of use can follow (`None`). Text
+    /// that came in one packet with a failure is not told: nobody has to forget what he never heard.
+    async fn next(
         &mut self,
-        stream: &mut Stream,
-        mut begun: Option<Bytes>,
-    ) -> Result<(), Failure> {
-        let secrets = &self.prepared.secrets;
-        let mut until = self.pace.first();
-        let mut told_life = false;
-        while !stream.is_over() {
-            let was_finished = stream.is_finished();
-            let chunk = match begun.take() {
-                Some(first) => Some(first),
-                None => match self.next(until).await {
-                    Ok(next) => next,
-                    // A broken end takes nothing from an answer that is complete.
-                    Err(_) if was_finished => return Ok(()),
-                    Err(failure) => return Err(failure),
-                },
-            };
-            match &chunk {
-                Some(bytes) => stream.feed(bytes, secrets)?,
-                None => stream.close(secrets)?,
-            }
-            let News { text, life } = stream.news();
-            let delivered = life || text.is_some();
-            if life && !std::mem::replace(&mut told_life, true) {
-                self.tell(Piece::Life).await?;
-            }
-            if let Some(text) = text {
-                self.tell(Piece::Text(text)).await?;
-            }
-            until = match (stream.is_finished(), delivered) {
-                _ if chunk.is_none() => return Ok(()),
-                (true, _) if was_finished => until,
-                (true, _) => self.pace.tail(),
-                (false, true) => self.pace.more(),
-                (false, false) => until,
-            };
+        response: &mut Response,
+        pace: Pace,
+        prepared: &Prepared,
+    ) -> Result<Option<Step>, Failure> {
+        if let Some(text) = self.untold.take() {
+            return Ok(Some(Step::Text(text)));
         }
-        Ok(())
+        while !self.ended && !self.stream.is_over() {
+            let chunk = match self.read(response, pace, prepared).await {
+                // A broken end takes nothing from an answer that is complete.
+                Err(_) if self.stream.is_finished() => break,
+                read => read?,
+            };
+            if let Some(step) = self.take(chunk, prepared)? {
+                return Ok(Some(step));
+            }
+        }
+        Ok(None)
     }
 
-    async fn next(&mut self, until: Until) -> Result<Option<Bytes>, Failure> {
-        let next = until.wait(&self.prepared.host, self.response.chunk()).await?;
-        next.map_err(|error| transport::within_stream(&error, 200))
+    async fn read(
+        &mut self,
+        response: &mut Response,
+        pace: Pace,
+        prepared: &Prepared,
+    ) -> Result<Option<Bytes>, Failure> {
+        if let Some(first) = self.begun.take() {
+            return Ok(Some(first));
+        }
+        // A caller may have taken its time until now.
+        pace.whole().check(&prepared.host)?;
+        let until = match self.patience {
+            Patience::First => pace.first(),
+            Patience::More => pace.more(),
+            Patience::Tail => pace.tail(),
+            Patience::Begun(until) => until,
+        };
+        self.patience = Patience::Begun(until);
+        next(response, until, prepared).await
     }
 
-    /// Hands a piece to the listener and waits until it is taken, at most until the deadline.
-    async fn tell(&self, piece: Piece) -> Result<(), Failure> {
-        let Some(listener) = self.listener else { return Ok(()) };
-        // One that is gone listens no more, and that is all.
-        self.pace.whole().wait(&self.prepared.host, listener.send(piece)).await.map(|_| ())
+    /// Takes what came, `None` for the end of the body; gives what is to be told of it.
+    fn take(&mut self, chunk: Option<Bytes>, prepared: &Prepared) -> Result<Option<Step>, Failure> {
+        let was_finished = self.stream.is_finished();
+        match &chunk {
+            Some(bytes) => self.stream.feed(bytes, &prepared.secrets)?,
+            None => self.stream.close(&prepared.secrets)?,
+        }
+        self.ended = chunk.is_none();
+        let News { text, life } = self.stream.news();
+        if self.stream.is_finished() {
+            // What may follow is waited for once.
+            if !was_finished {
+                self.patience = Patience::Tail;
+            }
+        } else if life || text.is_some() {
+            self.patience = Patience::More;
+        }
+        let life = life && !std::mem::replace(&mut self.told_life, true);
+        if life {
+            self.untold = text;
+            return Ok(Some(Step::Life));
+        }
+        Ok(text.map(Step::Text))
     }
+}
+
+async fn next(
+    response: &mut Response,
+    until: Until,
+    prepared: &Prepared,
+) -> Result<Option<Bytes>, Failure> {
+    let next = until.wait(&prepared.host, response.chunk()).await?;
+    next.map_err(|error| transport::within_stream(&error, 200))
 }
 
 #[derive(PartialEq)]

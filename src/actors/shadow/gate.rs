@@ -1,6 +1,6 @@
 //! What everybody else sees of the copies: whether one may be made, and where requests are offered.
 //!
-//! The owner publishes its terms and its budget here, so that a walk knows without asking whether a
+//! The owner publishes its terms and its budget here, so that a dispatch knows without asking whether a
 //! copy of its request may be sent, and a request that is of no use to it costs nothing.
 
 use std::cell::{Cell, RefCell};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Message};
 use jiff::tz::TimeZone;
 
-use super::{Cease, Facts, Means, Offer, Renew, ShadowActor, Spent};
+use super::{Cease, CopyServices, Facts, Offer, Renew, ShadowActor, Spent};
 use crate::actors::table::ModelHandle;
 use crate::clock::Clock;
 use crate::domain::need::Needs;
@@ -83,11 +83,11 @@ impl Shadows {
         });
         let now = clock.now().wall;
         let (recorder, clock) = (recorder.clone(), clock.clone());
-        let means = Rc::new(Means { provider, recorder, clock });
+        let services = Rc::new(CopyServices { provider, recorder, clock });
         let mut owner = ShadowActor {
             terms,
             budget,
-            means,
+            services,
             gate: gate.clone(),
             spent,
             asking: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Message;
 
+use crate::actors::permit::CallLabel;
 use crate::actors::table::ModelHandle;
 use crate::domain::accept::Accept;
 use crate::domain::compare::Text;
@@ -22,12 +23,8 @@ pub struct Offer {
 
 /// What is to be known of a request that is over.
 pub struct Facts {
-    /// Its number in the log.
-    pub request_id: Arc<str>,
-    /// The task it was for.
-    pub task: Arc<str>,
-    /// First model of the configured chain.
-    pub primary: Arc<str>,
+    /// What the log tells about its calls.
+    pub label: CallLabel,
     /// The models of its chain.
     pub models: Vec<ModelHandle>,
     /// The models that were called for it.

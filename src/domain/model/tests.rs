@@ -44,12 +44,12 @@ fn start() -> Now {
 
 fn ended(fault: Option<Fault>) -> Ended {
     let fault = fault.map(|fault| Ending { fault, status: None, code: None, excused: false });
-    Ended { fault, latency_ms: 100, usage: None, retry_after: None, chance: 0.0 }
+    Ended { fault, ..Ended::default() }
 }
 
 fn call(model: &mut ModelState, fault: Option<Fault>, now: Now) -> Settlement {
     let (admission, _) = model.admit(&Needs::default(), ASK, now);
-    model.settle(admission.unwrap(), &ended(fault), now)
+    model.settle(admission.unwrap(), &ended(fault), 100, now)
 }
 
 fn skip_reason(model: &mut ModelState, needs: &Needs, now: Now) -> Option<SkipReason> {
@@ -102,7 +102,7 @@ fn a_rate_limit_holds_the_model_for_everybody_and_never_opens_the_circuit() {
         let (admission, _) = model.admit(&Needs::default(), ASK, now);
         let retry_after = Some(3 * SECOND);
         let limited = Ended { retry_after, ..ended(Some(Fault::RateLimited)) };
-        let settled = model.settle(admission.unwrap(), &limited, now);
+        let settled = model.settle(admission.unwrap(), &limited, 100, now);
         assert_eq!(settled.verdict, Verdict::Held);
         let skip = model.standing(&Needs::default(), now).0.skip.unwrap();
         assert_eq!(skip, Skip { reason: SkipReason::RateLimited, retry_in: retry_after });
@@ -146,7 +146,7 @@ fn calls_in_flight_are_limited_and_given_back() {
         model.admit(&Needs::default(), ASK, start()).0.unwrap_err().reason,
         SkipReason::Busy
     );
-    model.settle(first.unwrap(), &ended(Some(Fault::Cancelled)), start());
+    model.settle(first.unwrap(), &ended(Some(Fault::Cancelled)), 100, start());
     assert_eq!(model.in_flight(), 0);
     assert!(model.admit(&Needs::default(), ASK, start()).0.is_ok());
 }
@@ -158,7 +158,10 @@ fn what_the_caller_caused_is_held_against_nobody() {
         let (admission, _) = model.admit(&Needs::default(), ASK, start());
         let mut ended = ended(Some(Fault::Timeout));
         ended.fault.as_mut().unwrap().excused = true;
-        assert_eq!(model.settle(admission.unwrap(), &ended, start()).verdict, Verdict::Neutral);
+        assert_eq!(
+            model.settle(admission.unwrap(), &ended, 100, start()).verdict,
+            Verdict::Neutral
+        );
     }
     assert_eq!(skip_reason(&mut model, &Needs::default(), start()), None);
 }
@@ -207,7 +210,7 @@ fn a_call_that_outlived_its_state_is_counted_and_changes_no_circuit() {
     }
     let mut rebuilt = Kept::of(&model, start()).rebuilt(1, start());
     let failed = ended(Some(Fault::Reset));
-    let settled = rebuilt.settle(Admission::outlived(CallKind::Live), &failed, start());
+    let settled = rebuilt.settle(Admission::outlived(CallKind::Live), &failed, 100, start());
     assert!(!settled.counted);
     assert_eq!(settled.changes.circuit, []);
     assert_eq!((rebuilt.in_flight(), settled.bucket.1.failure), (0, 3));

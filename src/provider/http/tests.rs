@@ -8,6 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use futures_util::StreamExt;
+
+use super::super::Outcome;
 use super::super::fixtures::{self, KEY};
 use super::*;
 use crate::config;
@@ -82,7 +85,16 @@ fn request() -> ChatRequest {
 
 async fn call(http: &Http, model: &Model) -> Outcome {
     let request = request();
-    http.call(fixtures::call(model, &request)).await
+    end(http.call(fixtures::call(model, &request))).await
+}
+
+/// Follows a call to its end.
+async fn end(mut steps: Steps<'_>) -> Outcome {
+    loop {
+        if let Some(Step::End(outcome)) = steps.next().await {
+            return outcome;
+        }
+    }
 }
 
 /// A model whose provider is never asked for a stream.

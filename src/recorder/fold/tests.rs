@@ -93,14 +93,9 @@ impl Daemon {
         let Ok(admission) = admitted else { return };
         let ending =
             |fault| Ending { fault, status: None, code: None, excused: fault == Fault::Cancelled };
-        let ended = Ended {
-            fault: fault.map(ending),
-            latency_ms: cost.unwrap_or_default() % 5_000,
-            usage: None,
-            retry_after: None,
-            chance: 0.5,
-        };
-        let settlement = self.models[model].0.settle(admission, &ended, self.now);
+        let ended = Ended { fault: fault.map(ending), chance: 0.5, ..Ended::default() };
+        let latency_ms = cost.unwrap_or_default() % 5_000;
+        let settlement = self.models[model].0.settle(admission, &ended, latency_ms, self.now);
         let changes = settlement.changes.clone();
         self.settled(model, &ended, settlement, (cost, task));
         changes.circuit.into_iter().for_each(|change| self.changed(model, change));
@@ -119,7 +114,7 @@ impl Daemon {
         let event = CallEvent {
             model_name: key.name.clone(),
             success: ended.fault.is_none(),
-            latency_ms: ended.latency_ms,
+            latency_ms: cost.unwrap_or_default() % 5_000,
             first_token_ms: None,
             error_type: ended.fault.as_ref().map(|ending| ending.fault),
             status: None,

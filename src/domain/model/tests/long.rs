@@ -150,10 +150,11 @@ impl World {
         let which = self.dice.below(self.record.running.len() as u64) as usize;
         let running = self.record.running.swap_remove(which);
         let ended = self.ended();
+        let latency_ms = self.dice.below(60_000);
         let left = self.record.left(&self.model, self.now);
         let Running { admission, note } = running;
-        let settled = self.model.settle(admission, &ended, self.now);
-        self.record.settled(&note, &ended, &settled, self.now);
+        let settled = self.model.settle(admission, &ended, latency_ms, self.now);
+        self.record.settled(&note, &ended, latency_ms, &settled, self.now);
         self.record.opened(&settled, left, &self.model, self.now);
         self.record.changed(&settled.changes, self.now);
     }
@@ -180,12 +181,7 @@ impl World {
         if let Some(ending) = &mut ended.fault {
             ending.excused = self.dice.one_in(20);
         }
-        Ended {
-            latency_ms: self.dice.below(60_000),
-            retry_after: hint,
-            chance: self.dice.share(),
-            ..ended
-        }
+        Ended { retry_after: hint, chance: self.dice.share(), ..ended }
     }
 
     fn order(&mut self) {

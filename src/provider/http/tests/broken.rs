@@ -121,7 +121,7 @@ async fn silence_ends_with_the_calls_limit() {
     let mut call = fixtures::call(&model, &request);
     call.limits.complete = limit;
     let silent = http.call(call);
-    let failure = silent.await.err().unwrap();
+    let failure = end(silent).await.err().unwrap();
     assert_eq!(failure.fault, Fault::Timeout);
     assert_eq!(failure.message, "no complete answer from 127.0.0.1 within 50ms");
     drop(listener);
@@ -141,7 +141,7 @@ async fn dropping_a_call_closes_its_connection() {
     let http = http(&[Arc::clone(&model)]);
     let request = request();
     tokio::select! {
-        _ = http.call(fixtures::call(&model, &request)) => panic!("nobody answered"),
+        _ = end(http.call(fixtures::call(&model, &request))) => panic!("nobody answered"),
         begun = begun => begun.unwrap(),
     }
     assert_eq!(server.await.unwrap(), 0, "the server sees the end of the connection");

@@ -1,7 +1,7 @@
 //! Streams over a real connection: what is asked for, when they are given up, who is told what.
 
 use super::*;
-use crate::provider::Piece;
+use crate::provider::Step as Heard;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 
@@ -57,7 +57,7 @@ async fn play(steps: Vec<Step>) -> (JoinHandle<(String, Duration)>, String) {
 
 struct Told {
     outcome: Outcome,
-    pieces: Vec<Piece>,
+    pieces: Vec<Heard>,
     took: Duration,
     request: String,
 }
@@ -65,8 +65,8 @@ struct Told {
 impl Told {
     fn text(&self) -> String {
         let texts = self.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => text.as_str(),
-            Piece::Life => "",
+            Heard::Text(text) => text.as_str(),
+            Heard::Life | Heard::End(_) => "",
         });
         texts.collect()
     }
@@ -76,13 +76,12 @@ impl Told {
     }
 }
 
-/// A call with these limits in milliseconds, and all that it told its listener.
+/// A call with these limits in milliseconds, and all its steps.
 async fn streamed(steps: Vec<Step>, [first, idle, complete, whole]: [u32; 4]) -> Told {
     let (server, base) = play(steps).await;
     let model = model(Kind::OpenAi, &base);
     let http = http(&[Arc::clone(&model)]);
     let request = request();
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
     let mut call = fixtures::call(&model, &request);
     call.limits = crate::domain::pace::Limits {
         first: first * MS,
@@ -90,16 +89,17 @@ async fn streamed(steps: Vec<Step>, [first, idle, complete, whole]: [u32; 4]) ->
         complete: complete * MS,
         whole: whole * MS,
     };
-    call.listener = Some(sender);
     let since = tokio::time::Instant::now();
-    let listen = async {
-        let mut pieces = Vec::new();
-        while let Some(piece) = receiver.recv().await {
-            pieces.push(piece);
+    let mut steps = http.call(call);
+    let mut pieces = Vec::new();
+    let outcome = loop {
+        match steps.next().await.expect("an end") {
+            Heard::End(outcome) => break outcome,
+            piece => pieces.push(piece),
         }
-        pieces
     };
-    let (outcome, pieces) = tokio::join!(http.call(call), listen);
+    assert!(steps.next().await.is_none(), "an end is the last");
+    drop(steps);
     let took = since.elapsed();
     drop(http);
     Told { outcome, pieces, took, request: server.await.unwrap().0 }
@@ -169,7 +169,7 @@ async fn reasoning_and_tool_fragments_are_life_and_told_once() {
         steps.push(say(FINISH));
         let told = streamed(steps, [200, 200, 5_000, 5_000]).await;
         assert!(told.took >= 400 * MS, "{:?}", told.took);
-        assert!(matches!(told.pieces[..], [Piece::Life]), "{life}");
+        assert!(matches!(told.pieces[..], [Heard::Life]), "{life}");
     }
 }
 
@@ -236,7 +236,7 @@ async fn an_answer_in_one_piece_is_told_in_one_piece_and_has_the_limit_of_one() 
         let steps = vec![say(start), say(head), Wait(100 * MS), say(rest), Hold];
         let told = streamed(steps, [50, 50, 5_000, 5_000]).await;
         assert_eq!(told.outcome.as_ref().ok().unwrap().content.as_deref(), Some("Hi."), "{kind}");
-        assert!(matches!(&told.pieces[..], [Piece::Text(text)] if text == "Hi."));
+        assert!(matches!(&told.pieces[..], [Heard::Text(text)] if text == "Hi."));
         let start = format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n{kind}\r\n{{");
         let told = streamed(vec![say(start), Hold], [5_000, 5_000, 100, 5_000]).await;
         assert_eq!(told.fault(), Fault::Timeout);
@@ -244,7 +244,7 @@ async fn an_answer_in_one_piece_is_told_in_one_piece_and_has_the_limit_of_one() 
 }
 
 #[tokio::test]
-async fn an_upstream_is_read_no_faster_than_its_listener_takes_it_and_that_is_no_silence() {
+async fn an_upstream_is_read_no_faster_than_it_is_asked_and_that_is_no_silence() {
     let (server, base) = play(vec![
         say(HEAD),
         say(text("a")),
@@ -258,43 +258,40 @@ async fn an_upstream_is_read_no_faster_than_its_listener_takes_it_and_that_is_no
     let model = model(Kind::OpenAi, &base);
     let http = http(&[Arc::clone(&model)]);
     let request = request();
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let mut call = fixtures::call(&model, &request);
     call.limits.idle = 100 * MS;
-    call.listener = Some(sender);
-    let slow = async {
-        let mut heard = String::new();
-        while let Some(Piece::Text(text)) = receiver.recv().await {
-            tokio::time::sleep(250 * MS).await;
-            heard.push_str(&text);
+    let mut steps = http.call(call);
+    let mut heard = String::new();
+    let outcome = loop {
+        match steps.next().await.unwrap() {
+            Heard::Text(text) => heard.push_str(&text),
+            Heard::Life => {}
+            Heard::End(outcome) => break outcome,
         }
-        heard
+        tokio::time::sleep(250 * MS).await;
     };
-    let (outcome, heard) = tokio::join!(http.call(call), slow);
     assert_eq!(heard, "abc");
     assert_eq!(outcome.ok().unwrap().content.as_deref(), Some("abc"));
+    drop(steps);
     drop(http);
     server.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_listener_that_is_gone_is_no_error_and_a_deaf_one_is_waited_for_until_the_deadline() {
-    let steps = || vec![say(HEAD), say(text("a")), Wait(20 * MS), say(text("b") + FINISH + DONE)];
-    for (gone, expected) in [(true, None), (false, Some(Fault::Timeout))] {
-        let (server, base) = play(steps()).await;
-        let model = model(Kind::OpenAi, &base);
-        let http = http(&[Arc::clone(&model)]);
-        let request = request();
-        let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        let mut call = fixtures::call(&model, &request);
-        call.limits.whole = 300 * MS;
-        call.listener = Some(sender);
-        let receiver = (!gone).then_some(receiver);
-        let outcome = http.call(call).await;
-        assert_eq!(outcome.err().map(|failure| failure.fault), expected);
-        drop(receiver);
-        server.await.unwrap();
-    }
+async fn who_asks_for_the_next_step_after_the_deadline_hears_that_it_has_passed() {
+    let steps = vec![say(HEAD), say(text("a")), Wait(20 * MS), say(text("b") + FINISH + DONE)];
+    let (server, base) = play(steps).await;
+    let model = model(Kind::OpenAi, &base);
+    let http = http(&[Arc::clone(&model)]);
+    let request = request();
+    let mut call = fixtures::call(&model, &request);
+    call.limits.whole = 300 * MS;
+    let mut steps = http.call(call);
+    assert!(matches!(steps.next().await, Some(Heard::Text(_))));
+    tokio::time::sleep(400 * MS).await;
+    let Some(Heard::End(outcome)) = steps.next().await else { panic!("no end") };
+    assert_eq!(outcome.err().map(|failure| failure.fault), Some(Fault::Timeout));
+    server.await.unwrap();
 }
 
 #[tokio::test]
@@ -303,13 +300,9 @@ async fn dropping_a_stream_closes_its_connection_at_once() {
     let model = model(Kind::OpenAi, &base);
     let http = http(&[Arc::clone(&model)]);
     let request = request();
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-    let call = Call { listener: Some(sender), ..fixtures::call(&model, &request) };
-
-    tokio::select! {
-        _ = http.call(call) => panic!("the stream has not ended"),
-        piece = receiver.recv() => assert!(piece.is_some()),
-    }
+    let mut steps = http.call(fixtures::call(&model, &request));
+    assert!(matches!(steps.next().await, Some(Heard::Text(_))));
+    drop(steps);
     let dropped = tokio::time::Instant::now();
     server.await.unwrap();
     assert!(dropped.elapsed() < 100 * MS, "{:?}", dropped.elapsed());

@@ -145,14 +145,22 @@ impl Record {
     }
 
     /// A call came to its end.
-    pub(super) fn settled(&mut self, note: &Note, ended: &Ended, settled: &Settlement, now: Now) {
+    pub(super) fn settled(
+        &mut self,
+        note: &Note,
+        ended: &Ended,
+        latency_ms: u64,
+        settled: &Settlement,
+        now: Now,
+    ) {
         let circuit = &settled.changes.circuit;
         self.holds(settled.counted == (note.era == Some(self.era)), "only this era's count");
         self.holds(settled.counted || circuit.is_empty(), "old results change nothing");
         self.seen.late += u64::from(!settled.counted);
         let decides = matches!(settled.verdict, Verdict::Success | Verdict::Failure);
         self.holds(decides || note.probe || circuit.is_empty(), "neutral results decide nothing");
-        self.count(settled.verdict, ended, now);
+        let answered_ms = ended.fault.is_none().then_some(latency_ms);
+        self.count(settled.verdict, answered_ms, now);
         match (settled.verdict, ended.retry_after) {
             (Verdict::Held, Some(hint)) => {
                 self.hold = Some(Deadline::after(now, hint.clamp(SECOND, 3600 * SECOND)));
@@ -179,7 +187,7 @@ impl Record {
         }
     }
 
-    fn count(&mut self, verdict: Verdict, ended: &Ended, now: Now) {
+    fn count(&mut self, verdict: Verdict, answered_ms: Option<u64>, now: Now) {
         let label = now.wall.0 - now.wall.0 % FINE_MS;
         if self.finished.iter().map(|call| call.label).max() != Some(label) {
             let (kept, fine) = (now.wall.0 - 7_200_000, now.wall.0 - FINE_SPAN_MS);
@@ -188,7 +196,6 @@ impl Record {
                 call.label -= call.label % COARSE_MS;
             }
         }
-        let answered_ms = ended.fault.is_none().then_some(ended.latency_ms);
         self.finished.push(Finished { label, verdict, answered_ms });
     }
 

@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::script::Scripted;
+use crate::actors::dispatch::Services;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
 use crate::actors::shadow::{Shadows, Spent, Terms};
 use crate::actors::sink::{Answer, Delivery, Sink, Stop, Told};
 use crate::actors::table::Table;
-use crate::actors::walk::Means;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
 use crate::domain::price::Nano;
@@ -172,14 +172,14 @@ impl Rig {
         // The ledger's thread would not answer in paused time.
         let spent: Spent = Rc::new(|_, _| Box::pin(async { Some(Nano(0)) }));
         let shadows = Shadows::start(terms, script.clone(), (&recorder, &clock), spent);
-        let means = Means {
+        let services = Services {
             provider: script.clone(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             rebuilds: rebuilds.clone(),
             shadows: shadows.clone(),
         };
-        let router = RouterActor::new(table, means).start();
+        let router = RouterActor::new(table, services).start();
         Rig { script, router, clock, rebuilds, shadows, recorder, folder }
     }
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use super::super::permit::Cost;
-use super::super::table::{Chain, ModelHandle};
+use super::super::table::Chain;
 use super::super::telling;
-use crate::domain::fault::{Fault, Next};
-use crate::domain::need::{Skip, SkipReason};
+use crate::domain::bill::Cost;
+use crate::domain::fault::Fault;
+use crate::domain::need::Skip;
 use crate::domain::price::Nano;
 use crate::domain::time::{Mono, Now, millis};
 use crate::protocol::log::{Event, LeftOut, Ranked, RequestEvent};
 use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody};
+use crate::provider::Failure;
 
 /// The record of one request while it is under way.
-pub(super) struct Trail {
+pub(super) struct AttemptLog {
     request_id: Arc<str>,
     peer_uid: Option<u32>,
     chain: Option<(Arc<str>, Arc<str>)>,
@@ -25,15 +26,14 @@ pub(super) struct Trail {
     cost: Option<Nano>,
     /// Whether a part of it is an estimate.
     estimated: bool,
-    faults: Vec<Fault>,
-    /// Largest context window that is known to have been too small.
-    too_small: Option<u64>,
     refusal: Option<Box<Answered>>,
+    /// Number of the call that failed last.
+    last_failed: Option<usize>,
 }
 
-impl Trail {
-    pub(super) fn new(request_id: Arc<str>, peer_uid: Option<u32>) -> Trail {
-        Trail {
+impl AttemptLog {
+    pub(super) fn new(request_id: Arc<str>, peer_uid: Option<u32>) -> AttemptLog {
+        AttemptLog {
             request_id,
             peer_uid,
             chain: None,
@@ -43,9 +43,8 @@ impl Trail {
             calls: 0,
             cost: None,
             estimated: false,
-            faults: Vec::new(),
-            too_small: None,
             refusal: None,
+            last_failed: None,
         }
     }
 
@@ -65,11 +64,6 @@ impl Trail {
         let reason = Some(skip.reason);
         let skipped = attempt(model, AttemptOutcome::Skipped);
         self.attempts.push(Attempt { reason, retry_in_ms, ..skipped });
-    }
-
-    /// A model that was not even asked when its turn came.
-    pub(super) fn passed_over(&mut self, model: &Arc<str>, reason: SkipReason) {
-        self.skipped(model, Skip { reason, retry_in: None });
     }
 
     /// A call begins; gives its number.
@@ -95,19 +89,19 @@ impl Trail {
         }
     }
 
-    pub(super) fn failed(
-        &mut self,
-        (number, now): (usize, Mono),
-        fault: Fault,
-        (status, message): (Option<u16>, &str),
-    ) {
-        self.faults.push(fault);
+    pub(super) fn failed(&mut self, number: usize, now: Mono, failure: &Failure) {
+        self.last_failed = Some(number);
         if let Some(attempt) = self.end(number, now) {
             attempt.outcome = AttemptOutcome::Failed;
-            attempt.error_type = Some(fault);
-            attempt.status = status;
-            attempt.message = Some(message.to_owned()).filter(|message| !message.is_empty());
+            attempt.error_type = Some(failure.fault);
+            attempt.status = failure.status;
+            attempt.message = Some(&failure.message).filter(|message| !message.is_empty()).cloned();
         }
+    }
+
+    /// The attempt that failed last.
+    pub(super) fn last_failure(&self) -> Option<&Attempt> {
+        self.attempts.get(self.last_failed?)
     }
 
     /// A call was given up while its request goes on.
@@ -140,11 +134,6 @@ impl Trail {
         self.cost.unwrap_or_default()
     }
 
-    /// Number of calls made so far.
-    pub(super) fn calls(&self) -> u32 {
-        self.calls
-    }
-
     /// How many models other than `answering` were called and failed.
     pub(super) fn failed_models(&self, answering: &str) -> u32 {
         let failed = |attempt: &&Attempt| attempt.outcome == AttemptOutcome::Failed;
@@ -158,21 +147,6 @@ impl Trail {
         models.sort_unstable();
         models.dedup();
         u32::try_from(models.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Learns from a prompt that was too long for a model.
-    pub(super) fn too_long(&mut self, model: &ModelHandle, fault: Fault) {
-        if fault.meaning().next == Next::NotAsSmall {
-            self.too_small = self.too_small.max(model.config.context_window);
-        }
-    }
-
-    /// Whether a model is known to be no larger than one that was too small.
-    pub(super) fn known_too_small(&self, model: &ModelHandle) -> bool {
-        let (Some(small), Some(window)) = (self.too_small, model.config.context_window) else {
-            return false;
-        };
-        window <= small
     }
 
     /// Keeps a refusal that counts only if nobody else answers.
@@ -194,10 +168,6 @@ impl Trail {
                 Attempt { latency_ms, ..attempt(&refusal.model_used, AttemptOutcome::Answered) };
         }
         Some(refusal)
-    }
-
-    pub(super) fn faults(&self) -> &[Fault] {
-        &self.faults
     }
 
     pub(super) fn attempts(&self) -> &[Attempt] {

@@ -14,7 +14,7 @@ use crate::domain::pace::Limits;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
 use crate::protocol::chat::{ChatRequest, Role, ToolCall};
-use crate::provider::{Call, CallFuture, Failure, Outcome, Piece, Provider};
+use crate::provider::{Call, Failure, Outcome, Provider, Step as News, Steps};
 
 /// What one call gets.
 #[derive(Clone)]
@@ -156,38 +156,55 @@ impl Step {
         Step { end: other.end, ..self }
     }
 
-    async fn play(self, model: &str, call: &Call<'_>) -> Outcome {
-        if !self.after.is_zero() {
-            tokio::time::sleep(self.after).await;
-        }
-        let Limits { first, idle, complete, whole } = call.limits;
+    /// What a call with these limits gets: news with the time before each, then the end.
+    fn plan(self, model: &str, limits: Limits) -> Plan {
+        let Limits { first, idle, complete, whole } = limits;
         let streamed = !self.told.is_empty();
         let mut limit = match streamed {
             true => (first, Fault::FirstTokenTimeout),
             false => (complete.saturating_sub(self.after), Fault::Timeout),
         };
+        let late = |(wait, fault)| (wait, End::Fail(Failure::new(fault, "no answer in time")));
         let told: String = self.told.iter().filter_map(|(_, word)| word.as_deref()).collect();
+        let mut plan = Plan {
+            news: VecDeque::new(),
+            end: (Duration::ZERO, self.end.clone()),
+            content: String::new(),
+        };
+        let mut before = self.after;
         for (wait, word) in self.told {
             if wait >= limit.0 {
-                tokio::time::sleep(limit.0).await;
-                return Err(Failure::new(limit.1, "no answer in time"));
+                plan.end = late(limit);
+                plan.end.0 += before;
+                return plan;
             }
-            tokio::time::sleep(wait).await;
+            plan.news.push_back((before + wait, word.map_or(News::Life, News::Text)));
+            before = Duration::ZERO;
             limit = (idle, Fault::StreamStalled);
-            if let Some(listener) = &call.listener {
-                let _ = listener.send(word.map_or(Piece::Life, Piece::Text)).await;
-                // What comes next comes in another packet.
-                tokio::task::yield_now().await;
-            }
         }
-        let content = self.text.unwrap_or(if streamed { told } else { format!("{model} answers") });
-        match self.end {
-            End::Hang => {
-                tokio::time::sleep(limit.0.min(whole)).await;
-                Err(Failure::new(limit.1, "no answer in time"))
-            }
+        if matches!(self.end, End::Hang) {
+            plan.end = late((limit.0.min(whole), limit.1));
+        }
+        plan.end.0 += before;
+        let usual = if streamed { told } else { format!("{model} answers") };
+        plan.content = self.text.unwrap_or(usual);
+        plan
+    }
+}
+
+/// A call under way.
+struct Plan {
+    news: VecDeque<(Duration, News)>,
+    end: (Duration, End),
+    content: String,
+}
+
+impl Plan {
+    fn outcome(self) -> Outcome {
+        match self.end.1 {
             End::Answer(finish, usage) => {
-                Ok(Answer { content: Some(content), tool_calls: Vec::new(), finish, usage })
+                let content = Some(self.content);
+                Ok(Answer { content, tool_calls: Vec::new(), finish, usage })
             }
             End::Tools => Ok(Answer {
                 content: None,
@@ -196,6 +213,7 @@ impl Step {
                 usage: None,
             }),
             End::Fail(failure) => Err(failure),
+            End::Hang => unreachable!("it became a failure"),
             End::Panic => panic!("a fault of our own, for a test"),
         }
     }
@@ -273,7 +291,7 @@ impl Scripted {
 }
 
 impl Provider for Scripted {
-    fn call<'a>(&'a self, call: Call<'a>) -> CallFuture<'a> {
+    fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
         let model = call.model.name.to_string();
         let step = self.step(&model);
         self.made.borrow_mut().push(Made {
@@ -289,13 +307,40 @@ impl Provider for Scripted {
         let number = self.made.borrow().len() - 1;
         self.running.set(self.running.get() + 1);
         self.most.set(self.most.get().max(self.running.get()));
-        let mut watch = Watch { script: self, number, ended: false };
-        Box::pin(async move {
-            let whole = if step.told.is_empty() { call.limits.complete } else { call.limits.whole };
-            let outcome = tokio::time::timeout(whole, step.play(&model, &call)).await;
+        let watch = Watch { script: self, number, ended: false };
+        let whole = if step.told.is_empty() { call.limits.complete } else { call.limits.whole };
+        let deadline = Instant::now().checked_add(whole);
+        let plan = step.plan(&model, call.limits);
+        Box::pin(futures_util::stream::unfold(Some((plan, watch)), move |state| async move {
+            let (mut plan, mut watch) = state?;
+            let next = plan.news.pop_front();
+            let wait = next.as_ref().map_or(plan.end.0, |(wait, _)| *wait);
+            let late = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let in_time = tokio::select! {
+                biased;
+                () = pass(wait) => true,
+                () = late => false,
+            };
+            if let Some((_, news)) = next.filter(|_| in_time) {
+                return Some((news, Some((plan, watch))));
+            }
             watch.end();
-            outcome.unwrap_or_else(|_| Err(Failure::new(Fault::Timeout, "no answer in time")))
-        })
+            let late = || Err(Failure::new(Fault::Timeout, "no answer in time"));
+            Some((News::End(if in_time { plan.outcome() } else { late() }), None))
+        }))
+    }
+}
+
+/// What comes next comes in another packet, be it at once.
+async fn pass(wait: Duration) {
+    match wait.is_zero() {
+        true => tokio::task::yield_now().await,
+        false => tokio::time::sleep(wait).await,
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Whoever answers, and however often that changes, the texts told since the last `restart` are the
 //! beginning of one answer, and in the end all of it. Text is told no faster than its caller takes
-//! it. What was not told before a stream broke was never delivered.
+//! it; what waits for it is bounded by whoever follows the answer ([`ClientStream::has_room`]). What
+//! was not told before a stream broke was never delivered.
 //!
-//! Every function here may be dropped while it waits; what was told is known exactly.
+//! Every future here may be dropped while it waits; what was told is known exactly.
 
 use std::sync::Arc;
 
@@ -17,57 +18,83 @@ use crate::protocol::reply::Answered;
 /// Most bytes of text in one event: what waits for a slow client is counted in events.
 const MOST: usize = 4 * 1024;
 
-/// The caller's ear.
-pub(super) struct Voice {
+/// Pieces of an answer that wait to be told; beyond them its provider is not read.
+const PIECES: usize = 16;
+
+/// The caller's side of one answer.
+pub(super) struct ClientStream {
     /// Where events go; `None` for a caller who did not ask for any.
     events: Option<Events>,
     /// Whether nothing is told before the answer is known to be good.
     hold_back: bool,
-    speaker: Arc<str>,
+    /// Who answers now.
+    model: Arc<str>,
     splice: Splice,
     /// Bytes of the splice's text that were told.
     sent: usize,
-    started: bool,
-    /// Whether the text told before has to be called void first.
-    restart: bool,
+    /// Pieces that were taken since everything was told.
+    waiting: usize,
+    opening: Opening,
     /// What became of the last stream that delivered text.
     broke: Option<Fault>,
 }
 
-impl Voice {
-    pub(super) fn new(events: Option<Events>, hold_back: bool) -> Voice {
-        Voice {
+/// What has to be told before any more text.
+#[derive(Clone, Copy, PartialEq)]
+enum Opening {
+    /// `start`: nothing was told yet.
+    Start,
+    /// `restart`: the text told before is void.
+    Restart,
+    /// Nothing.
+    Told,
+}
+
+impl ClientStream {
+    pub(super) fn new(events: Option<Events>, hold_back: bool) -> ClientStream {
+        ClientStream {
             events,
             hold_back,
-            speaker: "".into(),
+            model: "".into(),
             splice: Splice::default(),
             sent: 0,
-            started: false,
-            restart: false,
+            waiting: 0,
+            opening: Opening::Start,
             broke: None,
         }
     }
 
-    /// Who speaks from now on, beginning with the first word of an answer.
-    pub(super) fn speaker(&mut self, model: &Arc<str>) {
-        self.speaker = model.clone();
+    /// Who answers from now on, beginning with the first word.
+    pub(super) fn begin_model(&mut self, model: &Arc<str>) {
+        self.model = model.clone();
     }
 
-    /// The next piece of the answer under way.
-    pub(super) async fn piece(&mut self, text: &str) {
+    /// Takes the next piece of the answer under way, to be told by [`ClientStream::flush`].
+    pub(super) fn push(&mut self, text: &str) {
         if self.events.is_none() || self.hold_back {
             return;
         }
+        self.waiting += 1;
         if matches!(self.splice.take(text), Added::Restart(_)) {
             self.begin_again();
         }
-        self.tell().await;
+    }
+
+    /// Whether more pieces may be pushed before the caller has taken some.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting < PIECES
+    }
+
+    /// Whether something was pushed and not told.
+    pub(super) fn is_behind(&self) -> bool {
+        self.waiting > 0
     }
 
     /// The answer under way broke, after it `spoke` or before. Gives whether that left its caller
     /// with a part of it.
     pub(super) fn broke(&mut self, fault: Fault, spoke: bool) -> bool {
         self.splice.again(self.sent);
+        self.waiting = 0;
         let delivered = spoke && self.sent > 0;
         if delivered {
             self.broke = Some(fault);
@@ -80,13 +107,13 @@ impl Voice {
         if self.events.is_none() {
             return;
         }
-        self.speaker(&answered.model_used);
+        self.begin_model(&answered.model_used);
         let whole = answered.content.as_deref().unwrap_or_default();
         if matches!(self.splice.end(whole), Added::Restart(_)) {
             self.begin_again();
         }
-        self.tell().await;
-        self.start().await;
+        self.flush().await;
+        self.open().await;
         let Some(events) = &self.events else { return };
         for tool_call in answered.tool_calls.iter().flatten().cloned() {
             events.tell(StreamEvent::ToolCall { tool_call }).await;
@@ -94,22 +121,19 @@ impl Voice {
     }
 
     fn begin_again(&mut self) {
-        self.restart |= self.sent > 0;
+        if self.sent > 0 {
+            self.opening = Opening::Restart;
+        }
         self.sent = 0;
     }
 
     /// Tells what has been taken and not told.
-    async fn tell(&mut self) {
-        if self.restart {
-            // An answer that contradicts its own pieces is one that cannot be read.
-            let reason = self.broke.unwrap_or(Fault::BadBody);
-            let model_used = self.speaker.clone();
-            let Some(events) = &self.events else { return };
-            events.tell(StreamEvent::Restart { model_used, reason }).await;
-            self.restart = false;
+    pub(super) async fn flush(&mut self) {
+        if self.opening == Opening::Restart {
+            self.open().await;
         }
         while self.sent < self.splice.text().len() {
-            self.start().await;
+            self.open().await;
             let Some(events) = &self.events else { return };
             let text = self.splice.text();
             let end = text.floor_char_boundary(self.sent + MOST);
@@ -117,14 +141,21 @@ impl Voice {
             events.tell(StreamEvent::Delta { content }).await;
             self.sent = end;
         }
+        self.waiting = 0;
     }
 
-    async fn start(&mut self) {
-        if self.started {
-            return;
-        }
+    async fn open(&mut self) {
         let Some(events) = &self.events else { return };
-        events.tell(StreamEvent::Start { model_used: self.speaker.clone() }).await;
-        self.started = true;
+        let model_used = self.model.clone();
+        match self.opening {
+            Opening::Told => return,
+            Opening::Start => events.tell(StreamEvent::Start { model_used }).await,
+            Opening::Restart => {
+                // An answer that contradicts its own pieces is one that cannot be read.
+                let reason = self.broke.unwrap_or(Fault::BadBody);
+                events.tell(StreamEvent::Restart { model_used, reason }).await;
+            }
+        }
+        self.opening = Opening::Told;
     }
 }

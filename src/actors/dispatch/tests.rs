@@ -1,4 +1,4 @@
-//! Walks against a scripted provider on paused time: the rules of routing, seen from outside.
+//! Requests dispatched to a scripted provider on paused time: the rules of routing, seen from outside.
 //!
 //! Real actors, a real configuration text and a real recorder; only the network and the clock are
 //! played. A test says what each model does with its next calls, asks, and looks at the reply, at
@@ -8,6 +8,7 @@
 //! [`crate::domain`].
 
 mod accept;
+mod alike;
 mod cancel;
 mod ceilings;
 mod circuit;
