@@ -170,12 +170,16 @@ impl Drop for Ticket {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn budget(requests: usize, bytes: usize, per_uid: Option<usize>) -> Rc<Budget> {
+    pub(in super::super) fn budget(
+        requests: usize,
+        bytes: usize,
+        per_uid: Option<usize>,
+    ) -> Rc<Budget> {
         Rc::new(Budget::new(&Limits {
             line_bytes: 100,
             connections: 1,

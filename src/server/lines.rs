@@ -1,5 +1,6 @@
-//! Taking connections in.
+//! The front that speaks lines of JSON, one connection for each client.
 //!
+//! This file takes connections in; what each says and hears is the connection's own.
 //! A machine out of descriptors gets a pause instead of a spinning loop, and the clients who wait
 //! are taken in as soon as others leave. When nobody leaves, they must not wait for ever without a
 //! word: one descriptor is kept in reserve, and with it they are told so one by one.
@@ -12,16 +13,22 @@ use futures_util::FutureExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep};
 
+use super::admit::overloaded;
+use super::{Phase, Server};
+use crate::protocol::id::Id;
+
 mod buffer;
 mod connection;
 mod outbox;
 mod watchers;
 
-use super::{Phase, Server};
-use connection::{Connection, turn_away};
+use connection::Connection;
+use outbox::Outbox;
 
 /// Pause after a failed accept, so that exhaustion neither spins nor parks.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a client that found no place may take to be ready for its one line.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long clients wait for a descriptor before they are turned away.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -78,6 +85,15 @@ fn take_in(server: &Rc<Server>, stream: UnixStream) {
             actix::spawn(turn_away(stream, message));
         }
     }
+}
+
+/// Tells a client that found no place why, and lets it go.
+async fn turn_away(stream: UnixStream, message: String) {
+    let mut outbox = Outbox::new(FAREWELL);
+    outbox.error(Id::Null, overloaded(message));
+    // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
+    let _ = tokio::time::timeout(FAREWELL, stream.writable()).await;
+    let _ = outbox.flush(&stream);
 }
 
 /// Waits until the client is gone again, for what comes next needs its descriptor.

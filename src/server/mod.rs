@@ -4,7 +4,9 @@
 //! gets a clear error and stays with the client that sent it; every limit is explicit. Nothing
 //! here knows what a model is: chats go to the router, and so do questions about health.
 
+mod admit;
 mod budget;
+mod caller;
 mod control;
 mod costs;
 mod lines;

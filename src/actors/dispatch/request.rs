@@ -34,9 +34,9 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
             let dispatch = Dispatch::new(&services, &chain, &request, &table, id, arrived);
             if request.plan {
                 let plan = dispatch.plan().await;
-                return sink.answer(Answer::Plan(plan)).await;
+                return sink.answer(Answer::Plan(plan));
             }
-            let events = request.stream.then(|| sink.events());
+            let events = sink.events();
             let client = ClientStream::new(events, dispatch.holds_back());
             let result = tokio::select! {
                 biased;
@@ -48,7 +48,7 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
                     if stop != Stop::Cancelled {
                         let event = log.event(Err(&error), arrived, services.clock.now());
                         services.recorder.record(services.clock.now().wall, event, None);
-                        return sink.abandon();
+                        return;
                     }
                     Err(error)
                 }
@@ -73,7 +73,7 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
     // The reply is a promise that it is in the log, and so are its calls.
     services.recorder.record_and_wait(now.wall, event).await;
     let attempts = log.into_attempts();
-    sink.answer(Answer::Chat(Outcome { request_id, result, attempts })).await;
+    sink.answer(Answer::Chat(Outcome { request_id, result, attempts }));
     drop(under_way);
     if let Some(facts) = offer {
         services.shadows.offer(request, facts);

@@ -2,35 +2,37 @@
 //!
 //! The task waits for whatever comes first: bytes, an answer, room to write, news for a watcher, a
 //! limit. It stops reading while too much is outstanding or not taken. After end-of-file it finishes what was
-//! asked for; a client that is gone takes its requests with it, because dropping this task closes
-//! their sinks.
+//! asked for; a client that is gone takes its requests with it, because dropping this task drops
+//! their answers.
 
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FuturesUnordered, StreamFuture};
+use futures_util::{Stream, StreamExt};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::super::budget::{Arriving, Place, Ticket};
-use super::super::control::{ControlFuture, Peer};
+use super::super::admit::Answering;
+use super::super::budget::{Arriving, Place};
+use super::super::caller::Caller;
 use super::super::{Phase, Server};
 use super::buffer::{Line, LineBuffer};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
-use crate::actors::sink::{Delivery, Stop, Told};
+use crate::actors::sink::{EventRoom, News};
 use crate::protocol::id::Id;
+use crate::protocol::reply::{ErrorBody, Found};
 
 mod requests;
 
-/// How long a client that found no place may take to be ready for its one line.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a half-closed client is looked at, to see whether it is gone.
 const GONE_CHECK: Duration = Duration::from_millis(50);
 
@@ -40,7 +42,7 @@ const EVENTS: usize = 32;
 
 /// A client that cannot be served further.
 #[derive(Debug)]
-pub(super) enum Closed {
+enum Closed {
     /// It is done, and so are we.
     Done,
     /// It is gone, or its socket failed.
@@ -53,55 +55,67 @@ pub(super) enum Closed {
 pub(super) struct Connection {
     server: Rc<Server>,
     stream: UnixStream,
-    peer: Peer,
+    caller: Caller,
     phase: watch::Receiver<Phase>,
     lines: LineBuffer,
+    input: Input,
     arriving: Arriving,
     outbox: Outbox,
-    outstanding: Vec<Outstanding>,
+    /// Requests that are not answered yet. A reply that is ready never waits behind their events,
+    /// except behind its own request's.
+    requests: FuturesUnordered<StreamFuture<Request>>,
     controls: FuturesUnordered<ControlFuture>,
+    /// Most requests and operations that may be outstanding.
+    most: usize,
     watcher: Option<Watcher>,
-    deliveries: (mpsc::Sender<Delivery>, mpsc::Receiver<Delivery>),
-    /// Events of answers under way. A reply that is ready never waits behind them, except behind
-    /// its own request's.
-    told: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
-    next_token: u64,
-    /// Whether end-of-file has been seen.
-    ended: bool,
-    line_since: Option<Instant>,
     line_timeout: Duration,
     /// Its place among all connections; given back when this is dropped.
     _place: Place,
 }
 
-/// A request that is not answered yet.
-struct Outstanding {
-    token: u64,
+/// What the client is sending.
+#[derive(Clone, Copy, PartialEq)]
+enum Input {
+    /// Nothing: what comes next begins a line.
+    Idle,
+    /// A line that has not ended, and since when it should have.
+    Line { since: Instant },
+    /// End-of-file was seen: nothing more will come.
+    Ended,
+}
+
+/// A request that is not answered yet, by the name that its client gave it.
+struct Request {
     id: Id,
-    cancel: Option<oneshot::Sender<Stop>>,
-    /// Its share of the common limits; given back when this is dropped.
-    _ticket: Ticket,
+    answering: Answering,
+}
+
+/// A control operation under way, for the request of this id.
+type ControlFuture = Pin<Box<dyn Future<Output = (Id, Result<Found, ErrorBody>)>>>;
+
+impl Stream for Request {
+    type Item = News;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<News>> {
+        self.answering.poll_next_unpin(context)
+    }
 }
 
 impl Connection {
     pub(super) fn new(server: Rc<Server>, stream: UnixStream, place: Place) -> Connection {
-        let peer = Peer::of(&stream);
         let rules = server.rules();
         let limits = &rules.limits;
         Connection {
-            peer,
+            caller: Caller::of(&stream, EventRoom::new(EVENTS)),
             phase: server.phase.clone(),
             lines: LineBuffer::new(limits.line_bytes),
+            input: Input::Idle,
             arriving: server.budget.arriving(),
             outbox: Outbox::new(limits.reader_timeout),
-            outstanding: Vec::new(),
+            requests: FuturesUnordered::new(),
             controls: FuturesUnordered::new(),
+            most: limits.requests_per_connection.max(1),
             watcher: None,
-            deliveries: mpsc::channel(limits.requests_per_connection.max(1)),
-            told: mpsc::channel(EVENTS),
-            next_token: 0,
-            ended: false,
-            line_since: None,
             line_timeout: limits.line_timeout,
             _place: place,
             server,
@@ -112,7 +126,8 @@ impl Connection {
     /// Serves the client to its end.
     pub(super) async fn run(mut self) {
         let closed = self.serve().await;
-        tracing::debug!(peer = ?self.peer, reason = ?closed, "connection closed");
+        let Caller { uid, gid, pid, .. } = self.caller;
+        tracing::debug!(uid, gid, pid, reason = ?closed, "connection closed");
     }
 
     async fn serve(&mut self) -> Closed {
@@ -122,7 +137,7 @@ impl Connection {
                 return Closed::Gone;
             }
             if was_full {
-                self.take_lines(false);
+                self.go_on_reading();
             }
             if self.is_done() {
                 return Closed::Done;
@@ -139,31 +154,22 @@ impl Connection {
     async fn step(&mut self) -> Result<(), Closed> {
         let may_read = self.may_read();
         let alarm = self.alarm(may_read);
-        let wait = async {
-            match alarm {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        let telling = !self.outbox.is_busy();
-        let watching = self.watcher.is_some() && telling;
+        let watching = self.watcher.is_some() && !self.outbox.is_busy();
+        let outstanding = self.requests.len();
         let (mut reader, writer) = self.stream.split();
         // In no fixed order: a fast stream, or a busy log, must not keep anything else waiting.
         tokio::select! {
-            Some(delivery) = self.deliveries.1.recv() => {
-                self.deliver(delivery);
-                self.deliver_all();
-                self.take_lines(false);
+            Some((news, request)) = self.requests.next(), if outstanding > 0 => {
+                self.hear(news, request);
+                self.hear_ready();
+                if self.requests.len() < outstanding {
+                    self.go_on_reading();
+                }
                 Ok(())
             }
-            Some(Told { token, event }) = self.told.1.recv(), if telling => {
-                self.tell_one(token, &event);
-                self.tell();
-                Ok(())
-            }
-            Some(told) = self.controls.next(), if !self.controls.is_empty() => {
-                self.told(told);
-                self.take_lines(false);
+            Some((id, result)) = self.controls.next(), if !self.controls.is_empty() => {
+                self.found(id, result);
+                self.go_on_reading();
                 Ok(())
             }
             read = reader.read_buf(self.lines.space()), if may_read => self.arrived(read),
@@ -177,23 +183,33 @@ impl Connection {
                 // Without an owner the daemon is gone, and nobody will ever say so.
                 changed.map_err(|_| Closed::Done)
             }
-            () = wait => self.ring(),
+            () = until(alarm) => self.ring(),
         }
     }
 
     /// Takes the lines of what was read.
     fn arrived(&mut self, read: io::Result<usize>) -> Result<(), Closed> {
-        self.ended = read.map_err(gone)? == 0;
-        self.take_lines(true);
+        if read.map_err(gone)? == 0 {
+            self.input = Input::Ended;
+        }
+        let took = self.take_lines();
+        self.time_line(took);
         Ok(())
     }
 
-    /// Takes whole lines as long as more may be outstanding.
-    fn take_lines(&mut self, arrived: bool) {
-        let mut any = !arrived;
+    /// Takes lines that had to wait. Their client is not to blame for that time.
+    fn go_on_reading(&mut self) {
+        self.take_lines();
+        self.time_line(true);
+    }
+
+    /// Takes whole lines as long as more may be outstanding; says whether there was any.
+    fn take_lines(&mut self) -> bool {
+        let mut any = false;
         while self.has_room() {
             let next = self.lines.next();
-            let next = if self.ended { next.or_else(|| self.lines.last()) } else { next };
+            let ended = self.input == Input::Ended;
+            let next = if ended { next.or_else(|| self.lines.last()) } else { next };
             let Some(line) = next else { break };
             any = true;
             match line {
@@ -205,29 +221,34 @@ impl Connection {
             self.lines.skip();
             self.no_room_for_line();
         }
-        match self.lines.has_begun() {
-            true if any || self.line_since.is_none() => self.line_since = Some(Instant::now()),
-            true => {}
-            false => self.line_since = None,
-        }
+        any
+    }
+
+    /// Notes since when a line should have ended; `anew` for one that began just now.
+    fn time_line(&mut self, anew: bool) {
+        self.input = match self.input {
+            Input::Ended => Input::Ended,
+            _ if !self.lines.has_begun() => Input::Idle,
+            Input::Line { since } if !anew => Input::Line { since },
+            _ => Input::Line { since: Instant::now() },
+        };
     }
 
     /// Whether more may be asked for. A client that does not take its answers gets no more of
     /// them, or its mistakes alone would fill the memory.
     fn has_room(&self) -> bool {
-        let most = self.deliveries.0.max_capacity();
-        self.outstanding.len() + self.controls.len() < most && !self.outbox.is_plenty()
+        self.requests.len() + self.controls.len() < self.most && !self.outbox.is_plenty()
     }
 
     fn may_read(&self) -> bool {
-        !self.ended && self.has_room()
+        self.input != Input::Ended && self.has_room()
     }
 
     fn is_done(&self) -> bool {
         let draining = *self.phase.borrow() != Phase::Serving;
         let watching = self.watcher.is_some() && !draining;
-        (self.ended || draining)
-            && self.outstanding.is_empty()
+        (self.input == Input::Ended || draining)
+            && self.requests.is_empty()
             && self.controls.is_empty()
             && !watching
             && self.outbox.is_empty()
@@ -235,9 +256,17 @@ impl Connection {
 
     /// When the task must wake although nothing happens.
     fn alarm(&self, may_read: bool) -> Option<Instant> {
-        let line = self.line_since.filter(|_| may_read).map(|since| since + self.line_timeout);
         let gone = (!may_read).then(|| Instant::now() + GONE_CHECK);
+        let line = self.line_due().filter(|_| may_read);
         [line, gone, self.outbox.patience()].into_iter().flatten().min()
+    }
+
+    /// When the line that has begun must have ended.
+    fn line_due(&self) -> Option<Instant> {
+        match self.input {
+            Input::Line { since } => Some(since + self.line_timeout),
+            Input::Idle | Input::Ended => None,
+        }
     }
 
     /// Looks which limit has passed.
@@ -246,13 +275,12 @@ impl Connection {
         if self.outbox.patience().is_some_and(|patience| patience <= now) {
             return Err(Closed::TooSlow);
         }
-        if self.may_read() && self.line_since.is_some_and(|since| since + self.line_timeout <= now)
-        {
+        if !self.may_read() {
+            return if self.is_gone() { Err(Closed::Gone) } else { Ok(()) };
+        }
+        if self.line_due().is_some_and(|due| due <= now) {
             self.half_a_line();
             return Err(Closed::TooSlow);
-        }
-        if !self.may_read() && self.is_gone() {
-            return Err(Closed::Gone);
         }
         Ok(())
     }
@@ -271,11 +299,9 @@ fn gone(_: io::Error) -> Closed {
     Closed::Gone
 }
 
-/// Tells a client that found no place why, and lets it go.
-pub(super) async fn turn_away(stream: UnixStream, message: String) {
-    let mut outbox = Outbox::new(FAREWELL);
-    requests::refusal(&mut outbox, &Id::Null, super::super::control::overloaded(message));
-    // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
-    let _ = tokio::time::timeout(FAREWELL, stream.writable()).await;
-    let _ = outbox.flush(&stream);
+async fn until(alarm: Option<Instant>) {
+    match alarm {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }

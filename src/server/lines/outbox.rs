@@ -3,6 +3,7 @@
 //! Bytes wait here until the client takes them. When it takes none for too long it is dropped, so
 //! what waits is bounded by its outstanding requests and by that time.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -11,12 +12,17 @@ use serde::Serialize;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use crate::actors::sink::{Slot, Told};
+use crate::protocol::event::EventLine;
+use crate::protocol::id::Id;
+use crate::protocol::reply::{ErrorBody, ErrorReply};
+
 /// Capacity above which an empty buffer is given back.
 const KEEP: usize = 64 * 1024;
 /// Waiting bytes above which nothing more is read from the client.
 const PLENTY: usize = 1 << 20;
-/// Waiting bytes above which events wait: about what a socket takes at once. A reply stands behind
-/// no more than this.
+/// Waiting bytes above which no more events are told: about what a socket takes at once. A reply
+/// stands behind these and what there is room for in events.
 const BUSY: usize = 64 * 1024;
 
 /// Bytes that wait to be taken.
@@ -26,12 +32,14 @@ pub(super) struct Outbox {
     limit: Duration,
     /// When the client must have taken something.
     patience: Option<Instant>,
+    /// Of events that were added although much waits already; given back when less does.
+    slots: Vec<Slot>,
 }
 
 impl Outbox {
     /// An empty outbox for a client that may take no bytes for `limit`.
     pub(super) fn new(limit: Duration) -> Outbox {
-        Outbox { bytes: BytesMut::new(), limit, patience: None }
+        Outbox { bytes: BytesMut::new(), limit, patience: None, slots: Vec::new() }
     }
 
     /// Adds one line.
@@ -46,6 +54,19 @@ impl Outbox {
         self.bytes.extend_from_slice(b"\n");
     }
 
+    /// Adds an event. While much waits, its slot is kept, and so nothing more is told.
+    pub(super) fn event(&mut self, id: &Id, told: Told) {
+        self.line(&EventLine { id: Cow::Borrowed(id), event: Cow::Borrowed(&told.event) });
+        if self.is_busy() {
+            self.slots.push(told.slot);
+        }
+    }
+
+    /// Adds an error.
+    pub(super) fn error(&mut self, id: Id, error: ErrorBody) {
+        self.line(&ErrorReply::new(id, error));
+    }
+
     /// Adds bytes that are whole lines already.
     pub(super) fn raw(&mut self, parts: &[&[u8]]) {
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
@@ -58,6 +79,9 @@ impl Outbox {
                 Ok(taken) => {
                     self.bytes.advance(taken);
                     self.patience = None;
+                    if !self.is_busy() {
+                        self.slots.clear();
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.patience.get_or_insert_with(|| Instant::now() + self.limit);

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use futures_util::StreamExt;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::script::Scripted;
@@ -18,7 +18,7 @@ use crate::actors::dispatch::Services;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
 use crate::actors::shadow::{Shadows, Spent, Terms};
-use crate::actors::sink::{Answer, Delivery, Sink, Stop, Told};
+use crate::actors::sink::{self, Answer, Answers, EventRoom, News, Told};
 use crate::actors::table::Table;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
@@ -86,10 +86,7 @@ pub(super) struct Rig {
 
 /// A request that was sent.
 pub(super) struct Asked {
-    /// Tells that the client wants it given up.
-    pub(super) cancel: oneshot::Sender<Stop>,
-    answers: mpsc::Receiver<Delivery>,
-    told: mpsc::Receiver<Told>,
+    answers: Answers,
     /// The events that were read, and when.
     events: Vec<(Instant, Value)>,
 }
@@ -191,13 +188,12 @@ impl Rig {
         let line = request.to_string();
         let mut request: Box<ChatRequest> = serde_json::from_str(&line).unwrap();
         request.bytes = line.len();
-        let (deliveries, answers) = mpsc::channel(1);
-        // As short as it can be, so that a caller who does not listen is soon waited for.
-        let (telling, told) = mpsc::channel(1);
-        let (sink, cancel) = Sink::new(1, deliveries, telling);
+        // As little as there can be, so that a caller who does not listen is soon waited for.
+        let room = EventRoom::new(1);
+        let (sink, answers) = sink::channel(request.stream.then_some(&room));
         let arrived = self.clock.now();
         self.router.do_send(Route { request, sink, arrived, peer_uid: Some(7) });
-        Asked { cancel, answers, told, events: Vec::new() }
+        Asked { answers, events: Vec::new() }
     }
 
     /// Sends a request and waits for its reply.
@@ -247,7 +243,7 @@ impl Asked {
         let reply = self.listen().await;
         // Once the walk has ended, nothing more may come.
         tokio::task::yield_now().await;
-        assert!(self.told.try_recv().is_err() && self.answers.try_recv().is_err(), "{reply}");
+        assert!(self.answers.next().await.is_none(), "{reply}");
         let events: Vec<Value> = self.events.into_iter().map(|(_, event)| event).collect();
         holds_together(&events, &reply);
         (events, reply)
@@ -255,30 +251,27 @@ impl Asked {
 
     /// Tells that the client gives the request up, and waits for what it is told.
     pub(super) async fn cancelled(mut self) -> Value {
-        let (unused, _) = oneshot::channel();
-        std::mem::replace(&mut self.cancel, unused).send(Stop::Cancelled).unwrap();
+        assert!(self.answers.cancel());
         self.reply().await
     }
 
     /// The next event, and how many seconds it took since `began`.
     pub(super) async fn event(&mut self, began: Instant) -> (f64, Value) {
-        let told = self.told.recv().await.expect("an event");
+        let Some(News::Event(told)) = self.answers.next().await else { panic!("no event") };
         self.note(&told);
         let (at, event) = self.events.last().unwrap();
         (at.duration_since(began).as_secs_f64(), event.clone())
     }
 
     async fn listen(&mut self) -> Value {
-        let delivery = loop {
-            tokio::select! {
-                biased;
-                Some(told) = self.told.recv() => self.note(&told),
-                delivery = self.answers.recv() => break delivery,
+        loop {
+            match self.answers.next().await.expect("every request gets a reply") {
+                News::Event(told) => self.note(&told),
+                News::Answer(Answer::Chat(outcome)) => {
+                    return serde_json::to_value(outcome.line(Id::Null)).unwrap();
+                }
+                News::Answer(Answer::Plan(plan)) => return serde_json::to_value(&plan).unwrap(),
             }
-        };
-        match delivery.expect("every request gets a reply").answer {
-            Answer::Chat(outcome) => serde_json::to_value(outcome.line(Id::Null)).unwrap(),
-            Answer::Plan(plan) => serde_json::to_value(&plan).unwrap(),
         }
     }
 

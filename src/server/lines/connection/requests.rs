@@ -1,61 +1,50 @@
 //! What a client's lines ask for, and what it is answered.
 
-use std::borrow::Cow;
+use futures_util::{FutureExt, StreamExt};
 
 use super::super::super::Phase;
-use super::super::super::control::{self, overloaded};
-use super::super::outbox::Outbox;
+use super::super::super::admit::overloaded;
+use super::super::super::control;
 use super::super::watchers::Watcher;
-use super::{Connection, Outstanding};
-use crate::actors::router::Route;
-use crate::actors::sink::{Answer, Delivery, Sink, Stop, Told};
+use super::{Connection, Request};
+use crate::actors::sink::{Answer, News};
 use crate::protocol::chat::ChatRequest;
-use crate::protocol::event::{EventLine, StreamEvent};
 use crate::protocol::id::Id;
-use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, ErrorReply, Success, Watching};
-use crate::protocol::request::{self, ConnectionOp, Mistake, Op};
-
-/// Writes an error that no request stands behind.
-pub(super) fn refusal(outbox: &mut Outbox, id: &Id, error: ErrorBody) {
-    outbox.line(&ErrorReply::new(id.clone(), error));
-}
+use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, Found, Success, Watching};
+use crate::protocol::request::{self, ConnectionOp, ControlOp, Mistake, Op};
 
 impl Connection {
     /// Takes one line.
     pub(super) fn take(&mut self, line: &[u8]) {
         match request::read(line) {
-            Ok((id, Op::Chat(request))) => {
-                if let Err(error) = self.chat(&id, request) {
-                    refusal(&mut self.outbox, &id, error);
-                }
-            }
+            Ok((id, Op::Chat(request))) => self.chat(id, request),
             Ok((id, Op::Connection(op))) => self.own(id, op),
-            Ok((id, Op::Control(op))) => {
-                self.controls.push(control::answer(self.server.clone(), self.peer, id, op));
-            }
-            Err(Mistake { id, error }) => refusal(&mut self.outbox, &id, error),
+            Ok((id, Op::Control(op))) => self.control(id, op),
+            Err(Mistake { id, error }) => self.outbox.error(id, error),
         }
     }
 
-    fn chat(&mut self, id: &Id, request: Box<ChatRequest>) -> Result<(), ErrorBody> {
-        if *self.phase.borrow() != Phase::Serving {
-            return Err(control::shutting_down());
+    fn chat(&mut self, id: Id, request: Box<ChatRequest>) {
+        // In this order: a daemon that ends says so, whatever else is wrong.
+        let admitted = self
+            .server
+            .is_serving()
+            .and_then(|()| self.is_free(&id))
+            .and_then(|()| self.server.submit(request, &self.caller));
+        match admitted {
+            Ok(answering) => self.requests.push(Request { id, answering }.into_future()),
+            Err(error) => self.outbox.error(id, error),
         }
-        if *id != Id::Null && self.outstanding.iter().any(|other| other.id == *id) {
+    }
+
+    /// Whether no other request goes by this id.
+    fn is_free(&self, id: &Id) -> Result<(), ErrorBody> {
+        let mut others = self.requests.iter().filter_map(|request| request.get_ref());
+        if *id != Id::Null && others.any(|other| other.id == *id) {
             let message = "`id`: a request with this id is outstanding on this connection; use \
                            another, or wait for its answer";
             return Err(ErrorBody::new(ErrorCode::BadRequest, message));
         }
-        let ticket =
-            self.server.budget.request(request.bytes, self.peer.uid).map_err(overloaded)?;
-        self.next_token += 1;
-        let token = self.next_token;
-        let (sink, cancel) = Sink::new(token, self.deliveries.0.clone(), self.told.0.clone());
-        let arrived = self.server.clock.now();
-        let peer_uid = self.peer.uid;
-        self.server.router.do_send(Route { request, sink, arrived, peer_uid });
-        let (id, cancel) = (id.clone(), Some(cancel));
-        self.outstanding.push(Outstanding { token, id, cancel, _ticket: ticket });
         Ok(())
     }
 
@@ -75,53 +64,49 @@ impl Connection {
 
     /// Cancels an outstanding request; false when there is none of that id.
     fn cancel(&mut self, target: &Id) -> bool {
-        let found = self.outstanding.iter_mut().find(|request| request.id == *target);
-        let cancel = found.and_then(|request| request.cancel.take());
-        cancel.is_some_and(|cancel| cancel.send(Stop::Cancelled).is_ok())
+        let mut requests = self.requests.iter_mut().filter_map(|request| request.get_mut());
+        let found = requests.find(|request| request.id == *target);
+        found.is_some_and(|request| request.answering.cancel())
     }
 
-    /// Answers the requests whose answers are here.
-    pub(super) fn deliver_all(&mut self) {
-        while let Ok(delivery) = self.deliveries.1.try_recv() {
-            self.deliver(delivery);
-        }
-    }
-
-    /// Tells what waits of answers under way, up to the last event that waits now.
-    pub(super) fn tell(&mut self) {
-        for _ in 0..self.told.1.len() {
-            let Ok(Told { token, event }) = self.told.1.try_recv() else { return };
-            self.tell_one(token, &event);
-        }
-    }
-
-    pub(super) fn tell_one(&mut self, token: u64, event: &StreamEvent) {
-        let request = self.outstanding.iter().find(|request| request.token == token);
-        if let Some(Outstanding { id, .. }) = request {
-            let (id, event) = (Cow::Borrowed(id), Cow::Borrowed(event));
-            self.outbox.line(&EventLine { id, event });
-        }
-    }
-
-    /// Answers a request, after all events about it.
-    pub(super) fn deliver(&mut self, delivery: Delivery) {
-        self.tell();
-        let token = delivery.token;
-        let Some(at) = self.outstanding.iter().position(|request| request.token == token) else {
-            return;
-        };
-        let id = self.outstanding.swap_remove(at).id;
-        match delivery.answer {
-            Answer::Chat(outcome) => self.outbox.line(&outcome.line(id)),
-            Answer::Plan(plan) => self.outbox.line(&Success::new(id, plan)),
-        }
+    fn control(&mut self, id: Id, op: ControlOp) {
+        let (server, caller) = (self.server.clone(), self.caller.clone());
+        let answer = async move { (id, control::answer(&server, &caller, op).await) };
+        self.controls.push(Box::pin(answer));
     }
 
     /// Writes what an operation came to.
-    pub(super) fn told(&mut self, told: control::Told) {
-        match told.result {
-            Ok(found) => self.outbox.line(&Success::new(told.id, found)),
-            Err(error) => self.outbox.line(&ErrorReply::new(told.id, error)),
+    pub(super) fn found(&mut self, id: Id, result: Result<Found, ErrorBody>) {
+        match result {
+            Ok(found) => self.outbox.line(&Success::new(id, found)),
+            Err(error) => self.outbox.error(id, error),
+        }
+    }
+
+    /// Tells all that there is of one request, which waits for more unless it is answered.
+    pub(super) fn hear(&mut self, mut news: Option<News>, mut request: Request) {
+        loop {
+            match news {
+                Some(News::Event(told)) => self.outbox.event(&request.id, told),
+                Some(News::Answer(Answer::Chat(outcome))) => {
+                    return self.outbox.line(&outcome.line(request.id));
+                }
+                Some(News::Answer(Answer::Plan(plan))) => {
+                    return self.outbox.line(&Success::new(request.id, plan));
+                }
+                None => return,
+            }
+            match request.next().now_or_never() {
+                Some(more) => news = more,
+                None => return self.requests.push(request.into_future()),
+            }
+        }
+    }
+
+    /// Tells all that there is of any request.
+    pub(super) fn hear_ready(&mut self) {
+        while let Some(Some((news, request))) = self.requests.next().now_or_never() {
+            self.hear(news, request);
         }
     }
 
@@ -130,13 +115,11 @@ impl Connection {
         if *self.phase.borrow() != Phase::Ending {
             return;
         }
-        self.deliver_all();
-        for request in std::mem::take(&mut self.outstanding) {
-            if let Some(cancel) = request.cancel {
-                // One that has just been answered needs no reason.
-                let _ = cancel.send(Stop::Ending);
+        self.hear_ready();
+        for request in std::mem::take(&mut self.requests) {
+            if let Some(Request { id, answering }) = request.into_inner() {
+                self.outbox.error(id, answering.end());
             }
-            refusal(&mut self.outbox, &request.id, control::shutting_down());
         }
         self.controls.clear();
     }
@@ -145,7 +128,7 @@ impl Connection {
         let most = self.lines.longest();
         let message =
             format!("the line is longer than {most} bytes (`limits.line_bytes`) and was skipped");
-        refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::LineTooLong, message));
+        self.outbox.error(Id::Null, ErrorBody::new(ErrorCode::LineTooLong, message));
     }
 
     pub(super) fn no_room_for_line(&mut self) {
@@ -154,7 +137,7 @@ impl Connection {
             "requests of {most} bytes are outstanding (`limits.request_bytes_total`); the line was \
              skipped, try again later"
         );
-        refusal(&mut self.outbox, &Id::Null, overloaded(message));
+        self.outbox.error(Id::Null, overloaded(message));
     }
 
     pub(super) fn half_a_line(&mut self) {
@@ -163,6 +146,6 @@ impl Connection {
              closed",
             humantime::format_duration(self.line_timeout)
         );
-        refusal(&mut self.outbox, &Id::Null, ErrorBody::new(ErrorCode::BadRequest, message));
+        self.outbox.error(Id::Null, ErrorBody::new(ErrorCode::BadRequest, message));
     }
 }
