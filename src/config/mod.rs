@@ -9,6 +9,7 @@ mod env;
 mod file;
 mod finding;
 mod key;
+mod kind;
 pub mod locate;
 mod read;
 mod suggest;
@@ -16,6 +17,7 @@ mod types;
 
 pub use env::Env;
 pub use finding::{Finding, Mistakes, Place};
+pub use kind::Kind;
 pub use types::*;
 
 use std::fmt::Write;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use super::Kind;
 use crate::domain::accept::Accept;
 use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
@@ -162,17 +163,6 @@ pub struct Provider {
     pub streams: bool,
 }
 
-/// A provider's wire format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// OpenAI chat completions, and every server compatible with it.
-    OpenAi,
-    /// Anthropic messages.
-    Anthropic,
-    /// Google Gemini.
-    Google,
-}
-
 /// How a key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
@@ -301,17 +291,6 @@ impl Provider {
     /// The key, for the one who sends it and for comparison; never to be shown.
     pub fn key(&self) -> Option<&str> {
         self.key.as_ref().map(ExposeSecret::expose_secret)
-    }
-}
-
-impl Kind {
-    /// Its name in the configuration, in replies and in `extra`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::OpenAi => "openai",
-            Kind::Anthropic => "anthropic",
-            Kind::Google => "google",
-        }
     }
 }
 

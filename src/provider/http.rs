@@ -20,13 +20,15 @@ use reqwest::header::DATE;
 use reqwest::{Client, ClientBuilder, Response};
 
 use super::body::Asking;
-use super::classify::{Reply, classify};
+use super::errors::classify::{Reply, classify};
+use super::errors::transport;
+use super::format::Format;
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
 use super::receive::{self, Reading};
 use super::resolve::Resolver;
 use super::reuse::{self, MarkNew};
-use super::{Call, Failure, Provider, Step, Steps, anthropic, google, openai, transport};
+use super::{Call, Failure, Provider, Step, Steps, formats};
 use crate::config::{Kind, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
@@ -59,6 +61,7 @@ struct Setup {
 
 struct Entry {
     kind: Kind,
+    format: &'static dyn Format,
     prepared: Result<Prepared, Failure>,
     clients: Rc<Clients>,
     /// The most that its server was not seen to refuse.
@@ -102,7 +105,7 @@ impl Http {
             let until = if asking.streams() { pace.first() } else { pace.complete() };
             let response = self.send(&entry, call, asking, until).await?;
             if response.status().is_success() {
-                let reading = Reading::new(response, entry.kind, pace, limit, asking.streams());
+                let reading = Reading::new(response, entry.format, pace, limit, asking.streams());
                 return Ok((entry, reading));
             }
             let status = response.status().as_u16();
@@ -137,11 +140,7 @@ impl Http {
         until: Until,
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
-        let body = Bytes::from(match entry.kind {
-            Kind::OpenAi => openai::body(call, asking),
-            Kind::Anthropic => anthropic::body(call, asking),
-            Kind::Google => google::body(call),
-        }?);
+        let body = Bytes::from(entry.format.body(call, asking)?);
         let result =
             until.wait(&prepared.host, self.execute(entry, prepared, body, asking)).await?;
         match result {
@@ -290,6 +289,7 @@ impl Setup {
             let clients = setup.clients(model.timeouts.connect, old)?;
             let entry = Entry {
                 kind: model.provider.kind,
+                format: formats::of(model.provider.kind),
                 prepared: Prepared::new(model),
                 clients,
                 asking: Cell::new(match model.provider.streams {

@@ -1,29 +1,26 @@
 //! Calls to providers: what is sent, what comes back, and which fault a failure is.
 //!
-//! Each wire format is a file of pure mapping functions; [`http`] alone touches the network. What
+//! Each wire format is a folder of pure mapping functions behind one trait; [`http`] alone touches
+//! the network. What
 //! follows from a fault is none of this folder's business: that is the table in
 //! [`crate::domain::fault`].
 
-mod anthropic;
-mod assemble;
 mod body;
-pub mod classify;
-pub mod errors;
+mod errors;
 #[cfg(test)]
 mod fixtures;
-mod google;
-pub mod hint;
+mod format;
+mod formats;
+mod framing;
+mod gather;
 pub mod http;
-mod openai;
 mod patience;
+mod pieces;
 mod prepare;
 mod receive;
-pub mod redact;
 mod resolve;
 mod reuse;
-mod sse;
-mod stream;
-mod transport;
+mod sign;
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -6,15 +6,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::redact::Secrets;
-use super::{Failure, anthropic, google, openai, resolve};
-use crate::config::{Auth, Kind, Model, Provider};
+use super::errors::redact::Secrets;
+use super::sign::{Signer, signer};
+use super::{Failure, formats, resolve};
+use crate::config::{Auth, Model, Provider};
 use crate::domain::fault::Fault;
 
 /// Sent with every request.
@@ -29,6 +28,7 @@ pub(super) struct Prepared {
     /// Where streams are asked for; only Google has another place for them.
     stream_url: Url,
     headers: HeaderMap,
+    signer: Box<dyn Signer>,
 }
 
 impl Prepared {
@@ -59,6 +59,8 @@ impl Prepared {
             provider: Arc::clone(&provider.name),
             secrets: Secrets::new(provider.key.iter().chain(configured).chain(&encoded)),
             headers: headers(provider)?,
+            signer: signer(provider.auth, provider.key.as_ref())
+                .ok_or_else(|| unusable(provider, "api_key"))?,
             host,
             url,
             stream_url,
@@ -71,6 +73,7 @@ impl Prepared {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone();
         *request.body_mut() = Some(body.into());
+        self.signer.sign(&mut request);
         request
     }
 }
@@ -82,23 +85,11 @@ fn url(model: &Model, streams: bool) -> Result<Url, Failure> {
         Failure::new(Fault::BadEndpoint, what)
     };
     let mut url = Url::parse(&provider.base_url).map_err(|_| bad())?;
-    let base = url.path().trim_end_matches('/').to_owned();
-    let path = match provider.kind {
-        Kind::OpenAi => openai::PATH.to_owned(),
-        // The version may already be part of the base, as in other programs' settings.
-        Kind::Anthropic if base.ends_with("/v1") => "/messages".to_owned(),
-        Kind::Anthropic => "/v1/messages".to_owned(),
-        Kind::Google => google::path(&model.model_id, streams),
-    };
-    url.set_path(&format!("{base}{path}"));
     if !provider.query.is_empty() {
         let pairs = provider.query.iter().map(|(name, value)| (name, value.expose_secret()));
         url.query_pairs_mut().extend_pairs(pairs);
     }
-    if streams && provider.kind == Kind::Google {
-        let (name, value) = google::STREAM_QUERY;
-        url.query_pairs_mut().append_pair(name, value);
-    }
+    formats::of(provider.kind).address(&mut url, &model.model_id, streams);
     Ok(url)
 }
 
@@ -107,35 +98,13 @@ fn headers(provider: &Provider) -> Result<HeaderMap, Failure> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    if provider.kind == Kind::Anthropic {
-        let version = HeaderValue::from_static(anthropic::VERSION);
-        headers.insert(HeaderName::from_static("anthropic-version"), version);
-    }
-    if let Some(key) = &provider.key
-        && let Some((name, value)) = auth(provider.auth, key)
-    {
-        headers.insert(name, secret_value(&value, provider, "api_key")?);
-    }
+    formats::of(provider.kind).headers(&mut headers);
     for (name, value) in &provider.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes());
         let parsed = parsed.map_err(|_| unusable(provider, &format!("header `{name}`")))?;
         headers.insert(parsed, secret_value(value, provider, &format!("header `{name}`"))?);
     }
     Ok(headers)
-}
-
-fn auth(auth: Auth, key: &SecretString) -> Option<(HeaderName, SecretString)> {
-    let name = match auth {
-        Auth::Bearer => {
-            let value = format!("Bearer {}", key.expose_secret());
-            return Some((AUTHORIZATION, SecretString::from(value)));
-        }
-        Auth::XApiKey => "x-api-key",
-        Auth::ApiKey => "api-key",
-        Auth::XGoogApiKey => "x-goog-api-key",
-        Auth::None => return None,
-    };
-    Some((HeaderName::from_static(name), key.clone()))
 }
 
 fn secret_value(

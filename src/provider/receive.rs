@@ -12,11 +12,12 @@ use futures_util::FutureExt;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
+use super::errors::transport;
+use super::format::Format;
+use super::gather::{self, News, Stream};
 use super::patience::{Pace, TAIL_TIME, Until};
 use super::prepare::Prepared;
-use super::stream::{self, News, Stream};
-use super::{Failure, Outcome, Step, anthropic, google, openai, transport};
-use crate::config::Kind;
+use super::{Failure, Outcome, Step};
 use crate::domain::fault::Fault;
 use crate::protocol::answer::Answer;
 
@@ -32,7 +33,7 @@ const TURNS: usize = 3;
 /// An answer with a good status that is being read.
 pub(super) struct Reading {
     response: Response,
-    kind: Kind,
+    format: &'static dyn Format,
     pace: Pace,
     /// Most bytes of it that are kept.
     limit: usize,
@@ -75,12 +76,12 @@ impl Reading {
     /// An answer of which nothing was read yet.
     pub(super) fn new(
         response: Response,
-        kind: Kind,
+        format: &'static dyn Format,
         pace: Pace,
         limit: usize,
         asked_to_stream: bool,
     ) -> Reading {
-        Reading { response, kind, pace, limit, body: Body::New { asked_to_stream } }
+        Reading { response, format, pace, limit, body: Body::New { asked_to_stream } }
     }
 
     /// The next step, and what is left to read.
@@ -125,19 +126,14 @@ impl Reading {
                 clear => clear,
             };
             if framing == Framing::Events {
-                let stream = Stream::new(self.kind, self.limit);
+                let stream = Stream::new(self.format, self.limit);
                 return Ok(Body::Events(Box::new(Events::new(stream, begun))));
             }
         }
         let until = self.pace.complete();
         let body = whole(&mut self.response, begun, self.limit);
         let body = until.wait(&prepared.host, body).await??;
-        let secrets = &prepared.secrets;
-        let answer = match self.kind {
-            Kind::OpenAi => openai::answer(&body, secrets),
-            Kind::Anthropic => anthropic::answer(&body, secrets),
-            Kind::Google => google::answer(&body, secrets),
-        }?;
+        let answer = self.format.answer(&body, &prepared.secrets)?;
         Ok(Body::Whole { answer, told: false })
     }
 
@@ -303,7 +299,7 @@ async fn whole(
     limit: usize,
 ) -> Result<Bytes, Failure> {
     let status = response.status().as_u16();
-    let too_large = || stream::too_large(limit).with_status(status);
+    let too_large = || gather::too_large(limit).with_status(status);
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }

@@ -33,7 +33,7 @@ pub(super) fn read(field: &Field<'_>, kind: Option<Kind>, allow_http: bool) -> O
         return None;
     }
     let base_url = url.as_str().trim_end_matches('/').to_owned();
-    if let Some(end) = kind.and_then(|kind| superfluous_end(kind, &base_url)) {
+    if let Some(end) = kind.and_then(|kind| kind.superfluous_end(&base_url)) {
         let hint = format!("remove {end}: it is added to every call");
         field.mistake("goes too far into the API", hint);
         return None;
@@ -60,15 +60,6 @@ fn refusal(url: &Url, http_allowed: bool) -> Option<(&'static str, &'static str)
     None
 }
 
-fn superfluous_end(kind: Kind, base_url: &str) -> Option<&'static str> {
-    let ends: &[&str] = match kind {
-        Kind::OpenAi => &["/chat/completions", "/chat"],
-        Kind::Anthropic => &["/v1/messages", "/v1"],
-        Kind::Google => &["/models"],
-    };
-    ends.iter().find(|end| base_url.ends_with(*end)).copied()
-}
-
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
@@ -78,11 +69,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// The address that most providers of this kind have.
 pub(super) fn sample(kind: Option<Kind>) -> &'static str {
-    match kind {
-        Some(Kind::Anthropic) => "https://api.anthropic.com",
-        Some(Kind::Google) => "https://generativelanguage.googleapis.com/v1beta",
-        _ => "https://api.openai.com/v1",
-    }
+    kind.unwrap_or(Kind::OpenAi).base_url()
 }
 
 /// What `max_tokens_field = "auto"` means for a host: OpenAI's newer models refuse the old name,

@@ -24,9 +24,6 @@ use crate::config::{Auth, Env, Kind, MaxTokensField, Provider};
 /// All providers by name; `None` for those with mistakes.
 pub(super) type Providers<'a> = BTreeMap<&'a str, Option<Arc<Provider>>>;
 
-const KINDS: [(&str, Kind); 3] =
-    [("openai", Kind::OpenAi), ("anthropic", Kind::Anthropic), ("google", Kind::Google)];
-
 const AUTHS: [(&str, Auth); 5] = [
     ("bearer", Auth::Bearer),
     ("x-api-key", Auth::XApiKey),
@@ -64,7 +61,7 @@ fn in_use<'a>(root: &Section<'a>) -> BTreeSet<&'a str> {
 fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     name::check(field, "provider");
     let mut section = field.section()?;
-    let kind = section.required("kind", "\"openai\"", |f| f.choice(&KINDS));
+    let kind = section.required("kind", "\"openai\"", |f| f.choice(&Kind::choices()));
     let allow_http = section.value("allow_http", Field::flag).unwrap_or(false);
     let sample = format!("\"{}\"", address::sample(kind));
     let address = section.required("base_url", &sample, |f| address::read(f, kind, allow_http));
@@ -106,12 +103,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
 }
 
 fn default_auth(kind: Kind, address: &Address, has_key: bool) -> Auth {
-    match kind {
-        _ if address.is_loopback && !has_key => Auth::None,
-        Kind::OpenAi => Auth::Bearer,
-        Kind::Anthropic => Auth::XApiKey,
-        Kind::Google => Auth::XGoogApiKey,
-    }
+    if address.is_loopback && !has_key { Auth::None } else { kind.auth() }
 }
 
 /// The key, or the reason why there is none.

@@ -1,0 +1,8 @@
+//! What went wrong with a call: failures before an answer, error bodies in every shape, and which
+//! fault they are. Text of a provider is cleaned here before anybody sees it.
+
+pub(super) mod classify;
+pub(super) mod hint;
+pub(super) mod redact;
+pub(super) mod shape;
+pub(super) mod transport;

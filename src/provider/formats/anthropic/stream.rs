@@ -1,0 +1,176 @@
+//! Reads one event of a stream of Anthropic's messages.
+//!
+//! Kinds of events, blocks and deltas that are not known yet are passed over: the provider
+//! reserves the right to add some. An answer is finished with `message_stop` and not before. What
+//! was spent is said at the start and again, grown, at the end.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::reply::{Spent, answer, end, explanation};
+use crate::provider::Failure;
+use crate::provider::errors::classify;
+use crate::provider::errors::redact::Secrets;
+use crate::provider::format::ReadEvents;
+use crate::provider::framing::sse::Event;
+use crate::provider::gather::{Fragment, Gathered};
+use crate::provider::pieces::End;
+
+/// What must be remembered between two events.
+#[derive(Default)]
+pub(super) struct Progress {
+    spent: Spent,
+    end: Option<End>,
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default, borrow)]
+    message: Option<Start<'a>>,
+    #[serde(default)]
+    content_block: Option<Block>,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default, borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Start<'a> {
+    #[serde(default, borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thinking: Option<String>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    input: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thinking: Option<String>,
+    #[serde(default)]
+    partial_json: Option<String>,
+    #[serde(default)]
+    stop_reason: Option<String>,
+    #[serde(default)]
+    stop_details: Option<Value>,
+}
+
+impl ReadEvents for Progress {
+    fn take(
+        &mut self,
+        event: Event<'_>,
+        into: &mut Gathered,
+        secrets: &Secrets,
+    ) -> Result<(), Failure> {
+        if event.bare {
+            return into.adopt(answer(event.data, secrets)?);
+        }
+        let item: Item<'_> = serde_json::from_slice(event.data)
+            .map_err(|error| into.unreadable(event.data, &error))?;
+        let begun = item.message.and_then(|start| start.usage);
+        for raw in begun.into_iter().chain(item.usage) {
+            self.spent.grow(&Spent::read(raw).unwrap_or_default());
+            into.usage = self.spent.usage();
+        }
+        let called_error = item.kind == "error" || event.name == b"error";
+        let error = match item.error {
+            None if called_error => serde_json::from_slice(event.data).ok(),
+            error => error,
+        };
+        if let Some(error) = error {
+            return Err(into.fail(classify::in_success(&error, secrets)));
+        }
+        let index = item.index.unwrap_or_default();
+        match (item.kind.as_str(), item.content_block, item.delta) {
+            ("content_block_start", Some(block), _) => block_begins(index, block, into),
+            ("content_block_delta", _, Some(delta)) => block_grows(index, &delta, into),
+            ("message_delta", _, Some(delta)) => self.message_ends(&delta, into),
+            ("message_stop", ..) => {
+                into.finish = Some(self.end.unwrap_or(End::Unknown));
+                into.over = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Progress {
+    fn message_ends(&mut self, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
+        if let Some(reason) = &delta.stop_reason {
+            self.end = Some(end(Some(reason)));
+        }
+        if self.end == Some(End::Refused) && into.is_silent() {
+            into.say(explanation(delta.stop_details.as_ref()))?;
+        }
+        Ok(())
+    }
+}
+
+fn block_begins(index: u64, block: Block, into: &mut Gathered) -> Result<(), Failure> {
+    match block.kind.as_str() {
+        "text" => into.say(&block.text.unwrap_or_default()),
+        "thinking" if block.thinking.is_some_and(|text| !text.is_empty()) => {
+            into.live();
+            Ok(())
+        }
+        "redacted_thinking" => {
+            into.live();
+            Ok(())
+        }
+        "tool_use" => {
+            let input = block.input.as_deref().map(RawValue::get);
+            into.call(Fragment {
+                key: index,
+                id: &block.id.unwrap_or_default(),
+                name: &block.name.unwrap_or_default(),
+                whole: input.filter(|input| *input != "null").map(str::to_owned),
+                ..Fragment::default()
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn block_grows(index: u64, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
+    match (delta.kind.as_str(), &delta.text, &delta.thinking, &delta.partial_json) {
+        ("text_delta", Some(text), ..) => into.say(text)?,
+        ("thinking_delta", _, Some(text), _) if !text.is_empty() => into.live(),
+        ("signature_delta", ..) => into.live(),
+        ("input_json_delta", .., Some(json)) if into.has_call(index) => {
+            into.call(Fragment { key: index, arguments: json, ..Fragment::default() })?;
+        }
+        // The input of a tool that runs at the provider's.
+        ("input_json_delta", .., Some(json)) if !json.is_empty() => into.live(),
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
