@@ -36,7 +36,7 @@ pub enum News {
 
 /// An event, and the room that it takes until this is dropped.
 pub struct Told {
-    /// What to tell.
+    /// What its reader is told.
     pub event: StreamEvent,
     /// Dropped once the reader has taken the event, or is sure to.
     pub slot: Slot,
@@ -102,8 +102,8 @@ pub fn channel(room: Option<&EventRoom>) -> (Sink, Answers) {
 }
 
 impl Sink {
-    /// Where events about the answer go until it is complete, given once; `None` when nobody wants
-    /// any.
+    /// Where events about the answer go until it is complete. `None` when nobody wants any,
+    /// and when they were given away already.
     pub fn events(&mut self) -> Option<Events> {
         self.events.take()
     }
@@ -113,9 +113,8 @@ impl Sink {
         (&mut self.stop).await.unwrap_or(Stop::Gone)
     }
 
-    /// Delivers the answer.
+    /// Delivers the answer, unless whoever asked is gone.
     pub fn answer(self, answer: Answer) {
-        // Whoever is gone needs no answer.
         let _ = self.answer.send(answer);
     }
 }

@@ -1,6 +1,7 @@
 //! The daemon's parts, put together in the order in which they need each other, and taken apart in
 //! the order that loses nothing.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::unix::net::UnixListener as Given;
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use actix::Actor;
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::activation;
@@ -113,7 +114,7 @@ impl Running {
         source: Option<Source>,
         clock: Clock,
     ) -> Result<Running, StartError> {
-        let Manager { notifier, watchdog, listener } = manager;
+        let Manager { notifier, silence, listener } = manager;
         // First of all: a second daemon must not touch the first one's files.
         let (listener, socket) = open(listener, config)?;
         let (recorder, restored) = begin_to_record(config, &clock)?;
@@ -132,17 +133,26 @@ impl Running {
         };
         let router = RouterActor::new(table, services).start();
         let (phase, phases) = watch::channel(Phase::Serving);
-        let parts = (router.clone(), recorder.clone(), clock.clone());
-        let steered = (provider, router.clone(), shadows.clone());
-        let reloader = Reloader::new(source, config, steered, &recorder);
-        let reloader = reloader.telling(notifier.clone());
+        let reloader = Reloader {
+            source,
+            current: RefCell::new(config.clone()),
+            http: provider,
+            router: router.clone(),
+            shadows: shadows.clone(),
+            recorder: recorder.clone(),
+            notifier: notifier.clone(),
+            clock: clock.clone(),
+            turn: Mutex::default(),
+        };
         let server = Rc::new_cyclic(|server| {
-            Server::new(parts, config, reloader.for_server(server.clone(), &clock), phases)
+            let reload = reloader.for_server(server.clone());
+            let (router, recorder) = (router.clone(), recorder.clone());
+            Server::new(router, recorder, clock.clone(), config, reload, phases)
         });
         actix::spawn(serve(server.clone(), listener));
         let watchdog = Watchdog {
             notifier: notifier.clone(),
-            watchdog,
+            silence,
             router,
             recorder: recorder.clone(),
             server: server.clone(),
@@ -170,7 +180,7 @@ impl Running {
 
     /// Reads the configuration again.
     pub async fn reload(&self) -> Result<Reloaded, ErrorBody> {
-        (self.server.reload)().await
+        self.server.reload().await
     }
 
     /// Resolves when so many models' states were lost to faults of our own that the daemon should

@@ -107,8 +107,8 @@ impl Entry {
 fn put(bytes: &mut Vec<u8>, name: &str, value: &str) {
     let value = &value[..value.floor_char_boundary(LONGEST)];
     // A name that the journal would not take must not spoil the whole entry.
-    let is_letter = |letter: u8| matches!(letter, b'A'..=b'Z' | b'0'..=b'9' | b'_');
-    if !name.starts_with(|first: char| first.is_ascii_uppercase()) || !name.bytes().all(is_letter) {
+    if !name.starts_with(|first: char| first.is_ascii_uppercase()) || !name.bytes().all(is_of_name)
+    {
         return;
     }
     bytes.extend(name.as_bytes());
@@ -120,6 +120,10 @@ fn put(bytes: &mut Vec<u8>, name: &str, value: &str) {
     }
     bytes.extend(value.as_bytes());
     bytes.push(b'\n');
+}
+
+fn is_of_name(letter: u8) -> bool {
+    matches!(letter, b'A'..=b'Z' | b'0'..=b'9' | b'_')
 }
 
 #[cfg(test)]

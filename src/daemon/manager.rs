@@ -14,15 +14,15 @@ pub struct Manager {
     /// The way to tell it something.
     pub(super) notifier: Notifier,
     /// After how long a silence it takes this process for dead.
-    pub(super) watchdog: Option<Duration>,
+    pub(super) silence: Option<Duration>,
     /// The socket that it made for us.
     pub(super) listener: Option<UnixListener>,
 }
 
 impl Manager {
-    /// Nobody.
+    /// No service manager: nobody is told anything, and the socket is our own.
     pub fn none() -> Manager {
-        Manager { notifier: Notifier::silent(), watchdog: None, listener: None }
+        Manager { notifier: Notifier::silent(), silence: None, listener: None }
     }
 
     /// Whoever the environment says. Call before any thread is started.
@@ -30,13 +30,13 @@ impl Manager {
     /// # Errors
     /// When a socket was handed over that clients cannot connect to.
     pub fn of(env: &Env) -> io::Result<Manager> {
-        let (notifier, watchdog) = (Notifier::of(env), watchdog(env, std::process::id()));
-        Ok(Manager { notifier, watchdog, listener: activation::socket(env)? })
+        let silence = longest_silence(env, std::process::id());
+        Ok(Manager { notifier: Notifier::of(env), silence, listener: activation::socket(env)? })
     }
 }
 
 /// How long a silence may last, when somebody watches the process `pid`.
-fn watchdog(env: &Env, pid: u32) -> Option<Duration> {
+fn longest_silence(env: &Env, pid: u32) -> Option<Duration> {
     let ours = env.var("WATCHDOG_PID").is_none_or(|watched| watched == pid.to_string());
     let micros: u64 = env.var("WATCHDOG_USEC").filter(|_| ours)?.parse().ok()?;
     (micros > 0).then(|| Duration::from_micros(micros))
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_ours_only_if_it_watches_this_process() {
-        let of = |vars: &[(&str, &str)]| watchdog(&Env::new(7, vars.iter().copied()), 42);
+        let of = |vars: &[(&str, &str)]| longest_silence(&Env::new(7, vars.iter().copied()), 42);
         let second = Some(Duration::from_secs(1));
         assert_eq!(of(&[("WATCHDOG_USEC", "1000000")]), second);
         assert_eq!(of(&[("WATCHDOG_USEC", "1000000"), ("WATCHDOG_PID", "42")]), second);

@@ -26,7 +26,7 @@ const STATUS_BYTES: usize = 400;
 pub(super) struct Notifier(Option<Rc<UnixDatagram>>);
 
 impl Notifier {
-    /// Tells nobody.
+    /// For a process without a service manager.
     pub(super) fn silent() -> Notifier {
         Notifier(None)
     }
@@ -43,7 +43,7 @@ impl Notifier {
         }
     }
 
-    /// Whether anybody listens.
+    /// Whether nobody is told anything.
     pub(super) fn is_silent(&self) -> bool {
         self.0.is_none()
     }

@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the configuration comes from.
 #[derive(Clone)]
 pub struct Source {
-    /// The file.
+    /// The configuration file.
     pub path: PathBuf,
     /// The environment that the daemon was started in.
     pub env: Env,
@@ -42,21 +42,25 @@ pub struct Source {
     pub socket: Option<PathBuf>,
 }
 
-/// All that a reload changes.
+/// All that a reload changes, and who hears of it.
 pub(super) struct Reloader {
-    source: Option<Source>,
-    current: RefCell<Config>,
-    http: Rc<Http>,
-    router: Addr<RouterActor>,
-    shadows: Shadows,
-    recorder: Recorder,
-    notifier: Notifier,
+    /// `None` when there is nothing to read again.
+    pub(super) source: Option<Source>,
+    /// What is served with now.
+    pub(super) current: RefCell<Config>,
+    pub(super) http: Rc<Http>,
+    pub(super) router: Addr<RouterActor>,
+    pub(super) shadows: Shadows,
+    pub(super) recorder: Recorder,
+    /// Told when a reload begins and when it is over.
+    pub(super) notifier: Notifier,
+    pub(super) clock: Clock,
     /// Held by the one reload that is under way, so that the latest to begin is the last to end.
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 impl Source {
-    /// Reads it.
+    /// Reads it from the file, and says all that is wrong there.
     pub fn load(&self) -> Result<Loaded, Mistakes> {
         let mut loaded = config::load(&self.path, &self.env)?;
         if let Some(socket) = &self.socket {
@@ -68,9 +72,10 @@ impl Source {
     /// Reads it on a thread of its own: the daemon serves meanwhile, and can end.
     async fn load_beside(&self) -> Result<Result<Loaded, Mistakes>, ErrorBody> {
         let (source, (done, read)) = (self.clone(), oneshot::channel());
-        // Nobody may wait for the result any more.
-        let reader = move || drop(done.send(source.load()));
-        let begun = thread::Builder::new().name("reload".to_owned()).spawn(reader);
+        let begun = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            // Nobody may wait for the result any more.
+            drop(done.send(source.load()));
+        });
         let read = async {
             begun.map_err(|error| format!("no thread can be started: {error}"))?;
             let read = timeout(PATIENCE, read).await.map_err(|_| {
@@ -84,44 +89,20 @@ impl Source {
         };
         read.await.map_err(|why: String| {
             let path = self.path.display();
-            let message = format!("the configuration {path}: {why}; nothing was changed");
-            ErrorBody::new(ErrorCode::Internal, message)
+            internal(&format!("the configuration {path}: {why}; nothing was changed"))
         })
     }
 }
 
 impl Reloader {
-    pub(super) fn new(
-        source: Option<Source>,
-        current: &Config,
-        (http, router, shadows): (Rc<Http>, Addr<RouterActor>, Shadows),
-        recorder: &Recorder,
-    ) -> Reloader {
-        Reloader {
-            source,
-            current: RefCell::new(current.clone()),
-            http,
-            router,
-            shadows,
-            recorder: recorder.clone(),
-            notifier: Notifier::silent(),
-            turn: Mutex::default(),
-        }
-    }
-
-    /// The same, telling a service manager when it begins and when it is over.
-    pub(super) fn telling(self, notifier: Notifier) -> Reloader {
-        Reloader { notifier, ..self }
-    }
-
     /// The reload as the server offers it.
-    pub(super) fn for_server(self, server: Weak<Server>, clock: &Clock) -> Reload {
-        let (reloader, clock) = (Rc::new(self), clock.clone());
+    pub(super) fn for_server(self, server: Weak<Server>) -> Reload {
+        let reloader = Rc::new(self);
         Rc::new(move || {
-            let (reloader, server, clock) = (reloader.clone(), server.clone(), clock.clone());
+            let (reloader, server) = (reloader.clone(), server.clone());
             Box::pin(async move {
                 reloader.notifier.reloading(clock::since_boot());
-                let reloaded = reloader.reload(&server, &clock).await;
+                let reloaded = reloader.reload(&server).await;
                 // A refused reload is over, too: the daemon serves as before.
                 reloader.notifier.ready();
                 reloaded
@@ -129,7 +110,7 @@ impl Reloader {
         })
     }
 
-    async fn reload(&self, server: &Weak<Server>, clock: &Clock) -> Result<Reloaded, ErrorBody> {
+    async fn reload(&self, server: &Weak<Server>) -> Result<Reloaded, ErrorBody> {
         let (Some(source), Some(server)) = (&self.source, server.upgrade()) else {
             let message = "this daemon has no configuration file to read again";
             return Err(ErrorBody::new(ErrorCode::BadRequest, message));
@@ -137,21 +118,19 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         let Loaded { config, warnings } = match source.load_beside().await? {
             Ok(loaded) => loaded,
-            Err(mistakes) => return Err(self.refuse(&mistakes, clock)),
+            Err(mistakes) => return Err(self.refuse(&mistakes)),
         };
-        let internal = |message| ErrorBody::new(ErrorCode::Internal, message);
         self.http
             .update(&config.models, config.limits.response_bytes)
-            .map_err(|error| internal(format!("{error}; nothing was changed")))?;
+            .map_err(|error| internal(&format!("{error}; nothing was changed")))?;
         let renewed = self.router.send(Renew(Box::new(config.clone()))).await;
-        let renewal = renewed
-            .map_err(|_| internal("the daemon lost this reload; reload again".to_owned()))?;
+        let renewal = renewed.map_err(|_| internal("the daemon lost this reload; reload again"))?;
         server.renew(&config);
         self.shadows.renew(terms(&config));
         self.recorder.keep(Keeping::of(&config));
         let restart = needs_restart(&self.current.borrow(), &config);
         self.current.replace(config);
-        self.tell(Some(&renewal), 0, clock);
+        self.tell(Some(&renewal), 0);
         tracing::info!(kept = renewal.kept, "configuration read again");
         Ok(Reloaded {
             models: renewal,
@@ -160,9 +139,9 @@ impl Reloader {
         })
     }
 
-    fn refuse(&self, mistakes: &Mistakes, clock: &Clock) -> ErrorBody {
+    fn refuse(&self, mistakes: &Mistakes) -> ErrorBody {
         let count = mistakes.list.len();
-        self.tell(None, count, clock);
+        self.tell(None, count);
         tracing::warn!(mistakes = count, "the changed configuration has mistakes; nothing changed");
         let message = "the configuration has mistakes; nothing was changed";
         ErrorBody {
@@ -171,12 +150,16 @@ impl Reloader {
         }
     }
 
-    fn tell(&self, renewal: Option<&Renewal>, mistakes: usize, clock: &Clock) {
+    fn tell(&self, renewal: Option<&Renewal>, mistakes: usize) {
         let success = renewal.is_some();
         let Renewal { kept, added, removed } = renewal.cloned().unwrap_or_default();
         let event = Event::Config(ConfigEvent { success, mistakes, kept, added, removed });
-        self.recorder.record(clock.now().wall, event, None);
+        self.recorder.record(self.clock.now().wall, event, None);
     }
+}
+
+fn internal(message: &str) -> ErrorBody {
+    ErrorBody::new(ErrorCode::Internal, message)
 }
 
 /// Keys whose new value waits for a restart.

@@ -29,7 +29,8 @@ const NAMES: usize = 4;
 /// What the status is made of, and whom it is told to.
 pub(super) struct Watchdog {
     pub(super) notifier: Notifier,
-    pub(super) watchdog: Option<Duration>,
+    /// After how long a silence this process is taken for dead, if it is watched.
+    pub(super) silence: Option<Duration>,
     pub(super) router: Addr<RouterActor>,
     pub(super) recorder: Recorder,
     pub(super) server: Rc<Server>,
@@ -60,7 +61,7 @@ impl Watchdog {
         if self.notifier.is_silent() {
             return;
         }
-        let half = self.watchdog.map_or(Duration::MAX, |silence| silence / 2);
+        let half = self.silence.map_or(Duration::MAX, |silence| silence / 2);
         let mut told = Told::default();
         loop {
             let is_first = told.alive.is_none();
@@ -72,7 +73,7 @@ impl Watchdog {
                 if is_first {
                     self.notifier.ready();
                 }
-                if self.watchdog.is_some() && due {
+                if self.silence.is_some() && due {
                     self.notifier.alive();
                 }
                 if is_first || due {
@@ -91,7 +92,7 @@ impl Watchdog {
         let recorder = self.recorder.status();
         told.disk = told.disk.now(&recorder);
         let ending = (*self.phase.borrow() != Phase::Serving).then(|| self.server.outstanding());
-        let status = status(pulse.as_ref(), (&recorder, told.disk), ending);
+        let status = status(pulse.as_ref(), &recorder, told.disk, ending);
         if status != told.status {
             self.notifier.status(&status);
             told.status = status;
@@ -116,7 +117,8 @@ impl Disk {
 
 fn status(
     pulse: Option<&Pulse>,
-    (recorder, disk): (&RecorderStatus, Disk),
+    recorder: &RecorderStatus,
+    disk: Disk,
     ending: Option<usize>,
 ) -> String {
     let mut parts = Vec::new();
@@ -126,16 +128,15 @@ fn status(
     match pulse {
         None => parts.push("the router does not answer".to_owned()),
         Some(pulse) => {
-            let is = |wanted| pulse.iter().filter(move |(_, condition)| *condition == wanted);
-            let up = is(Some(Condition::Up)).count();
+            let up = of(pulse, Some(Condition::Up)).len();
             parts.push(format!("{up} of {} models up", pulse.len()));
-            let all = [
+            let out = [
                 ("circuit open", Some(Condition::CircuitOpen)),
                 ("without a key", Some(Condition::Misconfigured)),
                 ("not answering", None),
             ];
-            for (what, condition) in all {
-                let names: Vec<&str> = is(condition).map(|(name, _)| &**name).collect();
+            for (what, condition) in out {
+                let names = of(pulse, condition);
                 if !names.is_empty() {
                     parts.push(format!("{what}: {}", listed(&names)));
                 }
@@ -146,6 +147,12 @@ fn status(
     parts.extend(recorder.log_error.clone().or(slow));
     parts.extend(recorder.store_error.clone());
     parts.join("; ")
+}
+
+/// The models of this condition.
+fn of(pulse: &Pulse, wanted: Option<Condition>) -> Vec<&str> {
+    let those = pulse.iter().filter(|(_, condition)| *condition == wanted);
+    those.map(|(name, _)| &**name).collect()
 }
 
 fn listed(names: &[&str]) -> String {
@@ -170,9 +177,8 @@ mod tests {
     #[test]
     fn the_status_names_models_that_are_out_and_why() {
         use Condition::{CircuitOpen, Misconfigured, Up};
-        let told = |pulse: &Pulse| {
-            status(Some(pulse), (&RecorderStatus::default(), Disk::default()), None)
-        };
+        let told =
+            |pulse: &Pulse| status(Some(pulse), &RecorderStatus::default(), Disk::default(), None);
         assert_eq!(told(&pulse(&[Some(Up); 3])), "3 of 3 models up");
         let mixed = pulse(&[Some(Up), Some(CircuitOpen), Some(Misconfigured), None]);
         let expected = "1 of 4 models up; circuit open: m1; without a key: m2; not answering: m3";
@@ -188,12 +194,12 @@ mod tests {
         assert!(!fine.slow);
         let stalled = fine.now(&at(5, 1));
         assert!(stalled.slow);
-        let told = status(Some(&pulse(&[])), (&at(5, 1), stalled), None);
+        let told = status(Some(&pulse(&[])), &at(5, 1), stalled, None);
         assert_eq!(told, "0 of 0 models up; the health log is slow");
         assert!(stalled.now(&at(5, 1)).slow, "nothing was written since");
         assert!(!stalled.now(&at(9, 1)).slow);
         let full = RecorderStatus { log_error: Some("no space left".to_owned()), ..at(5, 1) };
-        let told = status(Some(&pulse(&[])), (&full, stalled), None);
+        let told = status(Some(&pulse(&[])), &full, stalled, None);
         assert_eq!(told, "0 of 0 models up; no space left");
     }
 
@@ -205,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_end_is_told_with_what_is_still_to_be_answered() {
-        let told = status(None, (&RecorderStatus::default(), Disk::default()), Some(2));
+        let told = status(None, &RecorderStatus::default(), Disk::default(), Some(2));
         assert_eq!(told, "ending, still to answer: 2; the router does not answer");
     }
 }

@@ -42,7 +42,7 @@ pub enum ConnectionOp {
     },
     /// To cancel an outstanding request.
     Cancel {
-        /// That request's `id`.
+        /// The `id` that the request came with.
         target: Id,
     },
 }
@@ -59,7 +59,7 @@ pub enum ControlOp {
     },
     /// Which models a task would use, in which order.
     Chains,
-    /// What was paid.
+    /// What was paid in a stretch of time.
     Costs(Span),
     /// What became of a request.
     Why {
@@ -75,9 +75,9 @@ pub enum ControlOp {
 /// To force a circuit, or to let it go.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BreakerOp {
-    /// The model.
+    /// Its name in the configuration.
     pub model: String,
-    /// What to set.
+    /// The state that it is held in.
     pub set: BreakerSet,
     /// For how long; for ever when absent.
     pub during: Option<Duration>,
@@ -87,9 +87,9 @@ pub struct BreakerOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerSet {
-    /// Nobody is admitted.
+    /// No call is admitted until the order ends.
     Open,
-    /// Everybody is admitted.
+    /// Every call is admitted until the order ends.
     Closed,
     /// As the breaker itself decides.
     Auto,
@@ -137,9 +137,9 @@ impl EventType {
 /// A line that could not be understood, with its id where one was found.
 #[derive(Debug)]
 pub struct Mistake {
-    /// The id.
+    /// The line's, to answer under; null where it has none that can be read.
     pub id: Id,
-    /// What is wrong.
+    /// What to answer.
     pub error: ErrorBody,
 }
 
@@ -157,35 +157,35 @@ pub fn read(line: &[u8]) -> Result<(Id, Op), Mistake> {
 }
 
 fn accept(mut chat: ChatRequest) -> Result<(Id, Op), Mistake> {
-    check(&chat)?;
-    Ok((std::mem::take(&mut chat.id), Op::Chat(Box::new(chat))))
+    let id = std::mem::take(&mut chat.id);
+    match check(&chat) {
+        Ok(()) => Ok((id, Op::Chat(Box::new(chat)))),
+        Err(message) => Err(Mistake { id, error: ErrorBody::new(ErrorCode::BadRequest, message) }),
+    }
 }
 
 /// What a chat request may not combine.
-fn check(chat: &ChatRequest) -> Result<(), Mistake> {
-    let wrong = |message: &str| {
-        let error = ErrorBody::new(ErrorCode::BadRequest, message);
-        Err(Mistake { id: chat.id.clone(), error })
-    };
+fn check(chat: &ChatRequest) -> Result<(), String> {
     if chat.models.as_ref().is_some_and(Vec::is_empty) {
-        return wrong(
-            "`models`: expected at least one model name; leave it out to use the task's chain",
+        return Err(
+            "`models`: expected at least one model name; leave it out to use the task's chain"
+                .to_owned(),
         );
     }
     let mut seen = HashSet::new();
     if chat.models.iter().flatten().any(|model| !seen.insert(model.as_str())) {
-        return wrong("`models`: a model stands there twice; a chain has each model once");
+        return Err("`models`: a model stands there twice; a chain has each model once".to_owned());
     }
     if let Some((whose, _)) = chat.extra.iter().find(|(_, fields)| fields.contains_key("model")) {
         let whose: String = whose.chars().take(60).collect();
-        return wrong(&format!(
+        return Err(format!(
             "`extra.{whose}.model`: another model cannot be asked under this one's name; use \
              `models`"
         ));
     }
     for (at, message) in chat.messages.iter().enumerate() {
         if let Some(mistake) = message.mistake() {
-            return wrong(&format!("`messages[{at}]`: {mistake}"));
+            return Err(format!("`messages[{at}]`: {mistake}"));
         }
     }
     Ok(())

@@ -27,10 +27,10 @@ struct Most {
     per_uid: Option<usize>,
 }
 
-/// A connection's place.
+/// A connection's place, given back when it is dropped.
 pub(super) struct Place(Rc<Budget>);
 
-/// A request's share.
+/// An unanswered request's share of all limits, given back when it is dropped.
 pub(super) struct Ticket {
     budget: Rc<Budget>,
     bytes: usize,
@@ -64,7 +64,7 @@ impl Budget {
         self.connections.get()
     }
 
-    /// Unanswered requests.
+    /// Requests that hold a ticket.
     pub(super) fn requests(&self) -> usize {
         self.requests.get()
     }

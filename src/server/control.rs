@@ -46,7 +46,7 @@ pub(super) async fn answer(
             if !allowed {
                 return Err(forbidden(caller, "reload the configuration"));
             }
-            Found::Reload((server.reload)().await?)
+            Found::Reload(server.reload().await?)
         }
     })
 }

@@ -6,7 +6,7 @@ use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::span::Span;
 use crate::recorder::Query;
 
-/// Asks the ledger.
+/// Asks the ledger what was paid in `span`, and the log for comparisons if it wants them.
 pub(super) async fn answer(server: &Server, span: Span) -> Result<Costs, ErrorBody> {
     let zone = server.rules().zone.clone();
     let span =

@@ -39,7 +39,7 @@ struct Shortage {
 }
 
 /// Serves clients until the daemon begins to end. Connections under way go on by themselves.
-pub async fn serve(server: Rc<Server>, listener: UnixListener) {
+pub(crate) async fn serve(server: Rc<Server>, listener: UnixListener) {
     let mut phase = server.phase.clone();
     let mut shortage = Shortage { since: None, spare: None };
     loop {
@@ -120,8 +120,9 @@ impl Shortage {
 
     /// Whether one is in reserve; takes one if it can be had.
     fn has_spare(&mut self, listener: &UnixListener) -> bool {
-        let take = || listener.as_fd().try_clone_to_owned().ok();
-        self.spare = self.spare.take().or_else(take);
+        if self.spare.is_none() {
+            self.spare = listener.as_fd().try_clone_to_owned().ok();
+        }
         self.spare.is_some()
     }
 }

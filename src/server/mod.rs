@@ -29,28 +29,24 @@ use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
 use budget::Budget;
-pub use lines::serve;
+pub(crate) use lines::serve;
 
 /// What all connections share.
-pub struct Server {
-    /// Answers requests.
-    pub router: Addr<RouterActor>,
-    /// Tells watchers what is logged.
-    pub recorder: Recorder,
-    /// Tells the time.
-    pub clock: Clock,
-    /// Reads the configuration again, when somebody asks for it.
-    pub reload: Reload,
+pub(crate) struct Server {
+    router: Addr<RouterActor>,
+    recorder: Recorder,
+    clock: Clock,
+    reload: Reload,
     rules: RefCell<Rc<Rules>>,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
 
-/// Reads the configuration again; gives what to tell the one who asked.
-pub type Reload = Rc<dyn Fn() -> ReloadFuture>;
+/// Reads the configuration again, when somebody asks for it; gives what to tell them.
+pub(crate) type Reload = Rc<dyn Fn() -> ReloadFuture>;
 
 /// A reload under way.
-pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, ErrorBody>>>>;
+pub(crate) type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, ErrorBody>>>>;
 
 /// What a reload may change about the socket.
 struct Rules {
@@ -65,8 +61,7 @@ struct Rules {
 
 /// How far the daemon's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Everybody is served.
+pub(crate) enum Phase {
     Serving,
     /// What is running is finished; new requests are refused.
     Draining,
@@ -76,8 +71,10 @@ pub enum Phase {
 
 impl Server {
     /// A server that answers through `router` until `phase` says otherwise.
-    pub fn new(
-        (router, recorder, clock): (Addr<RouterActor>, Recorder, Clock),
+    pub(crate) fn new(
+        router: Addr<RouterActor>,
+        recorder: Recorder,
+        clock: Clock,
         config: &Config,
         reload: Reload,
         phase: watch::Receiver<Phase>,
@@ -89,19 +86,24 @@ impl Server {
 
     /// Takes the limits and admins of a changed configuration. Connections that are open keep the
     /// longest line they began with.
-    pub fn renew(&self, config: &Config) {
+    pub(crate) fn renew(&self, config: &Config) {
         self.budget.renew(&config.limits);
         self.rules.replace(Rc::new(Rules::of(config)));
     }
 
     /// Clients that are connected.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.budget.connections()
     }
 
     /// Requests that are not answered yet.
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.budget.requests()
+    }
+
+    /// Reads the configuration again, as a client or a signal asks for.
+    pub(crate) async fn reload(&self) -> Result<Reloaded, ErrorBody> {
+        (self.reload)().await
     }
 
     fn rules(&self) -> Rc<Rules> {

@@ -86,7 +86,7 @@ impl LineBuffer {
         self.longest
     }
 
-    /// Bytes held.
+    /// Bytes of lines that are not complete, or wait to be taken.
     pub(super) fn held(&self) -> usize {
         self.bytes.len()
     }

@@ -51,7 +51,7 @@ enum Closed {
     TooSlow,
 }
 
-/// One client.
+/// One client's socket, requests and answers.
 pub(super) struct Connection {
     server: Rc<Server>,
     stream: UnixStream,

@@ -42,7 +42,7 @@ impl Outbox {
         Outbox { bytes: BytesMut::new(), limit, patience: None, slots: Vec::new() }
     }
 
-    /// Adds one line.
+    /// Adds a value as a line of its own.
     pub(super) fn line(&mut self, value: &impl Serialize) {
         let before = self.bytes.len();
         let mut writer = Writer(&mut self.bytes);
@@ -62,7 +62,7 @@ impl Outbox {
         }
     }
 
-    /// Adds an error.
+    /// Adds an error, in reply to the request of this id.
     pub(super) fn error(&mut self, id: Id, error: ErrorBody) {
         self.line(&ErrorReply::new(id, error));
     }
@@ -96,7 +96,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether nothing waits.
+    /// Whether the client has taken everything.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -37,7 +37,6 @@ impl Watcher {
     }
 
     fn wants(&self, logged: &Logged) -> bool {
-        let wanted = |kind| self.types.contains(&kind);
-        self.types.is_empty() || logged.event.kind().is_some_and(wanted)
+        self.types.is_empty() || logged.event.kind().is_some_and(|kind| self.types.contains(&kind))
     }
 }

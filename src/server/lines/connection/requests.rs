@@ -14,7 +14,7 @@ use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, Found, Success, Wa
 use crate::protocol::request::{self, ConnectionOp, ControlOp, Mistake, Op};
 
 impl Connection {
-    /// Takes one line.
+    /// Begins what a line asks for, or says what is wrong with it.
     pub(super) fn take(&mut self, line: &[u8]) {
         match request::read(line) {
             Ok((id, Op::Chat(request))) => self.chat(id, request),
