@@ -13,8 +13,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
-use super::activation;
-use super::manager::Manager;
+use super::manager::{self, Manager};
 use super::notify::Notifier;
 use super::reload::{Reloader, Source};
 use super::watchdog::Watchdog;
@@ -240,7 +239,7 @@ fn open(
 ) -> Result<(UnixListener, Option<Socket>), StartError> {
     let daemon = &config.daemon;
     if let Some(given) = given {
-        activation::compare(&given, &daemon.socket);
+        manager::compare(&given, &daemon.socket);
         return Ok((UnixListener::from_std(given).map_err(StartError::Handed)?, None));
     }
     let group = daemon.socket_group.as_deref();

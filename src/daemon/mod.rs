@@ -3,15 +3,13 @@
 //! Everything runs on one single-threaded runtime, except the recorder, whose disks block. This
 //! folder wires and waits; what is decided is decided further down.
 
-mod activation;
 mod assemble;
 mod demo;
-mod descriptors;
 mod journal;
 mod logging;
 mod manager;
 mod notify;
-mod panics;
+mod process;
 mod reload;
 mod watchdog;
 
@@ -29,7 +27,7 @@ use crate::domain::rebuilds::MOST;
 
 pub use assemble::{Running, StartError, Stopped};
 pub use manager::Manager;
-pub use panics::tell_where;
+pub use process::tell_where;
 pub use reload::Source;
 
 /// Exit code for a configuration that cannot be used; systemd does not restart after it.
@@ -140,7 +138,7 @@ fn serve(loaded: &Loaded, source: Source, manager: Manager) -> Result<End, Start
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.as_warning().trim_end());
     }
-    descriptors::raise();
+    process::raise_descriptors();
     system()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
