@@ -129,8 +129,10 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, mut outage: watch::R
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        _ = poll_fn(|context| served.poll_without_shutdown(context)) => {}
+        biased;
+        // First: a server that is down serves nobody, whoever asked before it noticed.
         _ = outage.changed() => reset.store(true, Ordering::Relaxed),
+        _ = poll_fn(|context| served.poll_without_shutdown(context)) => {}
     }
     let mut stream = served.into_parts().io.into_inner();
     if reset.load(Ordering::Relaxed) {
