@@ -8,15 +8,14 @@
 //! Start with [`Simulator::start`] inside a tokio runtime, or with [`Background::start`] for a
 //! thread of its own. Nothing here ever leaves 127.0.0.1.
 
-mod anthropic;
 mod ask;
 mod background;
 mod behaviour;
 mod body;
 mod flow;
-mod google;
+mod format;
+mod formats;
 mod journal;
-mod openai;
 mod schema;
 mod serve;
 mod server;
@@ -115,11 +114,7 @@ impl Simulator {
 
     /// What `base_url` has to be in the configuration.
     pub fn base_url(&self) -> String {
-        let path = match self.shared.kind {
-            Kind::OpenAi => "/v1",
-            Kind::Anthropic => "",
-            Kind::Google => "/v1beta",
-        };
+        let path = formats::of(self.shared.kind).base_path();
         format!("http://{}{path}", self.address())
     }
 

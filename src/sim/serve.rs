@@ -15,14 +15,15 @@ use super::ask::Ask;
 use super::behaviour::{Behaviour, ErrorReply, Meaning, Odd};
 use super::body::Sending;
 use super::flow::{Flow, Unstreamed};
+use super::format::Format;
 use super::journal::{Journal, Seen};
 use super::wire::{Incoming, Outgoing, Rules};
-use super::{Shared, anthropic, google, openai, stream};
-use crate::config::Kind;
+use super::{Shared, formats, stream};
 
 /// What a call gets; `None` is a reset connection.
 pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgoing, Sending)> {
-    let model = model(shared.kind, &call).to_owned();
+    let format = formats::of(shared.kind);
+    let model = format.model(&call).to_owned();
     let behaviour = shared.script().take(&model);
     // Both before the call is written down: who waits for it may act at once.
     let mut released = shared.released.subscribe();
@@ -30,8 +31,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgo
     let number = shared.journal.arrive(|| seen(shared, &call, &model, &behaviour));
     let mut guard = Guard { journal: &shared.journal, outage, number, done: false };
     let behaviour = wait(behaviour).await;
-    let asked = Asked { kind: shared.kind, call: &call, model: &model, number };
-    let streams = stream::is_wanted(shared.kind, &call);
+    let asked = Asked { format, call: &call, model: &model, number };
+    let streams = format.asks_to_stream(&call);
     let reply = match &behaviour {
         Behaviour::Hang => pending().await,
         Behaviour::Stream(flow) if !streams => {
@@ -105,14 +106,6 @@ async fn wait(mut behaviour: Behaviour) -> Behaviour {
     behaviour
 }
 
-fn model(kind: Kind, call: &Incoming) -> &str {
-    match kind {
-        Kind::OpenAi => openai::model(call),
-        Kind::Anthropic => call.body_model(),
-        Kind::Google => google::model(call),
-    }
-}
-
 fn seen(shared: &Shared, call: &Incoming, model: &str, served: &Behaviour) -> Seen {
     let headers = call.headers.iter();
     let query = if call.query.is_empty() { "" } else { "?" };
@@ -135,7 +128,7 @@ fn seen(shared: &Shared, call: &Incoming, model: &str, served: &Behaviour) -> Se
 
 /// A call and what is known about it.
 struct Asked<'a> {
-    kind: Kind,
+    format: &'static dyn Format,
     call: &'a Incoming,
     model: &'a str,
     number: u64,
@@ -170,42 +163,22 @@ impl Asked<'_> {
     }
 
     fn answer(&self, rules: &Rules, scripted: Option<&str>) -> Outgoing {
-        if self.kind == Kind::OpenAi
-            && let Some(list) = openai::models(self.call, rules, self.number)
-        {
-            return list;
+        if let Some(other) = self.format.other(self.call, rules, self.number) {
+            return other;
         }
-        let ask = match self.kind {
-            Kind::OpenAi => openai::read(self.call, rules),
-            Kind::Anthropic => anthropic::read(self.call, rules),
-            Kind::Google => google::read(self.call, rules),
-        };
-        let ask = match ask {
+        let ask = match self.format.read(self.call, rules) {
             Ok(ask) => ask,
             Err(error) => return self.error(&error),
         };
-        let reply = ask.reply(scripted);
-        match self.kind {
-            Kind::OpenAi => openai::answer(&ask, &reply, self.number),
-            Kind::Anthropic => anthropic::answer(&ask, &reply, self.number),
-            Kind::Google => google::answer(&ask, &reply, self.number),
-        }
+        self.format.answer(&ask, &ask.reply(scripted), self.number)
     }
 
     fn error(&self, error: &ErrorReply) -> Outgoing {
-        match self.kind {
-            Kind::OpenAi => openai::error(error, self.key(), self.model, self.number),
-            Kind::Anthropic => anthropic::error(error, self.model, self.number),
-            Kind::Google => google::error(error, &self.unread(), self.number),
-        }
+        self.format.error(error, self.key(), &self.unread(), self.number)
     }
 
     fn odd(&self, odd: Odd) -> Outgoing {
-        match self.kind {
-            Kind::OpenAi => openai::odd(odd, &self.unread(), self.number),
-            Kind::Anthropic => anthropic::odd(odd, &self.unread(), self.number),
-            Kind::Google => google::odd(odd, &self.unread(), self.number),
-        }
+        self.format.odd(odd, &self.unread(), self.number)
     }
 
     /// As much of a request as can be said without checking it.
@@ -218,10 +191,6 @@ impl Asked<'_> {
     }
 
     fn key(&self) -> &str {
-        match self.kind {
-            Kind::OpenAi => openai::key(self.call),
-            Kind::Anthropic => anthropic::key(self.call),
-            Kind::Google => google::key(self.call),
-        }
+        self.format.key(self.call)
     }
 }

@@ -13,23 +13,16 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::ask::Ask;
 use super::behaviour::ErrorReply;
 use super::body::Sending;
 use super::flow::{Fate, Flow, Item};
+use super::format::Format;
 use super::wire::{Incoming, Outgoing};
-use super::{Shared, anthropic, google, openai};
-use crate::config::Kind;
+use super::{Shared, formats};
 
 /// A line of a stream that is cut off within its JSON.
 const MALFORMED: &str = "data: {\"choices\":[{\"delta\":{\"cont\n\n";
-
-/// Whether a call asks for a stream.
-pub(super) fn is_wanted(kind: Kind, call: &Incoming) -> bool {
-    match kind {
-        Kind::OpenAi | Kind::Anthropic => call.body.get("stream") == Some(&Value::Bool(true)),
-        Kind::Google => call.path.ends_with(":streamGenerateContent"),
-    }
-}
 
 /// Turns a whole answer into a stream of this flow.
 pub(super) fn stream(
@@ -38,19 +31,15 @@ pub(super) fn stream(
     reply: &mut Outgoing,
     flow: &Flow,
 ) -> Sending {
+    let format = formats::of(shared.kind);
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let items = match shared.kind {
-        Kind::OpenAi => openai::events(&body, call),
-        Kind::Anthropic => anthropic::events(&body),
-        Kind::Google if call.query_value("alt") != Some("sse") => {
-            return Sending::Whole(Bytes::from(format!("[{body}]")));
-        }
-        Kind::Google => google::events(&body),
+    let Some(items) = format.events(&body, call) else {
+        return Sending::Whole(Bytes::from(format!("[{body}]")));
     };
     reply
         .headers
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    let steps = steps(shared.kind, items, flow);
+    let steps = steps(format, items, flow);
     if let [Step::Send(text)] = &steps[..] {
         return Sending::Whole(Bytes::from(text.clone()));
     }
@@ -79,15 +68,15 @@ enum Step {
 }
 
 /// What is done when; what follows at once on one another is one piece.
-fn steps(kind: Kind, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
+fn steps(format: &dyn Format, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut sent = 0;
     for item in items {
         if item.token && sent == 0 {
-            wait(kind, flow, &mut steps);
+            wait(format, flow, &mut steps);
         }
         if let Some((_, fate)) = flow.fate.filter(|(after, _)| *after == sent && item.token)
-            && ends(kind, fate, &mut steps)
+            && ends(format, fate, &mut steps)
         {
             return steps;
         }
@@ -111,18 +100,12 @@ fn send(steps: &mut Vec<Step>, text: &str) {
 }
 
 /// The time before the first token, with its pings.
-fn wait(kind: Kind, flow: &Flow, steps: &mut Vec<Step>) {
+fn wait(format: &dyn Format, flow: &Flow, steps: &mut Vec<Step>) {
     let mut left = flow.first_after;
     while let Some(every) = flow.pings.filter(|every| *every > Duration::ZERO && *every < left) {
         steps.push(Step::Wait(every));
         left -= every;
-        send(
-            steps,
-            match kind {
-                Kind::Anthropic => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
-                Kind::OpenAi | Kind::Google => ": keep-alive\n\n",
-            },
-        );
+        send(steps, format.keep_alive());
     }
     if left > Duration::ZERO {
         steps.push(Step::Wait(left));
@@ -130,7 +113,7 @@ fn wait(kind: Kind, flow: &Flow, steps: &mut Vec<Step>) {
 }
 
 /// Adds what a fate does; true when nothing follows it.
-fn ends(kind: Kind, fate: Fate, steps: &mut Vec<Step>) -> bool {
+fn ends(format: &dyn Format, fate: Fate, steps: &mut Vec<Step>) -> bool {
     match fate {
         Fate::Ends => {}
         Fate::Breaks => steps.push(Step::Break),
@@ -141,13 +124,10 @@ fn ends(kind: Kind, fate: Fate, steps: &mut Vec<Step>) -> bool {
         }
         Fate::Fails(meaning) => {
             let error = ErrorReply::new(meaning);
-            let reply = match kind {
-                Kind::OpenAi => openai::error(&error, "", "m", 0),
-                Kind::Anthropic => anthropic::error(&error, "m", 0),
-                Kind::Google => google::error(&error, &super::ask::Ask::default(), 0),
-            };
+            let ask = Ask { model: "m".to_owned(), ..Ask::default() };
+            let reply = format.error(&error, "", &ask, 0);
             let body = String::from_utf8_lossy(&reply.body).into_owned();
-            let name = if kind == Kind::Anthropic { "event: error\n" } else { "" };
+            let name = format.error_event();
             send(steps, &format!("{name}data: {body}\n\n"));
         }
     }

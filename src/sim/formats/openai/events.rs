@@ -9,7 +9,7 @@ use crate::sim::flow::{Item, tokens};
 use crate::sim::wire::{Incoming, text};
 
 /// The chunks of this body.
-pub(in crate::sim) fn events(body: &Value, call: &Incoming) -> Vec<Item> {
+pub(super) fn events(body: &Value, call: &Incoming) -> Vec<Item> {
     let end = Item::end("data: [DONE]\n\n".to_owned());
     if body.get("choices").is_none() {
         return vec![Item::other(format!("data: {body}\n\n")), end];

@@ -9,7 +9,7 @@ use crate::sim::flow::{Item, tokens};
 use crate::sim::wire::text;
 
 /// The events of this body.
-pub(in crate::sim) fn events(body: &Value) -> Vec<Item> {
+pub(super) fn events(body: &Value) -> Vec<Item> {
     if body.is_array() {
         return vec![Item::other(format!("{body:#}\n"))];
     }

@@ -10,12 +10,11 @@ mod read;
 
 use serde_json::{Value, json};
 
-use super::ask::{Ask, Finish, Reply};
-use super::behaviour::{ErrorReply, Meaning, Odd};
-use super::wire::{Incoming, Outgoing, Rules};
-
-pub(super) use events::events;
-pub(super) use read::read;
+use crate::sim::ask::{Ask, Finish, Reply};
+use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
+use crate::sim::flow::Item;
+use crate::sim::format::Format;
+use crate::sim::wire::{Incoming, Outgoing, Rules};
 
 /// Seconds since 1970 that answers give as their time; fixed, so that answers are repeatable.
 const CREATED: u64 = 1_795_000_000;
@@ -32,19 +31,55 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-ratelimit-reset-tokens", "0s"),
 ];
 
-/// The model a call is for.
-pub(super) fn model(call: &Incoming) -> &str {
-    let deployment = call.path.strip_prefix("/openai/deployments/");
-    deployment.and_then(|rest| rest.split('/').next()).unwrap_or_else(|| call.body_model())
+/// OpenAI's form, served.
+pub(super) struct OpenAi;
+
+impl Format for OpenAi {
+    fn base_path(&self) -> &'static str {
+        "/v1"
+    }
+
+    fn model<'c>(&self, call: &'c Incoming) -> &'c str {
+        let deployment = call.path.strip_prefix("/openai/deployments/");
+        deployment.and_then(|rest| rest.split('/').next()).unwrap_or_else(|| call.body_model())
+    }
+
+    fn key<'c>(&self, call: &'c Incoming) -> &'c str {
+        key(call)
+    }
+
+    fn other(&self, call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
+        models(call, rules, number)
+    }
+
+    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+        read::read(call, rules)
+    }
+
+    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+        answer(ask, reply, number)
+    }
+
+    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>> {
+        Some(events::events(body, call))
+    }
+
+    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+        self::odd(odd, ask, number)
+    }
+
+    fn error(&self, error: &ErrorReply, key: &str, ask: &Ask, number: u64) -> Outgoing {
+        self::error(error, key, &ask.model, number)
+    }
 }
 
 /// The key a call was sent with.
-pub(super) fn key(call: &Incoming) -> &str {
+fn key(call: &Incoming) -> &str {
     call.bearer().or_else(|| call.header("api-key")).unwrap_or_default()
 }
 
 /// The list of models, where a call asks for it.
-pub(super) fn models(call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
+fn models(call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
     if !call.get || call.path != "/v1/models" {
         return None;
     }
@@ -59,7 +94,7 @@ pub(super) fn models(call: &Incoming, rules: &Rules, number: u64) -> Option<Outg
 }
 
 /// An answer.
-pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
     let mut message =
         json!({ "role": "assistant", "content": reply.text, "refusal": null, "annotations": [] });
     if let Some((name, arguments)) = &reply.tool {
@@ -80,7 +115,7 @@ pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
 }
 
 /// A complete reply without an answer.
-pub(super) fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
     let (content, refusal, finish) = match odd {
         Odd::ErrorIn200 => {
             let error = json!({ "message": "Provider returned error", "code": 502 });
@@ -127,7 +162,7 @@ fn completion(ask: &Ask, message: &Value, finish: &str, used: (u64, u64), number
 }
 
 /// An error. The key appears in it only as far as the real provider shows it.
-pub(super) fn error(error: &ErrorReply, key: &str, model: &str, number: u64) -> Outgoing {
+fn error(error: &ErrorReply, key: &str, model: &str, number: u64) -> Outgoing {
     let (status, kind, code, message) = usual(error.meaning, key, model);
     let body = json!({ "error": {
         "message": error.message.clone().unwrap_or(message),

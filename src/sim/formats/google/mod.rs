@@ -10,12 +10,11 @@ mod read;
 
 use serde_json::{Value, json};
 
-use super::ask::{Ask, Finish, Reply};
-use super::behaviour::{ErrorReply, Meaning, Odd};
-use super::wire::{Incoming, Outgoing};
-
-pub(super) use events::events;
-pub(super) use read::read;
+use crate::sim::ask::{Ask, Finish, Reply};
+use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
+use crate::sim::flow::Item;
+use crate::sim::format::Format;
+use crate::sim::wire::{Incoming, Outgoing, Rules};
 
 const HEADERS: &[(&str, &str)] = &[
     ("vary", "Origin, X-Origin, Referer"),
@@ -26,19 +25,61 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
 ];
 
+/// Google's Gemini, served.
+pub(super) struct Google;
+
+impl Format for Google {
+    fn base_path(&self) -> &'static str {
+        "/v1beta"
+    }
+
+    fn model<'c>(&self, call: &'c Incoming) -> &'c str {
+        model(call)
+    }
+
+    fn key<'c>(&self, call: &'c Incoming) -> &'c str {
+        key(call)
+    }
+
+    fn asks_to_stream(&self, call: &Incoming) -> bool {
+        call.path.ends_with(":streamGenerateContent")
+    }
+
+    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+        read::read(call, rules)
+    }
+
+    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+        answer(ask, reply, number)
+    }
+
+    /// Without `alt=sse` a stream is a list in one piece.
+    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>> {
+        (call.query_value("alt") == Some("sse")).then(|| events::events(body))
+    }
+
+    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+        self::odd(odd, ask, number)
+    }
+
+    fn error(&self, error: &ErrorReply, _: &str, ask: &Ask, number: u64) -> Outgoing {
+        self::error(error, ask, number)
+    }
+}
+
 /// The model a call is for.
-pub(super) fn model(call: &Incoming) -> &str {
+fn model(call: &Incoming) -> &str {
     let rest = call.path.strip_prefix("/v1beta/models/").unwrap_or_default();
     rest.rsplit_once(':').map_or(rest, |(model, _)| model)
 }
 
 /// The key a call was sent with.
-pub(super) fn key(call: &Incoming) -> &str {
+fn key(call: &Incoming) -> &str {
     call.header("x-goog-api-key").or_else(|| call.query_value("key")).unwrap_or_default()
 }
 
 /// An answer.
-pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
     let part = match &reply.tool {
         Some((name, args)) => json!({ "functionCall": { "name": name, "args": args } }),
         None => json!({ "text": reply.text }),
@@ -56,7 +97,7 @@ pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
 }
 
 /// A complete reply without an answer.
-pub(super) fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
     let finish = match odd {
         Odd::ErrorIn200 => {
             let error = json!({
@@ -97,7 +138,7 @@ fn response(ask: &Ask, candidate: Value, number: u64) -> Value {
 }
 
 /// An error. A prompt against the rules is none here, but a blocked answer.
-pub(super) fn error(error: &ErrorReply, ask: &Ask, number: u64) -> Outgoing {
+fn error(error: &ErrorReply, ask: &Ask, number: u64) -> Outgoing {
     if error.meaning == Meaning::ContentPolicy {
         return odd(Odd::Blocked, ask, number);
     }

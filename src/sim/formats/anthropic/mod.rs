@@ -9,12 +9,11 @@ mod read;
 
 use serde_json::{Value, json};
 
-use super::ask::{Ask, Finish, Reply};
-use super::behaviour::{ErrorReply, Meaning, Odd};
-use super::wire::{Incoming, Outgoing};
-
-pub(super) use events::events;
-pub(super) use read::read;
+use crate::sim::ask::{Ask, Finish, Reply};
+use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
+use crate::sim::flow::Item;
+use crate::sim::format::Format;
+use crate::sim::wire::{Incoming, Outgoing, Rules};
 
 const HEADERS: &[(&str, &str)] = &[
     ("anthropic-organization-id", "00000000-0000-4000-8000-000000000000"),
@@ -29,13 +28,54 @@ const HEADERS: &[(&str, &str)] = &[
     ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T12:00:00Z"),
 ];
 
+/// Anthropic's messages, served.
+pub(super) struct Anthropic;
+
+impl Format for Anthropic {
+    fn base_path(&self) -> &'static str {
+        ""
+    }
+
+    fn key<'c>(&self, call: &'c Incoming) -> &'c str {
+        key(call)
+    }
+
+    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+        read::read(call, rules)
+    }
+
+    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+        answer(ask, reply, number)
+    }
+
+    fn events(&self, body: &Value, _: &Incoming) -> Option<Vec<Item>> {
+        Some(events::events(body))
+    }
+
+    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+        self::odd(odd, ask, number)
+    }
+
+    fn error(&self, error: &ErrorReply, _: &str, ask: &Ask, number: u64) -> Outgoing {
+        self::error(error, &ask.model, number)
+    }
+
+    fn error_event(&self) -> &'static str {
+        "event: error\n"
+    }
+
+    fn keep_alive(&self) -> &'static str {
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+    }
+}
+
 /// The key a call was sent with.
-pub(super) fn key(call: &Incoming) -> &str {
+fn key(call: &Incoming) -> &str {
     call.header("x-api-key").or_else(|| call.bearer()).unwrap_or_default()
 }
 
 /// An answer.
-pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
     let content = match &reply.tool {
         Some((name, input)) => {
             let id = format!("toolu_sim{number:08}");
@@ -56,7 +96,7 @@ pub(super) fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
 }
 
 /// A complete reply without an answer.
-pub(super) fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
     let stop = match odd {
         Odd::ErrorIn200 => {
             let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
@@ -97,7 +137,7 @@ fn message(ask: &Ask, content: Value, stop: &str, used: (u64, u64), number: u64)
 }
 
 /// An error.
-pub(super) fn error(error: &ErrorReply, model: &str, number: u64) -> Outgoing {
+fn error(error: &ErrorReply, model: &str, number: u64) -> Outgoing {
     let (status, kind, details, message) = usual(error.meaning, model);
     let mut inner = json!({
         "type": error.code.as_deref().unwrap_or(kind),

@@ -6,9 +6,11 @@
 
 use serde_json::{Map, Value};
 
+use super::OpenAi;
 use super::key;
 use crate::sim::ask::{Ask, Tool};
 use crate::sim::behaviour::{ErrorReply, Meaning};
+use crate::sim::format::Format;
 use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
@@ -39,7 +41,7 @@ pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorR
     if let Some(name) = unknown(body, FIELDS) {
         return Err(bad("unknown_parameter", name, format!("Unknown parameter: '{name}'.")));
     }
-    let model = super::model(call);
+    let model = OpenAi.model(call);
     if model.is_empty() {
         return Err(ErrorReply::invalid("you must provide a model parameter"));
     }

@@ -9,7 +9,7 @@ use crate::sim::flow::{Item, tokens};
 use crate::sim::wire::{items, text};
 
 /// The events of this body.
-pub(in crate::sim) fn events(body: &Value) -> Vec<Item> {
+pub(super) fn events(body: &Value) -> Vec<Item> {
     if body["type"] == "error" {
         return vec![Item::other(event(body))];
     }
