@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener as Given;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::{Mutex, watch};
@@ -149,22 +149,8 @@ impl Running {
             Server::new(router, recorder, clock.clone(), config, reload, phases)
         });
         actix::spawn(serve(server.clone(), listener));
-        let watchdog = Watchdog {
-            notifier: notifier.clone(),
-            silence,
-            router,
-            recorder: recorder.clone(),
-            server: server.clone(),
-            phase: phase.subscribe(),
-            clock: clock.clone(),
-        };
-        actix::spawn(watchdog.run());
-        tracing::info!(
-            socket = %config.daemon.socket.display(), models = config.models.len(),
-            "serving"
-        );
         let drain_timeout = config.daemon.drain_timeout;
-        Ok(Running {
+        let running = Running {
             server,
             recorder,
             rebuilds,
@@ -174,7 +160,13 @@ impl Running {
             drain_timeout,
             notifier,
             socket,
-        })
+        };
+        running.watch(router, silence);
+        tracing::info!(
+            socket = %config.daemon.socket.display(), models = config.models.len(),
+            "serving"
+        );
+        Ok(running)
     }
 
     /// Reads the configuration again.
@@ -229,6 +221,20 @@ impl Running {
         let saved = self.recorder.clone().close(LAST_ROWS);
         drop(self.socket);
         Stopped { unanswered, saved }
+    }
+
+    /// Lets the service manager know that this daemon lives, and how it does.
+    fn watch(&self, router: Addr<RouterActor>, silence: Option<Duration>) {
+        let watchdog = Watchdog {
+            notifier: self.notifier.clone(),
+            silence,
+            router,
+            recorder: self.recorder.clone(),
+            server: self.server.clone(),
+            phase: self.phase.subscribe(),
+            clock: self.clock.clone(),
+        };
+        actix::spawn(watchdog.run());
     }
 }
 
