@@ -8,6 +8,8 @@ pub mod domain;
 pub mod config;
 pub mod protocol;
 
+pub mod report;
+
 pub mod clock;
 pub mod provider;
 pub mod recorder;
@@ -18,3 +20,5 @@ pub mod server;
 pub mod ctl;
 pub mod daemon;
 pub mod sim;
+
+pub mod demo;

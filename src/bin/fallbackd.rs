@@ -6,9 +6,20 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+use fallbackd::config::Env;
+use fallbackd::daemon::{self, Arguments};
+use fallbackd::demo;
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    fallbackd::daemon::main()
+    let arguments = Arguments::parse();
+    let env = Env::of_process();
+    if arguments.demo {
+        let options = demo::Options { socket: arguments.socket, stay: arguments.stay };
+        return demo::run(&options, &env);
+    }
+    daemon::run(arguments, env)
 }

@@ -1,7 +1,7 @@
 //! `fallbackctl costs`: what instability cost, which model caused it, and when.
 //!
 //! The answer comes first, then its causes, then all the sums. What is drawn is decided in
-//! [`crate::protocol::costs`], so that a page made here is the same as the daemon's weekly report.
+//! [`crate::report`], so that a page made here is the same as the daemon's weekly report.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,10 +15,11 @@ use super::screen::{Paper, Screen, Tone};
 use super::{Session, names};
 use crate::clock::zone;
 use crate::protocol::calendar::{moment, zoned};
-use crate::protocol::costs::money::{dollars, grouped, places, signed};
-use crate::protocol::costs::row::{amounts, cells};
-use crate::protocol::costs::story::{Cause, Story};
-use crate::protocol::costs::{Costs, SumsView, csv, html};
+use crate::protocol::costs::{Costs, SumsView};
+use crate::report::money::{dollars, grouped, places, signed};
+use crate::report::row::{amounts, cells};
+use crate::report::story::{Cause, Story};
+use crate::report::{csv, html};
 
 mod pairs;
 

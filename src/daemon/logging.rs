@@ -15,7 +15,7 @@ use crate::config::Env;
 
 /// Where the last words of a daemon that cannot start belong.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Output {
+pub(crate) enum Output {
     /// The journal, which wants to know how bad it is.
     Journal,
     /// Standard error, plainly: it is for the person who just started the daemon.
@@ -23,7 +23,7 @@ pub(super) enum Output {
 }
 
 /// Starts telling. Without this, nothing is said.
-pub(super) fn start(env: &Env) -> Output {
+pub(crate) fn start(env: &Env) -> Output {
     let wanted = env.var("FALLBACKD_LOG").unwrap_or("info");
     let level = wanted.parse().unwrap_or(LevelFilter::INFO);
     let lines = tracing_subscriber::registry().with(level);

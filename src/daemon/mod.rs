@@ -4,9 +4,8 @@
 //! folder wires and waits; what is decided is decided further down.
 
 mod assemble;
-mod demo;
 mod journal;
-mod logging;
+pub(crate) mod logging;
 mod manager;
 mod notify;
 mod process;
@@ -46,24 +45,24 @@ Environment:
 /// Local gateway that keeps programs answering when an AI provider fails.
 #[derive(Parser)]
 #[command(name = "fallbackd", version, after_help = EXAMPLES)]
-struct Arguments {
+pub struct Arguments {
     /// Configuration file [default: /etc/fallbackd/fallbackd.toml for root, otherwise
     /// $XDG_CONFIG_HOME/fallbackd/fallbackd.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Socket to serve on, over the configuration's
     #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
     /// Read the configuration, explain every mistake, and end
     #[arg(long)]
     check: bool,
     /// Play outages against simulated providers and tell what happens; needs no key and no
     /// configuration
     #[arg(long, conflicts_with_all = ["config", "check"])]
-    demo: bool,
+    pub demo: bool,
     /// Keep the demo's daemon running afterwards, and say how to talk to it
     #[arg(long, requires = "demo")]
-    stay: bool,
+    pub stay: bool,
 }
 
 /// The command line of `fallbackd`, for its manual.
@@ -71,14 +70,8 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Runs the daemon as the command line says.
-pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let env = Env::of_process();
-    if arguments.demo {
-        let options = demo::Options { socket: arguments.socket, stay: arguments.stay };
-        return demo::run(&options, &env);
-    }
+/// Runs the daemon, or checks its configuration, as the command line says.
+pub fn run(arguments: Arguments, env: Env) -> ExitCode {
     let path = config::locate::config_file(arguments.config.clone(), &env);
     if arguments.check {
         let (report, valid) = config::check_report(&path, &env);

@@ -1,5 +1,5 @@
 //! What a stretch of time cost, as it travels: in the answer to `costs`, in weekly reports, and to
-//! those who draw it ([`html`], [`csv`], `fallbackctl`).
+//! those who draw it (`report`, `fallbackctl`).
 //!
 //! Amounts are numbers of dollars in JSON with nine places at most, so whoever adds them up gets
 //! whole nano-dollars back first ([`SumsView::exact`]). Nothing here asks the ledger.
@@ -10,13 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ledger::Sums;
 use crate::domain::price::Nano;
-
-pub mod csv;
-pub mod html;
-pub mod money;
-mod plot;
-pub mod row;
-pub mod story;
 
 /// What was paid in a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -361,6 +361,20 @@ impl schemars::JsonSchema for RetryAfter {
 }
 
 impl Outcome {
+    /// Reads the final line of a chat.
+    ///
+    /// # Errors
+    /// When it is no such line.
+    pub fn read(line: serde_json::Value) -> serde_json::Result<Outcome> {
+        if line.get("ok") == Some(&serde_json::Value::Bool(true)) {
+            let Chat { answered, request_id, attempts } = Success::<Chat>::deserialize(line)?.found;
+            return Ok(Outcome { request_id, result: Ok(Box::new(answered)), attempts });
+        }
+        let ErrorReply { error, request_id, attempts, .. } = ErrorReply::deserialize(line)?;
+        let (request_id, attempts) = (request_id.unwrap_or_default(), attempts.unwrap_or_default());
+        Ok(Outcome { request_id, result: Err(error), attempts })
+    }
+
     /// The line that says so to the request of this id.
     pub fn line(self, id: Id) -> ChatLine {
         let Outcome { request_id, result, attempts } = self;

@@ -19,7 +19,8 @@ use super::logfile::make_dir;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{Week, moment};
-use crate::protocol::costs::{Costs, html};
+use crate::protocol::costs::Costs;
+use crate::report::html;
 
 /// Version of the JSON files.
 const VERSION: u32 = 1;

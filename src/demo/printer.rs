@@ -2,21 +2,23 @@
 //!
 //! Lines fit 80 columns. Colours appear on a terminal only, and not if `NO_COLOR` is set. A reader
 //! who left, as `head` does, is no reason to stop: the exit code still tells how it went. The
-//! teller judges nothing itself; it only remembers which claims did not hold.
+//! printer judges nothing itself; it only remembers which claims did not hold.
 
 use std::io::{self, IsTerminal, Write};
 
-use super::client::{Attempt, Reply};
+use super::client::Reply;
 use crate::config::Env;
+use crate::domain::price::Nano;
+use crate::protocol::reply::{Attempt, AttemptOutcome};
 
 /// The narrowest terminal that people use.
 const WIDTH: usize = 80;
 
 /// Where the story goes, and what has been told.
-pub(super) struct Teller {
+pub(super) struct Printer {
     out: Box<dyn Write>,
     colour: bool,
-    scene: String,
+    scenario: String,
     shown: usize,
     broken: Vec<String>,
 }
@@ -31,16 +33,16 @@ pub(super) enum Tone {
     Bold,
 }
 
-impl Teller {
+impl Printer {
     /// Tells on standard output.
-    pub(super) fn of_stdout(env: &Env) -> Teller {
+    pub(super) fn of_stdout(env: &Env) -> Printer {
         let smart = env.var("TERM").is_some_and(|term| term != "dumb");
         let colour = io::stdout().is_terminal() && smart && env.var("NO_COLOR").is_none();
-        Teller::new(Box::new(io::stdout()), colour)
+        Printer::new(Box::new(io::stdout()), colour)
     }
 
-    fn new(out: Box<dyn Write>, colour: bool) -> Teller {
-        Teller { out, colour, scene: String::new(), shown: 0, broken: Vec::new() }
+    fn new(out: Box<dyn Write>, colour: bool) -> Printer {
+        Printer { out, colour, scenario: String::new(), shown: 0, broken: Vec::new() }
     }
 
     /// One line, or several.
@@ -49,41 +51,37 @@ impl Teller {
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 
-    /// Begins a scene.
-    pub(super) fn scene(&mut self, title: &str, story: &str) {
-        title.clone_into(&mut self.scene);
+    /// Begins a scenario.
+    pub(super) fn scenario(&mut self, title: &str, story: &str) {
+        title.clone_into(&mut self.scenario);
         self.shown = 0;
         let heading = self.paint(title, Tone::Bold);
         self.say(&format!("\n{heading}\n{story}\n"));
-        let heads = row(("#", "ASKED"), "OUTCOME    ", ("WHY", "TOOK"));
+        let heads = row("#", "ASKED", "OUTCOME    ", "WHY", "TOOK");
         let heads = self.paint(&heads, Tone::Dim);
         self.say(&heads);
     }
 
     /// What one request led to: everybody who was asked, then the answer or the error.
-    pub(super) fn show(&mut self, reply: &Reply) {
+    pub(super) fn show(&mut self, Reply(outcome): &Reply) {
         self.shown += 1;
-        for (at, attempt) in reply.attempts.iter().enumerate() {
+        for (at, attempt) in outcome.attempts.iter().enumerate() {
             let number = if at == 0 { self.shown.to_string() } else { String::new() };
             let line = self.attempt(&number, attempt);
             self.say(&line);
         }
-        let end = match &reply.error {
-            None => {
-                let cost = reply
-                    .request_cost_usd
-                    .map_or_else(String::new, |cost| format!(", {}", dollars(cost)));
-                let (who, took) = (&reply.model_used, span(reply.latency_ms));
-                format!("= {who} answered in {took}{cost}")
+        let (end, tone) = match &outcome.result {
+            Ok(answered) => {
+                let cost = answered.request_cost_usd.map(|cost| format!(", {}", dollars(cost)));
+                let (who, took) = (&answered.model_used, span(answered.latency_ms));
+                (format!("= {who} answered in {took}{}", cost.unwrap_or_default()), Tone::Good)
             }
-            Some(error) => {
-                let again = error
-                    .retry_after_ms
-                    .map_or_else(String::new, |wait| format!(", ask again in {}", span(wait)));
-                format!("= {}{again}", error.code)
+            Err(error) => {
+                let wait = error.retry_after_ms.millis();
+                let again = wait.map(|wait| format!(", ask again in {}", span(wait)));
+                (format!("= {}{}", error.code.name(), again.unwrap_or_default()), Tone::Bad)
             }
         };
-        let tone = if reply.ok { Tone::Good } else { Tone::Bad };
         let end = self.paint(&end, tone);
         self.say(&format!("     {end}"));
     }
@@ -108,13 +106,13 @@ impl Teller {
             let mark = self.paint("ok", Tone::Good);
             self.say(&format!("  {mark} {what}"));
         } else {
-            self.broken.push(format!("{}: {what}", self.scene));
+            self.broken.push(format!("{}: {what}", self.scenario));
             let mark = self.paint("NOT SO:", Tone::Bad);
             self.say(&format!("  {mark} {what}"));
         }
     }
 
-    /// The claims that did not hold, each with its scene.
+    /// The claims that did not hold, each with its scenario.
     pub(super) fn broken(&self) -> &[String] {
         &self.broken
     }
@@ -135,10 +133,10 @@ impl Teller {
     }
 
     fn attempt(&self, number: &str, attempt: &Attempt) -> String {
-        let why = match (&attempt.reason, &attempt.error_type) {
+        let why = match (attempt.reason, attempt.error_type) {
             (Some(reason), _) => {
                 let left = attempt.retry_in_ms.map(|left| format!(", {} left", span(left)));
-                format!("{}{}", reason.replace('_', " "), left.unwrap_or_default())
+                format!("{}{}", reason.name().replace('_', " "), left.unwrap_or_default())
             }
             (None, Some(error)) => {
                 let status = attempt.status.map(|status| format!(" {status}"));
@@ -147,19 +145,19 @@ impl Teller {
             (None, None) => String::new(),
         };
         let took = attempt.latency_ms.map(span).unwrap_or_default();
-        let tone = match attempt.outcome.as_str() {
-            "answered" => Tone::Good,
-            "failed" => Tone::Bad,
-            _ => Tone::Warn,
+        let tone = match attempt.outcome {
+            AttemptOutcome::Answered => Tone::Good,
+            AttemptOutcome::Failed => Tone::Bad,
+            AttemptOutcome::Skipped | AttemptOutcome::Cancelled => Tone::Warn,
         };
         // Padded before it is painted: colours take room in a text, but none on the screen.
-        let outcome = self.paint(&format!("{:<11}", attempt.outcome), tone);
-        row((number, &attempt.model), &outcome, (&why, &took))
+        let outcome = self.paint(&format!("{:<11}", attempt.outcome.name()), tone);
+        row(number, &attempt.model, &outcome, &why, &took)
     }
 }
 
-/// One row of a scene's table. The outcome brings its own padding.
-fn row((number, model): (&str, &str), outcome: &str, (why, took): (&str, &str)) -> String {
+/// One row of a scenario's table. The outcome brings its own padding.
+fn row(number: &str, model: &str, outcome: &str, why: &str, took: &str) -> String {
     format!("  {number:<2} {model:<19}{outcome}{why:<26}{took:>8}").trim_end().to_owned()
 }
 
@@ -172,13 +170,15 @@ pub(super) fn span(millis: u64) -> String {
 }
 
 /// Money; a call costs fractions of a cent.
-pub(super) fn dollars(amount: f64) -> String {
-    format!("${amount:.6}")
+pub(super) fn dollars(amount: Nano) -> String {
+    format!("${:.6}", amount.dollars())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
 
     use super::*;
 
@@ -215,34 +215,20 @@ mod tests {
     }
 
     fn reply() -> Reply {
-        let failed = Attempt {
-            model: "failed-model".to_owned(),
-            outcome: "failed".to_owned(),
-            error_type: Some("overloaded".to_owned()),
-            status: Some(503),
-            latency_ms: Some(21),
-            ..Attempt::default()
-        };
-        let skipped = Attempt {
-            model: "claude-sonnet-4-6".to_owned(),
-            outcome: "skipped".to_owned(),
-            reason: Some("circuit_open".to_owned()),
-            retry_in_ms: Some(2_940),
-            ..Attempt::default()
-        };
-        let error = super::super::client::ErrorPart {
-            code: "all_models_failed".to_owned(),
-            message: String::new(),
-            retry_after_ms: Some(2_940),
-        };
-        Reply { error: Some(error), attempts: vec![skipped, failed], ..Reply::default() }
+        let skipped = json!({"model":"claude-sonnet-4-6","outcome":"skipped",
+            "reason":"circuit_open","retry_in_ms":2_940});
+        let failed = json!({"model":"failed-model","outcome":"failed","error_type":"overloaded",
+            "status":503,"latency_ms":21});
+        let error = json!({"code":"all_models_failed","message":"","retry_after_ms":2_940});
+        let attempts = [skipped, failed];
+        Reply::read(json!({"id":1,"ok":false,"error":error,"attempts":attempts})).ok().unwrap()
     }
 
     #[test]
     fn a_reply_is_a_table_and_its_end() {
         let page = Page::default();
-        let mut teller = Teller::new(Box::new(page.clone()), false);
-        teller.show(&reply());
+        let mut printer = Printer::new(Box::new(page.clone()), false);
+        printer.show(&reply());
         let wanted = "  1  claude-sonnet-4-6  skipped    circuit open, 2.9 s left
      failed-model       failed     overloaded 503               21 ms
      = all_models_failed, ask again in 2.9 s
@@ -253,8 +239,8 @@ mod tests {
     #[test]
     fn colours_change_nothing_but_colour() {
         let (plain, coloured) = (Page::default(), Page::default());
-        Teller::new(Box::new(plain.clone()), false).show(&reply());
-        Teller::new(Box::new(coloured.clone()), true).show(&reply());
+        Printer::new(Box::new(plain.clone()), false).show(&reply());
+        Printer::new(Box::new(coloured.clone()), true).show(&reply());
         assert!(coloured.text().contains("\x1b[33mskipped    \x1b[0m"));
         let mut stripped = coloured.text();
         for code in ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"] {
@@ -266,26 +252,26 @@ mod tests {
     #[test]
     fn a_quotation_is_broken_between_words() {
         let page = Page::default();
-        Teller::new(Box::new(page.clone()), false).quote(&"circuit ".repeat(12));
+        Printer::new(Box::new(page.clone()), false).quote(&"circuit ".repeat(12));
         let lengths: Vec<_> = page.text().lines().map(str::len).collect();
         assert_eq!(lengths, [4 + 9 * 8, 4 + 3 * 8]);
     }
 
     #[test]
     fn a_broken_claim_is_remembered_with_its_scene() {
-        let mut teller = Teller::new(Box::new(io::sink()), false);
-        teller.scene("1 Rain", "It rains.");
-        teller.claim(true, "the street is wet");
-        teller.claim(false, "nobody sings");
-        assert_eq!(teller.broken(), ["1 Rain: nobody sings"]);
+        let mut printer = Printer::new(Box::new(io::sink()), false);
+        printer.scenario("1 Rain", "It rains.");
+        printer.claim(true, "the street is wet");
+        printer.claim(false, "nobody sings");
+        assert_eq!(printer.broken(), ["1 Rain: nobody sings"]);
     }
 
     #[test]
     fn a_reader_who_left_is_no_reason_to_stop() {
-        let mut teller = Teller::new(Box::new(Closed), false);
-        teller.scene("1 Rain", "It rains.");
-        teller.show(&reply());
-        teller.claim(true, "the street is wet");
-        assert!(teller.broken().is_empty());
+        let mut printer = Printer::new(Box::new(Closed), false);
+        printer.scenario("1 Rain", "It rains.");
+        printer.show(&reply());
+        printer.claim(true, "the street is wet");
+        assert!(printer.broken().is_empty());
     }
 }

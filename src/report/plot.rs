@@ -11,10 +11,10 @@ use jiff::tz::TimeZone;
 
 use super::money::{dollars, nano};
 use super::story::stretch;
-use super::{Costs, DayView, OutageView};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{moment, zoned};
+use crate::protocol::costs::{Costs, DayView, OutageView};
 
 /// Most days that get a bar of their own; more are drawn a week at a time.
 const MOST_DAYS: usize = 35;

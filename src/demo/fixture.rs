@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::Trouble;
 use super::client::{Client, Reply};
 use crate::config::{self, Config, Env, Kind, Loaded};
+use crate::domain::price::Nano;
 use crate::sim::{Behaviour, Simulator};
 
 const CONFIG: &str = include_str!("demo.toml");
@@ -148,8 +149,8 @@ impl LockFile {
     }
 }
 
-/// What a scene has at hand.
-pub(super) struct Stage {
+/// What a scenario has at hand.
+pub(super) struct Fixture {
     pub(super) providers: Providers,
     pub(super) client: Client,
     pub(super) tally: Tally,
@@ -163,12 +164,12 @@ pub(super) struct Tally {
     /// Those answered by another model than the first of their chain.
     pub(super) by_fallback: usize,
     /// What these cost.
-    pub(super) paid: f64,
+    pub(super) paid: Nano,
     /// What they would have cost at the first model's prices.
-    pub(super) primary_would: f64,
+    pub(super) primary_would: Nano,
 }
 
-impl Stage {
+impl Fixture {
     /// Sends a chat and reads its reply.
     pub(super) async fn ask(&mut self, request: Value) -> Result<Reply, Trouble> {
         self.client.send(request).await?;
@@ -205,11 +206,12 @@ impl Stage {
 
 impl Tally {
     fn add(&mut self, reply: &Reply) {
-        self.answered += usize::from(reply.ok);
-        if reply.ok && reply.used_fallback {
+        let Some(answered) = reply.answered() else { return };
+        self.answered += 1;
+        if answered.used_fallback {
             self.by_fallback += 1;
-            self.paid += reply.request_cost_usd.unwrap_or_default();
-            self.primary_would += reply.primary_cost_usd.unwrap_or_default();
+            self.paid += answered.request_cost_usd.unwrap_or_default();
+            self.primary_would += answered.primary_cost_usd.unwrap_or_default();
         }
     }
 }

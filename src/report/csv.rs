@@ -3,7 +3,7 @@
 //! There is no line of totals, because whoever pivots would count it. Amounts have nine places, so
 //! that nothing is lost.
 
-use super::{CostRowView, Costs};
+use crate::protocol::costs::{CostRowView, Costs};
 
 const HEADING: &str = "task,primary,model,calls,fallback_calls,failed_calls,shadow_calls,\
     probe_calls,hedge_calls,unpriced_calls,estimated_calls,input_tokens,output_tokens,paid_usd,\

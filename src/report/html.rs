@@ -10,7 +10,6 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::Costs;
 use super::money::{dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
 use super::row::{HEADING, amounts, cells};
@@ -18,6 +17,7 @@ use super::story::{Cause, Story, blamed};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{moment, zoned};
+use crate::protocol::costs::Costs;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -1,16 +1,16 @@
 //! `fallbackd --demo`: does it do what it says? Without a key, a configuration or a network.
 //!
 //! Three simulated providers, the real daemon and a client of its socket run in this process, on
-//! the one runtime, and play a story of outages. Every scene is checked; the exit code is 0 only
+//! the one runtime, and play a story of outages. Every scenario is checked; the exit code is 0 only
 //! if each of them went as told. Everything it makes lies in a private folder that goes at the
 //! end, whichever way the end comes. It must not touch the files of a real daemon: neither its
 //! configuration nor its environment is read.
 
 mod client;
 mod ending;
-mod scenes;
-mod stage;
-mod teller;
+mod fixture;
+mod printer;
+mod scenarios;
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -22,24 +22,23 @@ use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use super::assemble::{Running, StartError};
-use super::{logging, system};
 use crate::clock::Clock;
 use crate::config::{Env, Mistakes};
+use crate::daemon::{Running, StartError, logging, system};
 use crate::domain::time::millis;
 use client::Client;
-use stage::{Folder, LockFile, Providers, Stage, Tally};
-use teller::{Teller, Tone, span};
+use fixture::{Fixture, Folder, LockFile, Providers, Tally};
+use printer::{Printer, Tone, span};
 
 /// The story takes a quarter of this on an ordinary machine.
 const LONGEST: Duration = Duration::from_secs(17);
 
 /// What the command line says about the demo.
-pub(super) struct Options {
+pub struct Options {
     /// Where to listen, if not in the private folder.
-    pub(super) socket: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
     /// Whether to keep running afterwards.
-    pub(super) stay: bool,
+    pub stay: bool,
 }
 
 /// Why the story could not be told to its end.
@@ -77,14 +76,14 @@ enum End {
 }
 
 /// Plays the demo.
-pub(super) fn run(options: &Options, env: &Env) -> ExitCode {
+pub fn run(options: &Options, env: &Env) -> ExitCode {
     // A story is easier to follow without the daemon's own remarks; who asks gets them.
     if env.var("FALLBACKD_LOG").is_some() {
         logging::start(env);
     }
-    let mut teller = Teller::of_stdout(env);
+    let mut printer = Printer::of_stdout(env);
     let played = system().map_err(Trouble::Start);
-    let played = played.and_then(|system| system.block_on(perform(options, env, &mut teller)));
+    let played = played.and_then(|system| system.block_on(perform(options, env, &mut printer)));
     let problem = match played {
         Ok(End::AsTold) => return ExitCode::SUCCESS,
         Ok(End::NotAsTold) => "not everything went as told".to_owned(),
@@ -95,8 +94,8 @@ pub(super) fn run(options: &Options, env: &Env) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Sets the stage, plays, and clears everything away, also after trouble and signals.
-async fn perform(options: &Options, env: &Env, teller: &mut Teller) -> Result<End, Trouble> {
+/// Sets the fixture, plays, and clears everything away, also after trouble and signals.
+async fn perform(options: &Options, env: &Env, printer: &mut Printer) -> Result<End, Trouble> {
     let mut signals = Signals::listen()?;
     let folder = Folder::create()?;
     let providers = Providers::start()?;
@@ -109,19 +108,19 @@ async fn perform(options: &Options, env: &Env, teller: &mut Teller) -> Result<En
     let is_told = Cell::new(false);
     let told = async {
         let client = Client::connect(&socket).await?;
-        let mut stage = Stage { providers, client, tally: Tally::default() };
-        let story = timeout(LONGEST, story(&mut stage, &clock, teller)).await;
+        let mut fixture = Fixture { providers, client, tally: Tally::default() };
+        let story = timeout(LONGEST, story(&mut fixture, &clock, printer)).await;
         story.unwrap_or(Err(Trouble::too_slow("the end of the story")))?;
-        let as_told = teller.broken().is_empty();
+        let as_told = printer.broken().is_empty();
         if as_told && options.stay {
-            ending::close_circuits(&mut stage).await?;
-            ending::by_hand(&socket, env, teller);
+            ending::close_circuits(&mut fixture).await?;
+            ending::by_hand(&socket, env, printer);
             is_told.set(true);
             // Until a signal drops this future.
             std::future::pending::<()>().await;
         }
         if as_told {
-            teller.say("To talk to it yourself, add --stay: it keeps running and says how.");
+            printer.say("To talk to it yourself, add --stay: it keeps running and says how.");
         }
         Ok(if as_told { End::AsTold } else { End::NotAsTold })
     };
@@ -137,30 +136,30 @@ async fn perform(options: &Options, env: &Env, teller: &mut Teller) -> Result<En
 }
 
 /// The whole story, from its first line to the last.
-async fn story(stage: &mut Stage, clock: &Clock, teller: &mut Teller) -> Result<(), Trouble> {
+async fn story(fixture: &mut Fixture, clock: &Clock, printer: &mut Printer) -> Result<(), Trouble> {
     let began = clock.mono();
-    let title = teller.paint("fallbackd --demo", Tone::Bold);
-    let [openai, anthropic, google] = stage.providers.all().map(|one| one.address().port());
-    teller.say(&format!(
+    let title = printer.paint("fallbackd --demo", Tone::Bold);
+    let [openai, anthropic, google] = fixture.providers.all().map(|one| one.address().port());
+    printer.say(&format!(
         "{title}\n\
          Three simulated providers on 127.0.0.1 (OpenAI at port {openai}, Anthropic at\n\
          {anthropic}, Google at {google}), the real daemon, and a client on its socket. No key\n\
          is needed, and nothing leaves this machine."
     ));
-    scenes::play(stage, teller).await?;
-    ending::health(stage, teller).await?;
-    ending::costs(stage, teller);
-    let broken = teller.broken().to_vec();
+    scenarios::play(fixture, printer).await?;
+    ending::health(fixture, printer).await?;
+    ending::costs(fixture, printer);
+    let broken = printer.broken().to_vec();
     if broken.is_empty() {
         let took = span(millis(clock.mono().since(began)));
-        let good = teller.paint("All seven scenes went as told", Tone::Good);
-        teller.say(&format!("{good}, in {took}."));
+        let good = printer.paint("All seven scenarios went as told", Tone::Good);
+        printer.say(&format!("{good}, in {took}."));
         return Ok(());
     }
-    let bad = teller.paint("Not as told:", Tone::Bad);
-    teller.say(&format!("\n{bad}"));
+    let bad = printer.paint("Not as told:", Tone::Bad);
+    printer.say(&format!("\n{bad}"));
     for claim in broken {
-        teller.say(&format!("  {claim}"));
+        printer.say(&format!("  {claim}"));
     }
     Ok(())
 }

@@ -1,58 +1,59 @@
-//! What is told when the scenes are over: health, money, and how to go on by hand.
+//! What is told when the scenarios are over: health, money, and how to go on by hand.
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Trouble;
-use super::stage::Stage;
-use super::teller::{Teller, Tone, dollars, span};
+use super::fixture::Fixture;
+use super::printer::{Printer, Tone, dollars, span};
 use crate::config::Env;
+use crate::domain::breaker::State;
+use crate::protocol::health::ModelHealth;
 
 /// How every model did, as `health` has it.
-pub(super) async fn health(stage: &mut Stage, teller: &mut Teller) -> Result<(), Trouble> {
-    let reply = stage.client.exchange(json!({"op": "health"})).await?;
-    let heading = teller.paint("Health after all that", Tone::Bold);
-    teller.say(&format!("\n{heading}"));
+pub(super) async fn health(fixture: &mut Fixture, printer: &mut Printer) -> Result<(), Trouble> {
+    let health = fixture.client.health().await?;
+    let heading = printer.paint("Health after all that", Tone::Bold);
+    printer.say(&format!("\n{heading}"));
     let cells = ["MODEL", "STATE", "SUCCESS", "CALLS", "P50", "LAST ERROR"];
-    let heads = teller.paint(&row(cells.map(str::to_owned)), Tone::Dim);
-    teller.say(&heads);
-    let models = reply["models"].as_object().into_iter().flatten();
-    for (name, model) in models.filter(|(_, model)| model["total_calls"] != 0) {
-        teller.say(&row(cells_of(name, model)));
+    let heads = printer.paint(&row(cells.map(str::to_owned)), Tone::Dim);
+    printer.say(&heads);
+    for (name, model) in health.models.iter().filter(|(_, model)| model.total_calls != 0) {
+        printer.say(&row(cells_of(name, model)));
     }
     Ok(())
 }
 
 /// What the fallbacks cost.
-pub(super) fn costs(stage: &Stage, teller: &mut Teller) {
-    let tally = &stage.tally;
+pub(super) fn costs(fixture: &Fixture, printer: &mut Printer) {
+    let tally = &fixture.tally;
     let (paid, would) = (dollars(tally.paid), dollars(tally.primary_would));
     let (fallbacks, answers) = (tally.by_fallback, tally.answered);
-    teller.say(&format!(
+    printer.say(&format!(
         "\n{fallbacks} of {answers} answers were fallbacks: {paid} paid, {would} at primary prices."
     ));
 }
 
 /// Puts every circuit back to closed, as a person would with `fallbackctl breaker`, so that who
 /// tries things out does not begin with the end of the story.
-pub(super) async fn close_circuits(stage: &mut Stage) -> Result<(), Trouble> {
-    let mut reply = stage.client.exchange(json!({"op": "health"})).await?;
-    let Value::Object(models) = reply["models"].take() else { return Ok(()) };
-    for (name, _) in models.iter().filter(|(_, model)| model["breaker"]["state"] != "closed") {
+pub(super) async fn close_circuits(fixture: &mut Fixture) -> Result<(), Trouble> {
+    let health = fixture.client.health().await?;
+    let is_closed = |model: &ModelHealth| model.breaker.state == State::Closed;
+    for (name, _) in health.models.iter().filter(|(_, model)| !is_closed(model)) {
         for set in ["closed", "auto"] {
             let order = json!({"op": "breaker", "model": name, "set": set});
-            stage.client.exchange(order).await?;
+            fixture.client.exchange(order).await?;
         }
     }
     Ok(())
 }
 
 /// What to type to talk to the daemon.
-pub(super) fn by_hand(socket: &Path, env: &Env, teller: &mut Teller) {
+pub(super) fn by_hand(socket: &Path, env: &Env, printer: &mut Printer) {
     let (socket, ctl) = (socket.display(), fallbackctl(env));
-    let heading = teller.paint("The daemon keeps running; Ctrl-C ends it.", Tone::Bold);
-    teller.say(&format!(
+    let heading = printer.paint("The daemon keeps running; Ctrl-C ends it.", Tone::Bold);
+    printer.say(&format!(
         r#"
 {heading} In another terminal:
 
@@ -93,26 +94,23 @@ fn fallbackctl(env: &Env) -> String {
     }
 }
 
-fn cells_of(name: &str, model: &Value) -> [String; 6] {
-    let breaker = &model["breaker"];
-    let state = match breaker["state"].as_str() {
-        Some("closed") if !model["hold_until"].is_null() => "on hold",
-        Some("closed") if model["degraded"] == true => "degraded",
-        Some("half_open") => "half-open",
-        Some(state) => state,
-        None => "",
+fn cells_of(name: &str, model: &ModelHealth) -> [String; 6] {
+    let state = match model.breaker.state {
+        State::Closed if model.hold_until.is_some() => "on hold".to_owned(),
+        State::Closed if model.degraded => "degraded".to_owned(),
+        state => state.name().replace('_', "-"),
     };
-    let share = model["success_rate"].as_f64().unwrap_or_default();
-    let error = &model["last_error"];
-    let status = error["status"].as_u64().map(|status| format!(" {status}"));
-    let kind = error["error_type"].as_str().unwrap_or_default();
+    let error = model.last_error.as_ref().map(|error| {
+        let status = error.status.map(|status| format!(" {status}"));
+        format!("{}{}", error.error_type, status.unwrap_or_default())
+    });
     [
         name.to_owned(),
-        state.to_owned(),
-        format!("{:.0} %", (share * 100.0).floor()),
-        model["total_calls"].to_string(),
-        model["p50_ms"].as_u64().map(span).unwrap_or_default(),
-        format!("{kind}{}", status.unwrap_or_default()),
+        state,
+        format!("{:.0} %", (model.success_rate * 100.0).floor()),
+        model.total_calls.to_string(),
+        model.p50_ms.map(span).unwrap_or_default(),
+        error.unwrap_or_default(),
     ]
 }
 

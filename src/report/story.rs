@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::money::{grouped, nano, short};
-use super::{Costs, OutageView};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::moment;
+use crate::protocol::costs::{Costs, OutageView};
 
 /// What the sums say.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! One row of a table of costs: the same cells on the page of a week and on the terminal.
 
-use super::SumsView;
 use super::money::{dollars, grouped, nano, signed};
+use crate::protocol::costs::SumsView;
 
 /// What stands above [`cells`] on the page.
 pub const HEADING: [&str; 8] = [
