@@ -152,7 +152,7 @@ async fn story(fixture: &mut Fixture, clock: &Clock, printer: &mut Printer) -> R
     let broken = printer.broken().to_vec();
     if broken.is_empty() {
         let took = span(millis(clock.mono().since(began)));
-        let good = printer.paint("All seven scenarios went as told", Tone::Good);
+        let good = printer.paint("All seven scenes went as told", Tone::Good);
         printer.say(&format!("{good}, in {took}."));
         return Ok(());
     }
