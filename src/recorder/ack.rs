@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 /// Waiters whose line is written and who have not heard it yet.
 #[derive(Debug, Default)]
-pub(super) struct Herd(Mutex<Vec<Waker>>);
+pub(super) struct Waiters(Mutex<Vec<Waker>>);
 
 /// One line that somebody waits for; the journal thread's half.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Ticket(Arc<Mutex<Line>>);
 #[must_use = "it does nothing unless it is awaited"]
 pub(super) struct Written {
     line: Arc<Mutex<Line>>,
-    herd: Arc<Herd>,
+    waiters: Arc<Waiters>,
 }
 
 #[derive(Debug, Default)]
@@ -34,12 +34,12 @@ struct Line {
 }
 
 /// Both halves for one line.
-pub(super) fn ticket(herd: &Arc<Herd>) -> (Ticket, Written) {
+pub(super) fn ticket(waiters: &Arc<Waiters>) -> (Ticket, Written) {
     let line = Arc::new(Mutex::default());
-    (Ticket(Arc::clone(&line)), Written { line, herd: Arc::clone(herd) })
+    (Ticket(Arc::clone(&line)), Written { line, waiters: Arc::clone(waiters) })
 }
 
-impl Herd {
+impl Waiters {
     /// Tells all who wait for these lines that they are written, or lost for good.
     pub(super) fn settle(&self, tickets: &mut Vec<Ticket>) {
         let Some(leader) = tickets.pop() else { return };
@@ -89,7 +89,7 @@ impl Drop for Written {
             line.settled
         };
         if settled {
-            self.herd.release();
+            self.waiters.release();
         }
     }
 }
@@ -105,11 +105,11 @@ mod tests {
 
     #[tokio::test]
     async fn all_waiters_of_a_batch_hear_of_it() {
-        let herd = Arc::new(Herd::default());
-        let (mut tickets, waits): (Vec<_>, Vec<_>) = (0..5).map(|_| ticket(&herd)).unzip();
+        let waiters = Arc::new(Waiters::default());
+        let (mut tickets, waits): (Vec<_>, Vec<_>) = (0..5).map(|_| ticket(&waiters)).unzip();
         let waits: Vec<_> = waits.into_iter().map(tokio::spawn).collect();
         tokio::task::yield_now().await;
-        let journal = Arc::clone(&herd);
+        let journal = Arc::clone(&waiters);
         std::thread::spawn(move || journal.settle(&mut tickets)).join().unwrap();
         for wait in waits {
             wait.await.unwrap();
@@ -118,33 +118,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_leader_that_left_still_wakes_the_others() {
-        let herd = Arc::new(Herd::default());
-        let (first, waits) = ticket(&herd);
-        let (last, left) = ticket(&herd);
+        let waiters = Arc::new(Waiters::default());
+        let (first, waits) = ticket(&waiters);
+        let (last, left) = ticket(&waiters);
         let waiting = tokio::spawn(waits);
         tokio::task::yield_now().await;
-        herd.settle(&mut vec![first, last]);
+        waiters.settle(&mut vec![first, last]);
         drop(left);
         waiting.await.unwrap();
     }
 
     #[tokio::test]
     async fn a_leader_that_left_before_is_passed_over() {
-        let herd = Arc::new(Herd::default());
-        let (first, waits) = ticket(&herd);
-        let (last, left) = ticket(&herd);
+        let waiters = Arc::new(Waiters::default());
+        let (first, waits) = ticket(&waiters);
+        let (last, left) = ticket(&waiters);
         let waiting = tokio::spawn(waits);
         drop(left);
         tokio::task::yield_now().await;
-        herd.settle(&mut vec![first, last]);
+        waiters.settle(&mut vec![first, last]);
         waiting.await.unwrap();
     }
 
     #[tokio::test]
     async fn a_line_that_is_written_already_is_not_waited_for() {
-        let herd = Arc::new(Herd::default());
-        let (ticket, written) = ticket(&herd);
-        herd.settle(&mut vec![ticket]);
+        let waiters = Arc::new(Waiters::default());
+        let (ticket, written) = ticket(&waiters);
+        waiters.settle(&mut vec![ticket]);
         written.await;
     }
 }

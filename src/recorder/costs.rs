@@ -1,6 +1,6 @@
 //! What the ledger says about a stretch of time.
 //!
-//! The question travels behind all that was recorded before it, through the queue and the mailbox,
+//! The question travels behind all that was recorded before it, through the queue and the buffer,
 //! so that its answer counts every call that was answered until then. It is answered by the store
 //! thread from the database and from what still waits in memory; nothing is rounded on the way.
 

@@ -13,17 +13,17 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
-use super::ack::{Herd, Ticket};
+use super::ack::{Ticket, Waiters};
 use super::costs::Question;
 use super::line::{Logged, Stamper};
 use super::logfile::{Head, LogFile, Lost};
-use super::mailbox::{Mailbox, Parcel};
 use super::outages::{self, Edge, OutageKey};
 use super::queue::Queue;
 use super::rows::Row;
 use super::snapshot::Snapshot;
 use super::start::Keeping;
 use super::status::Shared;
+use super::write_behind::{Batch, WriteBehind};
 use crate::clock::Clock;
 use crate::domain::time::Wall;
 use crate::protocol::log::Event;
@@ -59,12 +59,12 @@ pub(super) struct Entry {
 /// The journal thread's belongings.
 pub(super) struct Journal {
     pub(super) queue: Arc<Queue<Message>>,
-    pub(super) herd: Arc<Herd>,
+    pub(super) waiters: Arc<Waiters>,
     pub(super) log: LogFile,
     pub(super) stamper: Stamper,
     pub(super) watchers: broadcast::Sender<Arc<Logged>>,
     pub(super) shared: Arc<Shared>,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) write_behind: Arc<WriteBehind>,
     pub(super) clock: Clock,
 }
 
@@ -79,11 +79,11 @@ impl Drop for Ended {
 
 /// Lines and rows on their way out.
 #[derive(Default)]
-struct Batch {
+struct Outgoing {
     first: Option<Wall>,
     text: Vec<u8>,
     lines: u64,
-    parcel: Parcel,
+    batch: Batch,
     tickets: Vec<Ticket>,
     logged: Vec<Arc<Logged>>,
 }
@@ -93,125 +93,125 @@ impl Journal {
     /// place in the log that the database can name.
     pub(super) fn begin(&mut self, now: Wall) -> bool {
         let stamp = self.stamper.stamp(now);
-        self.log.position().is_none() && self.append(stamp, &Batch::default())
+        self.log.position().is_none() && self.append(stamp, &Outgoing::default())
     }
 
     /// Works until it is told to close, or until nobody is left to tell it anything.
     pub(super) fn run(mut self) {
         let ended = Ended(Arc::clone(&self.queue));
-        let mut batch = Batch::default();
+        let mut outgoing = Outgoing::default();
         let mut taken = Vec::new();
         let mut open = true;
         while open {
             open = ended.0.take(&mut taken);
             for message in taken.drain(..) {
-                self.take(message, &mut batch);
-                if batch.text.len() >= FULL {
-                    self.write(&mut batch);
+                self.take(message, &mut outgoing);
+                if outgoing.text.len() >= FULL {
+                    self.write(&mut outgoing);
                 }
             }
-            self.write(&mut batch);
+            self.write(&mut outgoing);
         }
         if let Err(why) = self.log.sync() {
             self.shared.log_failed(why);
         }
-        self.mailbox.close();
+        self.write_behind.close();
     }
 
     /// Adds one message to the batch.
-    fn take(&mut self, message: Message, batch: &mut Batch) {
+    fn take(&mut self, message: Message, outgoing: &mut Outgoing) {
         match message {
-            Message::Entry(entry) => self.entry(*entry, batch),
-            Message::Ask(question) => batch.parcel.questions.push(question),
+            Message::Entry(entry) => self.entry(*entry, outgoing),
+            Message::Ask(question) => outgoing.batch.questions.push(question),
             Message::Checkpoint(parts) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);
                 for part in parts {
-                    self.line(stamp, &part, batch);
+                    self.line(stamp, &part, outgoing);
                 }
             }
             Message::Keep(keeping) => {
                 self.log.keep(keeping.max_size, keeping.keep);
-                batch.parcel.keeping = Some(keeping);
+                outgoing.batch.keeping = Some(keeping);
             }
             Message::Close(rows) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);
-                batch.parcel.rows.extend(rows.into_iter().map(|row| (stamp, row)));
+                outgoing.batch.rows.extend(rows.into_iter().map(|row| (stamp, row)));
             }
         }
     }
 
-    fn entry(&mut self, entry: Entry, batch: &mut Batch) {
+    fn entry(&mut self, entry: Entry, outgoing: &mut Outgoing) {
         let Entry { at, event, rows, ticket } = entry;
         let stamp = self.stamper.stamp(at);
-        self.line(stamp, &event, batch);
+        self.line(stamp, &event, outgoing);
         match &event {
             Event::Call(call) => {
                 let key = call.ledger_key();
                 let sums = key.sums(&call.paid());
-                batch.parcel.ledger.push((key, sums));
+                outgoing.batch.ledger.push((key, sums));
             }
             Event::Breaker(change) => {
-                batch.parcel.urgent = true;
+                outgoing.batch.urgent = true;
                 let edge = outages::edge(change.from, change.to, change.reason.clone());
                 let key = OutageKey { at: stamp, model: change.model_name.clone() };
-                batch.parcel.outages.extend(edge.map(|edge| (key, edge)));
+                outgoing.batch.outages.extend(edge.map(|edge| (key, edge)));
             }
             // Whoever is gone, or new under an old name, has no open circuit any more.
             Event::Config(change) => {
                 let gone = change.removed.iter().chain(&change.added).cloned();
-                batch.parcel.outages.extend(gone.map(|model| {
+                outgoing.batch.outages.extend(gone.map(|model| {
                     let end = Edge { open: false, reason: String::new() };
                     (OutageKey { at: stamp, model }, end)
                 }));
             }
             _ => {}
         }
-        batch.parcel.rows.extend(rows.into_iter().map(|row| (stamp, row)));
-        batch.tickets.extend(ticket);
+        outgoing.batch.rows.extend(rows.into_iter().map(|row| (stamp, row)));
+        outgoing.tickets.extend(ticket);
         if self.watchers.receiver_count() > 0 {
-            batch.logged.push(Arc::new(Logged { at: stamp, event }));
+            outgoing.logged.push(Arc::new(Logged { at: stamp, event }));
         }
     }
 
-    fn line(&mut self, stamp: Wall, event: &impl Serialize, batch: &mut Batch) {
-        if self.stamper.line(stamp, event, &mut batch.text) {
-            batch.first.get_or_insert(stamp);
-            batch.lines += 1;
+    fn line(&mut self, stamp: Wall, event: &impl Serialize, outgoing: &mut Outgoing) {
+        if self.stamper.line(stamp, event, &mut outgoing.text) {
+            outgoing.first.get_or_insert(stamp);
+            outgoing.lines += 1;
         } else {
             self.shared.dropped(1);
         }
     }
 
-    fn write(&mut self, batch: &mut Batch) {
-        if let Some(first) = batch.first.take() {
-            batch.parcel.begun |= self.append(first, batch);
-            batch.parcel.reached = self.log.position();
+    fn write(&mut self, outgoing: &mut Outgoing) {
+        if let Some(first) = outgoing.first.take() {
+            outgoing.batch.begun |= self.append(first, outgoing);
+            outgoing.batch.reached = self.log.position();
         }
-        self.herd.settle(&mut batch.tickets);
-        self.mailbox.post(&mut batch.parcel);
-        for logged in batch.logged.drain(..) {
+        self.waiters.settle(&mut outgoing.tickets);
+        self.write_behind.add(&mut outgoing.batch);
+        for logged in outgoing.logged.drain(..) {
             // The last watcher may just have left.
             let _ = self.watchers.send(logged);
         }
-        batch.text.clear();
-        batch.lines = 0;
+        outgoing.text.clear();
+        outgoing.lines = 0;
     }
 
     /// Writes the lines of a batch; true if that began a new file.
-    fn append(&mut self, first: Wall, batch: &Batch) -> bool {
+    fn append(&mut self, first: Wall, outgoing: &Outgoing) -> bool {
         let head = self.head(first);
-        let written = self.log.append(&head, &batch.text, self.clock.mono());
+        let written = self.log.append(&head, &outgoing.text, self.clock.mono());
         if let Some(what) = self.log.tampered() {
             self.shared.log_damaged(what);
         }
         match written {
             Ok(begun) => {
-                self.shared.written(batch.lines);
+                self.shared.written(outgoing.lines);
                 self.shared.log_works();
                 begun
             }
             Err(Lost { lines, why, fresh }) => {
-                self.shared.written(batch.lines - lines.min(batch.lines));
+                self.shared.written(outgoing.lines - lines.min(outgoing.lines));
                 self.shared.dropped(lines);
                 if fresh {
                     self.shared.log_failed(why);

@@ -8,7 +8,7 @@
 //! ```text
 //! record ─▶ queue ─▶ journal ─▶ health.jsonl          (line, logfile)
 //!                       │  └──▶ those who watch
-//!                       └─▶ mailbox ─▶ store ─▶ sled   (rows, retention, database)
+//!                       └─▶ buffer ──▶ store ─▶ sled   (rows, retention, database)
 //! ```
 //!
 //! The log is the journal and the database an index over it, which names the place in the log that
@@ -24,7 +24,6 @@ mod fold;
 mod journal;
 pub mod line;
 mod logfile;
-mod mailbox;
 mod outages;
 mod queue;
 mod replay;
@@ -37,6 +36,7 @@ mod snapshot;
 mod start;
 mod status;
 mod store;
+mod write_behind;
 
 use std::io;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
-use self::ack::{Herd, Ticket};
+use self::ack::{Ticket, Waiters};
 use self::costs::Question;
 use self::journal::{Entry, Message};
 use self::line::Logged;
@@ -81,7 +81,7 @@ pub struct Recorder(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     queue: Arc<Queue<Message>>,
-    herd: Arc<Herd>,
+    waiters: Arc<Waiters>,
     watchers: broadcast::Sender<Arc<Logged>>,
     shared: Arc<Shared>,
     /// Rows whose line found the queue full; they go with the next one that does not.
@@ -114,10 +114,10 @@ impl Recorder {
     /// log; at most `Settings::patience`, then it counts as late. A line that cannot be written is not waited
     /// for.
     pub async fn record_and_wait(&self, at: Wall, event: Event) {
-        let (ticket, written) = ack::ticket(&self.0.herd);
+        let (ticket, written) = ack::ticket(&self.0.waiters);
         let Some(first) = self.0.push(at, event, Vec::new(), Some(ticket)) else { return };
         if first {
-            let _kick = Kick(&self.0.queue);
+            let _wake = WakeOnDrop(&self.0.queue);
             // Others who are about to record get their chance to be in the same batch.
             for _ in 0..ROUNDS {
                 tokio::task::yield_now().await;
@@ -132,7 +132,7 @@ impl Recorder {
     pub async fn costs(&self, query: Query) -> Option<Costs> {
         let (answer, answered) = oneshot::channel();
         self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
-        self.0.queue.kick();
+        self.0.queue.wake();
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }
 
@@ -142,7 +142,7 @@ impl Recorder {
         // A full queue means that the journal is stuck; what it keeps is then no matter of urgency,
         // and the next reload says it again.
         let _ = self.0.queue.push(Message::Keep(keeping), false);
-        self.0.queue.kick();
+        self.0.queue.wake();
     }
 
     /// What the log still says about a request, in order.
@@ -200,16 +200,16 @@ impl Recorder {
 }
 
 /// Has the queue taken when dropped, also by one who left while others gathered.
-struct Kick<'a>(&'a Queue<Message>);
+struct WakeOnDrop<'a>(&'a Queue<Message>);
 
-impl Drop for Kick<'_> {
+impl Drop for WakeOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.kick();
+        self.0.wake();
     }
 }
 
 impl Inner {
-    /// Queues an event and tells whether the caller is to kick; nothing, and its line counted as
+    /// Queues an event and tells whether the caller is to wake; nothing, and its line counted as
     /// dropped, when there is no room.
     fn push(
         &self,

@@ -1,7 +1,7 @@
 //! The way of events from the daemon to the journal thread.
 //!
 //! Waking a thread costs more than writing a line, so pushing does not wake it while it is lively:
-//! it looks again by itself after [`COMPANY`], and the first of those who wait for a line *kicks* it,
+//! it looks again by itself after [`LINGER`], and the first of those who wait for a line wakes it,
 //! once for everything that was pushed until then. A channel of the standard library would wake it for
 //! every line of a busy day.
 //!
@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long messages that nobody waits for gather before they are taken.
-pub(super) const COMPANY: Duration = Duration::from_millis(5);
+pub(super) const LINGER: Duration = Duration::from_millis(5);
 
 /// A bounded queue with one reader.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub(super) struct Queue<T> {
 #[derive(Debug)]
 struct Inside<T> {
     messages: Vec<T>,
-    /// Whether somebody has promised to kick.
+    /// Whether somebody has promised to wake.
     promised: bool,
     /// Whether somebody waits for what is in it.
-    kicked: bool,
+    woken: bool,
     /// Whether the reader sleeps until it is woken.
     asleep: bool,
     /// Whether nothing will come after.
@@ -40,7 +40,7 @@ impl<T> Queue<T> {
         let inside = Inside {
             messages: Vec::new(),
             promised: false,
-            kicked: false,
+            woken: false,
             asleep: false,
             ended: false,
         };
@@ -48,7 +48,7 @@ impl<T> Queue<T> {
     }
 
     /// Puts a message in; gives it back when there is no room, or no reader any more. Of those
-    /// who wait for what they push, the first is told (true) to kick for all.
+    /// who wait for what they push, the first is told (true) to wake for all.
     pub(super) fn push(&self, message: T, waits: bool) -> Result<bool, T> {
         let mut inside = self.inside();
         if inside.ended || inside.messages.len() >= self.most {
@@ -65,9 +65,9 @@ impl<T> Queue<T> {
     }
 
     /// Has everything that is in it taken at once.
-    pub(super) fn kick(&self) {
+    pub(super) fn wake(&self) {
         let mut inside = self.inside();
-        if inside.messages.is_empty() || std::mem::replace(&mut inside.kicked, true) {
+        if inside.messages.is_empty() || std::mem::replace(&mut inside.woken, true) {
             return;
         }
         drop(inside);
@@ -89,8 +89,8 @@ impl<T> Queue<T> {
     pub(super) fn take(&self, taken: &mut Vec<T>) -> bool {
         let mut inside = self.inside();
         loop {
-            let calm = |inside: &mut Inside<T>| !inside.kicked && !inside.ended;
-            let waited = self.news.wait_timeout_while(inside, COMPANY, calm);
+            let calm = |inside: &mut Inside<T>| !inside.woken && !inside.ended;
+            let waited = self.news.wait_timeout_while(inside, LINGER, calm);
             inside = waited.unwrap_or_else(PoisonError::into_inner).0;
             if !inside.messages.is_empty() || inside.ended {
                 break;
@@ -101,7 +101,7 @@ impl<T> Queue<T> {
             inside = woken.unwrap_or_else(PoisonError::into_inner);
         }
         inside.promised = false;
-        inside.kicked = false;
+        inside.woken = false;
         inside.asleep = false;
         taken.append(&mut inside.messages);
         !inside.ended
@@ -126,18 +126,18 @@ mod tests {
         for number in 0..3 {
             queue.push(number, false).unwrap();
         }
-        queue.kick();
+        queue.wake();
         let mut taken = Vec::new();
         assert!(queue.take(&mut taken));
         assert_eq!(taken, [0, 1, 2]);
     }
 
     #[test]
-    fn one_of_those_who_wait_kicks_for_all_until_it_is_emptied() {
+    fn one_of_those_who_wait_wakes_for_all_until_it_is_emptied() {
         let queue = Queue::new(8);
         assert_eq!(queue.push(0, false), Ok(false));
         assert_eq!([queue.push(1, true), queue.push(2, true)], [Ok(true), Ok(false)]);
-        queue.kick();
+        queue.wake();
         assert_eq!(queue.push(3, true), Ok(false), "it is on its way");
         queue.take(&mut Vec::new());
         assert_eq!(queue.push(4, true), Ok(true));

@@ -17,17 +17,17 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
-use super::ack::Herd;
+use super::ack::Waiters;
 use super::journal::Journal;
 use super::line::Stamper;
 use super::logfile::LogFile;
-use super::mailbox::Mailbox;
 use super::queue::Queue;
 use super::replay;
 use super::restore::Restored;
 use super::rows::ModelKey;
 use super::status::Shared;
 use super::store::Store;
+use super::write_behind::WriteBehind;
 use super::{Inner, Recorder, Threads};
 use crate::clock::{Clock, zone};
 use crate::config::Config;
@@ -114,11 +114,11 @@ impl Recorder {
         now: Now,
     ) -> Result<(Recorder, Restored), StartError> {
         let shared = Arc::new(Shared::default());
-        let mailbox = Arc::new(Mailbox::default());
+        let write_behind = Arc::new(WriteBehind::default());
         let (done_out, done) = sync_channel(0);
 
         let queue = Arc::new(Queue::new(QUEUE));
-        let herd = Arc::new(Herd::default());
+        let waiters = Arc::new(Waiters::default());
 
         // The log first: the store reads it up to where the journal will go on.
         let path = settings.health_log.clone();
@@ -129,19 +129,19 @@ impl Recorder {
         let watchers = broadcast::Sender::new(WATCH);
         let mut journal = Journal {
             queue: Arc::clone(&queue),
-            herd: Arc::clone(&herd),
+            waiters: Arc::clone(&waiters),
             log,
             stamper: Stamper::new(last.unwrap_or_default().max(now.wall)),
             watchers: watchers.clone(),
             shared: Arc::clone(&shared),
-            mailbox: Arc::clone(&mailbox),
+            write_behind: Arc::clone(&write_behind),
             clock: settings.clock.clone(),
         };
         let begun = journal.begin(now.wall);
         let log = (replay::segments(&path, settings.keeping.keep), begun);
 
         let (restored_out, restored) = sync_channel(1);
-        let store = Store::new(&settings, wanted, (&shared, &mailbox, &queue));
+        let store = Store::new(&settings, wanted, (&shared, &write_behind, &queue));
         let asked = wanted.to_vec();
         let store = spawn("store", move || {
             // Dropped at the end, whichever way it comes: that is what `close` waits for.
@@ -153,11 +153,12 @@ impl Recorder {
             shared.log_failed(why.clone());
             restored.problems.push(why);
         }
-        let journal = spawn("journal", move || journal.run()).inspect_err(|_| mailbox.close())?;
+        let journal =
+            spawn("journal", move || journal.run()).inspect_err(|_| write_behind.close())?;
 
         let inner = Inner {
             queue,
-            herd,
+            waiters,
             watchers,
             shared,
             owed: Mutex::default(),

@@ -21,7 +21,6 @@ use jiff::tz::TimeZone;
 
 use super::database::{Database, StoreError};
 use super::journal::Message;
-use super::mailbox::{Inbox, Mailbox};
 use super::queue::Queue;
 use super::replay::{self, Segment};
 use super::restore::{Restored, restore};
@@ -30,6 +29,7 @@ use super::rows::{ModelKey, Position, RowKey, RowValue, Rows};
 use super::snapshot;
 use super::start::{Keeping, Settings};
 use super::status::Shared;
+use super::write_behind::{Buffered, WriteBehind};
 use crate::clock::Clock;
 use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
 use crate::domain::time::{Mono, Wall};
@@ -70,7 +70,7 @@ pub(super) struct Store {
     budget: u64,
     clock: Clock,
     shared: Arc<Shared>,
-    mailbox: Arc<Mailbox>,
+    write_behind: Arc<WriteBehind>,
     queue: Arc<Queue<Message>>,
     /// Models that are configured, or were seen since the start.
     known: HashSet<ModelKey>,
@@ -104,11 +104,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// A store for rows that come through `mailbox`; nothing is opened yet.
+    /// A store for rows that come through `write_behind`; nothing is opened yet.
     pub(super) fn new(
         settings: &Settings,
         wanted: &[ModelKey],
-        (shared, mailbox, queue): (&Arc<Shared>, &Arc<Mailbox>, &Arc<Queue<Message>>),
+        (shared, write_behind, queue): (&Arc<Shared>, &Arc<WriteBehind>, &Arc<Queue<Message>>),
     ) -> Store {
         let mut store = Store {
             dir: settings.state_dir.join(DATABASE),
@@ -121,7 +121,7 @@ impl Store {
             budget: settings.keeping.store_size,
             clock: settings.clock.clone(),
             shared: Arc::clone(shared),
-            mailbox: Arc::clone(mailbox),
+            write_behind: Arc::clone(write_behind),
             queue: Arc::clone(queue),
             known: wanted.iter().cloned().collect(),
             waiting: Rows::new(),
@@ -162,7 +162,7 @@ impl Store {
         }
     }
 
-    /// Opens the database, answers what is known of the wanted models, and works until the mailbox
+    /// Opens the database, answers what is known of the wanted models, and works until the buffer
     /// is closed. `files` is the log as it was before anything new was written to it, but for the
     /// head of its newest file if that was `begun`.
     pub(super) fn run(
@@ -189,13 +189,13 @@ impl Store {
         self.next_sweep = self.clock.mono().plus(SWEEP);
         self.report();
         loop {
-            let mut inbox = self.mailbox.take(self.idle());
-            let questions = std::mem::take(&mut inbox.questions);
-            if let Some(keeping) = inbox.keeping.take() {
+            let mut buffered = self.write_behind.take(self.idle());
+            let questions = std::mem::take(&mut buffered.questions);
+            if let Some(keeping) = buffered.keeping.take() {
                 self.keep(&keeping);
             }
-            let closed = inbox.closed;
-            self.take_up(inbox);
+            let closed = buffered.closed;
+            self.take_up(buffered);
             let now = self.clock.mono();
             if self.database.is_none() && (now >= self.next_try || closed) {
                 let (path, keep) = &self.log;
@@ -221,16 +221,16 @@ impl Store {
         if self.database.is_some() { sweep } else { sweep.min(self.next_try.since(now)) }
     }
 
-    fn take_up(&mut self, inbox: Inbox) {
-        self.known.extend(inbox.rows.keys().filter_map(RowKey::model).cloned());
-        self.waiting.extend(inbox.rows);
-        for (key, sums) in inbox.ledger {
+    fn take_up(&mut self, buffered: Buffered) {
+        self.known.extend(buffered.rows.keys().filter_map(RowKey::model).cloned());
+        self.waiting.extend(buffered.rows);
+        for (key, sums) in buffered.ledger {
             ledger::add(&mut self.ledger, key, sums);
         }
-        self.reached = inbox.reached.or(self.reached.take());
-        self.unsynced.extend(inbox.files);
+        self.reached = buffered.reached.or(self.reached.take());
+        self.unsynced.extend(buffered.files);
         // The first file of all has nothing before it that it would have to tell.
-        self.owes_snapshot |= inbox.begun && self.counted.is_some();
+        self.owes_snapshot |= buffered.begun && self.counted.is_some();
     }
 
     fn checkpoint(&mut self) {

@@ -202,7 +202,7 @@ async fn whoever_waits_finds_the_line_and_all_before_it_in_the_log() {
 fn unread(queue: Arc<Queue<Message>>) -> Recorder {
     Recorder(Arc::new(Inner {
         queue,
-        herd: Arc::default(),
+        waiters: Arc::default(),
         watchers: broadcast::Sender::new(1),
         shared: Arc::default(),
         owed: Mutex::default(),

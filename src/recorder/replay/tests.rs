@@ -66,7 +66,7 @@ impl Machine {
     fn kill(&self, life: Life) {
         let lines = life.recorder.status().lines;
         until("the lines are written", || {
-            life.recorder.0.queue.kick();
+            life.recorder.0.queue.wake();
             life.recorder.status().lines + 1 >= lines && self.logged() >= self.calls
         });
         let copy = self.dir.path().join("copy");

@@ -1,6 +1,6 @@
 //! The way of changed rows from the journal thread to the store thread.
 //!
-//! Not a queue: rows hold absolute values, so the box keeps the newest per key, and sums of the
+//! Not a queue: rows hold absolute values, so the buffer keeps the newest per key, and sums of the
 //! ledger are added up. It cannot overflow, however long a disk takes, and the journal never waits
 //! for the store. Rows travel behind their lines together with the place in the log that they
 //! reach to, under one lock: what is taken out always belongs together.
@@ -19,16 +19,16 @@ use crate::domain::time::Wall;
 /// How long ordinary rows gather before the store takes them.
 pub(super) const GATHER: Duration = Duration::from_millis(500);
 
-/// A box that one thread fills and another empties.
+/// A buffer that one thread fills and another empties.
 #[derive(Debug, Default)]
-pub(super) struct Mailbox {
-    inbox: Mutex<Inbox>,
+pub(super) struct WriteBehind {
+    buffered: Mutex<Buffered>,
     changed: Condvar,
 }
 
 /// What one batch of lines changed.
 #[derive(Debug, Default)]
-pub(super) struct Parcel {
+pub(super) struct Batch {
     /// Changed rows, each with the moment of its line.
     pub(super) rows: Vec<(Wall, Row)>,
     /// Ends of outages.
@@ -47,9 +47,9 @@ pub(super) struct Parcel {
     pub(super) keeping: Option<Keeping>,
 }
 
-/// What was in the box.
+/// What was in the buffer.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(super) struct Buffered {
     /// Newest row per key.
     pub(super) rows: Rows,
     /// Additions to the ledger.
@@ -70,7 +70,7 @@ pub(super) struct Inbox {
     pub(super) closed: bool,
 }
 
-impl Inbox {
+impl Buffered {
     fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.ledger.is_empty() && !self.is_pressing()
     }
@@ -84,36 +84,36 @@ impl Inbox {
     }
 }
 
-impl Mailbox {
-    /// Puts a parcel in, and leaves it empty.
-    pub(super) fn post(&self, parcel: &mut Parcel) {
-        let mut inbox = self.inbox();
-        let before = (inbox.is_empty(), inbox.is_pressing());
-        for (at, row) in parcel.rows.drain(..) {
+impl WriteBehind {
+    /// Adds a batch, and leaves it empty.
+    pub(super) fn add(&self, batch: &mut Batch) {
+        let mut buffered = self.buffered();
+        let before = (buffered.is_empty(), buffered.is_pressing());
+        for (at, row) in batch.rows.drain(..) {
             let (key, value) = row.split(at);
-            inbox.rows.insert(key, value);
+            buffered.rows.insert(key, value);
         }
-        for (key, edge) in parcel.outages.drain(..) {
-            inbox.rows.insert(RowKey::Outage(key), RowValue::Outage(edge));
+        for (key, edge) in batch.outages.drain(..) {
+            buffered.rows.insert(RowKey::Outage(key), RowValue::Outage(edge));
         }
-        for (key, sums) in parcel.ledger.drain(..) {
-            ledger::add(&mut inbox.ledger, key, sums);
+        for (key, sums) in batch.ledger.drain(..) {
+            ledger::add(&mut buffered.ledger, key, sums);
         }
-        if let Some((position, file)) = parcel.reached.take() {
-            inbox.reached = Some(position);
-            if !inbox.files.last().is_some_and(|last| Arc::ptr_eq(last, &file)) {
-                inbox.files.push(file);
+        if let Some((position, file)) = batch.reached.take() {
+            buffered.reached = Some(position);
+            if !buffered.files.last().is_some_and(|last| Arc::ptr_eq(last, &file)) {
+                buffered.files.push(file);
             }
         }
-        inbox.urgent |= std::mem::take(&mut parcel.urgent);
-        inbox.begun |= std::mem::take(&mut parcel.begun);
-        inbox.questions.append(&mut parcel.questions);
-        if let Some(keeping) = parcel.keeping.take() {
-            inbox.keeping = Some(keeping);
+        buffered.urgent |= std::mem::take(&mut batch.urgent);
+        buffered.begun |= std::mem::take(&mut batch.begun);
+        buffered.questions.append(&mut batch.questions);
+        if let Some(keeping) = batch.keeping.take() {
+            buffered.keeping = Some(keeping);
         }
         // The store sleeps through ordinary rows once it knows that there are any.
-        let news = before != (inbox.is_empty(), inbox.is_pressing());
-        drop(inbox);
+        let news = before != (buffered.is_empty(), buffered.is_pressing());
+        drop(buffered);
         if news {
             self.changed.notify_one();
         }
@@ -121,30 +121,30 @@ impl Mailbox {
 
     /// Says that nothing will come after.
     pub(super) fn close(&self) {
-        self.inbox().closed = true;
+        self.buffered().closed = true;
         self.changed.notify_one();
     }
 
-    /// Empties the box: half a second after the first row, at once when something in it is
+    /// Empties the buffer: half a second after the first row, at once when something in it is
     /// pressing, and after `idle` without any row.
-    pub(super) fn take(&self, idle: Duration) -> Inbox {
-        let (inbox, _) = self
+    pub(super) fn take(&self, idle: Duration) -> Buffered {
+        let (buffered, _) = self
             .changed
-            .wait_timeout_while(self.inbox(), idle, |inbox| inbox.is_empty())
+            .wait_timeout_while(self.buffered(), idle, |buffered| buffered.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        let patient = |inbox: &mut Inbox| !inbox.is_empty() && !inbox.is_pressing();
-        let (mut inbox, _) = self
+        let patient = |buffered: &mut Buffered| !buffered.is_empty() && !buffered.is_pressing();
+        let (mut buffered, _) = self
             .changed
-            .wait_timeout_while(inbox, GATHER, patient)
+            .wait_timeout_while(buffered, GATHER, patient)
             .unwrap_or_else(PoisonError::into_inner);
-        let closed = inbox.closed;
-        let taken = std::mem::take(&mut *inbox);
-        inbox.closed = closed;
+        let closed = buffered.closed;
+        let taken = std::mem::take(&mut *buffered);
+        buffered.closed = closed;
         taken
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffered(&self) -> MutexGuard<'_, Buffered> {
+        self.buffered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,35 +154,35 @@ mod tests {
     use crate::domain::window::Bucket;
     use crate::recorder::rows::ModelKey;
 
-    fn parcel(successes: &[u32]) -> Parcel {
+    fn batch(successes: &[u32]) -> Batch {
         let model = ModelKey::new("a", "b", "c");
         let bucket = |&success| Bucket { success, ..Bucket::default() };
         let row = |bucket| Row::Bucket { model: model.clone(), start: Wall(0), bucket };
         let rows = successes.iter().map(bucket).map(row).map(|row| (Wall(1), row)).collect();
         let key = LedgerKey::new(Wall(0), &"t".into(), &"p".into(), &"m".into());
         let ledger = vec![(key, Sums { calls: 1, ..Sums::default() })];
-        Parcel { rows, ledger, ..Parcel::default() }
+        Batch { rows, ledger, ..Batch::default() }
     }
 
     #[test]
     fn only_the_newest_row_of_a_key_is_taken_and_sums_are_added_up() {
-        let mailbox = Mailbox::default();
-        mailbox.post(&mut parcel(&[1, 2]));
-        mailbox.post(&mut parcel(&[3]));
-        let taken = mailbox.take(Duration::ZERO);
+        let write_behind = WriteBehind::default();
+        write_behind.add(&mut batch(&[1, 2]));
+        write_behind.add(&mut batch(&[3]));
+        let taken = write_behind.take(Duration::ZERO);
         let values: Vec<RowValue> = taken.rows.into_values().collect();
         assert_eq!(values, [RowValue::Bucket(Bucket { success: 3, ..Bucket::default() })]);
         assert_eq!(taken.ledger.into_values().map(|sums| sums.calls).collect::<Vec<_>>(), [2]);
-        assert!(mailbox.take(Duration::ZERO).is_empty());
+        assert!(write_behind.take(Duration::ZERO).is_empty());
     }
 
     #[test]
-    fn a_closed_box_stays_closed_and_waits_for_nobody() {
-        let mailbox = Mailbox::default();
-        mailbox.post(&mut parcel(&[1]));
-        mailbox.close();
+    fn a_closed_buffer_stays_closed_and_waits_for_nobody() {
+        let write_behind = WriteBehind::default();
+        write_behind.add(&mut batch(&[1]));
+        write_behind.close();
         let hour = Duration::from_secs(3600);
-        assert_eq!(mailbox.take(hour).rows.len(), 1);
-        assert!(mailbox.take(hour).closed);
+        assert_eq!(write_behind.take(hour).rows.len(), 1);
+        assert!(write_behind.take(hour).closed);
     }
 }
