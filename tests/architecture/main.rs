@@ -4,7 +4,11 @@
 //! Each check is a function over text, so that it can be shown text it must refuse.
 
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod plain;
 
 /// How the checks come to the text they look at.
 #[cfg(test)]
