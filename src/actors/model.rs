@@ -188,7 +188,7 @@ impl ModelActor {
     /// Logs and stores what changed beside a call; `fault` is what that call failed with.
     fn publish(&mut self, changes: Changes, fault: Option<Fault>, now: Now) {
         for change in changes.circuit {
-            self.publish_change(change, (None, fault), now);
+            self.publish_change(change, None, fault, now);
         }
         if let Some((degraded, judged)) = changes.degraded {
             let event = DegradedEvent {
@@ -204,7 +204,8 @@ impl ModelActor {
     fn publish_change(
         &mut self,
         change: Change,
-        (peer_uid, fault): (Option<u32>, Option<Fault>),
+        peer_uid: Option<u32>,
+        fault: Option<Fault>,
         now: Now,
     ) {
         let model = &self.state.settings().name;
@@ -345,7 +346,7 @@ impl Handler<Order> for ModelActor {
             let set =
                 order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
             let change = model.state.order(set, now);
-            model.publish_change(change, (order.peer_uid, None), now);
+            model.publish_change(change, order.peer_uid, None, now);
             views::circuit(&model.state.circuit(now))
         })
     }

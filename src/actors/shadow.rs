@@ -124,7 +124,8 @@ impl ShadowActor {
         &mut self,
         kind: CallKind,
         offer: &Arc<Offer>,
-        (model, standing): &(ModelHandle, Standing),
+        model: &ModelHandle,
+        standing: &Standing,
         address: Addr<ShadowActor>,
     ) {
         let reserved = standing.copy.cost;
@@ -148,13 +149,13 @@ impl ShadowActor {
     /// Tries every recovering model that is due.
     fn probe(&mut self, look: &Look, address: &Addr<ShadowActor>) {
         let now = self.services.clock.mono();
-        for model in &look.standings {
-            let Some(wait) = model.1.copy.probe_in else { continue };
-            self.gate.quiet(model.0.name(), wait, now);
-            let kept_out = model.1.skip.map(|skip| skip.reason);
+        for (model, standing) in &look.standings {
+            let Some(wait) = standing.copy.probe_in else { continue };
+            self.gate.quiet(model.name(), wait, now);
+            let kept_out = standing.skip.map(|skip| skip.reason);
             let by_its_circuit = kept_out.is_none_or(|reason| reason == SkipReason::CircuitOpen);
             if wait.is_zero() && by_its_circuit {
-                self.launch(CallKind::Probe, &look.offer, model, address.clone());
+                self.launch(CallKind::Probe, &look.offer, model, standing, address.clone());
             }
         }
     }
@@ -173,8 +174,8 @@ impl ShadowActor {
             let copies = self.flying.iter().filter(|flying| flying.model == *model.name());
             Backup { copies: copies.count(), data: standing.copy.data, place }
         }));
-        if let Some(backup) = chosen.and_then(|place| look.standings.get(place)) {
-            self.launch(CallKind::Shadow, &look.offer, backup, address);
+        if let Some((model, standing)) = chosen.and_then(|place| look.standings.get(place)) {
+            self.launch(CallKind::Shadow, &look.offer, model, standing, address);
         }
     }
 

@@ -118,7 +118,7 @@ impl Table {
             if let Some(stored) = restored.models.remove(&key) {
                 state.restore(stored.breaker.as_ref(), stored.buckets, clock.now());
             }
-            handle(model, state, (clock, recorder, rebuilds))
+            handle(model, state, clock, recorder, rebuilds)
         });
         let zone = zone(config.costs.timezone.as_deref());
         let purses = Purses::new(&restored.today, zone, clock.now().wall);
@@ -141,7 +141,7 @@ impl Table {
             let Some(old) = self.models.get(&model.name).filter(same) else {
                 renewal.added.push(model.name.clone());
                 let state = ModelState::new(settings(model, config.retention), clock.now());
-                return handle(model, state, (clock, recorder, rebuilds));
+                return handle(model, state, clock, recorder, rebuilds);
             };
             let new = Reconfigure {
                 settings: settings(model, config.retention),
@@ -360,7 +360,9 @@ impl Chain {
 fn handle(
     model: &Arc<Model>,
     state: ModelState,
-    (clock, recorder, rebuilds): (&Clock, &Recorder, &Rebuilds),
+    clock: &Clock,
+    recorder: &Recorder,
+    rebuilds: &Rebuilds,
 ) -> ModelHandle {
     let key = model_key(model);
     let (clock, recorder, rebuilds) = (clock.clone(), recorder.clone(), rebuilds.clone());

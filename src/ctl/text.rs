@@ -124,14 +124,15 @@ pub(super) fn tidy(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(one_line(&text)),
         Value::Array(list) => list.into_iter().map(tidy).collect(),
-        Value::Object(map) => map.into_iter().map(tidy_member).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (one_line(&key), tidy_member(&key, value))).collect()
+        }
         other => other,
     }
 }
 
-fn tidy_member((key, value): (String, Value)) -> (String, Value) {
-    let value = if matches!(&*key, "content" | "mistakes") { value } else { tidy(value) };
-    (one_line(&key), value)
+fn tidy_member(key: &str, value: Value) -> Value {
+    if matches!(key, "content" | "mistakes") { value } else { tidy(value) }
 }
 
 /// A moment in a reply, on the wall clock.

@@ -122,7 +122,7 @@ impl Running {
         let rebuilds = Rebuilds::none();
         let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
         let spent = shadow::from_ledger(&recorder);
-        let shadows = Shadows::start(terms(config), provider.clone(), (&recorder, &clock), spent);
+        let shadows = Shadows::start(terms(config), provider.clone(), &recorder, &clock, spent);
         let services = Services {
             provider: provider.clone(),
             recorder: recorder.clone(),

@@ -107,17 +107,17 @@ pub(super) fn days(costs: &Costs, zone: &TimeZone, paper: Paper) -> String {
         let y = TOP + HEIGHT * (1.0 - tick as f64 / top);
         let right = axis.left + axis.width;
         let label = dollars(nano(tick), places);
-        line(&mut svg, "grid", (axis.left, y), (right, y));
-        label_at(&mut svg, "tick end", (axis.left - 7.0, y + 4.0), &label);
+        line(&mut svg, "grid", Point { x: axis.left, y }, Point { x: right, y });
+        label_at(&mut svg, "tick end", Point { x: axis.left - 7.0, y: y + 4.0 }, &label);
     }
     for (at, bar) in bars.iter().enumerate() {
         let right = bars.get(at + 1).map_or(axis.to, |next| next.from);
-        draw_bar(&mut svg, bar, (axis.x(bar.from), axis.x(right)), top);
+        draw_bar(&mut svg, bar, axis.x(bar.from), axis.x(right), top);
     }
     label_days(&mut svg, &bars, &axis);
     for (at, lane) in lanes.iter().enumerate() {
         let y = TOP + HEIGHT + 32.0 + LANE * at as f64;
-        draw_lane(&mut svg, (lane, y), &axis, (costs, zone));
+        draw_lane(&mut svg, lane, y, &axis, costs, zone);
     }
     svg + "</svg>"
 }
@@ -138,14 +138,14 @@ pub(super) fn shares(models: &[(String, Sums)], paper: Paper) -> String {
         let y = 16.0 + row * at as f64;
         let share = percent(sums.paid, all);
         let say = format!("{share} of the money, {} of the answers", percent(sums.calls, calls));
-        label_at(&mut svg, "name", (2.0, y), &text(model));
+        label_at(&mut svg, "name", Point { x: 2.0, y }, &text(model));
         match beside {
-            true => label_at(&mut svg, "tick end", (2.0 + width, y), &say),
-            false => label_at(&mut svg, "tick", (2.0, y + 35.0), &say),
+            true => label_at(&mut svg, "tick end", Point { x: 2.0 + width, y }, &say),
+            false => label_at(&mut svg, "tick", Point { x: 2.0, y: y + 35.0 }, &say),
         }
         let full = width * sums.paid as f64 / most;
-        rect(&mut svg, "track", (2.0, y + 7.0), (width, 12.0));
-        rect(&mut svg, "paid", (2.0, y + 7.0), (full.max(1.5), 12.0));
+        rect(&mut svg, "track", Area { x: 2.0, y: y + 7.0, width, height: 12.0 });
+        rect(&mut svg, "paid", Area { x: 2.0, y: y + 7.0, width: full.max(1.5), height: 12.0 });
     }
     svg + "</svg>"
 }
@@ -206,7 +206,23 @@ fn ticks(most: u64) -> Vec<u64> {
     (0..=count).map(|at| at.saturating_mul(step)).collect()
 }
 
-fn draw_bar(svg: &mut String, bar: &Bar, (left, right): (f64, f64), top: f64) {
+/// A place on the drawing, in its own units, from the upper left corner.
+#[derive(Clone, Copy)]
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+/// A part of the drawing, from its upper left corner.
+#[derive(Clone, Copy)]
+struct Area {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+fn draw_bar(svg: &mut String, bar: &Bar, left: f64, right: f64, top: f64) {
     let room = right - left;
     let gap = (room * 0.16).min(14.0);
     let width = ((room - 2.0 * gap) / 2.0).max(0.5);
@@ -215,10 +231,10 @@ fn draw_bar(svg: &mut String, bar: &Bar, (left, right): (f64, f64), top: f64) {
     {
         let height = HEIGHT * amount as f64 / top;
         let x = left + gap + width * at as f64;
-        rect(svg, class, (x, TOP + HEIGHT - height), (width * 0.92, height));
+        rect(svg, class, Area { x, y: TOP + HEIGHT - height, width: width * 0.92, height });
     }
     // The whole day can be pointed at, also where its bars are low.
-    rect(svg, "touch", (left, TOP), (room, HEIGHT));
+    rect(svg, "touch", Area { x: left, y: TOP, width: room, height: HEIGHT });
     svg.push_str("</g>");
 }
 
@@ -230,7 +246,7 @@ fn label_days(svg: &mut String, bars: &[Bar], axis: &Axis) {
     for (at, bar) in bars.iter().enumerate().step_by(every) {
         let right = bars.get(at + 1).map_or(axis.to, |next| next.from);
         let x = f64::midpoint(axis.x(bar.from), axis.x(right));
-        label_at(svg, "tick middle", (x, TOP + HEIGHT + 17.0), &text(&bar.label));
+        label_at(svg, "tick middle", Point { x, y: TOP + HEIGHT + 17.0 }, &text(&bar.label));
     }
 }
 
@@ -254,15 +270,17 @@ fn lanes(costs: &Costs) -> Vec<Vec<&OutageView>> {
 
 fn draw_lane(
     svg: &mut String,
-    (lane, y): (&[&OutageView], f64),
+    lane: &[&OutageView],
+    y: f64,
     axis: &Axis,
-    (costs, zone): (&Costs, &TimeZone),
+    costs: &Costs,
+    zone: &TimeZone,
 ) {
     let Some(first) = lane.first() else { return };
     let now = lane.iter().any(|outage| outage.to.is_none());
     let say = format!("{} {}", first.model, if now { "is still out" } else { "was out" });
-    label_at(svg, "tick", (axis.left, y + 8.0), &text(&say));
-    rect(svg, "track", (axis.left, y + 13.0), (axis.width, 8.0));
+    label_at(svg, "tick", Point { x: axis.left, y: y + 8.0 }, &text(&say));
+    rect(svg, "track", Area { x: axis.left, y: y + 13.0, width: axis.width, height: 8.0 });
     for outage in lane {
         let Some((from, to)) = stretch(outage, costs) else { continue };
         let (left, right) = (axis.x(from), axis.x(to));
@@ -272,9 +290,13 @@ fn draw_lane(
         let begin = moment(&outage.from).map(at).unwrap_or_default();
         let title = format!("{}: {begin}, {until} ({})", outage.model, outage.reason);
         let _ = write!(svg, "<g><title>{}</title>", text(&title));
-        rect(svg, "out", (left, y + 13.0), ((right - left).max(2.0), 8.0));
+        rect(
+            svg,
+            "out",
+            Area { x: left, y: y + 13.0, width: (right - left).max(2.0), height: 8.0 },
+        );
         // In the bars above a band shows which days it was.
-        rect(svg, "band", (left, TOP), ((right - left).max(2.0), HEIGHT));
+        rect(svg, "band", Area { x: left, y: TOP, width: (right - left).max(2.0), height: HEIGHT });
         svg.push_str("</g>");
     }
 }
@@ -287,7 +309,8 @@ fn open(paper: Paper, height: f64, label: &str) -> String {
     )
 }
 
-fn rect(svg: &mut String, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
+fn rect(svg: &mut String, class: &str, area: Area) {
+    let Area { x, y, width, height } = area;
     let _ = write!(
         svg,
         "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" \
@@ -295,14 +318,16 @@ fn rect(svg: &mut String, class: &str, (x, y): (f64, f64), (width, height): (f64
     );
 }
 
-fn line(svg: &mut String, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+fn line(svg: &mut String, class: &str, from: Point, to: Point) {
+    let (Point { x: x1, y: y1 }, Point { x: x2, y: y2 }) = (from, to);
     let _ = write!(
         svg,
         "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
     );
 }
 
-fn label_at(svg: &mut String, class: &str, (x, y): (f64, f64), safe: &str) {
+fn label_at(svg: &mut String, class: &str, at: Point, safe: &str) {
+    let Point { x, y } = at;
     let _ = write!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{safe}</text>");
 }
 

@@ -54,11 +54,11 @@ pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgo
             Sending::Padded { blanks: *blanks, then: reply.body.clone() }
         }
         Behaviour::Stream(flow) if streams && !flow.plain => {
-            stream::stream((shared, number), &call, &mut reply, flow)
+            stream::stream(shared, number, &call, &mut reply, flow)
         }
         Behaviour::Stream(flow) if !streams => flow.unstreamed().sending(&reply),
         _ if streams && behaviour.is_an_answer() && reply.status == 200 => {
-            let sending = stream::stream((shared, number), &call, &mut reply, &Flow::new());
+            let sending = stream::stream(shared, number, &call, &mut reply, &Flow::new());
             match (&behaviour, sending) {
                 (Behaviour::TruncatedBody, Sending::Whole(all)) => Sending::half(&all),
                 (_, sending) => sending,

@@ -26,7 +26,8 @@ const MALFORMED: &str = "data: {\"choices\":[{\"delta\":{\"cont\n\n";
 
 /// Turns a whole answer into a stream of this flow.
 pub(super) fn stream(
-    (shared, number): (&Arc<Shared>, u64),
+    shared: &Arc<Shared>,
+    number: u64,
     call: &Incoming,
     reply: &mut Outgoing,
     flow: &Flow,

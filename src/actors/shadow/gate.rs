@@ -69,7 +69,8 @@ impl Shadows {
     pub fn start(
         terms: Terms,
         provider: Rc<dyn Provider>,
-        (recorder, clock): (&Recorder, &Clock),
+        recorder: &Recorder,
+        clock: &Clock,
         spent: Spent,
     ) -> Shadows {
         let budget = Budget::new(terms.rules.daily_budget);

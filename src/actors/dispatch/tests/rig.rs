@@ -168,7 +168,7 @@ impl Rig {
         let terms = Terms { rules: config.shadow, zone: TimeZone::UTC, busy_at: 512 };
         // The ledger's thread would not answer in paused time.
         let spent: Spent = Rc::new(|_, _| Box::pin(async { Some(Nano(0)) }));
-        let shadows = Shadows::start(terms, script.clone(), (&recorder, &clock), spent);
+        let shadows = Shadows::start(terms, script.clone(), &recorder, &clock, spent);
         let services = Services {
             provider: script.clone(),
             recorder: recorder.clone(),
