@@ -8,7 +8,7 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::{Session, moment, text};
-use crate::protocol::reply::Ping;
+use crate::protocol::control::Ping;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,12 +10,13 @@ use serde_json::{Map, Value, json};
 use super::failure::Failure;
 use super::screen::Screen;
 use crate::protocol::chains::{Chains, PlanView};
+use crate::protocol::control::{Cancelled, Ping, Watching};
 use crate::protocol::costs::Costs;
 use crate::protocol::event::EventLine;
 use crate::protocol::health::{BreakerOrdered, Health};
 use crate::protocol::log::Watched;
 use crate::protocol::reload::Reloaded;
-use crate::protocol::reply::{Cancelled, Chat, ErrorReply, Ping, Success, Watching};
+use crate::protocol::reply::{Chat, ErrorReply, Success};
 use crate::protocol::why::Why;
 use crate::protocol::{PROTOCOL, request};
 

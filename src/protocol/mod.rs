@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod chains;
 pub mod chat;
 pub mod content;
+pub mod control;
 pub mod costs;
 pub mod event;
 pub mod field;

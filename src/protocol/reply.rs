@@ -11,13 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::IntoStaticStr;
 
 use super::answer::Finish;
-use super::chains::Chains;
 use super::chat::ToolCall;
-use super::costs::Costs;
-use super::health::{BreakerOrdered, Health};
 use super::id::Id;
-use super::reload::Reloaded;
-use super::why::Why;
 use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 use crate::domain::price::{Nano, Usage};
@@ -55,48 +50,6 @@ pub struct ErrorReply {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<Attempt>>,
 }
-
-/// What an operation other than a chat answers.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-#[expect(missing_docs, reason = "each is the answer of its name")]
-pub enum Found {
-    Ping(Ping),
-    Health(Health),
-    Chains(Chains),
-    Why(Box<Why>),
-    Costs(Box<Costs>),
-    Breaker(BreakerOrdered),
-    Reload(Reloaded),
-    Cancel(Cancelled),
-    Events(Watching),
-}
-
-/// The answer to `ping`.
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Ping {
-    /// Version of the daemon.
-    pub version: String,
-    /// Version of the protocol, [`super::PROTOCOL`].
-    pub protocol: u32,
-    /// How long the daemon has run.
-    pub uptime_ms: u64,
-    /// The daemon's process.
-    pub pid: u32,
-}
-
-/// The answer to `cancel`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Cancel")]
-pub struct Cancelled {
-    /// Whether a request of that id was outstanding.
-    pub cancelled: bool,
-}
-
-/// The answer to `events`: from now on the connection also gets log lines.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Events")]
-pub struct Watching {}
 
 /// The final line of a chat that was answered, but for its `id` and `ok`.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]

@@ -5,8 +5,9 @@ use super::{Server, costs, why};
 use crate::actors::router::{AskChains, AskHealth, SetBreaker};
 use crate::domain::time::millis;
 use crate::protocol::PROTOCOL;
+use crate::protocol::control::{Found, Ping};
 use crate::protocol::health::{BreakerOrdered, Health};
-use crate::protocol::reply::{ErrorBody, ErrorCode, Found, Ping};
+use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::request::{BreakerOp, ControlOp};
 
 /// Answers a control operation.

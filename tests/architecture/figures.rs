@@ -276,7 +276,7 @@ fn figures(all: &[Source]) -> Vec<Figure> {
     let inner = all.iter().filter(|source| matches!(source.room(), "actors" | "domain"));
     let in_ctl = all.iter().filter(|source| source.room() == "ctl");
     vec![
-        count("tuple parameters", every(all, tuple_parameters), 29, 3),
+        count("tuple parameters", every(all, tuple_parameters), 18, 3),
         share("named closures per 1,000 lines", every(all, named_closures), 1e3 / lines, 4.1, 1.5),
         share("% of types share a name", shared_types(all.iter()), 100.0 / named, 34.1, 15.0),
         count("types share a name in actors and domain", shared_types(inner), 15, 0),

@@ -14,8 +14,8 @@ use super::super::connect::Link;
 use super::super::failure::Failure;
 use super::super::{health, moment, text};
 use super::Finding;
+use crate::protocol::control::Ping;
 use crate::protocol::health::Health;
-use crate::protocol::reply::Ping;
 use crate::protocol::status::RecorderStatus;
 
 const CHECK: &str = "daemon";

@@ -28,8 +28,9 @@ use super::buffer::{Line, LineBuffer};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
 use crate::actors::sink::{EventRoom, News};
+use crate::protocol::control::Found;
 use crate::protocol::id::Id;
-use crate::protocol::reply::{ErrorBody, Found};
+use crate::protocol::reply::ErrorBody;
 
 mod requests;
 

@@ -9,8 +9,9 @@ use super::super::watchers::Watcher;
 use super::{Connection, Request};
 use crate::actors::sink::{Answer, News};
 use crate::protocol::chat::ChatRequest;
+use crate::protocol::control::{Cancelled, Found, Watching};
 use crate::protocol::id::Id;
-use crate::protocol::reply::{Cancelled, ErrorBody, ErrorCode, Found, Success, Watching};
+use crate::protocol::reply::{ErrorBody, ErrorCode, Success};
 use crate::protocol::request::{self, ConnectionOp, ControlOp, Mistake, Op};
 
 impl Connection {
