@@ -24,40 +24,43 @@ pub(super) struct Queue<T> {
 #[derive(Debug)]
 struct Inside<T> {
     messages: Vec<T>,
-    /// Whether somebody has promised to wake.
-    promised: bool,
-    /// Whether somebody waits for what is in it.
-    woken: bool,
-    /// Whether the reader sleeps until it is woken.
-    asleep: bool,
-    /// Whether nothing will come after.
-    ended: bool,
+    state: State,
+}
+
+/// What the reader is to do about the messages, and who sees to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The reader looks again after [`LINGER`]; nobody waits for a message.
+    Lingering,
+    /// Like that, but somebody waits for a message and has promised to wake the reader.
+    Promised,
+    /// The reader is to take everything now.
+    Woken,
+    /// The queue is empty, and the reader sleeps until there is a message.
+    Asleep,
+    /// Nothing will come after what is still in it.
+    Ended,
 }
 
 impl<T> Queue<T> {
     /// A queue for at most `most` messages.
     pub(super) fn new(most: usize) -> Queue<T> {
-        let inside = Inside {
-            messages: Vec::new(),
-            promised: false,
-            woken: false,
-            asleep: false,
-            ended: false,
-        };
+        let inside = Inside { messages: Vec::new(), state: State::Lingering };
         Queue { inside: Mutex::new(inside), news: Condvar::new(), most }
     }
 
     /// Puts a message in; gives it back when there is no room, or no reader any more. Of those
-    /// who wait for what they push, the first is told (true) to wake for all.
+    /// who wait for what they push, the first is told (true) to wake the reader for all.
     pub(super) fn push(&self, message: T, waits: bool) -> Result<bool, T> {
         let mut inside = self.inside();
-        if inside.ended || inside.messages.len() >= self.most {
+        let before = inside.state;
+        if before == State::Ended || inside.messages.len() >= self.most {
             return Err(message);
         }
         inside.messages.push(message);
-        let first = waits && !inside.promised;
-        inside.promised |= waits;
-        if std::mem::take(&mut inside.asleep) {
+        inside.state = before.after_push(waits);
+        let first = inside.state == State::Promised && before != State::Promised;
+        if before == State::Asleep {
             drop(inside);
             self.news.notify_one();
         }
@@ -67,9 +70,11 @@ impl<T> Queue<T> {
     /// Has everything that is in it taken at once.
     pub(super) fn wake(&self) {
         let mut inside = self.inside();
-        if inside.messages.is_empty() || std::mem::replace(&mut inside.woken, true) {
+        let lingers = matches!(inside.state, State::Lingering | State::Promised);
+        if inside.messages.is_empty() || !lingers {
             return;
         }
+        inside.state = State::Woken;
         drop(inside);
         self.news.notify_one();
     }
@@ -77,10 +82,10 @@ impl<T> Queue<T> {
     /// Puts a last message in, room or not, and lets nothing follow.
     pub(super) fn end(&self, last: Option<T>) {
         let mut inside = self.inside();
-        if !inside.ended {
+        if inside.state != State::Ended {
             inside.messages.extend(last);
         }
-        inside.ended = true;
+        inside.state = State::Ended;
         drop(inside);
         self.news.notify_one();
     }
@@ -89,27 +94,40 @@ impl<T> Queue<T> {
     pub(super) fn take(&self, taken: &mut Vec<T>) -> bool {
         let mut inside = self.inside();
         loop {
-            let calm = |inside: &mut Inside<T>| !inside.woken && !inside.ended;
-            let waited = self.news.wait_timeout_while(inside, LINGER, calm);
+            let waited = self.news.wait_timeout_while(inside, LINGER, |inside| {
+                matches!(inside.state, State::Lingering | State::Promised)
+            });
             inside = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if !inside.messages.is_empty() || inside.ended {
+            if !inside.messages.is_empty() || inside.state == State::Ended {
                 break;
             }
-            inside.asleep = true;
-            let asleep = |inside: &mut Inside<T>| inside.asleep && !inside.ended;
-            let woken = self.news.wait_while(inside, asleep);
+            inside.state = State::Asleep;
+            let woken = self.news.wait_while(inside, |inside| inside.state == State::Asleep);
             inside = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        inside.promised = false;
-        inside.woken = false;
-        inside.asleep = false;
         taken.append(&mut inside.messages);
-        !inside.ended
+        let more = inside.state != State::Ended;
+        if more {
+            inside.state = State::Lingering;
+        }
+        more
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside<T>> {
         // Every statement leaves it whole; a panic elsewhere spoils nothing here.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The state after a message came, for which somebody `waits` or nobody does. Who comes when
+    /// the reader is woken already is taken with the others, and has nothing to promise.
+    fn after_push(self, waits: bool) -> State {
+        match self {
+            State::Lingering | State::Asleep if waits => State::Promised,
+            State::Lingering | State::Asleep => State::Lingering,
+            State::Promised | State::Woken | State::Ended => self,
+        }
     }
 }
 
@@ -165,7 +183,7 @@ mod tests {
             while reader.take(&mut taken) {}
             taken
         });
-        while !queue.inside().asleep {
+        while queue.inside().state != State::Asleep {
             thread::yield_now();
         }
         queue.push(7, false).unwrap();
@@ -174,5 +192,53 @@ mod tests {
         }
         queue.end(Some(8));
         assert_eq!(reading.join().unwrap(), [7, 8]);
+    }
+
+    #[test]
+    fn every_state_is_left_as_it_should_be() {
+        use State::{Asleep, Ended, Lingering, Promised, Woken};
+        // A queue in that state, with a message in it unless its reader sleeps; then what is done.
+        let after = |state, step: fn(&Queue<u8>)| {
+            let queue = Queue::new(8);
+            let messages = if state == Asleep { vec![] } else { vec![0] };
+            *queue.inside() = Inside { messages, state };
+            step(&queue);
+            queue.inside().state
+        };
+        let rows = [
+            (Lingering, [Lingering, Promised, Woken, Ended, Lingering]),
+            (Promised, [Promised, Promised, Woken, Ended, Lingering]),
+            (Woken, [Woken, Woken, Woken, Ended, Lingering]),
+            (Ended, [Ended, Ended, Ended, Ended, Ended]),
+        ];
+        let push: fn(&Queue<u8>) = |queue| _ = queue.push(1, false);
+        let push_and_wait: fn(&Queue<u8>) = |queue| _ = queue.push(1, true);
+        let end: fn(&Queue<u8>) = |queue| queue.end(None);
+        let take: fn(&Queue<u8>) = |queue| _ = queue.take(&mut Vec::new());
+        for (state, expected) in rows {
+            let steps = [push, push_and_wait, Queue::wake, end, take];
+            assert_eq!(steps.map(|step| after(state, step)), expected, "from {state:?}");
+        }
+        // It takes nothing while it sleeps.
+        let steps = [push, push_and_wait, Queue::wake, end];
+        assert_eq!(steps.map(|step| after(Asleep, step)), [Lingering, Promised, Asleep, Ended]);
+    }
+
+    #[test]
+    fn only_the_first_who_waits_before_the_reader_is_woken_is_told_to_wake_it() {
+        use State::{Asleep, Lingering, Promised, Woken};
+        for (state, first) in [(Lingering, true), (Asleep, true), (Promised, false), (Woken, false)]
+        {
+            let queue = Queue::new(8);
+            queue.inside().state = state;
+            assert_eq!(queue.push(0, true), Ok(first), "from {state:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_queue_is_not_woken() {
+        let queue = Queue::<u8>::new(8);
+        queue.wake();
+        assert_eq!(queue.inside().state, State::Lingering);
     }
 }
