@@ -4,12 +4,16 @@
 //!
 //! What the compiler and clippy can count (unwrap, long functions, banned calls) is left to them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use crate::sources::{code, every_source, files, root};
 
 const MOST_LINES: usize = 400;
+
+/// Most files of the walk for newcomers.
+const MOST_OF_A_WALK: usize = 35;
 
 /// Modules and their layers; imports go to a lower one.
 const LAYERS: [(&str, u8); 14] = [
@@ -217,6 +221,53 @@ fn the_map_names_only_files_that_exist() {
     for name in named.filter(|name| name.ends_with(".rs") && !name.contains(' ')) {
         assert!(all.iter().any(|file| file.ends_with(name)), "there is no {name}");
     }
+}
+
+/// The files that the rows of the newcomers' walk name, row by row.
+fn walk(map: &str) -> Vec<Vec<&str>> {
+    let section = map.split("\n## ").find(|part| part.starts_with("A walk for newcomers"));
+    let rows = section.unwrap_or_default().lines().filter(|line| line.starts_with("| "));
+    let named = |row: &'_ str| row.split('`').skip(1).step_by(2).count() > 0;
+    rows.filter(|row| named(row))
+        .map(|row| row.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect())
+        .collect()
+}
+
+/// What is wrong with a walk: a file named twice, too many of them, a room entered a third time.
+fn tiring(walk: &[Vec<&str>]) -> Vec<String> {
+    let files: Vec<&str> = walk.iter().flatten().copied().collect();
+    let mut wrong = Vec::new();
+    if files.is_empty() || files.len() > MOST_OF_A_WALK {
+        wrong.push(format!("the walk names {} files", files.len()));
+    }
+    let again = files.iter().enumerate().filter(|(at, file)| files[..*at].contains(file));
+    wrong.extend(again.map(|(_, file)| format!("{file} is named twice")));
+    let rooms = |row: &Vec<&str>| -> BTreeSet<String> {
+        row.iter().map(|file| file.split('/').next().unwrap_or_default().to_owned()).collect()
+    };
+    let entered: Vec<String> = walk.iter().flat_map(rooms).collect();
+    for room in entered.iter().collect::<BTreeSet<_>>() {
+        if entered.iter().filter(|other| *other == room).count() > 2 {
+            wrong.push(format!("`{room}` is entered a third time"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_walk_for_newcomers_is_short_and_turns_back_once() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    assert_eq!(tiring(&walk(&map)), [""; 0]);
+}
+
+#[test]
+fn a_walk_that_goes_back_and_forth_is_refused() {
+    assert_eq!(tiring(&[]).len(), 1, "no walk at all");
+    let row = |files: &[&'static str]| files.to_vec();
+    let twice = [row(&["a/x.rs"]), row(&["a/x.rs"])];
+    assert_eq!(tiring(&twice), ["a/x.rs is named twice"]);
+    let thrice = [row(&["a/x.rs"]), row(&["a/y.rs", "b/x.rs"]), row(&["a/z.rs"])];
+    assert_eq!(tiring(&thrice), ["`a` is entered a third time"]);
 }
 
 #[test]
