@@ -88,6 +88,13 @@ fn a_disk_that_fills_up_under_load_leaves_nobody_unanswered_and_recovers() {
         });
     });
     assert_answered(&replies);
+    // What the log has no lines for is as durable as the next checkpoint that begins. One may be
+    // under way, so two are waited for, each with something to write.
+    for _ in 0..2 {
+        let since = recorder(&daemon)["last_checkpoint"].clone();
+        daemon.ask(&json!({"messages": [{"role": "user", "content": "p"}]}));
+        until("a checkpoint was made", &daemon, |recorder| recorder["last_checkpoint"] != since);
+    }
     let known = daemon.ask(&json!({"op": "costs"}));
     assert_eq!(known["incomplete"], Value::Null);
     drop(daemon);
