@@ -63,7 +63,7 @@ impl Kind {
     }
 
     /// How its servers take a key, unless they are told otherwise.
-    pub(super) fn auth(self) -> Auth {
+    pub(crate) fn auth(self) -> Auth {
         self.facts().auth
     }
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{Call, Failure};
-use crate::config::{Auth, Health, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
+use crate::config::{Health, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
 use crate::domain::breaker::{Prober, Rules};
 use crate::domain::need::Abilities;
 use crate::domain::pace::Limits;
@@ -23,11 +23,7 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         name: format!("{}-test", kind.name()).into(),
         kind,
         base_url: base_url.to_owned(),
-        auth: match kind {
-            Kind::OpenAi => Auth::Bearer,
-            Kind::Anthropic => Auth::XApiKey,
-            Kind::Google => Auth::XGoogApiKey,
-        },
+        auth: kind.auth(),
         key: Some(SecretString::from(KEY.to_owned())),
         misconfigured: None,
         headers: Vec::new(),
