@@ -84,7 +84,7 @@ impl<'a> Assignment<'a> {
     ) -> Result<InFlight<'a>, Skip> {
         let left = self.left();
         if left.is_zero() {
-            return Err(Skip { reason: SkipReason::NoTime, retry_in: None });
+            return Err(Skip::new(SkipReason::NoTime));
         }
         let config = &*model.config;
         let admit = Admit {
@@ -99,7 +99,7 @@ impl<'a> Assignment<'a> {
             },
         };
         let admitted = model.actor.send(admit).await;
-        let permit = admitted.unwrap_or(Err(Skip { reason: SkipReason::Busy, retry_in: None }))?;
+        let permit = admitted.unwrap_or(Err(Skip::new(SkipReason::Busy)))?;
         let steps = self.provider.call(Call {
             model: config,
             request: self.request,

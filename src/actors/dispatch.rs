@@ -188,10 +188,7 @@ impl<'a> Dispatch<'a> {
                     Tried::Failed(failed) => Happened::Failed(failed),
                     Tried::NotAdmitted(skip) => Happened::NotAdmitted(skip),
                 },
-                Next::Wait { at, wait } => match self.wait(&self.chain.models[at], wait).await {
-                    true => Happened::Waited,
-                    false => Happened::Opened,
-                },
+                Next::Wait { at, wait } => self.wait(&self.chain.models[at], wait).await,
                 Next::PassOver { at, skip } => {
                     course.log.skipped(self.chain.models[at].name(), skip);
                     Happened::PassedOver
@@ -201,16 +198,16 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Waits; false when the model's circuit is open or opens meanwhile. One that is half-open is
-    /// waited for: it may be this call that closes it.
-    async fn wait(&self, model: &ModelHandle, wait: Duration) -> bool {
+    /// Waits, unless the model's circuit is open or opens meanwhile. One that is half-open is waited
+    /// for: it may be this call that closes it.
+    async fn wait(&self, model: &ModelHandle, wait: Duration) -> Happened {
         let mut open_until = model.open_until.clone();
         let is_open =
             |until: &OpenUntil| until.is_some_and(|until| !until.passed(self.services.clock.now()));
         tokio::select! {
             biased;
-            opened = open_until.wait_for(is_open) => opened.is_err(),
-            () = tokio::time::sleep(wait) => true,
+            opened = open_until.wait_for(is_open) => opened.map_or(Happened::Waited, |_| Happened::Opened),
+            () = tokio::time::sleep(wait) => Happened::Waited,
         }
     }
 

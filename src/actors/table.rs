@@ -294,7 +294,7 @@ impl Chain {
         let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
         let answers = join_all(asked).await;
         // An owner whose answer was lost is left out; the rest of the chain serves.
-        let gone = Skip { reason: SkipReason::Busy, retry_in: None };
+        let gone = Skip::new(SkipReason::Busy);
         let absent = || Standing {
             skip: Some(gone),
             degraded: false,

@@ -304,15 +304,14 @@ impl ModelState {
     }
 
     fn skip(&mut self, needs: &Needs, by: Asker, now: Now) -> Option<Skip> {
-        let never = |reason| Some(Skip { reason, retry_in: None });
         if self.settings.misconfigured.is_some() {
-            return never(SkipReason::Misconfigured);
+            return Some(Skip::new(SkipReason::Misconfigured));
         }
         if !self.able(needs) {
-            return never(SkipReason::Incapable);
+            return Some(Skip::new(SkipReason::Incapable));
         }
         if ceiling::too_dear(needs, self.settings.price, self.settings.max_tokens) {
-            return never(SkipReason::TooDear);
+            return Some(Skip::new(SkipReason::TooDear));
         }
         if let Some(retry_in) = self.breaker.refusal(by, now) {
             return Some(Skip { reason: SkipReason::CircuitOpen, retry_in });
@@ -324,7 +323,7 @@ impl ModelState {
             return Some(Skip { reason: SkipReason::RateLimited, retry_in: Some(wait) });
         }
         let full = self.is_full() && (self.copies == 0 || is_copy(by.kind()));
-        full.then_some(Skip { reason: SkipReason::Busy, retry_in: None })
+        full.then_some(Skip::new(SkipReason::Busy))
     }
 
     fn able(&self, needs: &Needs) -> bool {

@@ -98,6 +98,13 @@ pub struct Skip {
     pub retry_in: Option<Duration>,
 }
 
+impl Skip {
+    /// A refusal that time alone does not lift.
+    pub fn new(reason: SkipReason) -> Skip {
+        Skip { reason, retry_in: None }
+    }
+}
+
 /// What a finished call means for its model's health.
 #[derive(
     Clone,

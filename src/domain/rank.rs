@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_earliest_chance_is_a_reopening_a_hold_or_an_early_probe() {
-        let busy = Skip { reason: SkipReason::Busy, retry_in: None };
+        let busy = Skip::new(SkipReason::Busy);
         let held =
             Skip { reason: SkipReason::RateLimited, retry_in: Some(Duration::from_secs(30)) };
         let chain = [standing(false, Some(busy)), open(50, None), standing(false, Some(held))];

@@ -229,10 +229,7 @@ impl Progress {
         }
         self.order.pop_front();
         match self.knows_too_small(candidate) {
-            true => {
-                let skip = Skip { reason: SkipReason::Incapable, retry_in: None };
-                Spare::PassOver { at, skip }
-            }
+            true => Spare::PassOver { at, skip: Skip::new(SkipReason::Incapable) },
             false => Spare::Try { at },
         }
     }
@@ -249,7 +246,7 @@ impl Progress {
 }
 
 fn pass_over(at: usize, reason: SkipReason) -> Next {
-    Next::PassOver { at, skip: Skip { reason, retry_in: None } }
+    Next::PassOver { at, skip: Skip::new(reason) }
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ fn the_nearest_model_is_tried_early_only_if_nobody_could_be_called() {
     let mut progress = Progress::new(VecDeque::new(), Some(1), rules(60));
     let early = Next::Try { at: 1, early: true };
     assert_eq!(progress.next(Happened::Ranked, &chain, at(0), 0.0), early);
-    let skip = Skip { reason: SkipReason::CircuitOpen, retry_in: None };
+    let skip = Skip::new(SkipReason::CircuitOpen);
     let end = progress.next(Happened::NotAdmitted(skip), &chain, at(0), 0.0);
     assert_eq!(end, Next::Finish(Finish::Exhausted));
 }
