@@ -27,7 +27,7 @@ struct Facts {
 
 impl Kind {
     /// All of them, by their order in the documentation.
-    const ALL: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
+    pub const ALL: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
 
     const fn facts(self) -> Facts {
         match self {

@@ -18,7 +18,7 @@ pub(super) trait Format: Sync {
     fn address(&self, url: &mut Url, model_id: &str, streams: bool);
 
     /// Adds the headers that every request of this format has, keys aside.
-    fn headers(&self, headers: &mut HeaderMap);
+    fn headers(&self, _headers: &mut HeaderMap) {}
 
     /// The body of a request.
     ///

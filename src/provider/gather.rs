@@ -1,6 +1,6 @@
 //! A streamed answer being put together: bytes in, news and in the end an [`Outcome`] out.
 //!
-//! What is the same for all wire formats stands here: framing, fragments of tool calls, the bound on
+//! What is the same for all wire formats stands here: fragments of tool calls, the bound on
 //! what is kept, and the rule that an answer is complete only when its provider said so with the
 //! format's own finish value. `[DONE]`, an orderly end of the body or a pause prove nothing.
 //!

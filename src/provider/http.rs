@@ -22,13 +22,12 @@ use reqwest::{Client, ClientBuilder, Response};
 use super::body::Asking;
 use super::errors::classify::{Reply, classify};
 use super::errors::transport;
-use super::format::Format;
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
 use super::receive::{self, Reading};
 use super::resolve::Resolver;
 use super::reuse::{self, MarkNew};
-use super::{Call, Failure, Provider, Step, Steps, formats};
+use super::{Call, Failure, Provider, Step, Steps};
 use crate::config::{Kind, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
@@ -61,8 +60,7 @@ struct Setup {
 
 struct Entry {
     kind: Kind,
-    format: &'static dyn Format,
-    prepared: Result<Prepared, Failure>,
+    prepared: Result<Rc<Prepared>, Failure>,
     clients: Rc<Clients>,
     /// The most that its server was not seen to refuse.
     asking: Cell<Asking>,
@@ -96,7 +94,7 @@ impl Http {
     }
 
     /// Asks, in another way if a server refuses the first, until an answer begins.
-    async fn ask(&self, call: &Call<'_>) -> Result<(Rc<Entry>, Reading), Failure> {
+    async fn ask(&self, call: &Call<'_>) -> Result<Reading, Failure> {
         let (entry, limit) = self.entry(call.model)?;
         let prepared = entry.prepared()?;
         let pace = Pace::start(call.limits);
@@ -105,8 +103,8 @@ impl Http {
             let until = if asking.streams() { pace.first() } else { pace.complete() };
             let response = self.send(&entry, call, asking, until).await?;
             if response.status().is_success() {
-                let reading = Reading::new(response, entry.format, pace, limit, asking.streams());
-                return Ok((entry, reading));
+                let prepared = Rc::clone(prepared);
+                return Reading::begin(prepared, response, pace, limit, asking.streams()).await;
             }
             let status = response.status().as_u16();
             let headers = response.headers().clone();
@@ -140,7 +138,7 @@ impl Http {
         until: Until,
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
-        let body = Bytes::from(entry.format.body(call, asking)?);
+        let body = Bytes::from(prepared.format.body(call, asking)?);
         let result =
             until.wait(&prepared.host, self.execute(entry, prepared, body, asking)).await?;
         match result {
@@ -222,58 +220,41 @@ pub async fn look_at(base_url: &str, patience: Duration) -> Result<Look, Failure
 
 impl Provider for Http {
     fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
-        let begun = Calling { http: self, call, stage: Stage::Asking };
-        Box::pin(futures_util::stream::unfold(begun, Calling::step))
+        Box::pin(futures_util::stream::unfold(Calling::Asking(self, call), Calling::step))
     }
 }
 
 /// A call between two of its steps.
-struct Calling<'a> {
-    http: &'a Http,
-    call: Call<'a>,
-    stage: Stage,
-}
-
-/// How far a call has come.
 #[expect(
     clippy::large_enum_variant,
     reason = "every call reads; a box would cost each an allocation"
 )]
-enum Stage {
+enum Calling<'a> {
     /// Nothing was sent yet.
-    Asking,
+    Asking(&'a Http, Call<'a>),
     /// Its answer has begun.
-    Reading(Rc<Entry>, Reading),
+    Reading(Reading),
     /// Its end was told.
     Over,
 }
 
 impl Calling<'_> {
-    async fn step(mut self) -> Option<(Step, Self)> {
-        let (entry, reading) = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Asking => match self.http.ask(&self.call).await {
-                Ok(begun) => begun,
-                Err(failure) => return Some((Step::End(Err(failure)), self)),
+    async fn step(self) -> Option<(Step, Self)> {
+        let reading = match self {
+            Calling::Asking(http, call) => match http.ask(&call).await {
+                Ok(reading) => reading,
+                Err(failure) => return Some((Step::End(Err(failure)), Calling::Over)),
             },
-            Stage::Reading(entry, reading) => (entry, reading),
-            Stage::Over => return None,
+            Calling::Reading(reading) => reading,
+            Calling::Over => return None,
         };
-        let step = match entry.prepared() {
-            Err(failure) => Step::End(Err(failure)),
-            Ok(prepared) => {
-                let (step, more) = reading.step(prepared).await;
-                if let Some(more) = more {
-                    self.stage = Stage::Reading(Rc::clone(&entry), more);
-                }
-                step
-            }
-        };
-        Some((step, self))
+        let (step, more) = reading.step().await;
+        Some((step, more.map_or(Calling::Over, Calling::Reading)))
     }
 }
 
 impl Entry {
-    fn prepared(&self) -> Result<&Prepared, Failure> {
+    fn prepared(&self) -> Result<&Rc<Prepared>, Failure> {
         self.prepared.as_ref().map_err(Clone::clone)
     }
 }
@@ -289,8 +270,7 @@ impl Setup {
             let clients = setup.clients(model.timeouts.connect, old)?;
             let entry = Entry {
                 kind: model.provider.kind,
-                format: formats::of(model.provider.kind),
-                prepared: Prepared::new(model),
+                prepared: Prepared::new(model).map(Rc::new),
                 clients,
                 asking: Cell::new(match model.provider.streams {
                     true => Asking::StreamWithUsage,

@@ -1,8 +1,7 @@
 //! Calls to providers: what is sent, what comes back, and which fault a failure is.
 //!
 //! Each wire format is a folder of pure mapping functions behind one trait; [`http`] alone touches
-//! the network. What
-//! follows from a fault is none of this folder's business: that is the table in
+//! the network. What follows from a fault is none of this folder's business: that is the table in
 //! [`crate::domain::fault`].
 
 mod body;

@@ -11,7 +11,8 @@ use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::errors::redact::Secrets;
-use super::sign::{Signer, signer};
+use super::format::Format;
+use super::sign::{Signer, secret_value, signer};
 use super::{Failure, formats, resolve};
 use crate::config::{Auth, Model, Provider};
 use crate::domain::fault::Fault;
@@ -22,6 +23,7 @@ const AGENT: &str = concat!("fallbackd/", env!("CARGO_PKG_VERSION"));
 /// Everything about a model's calls that no request changes.
 pub(super) struct Prepared {
     pub(super) provider: Arc<str>,
+    pub(super) format: &'static dyn Format,
     pub(super) host: String,
     pub(super) secrets: Secrets,
     url: Url,
@@ -42,7 +44,8 @@ impl Prepared {
         if let Some(why) = &provider.misconfigured {
             return Err(Failure::new(Fault::Auth, why.as_str()));
         }
-        let (url, stream_url) = (url(model, false)?, url(model, true)?);
+        let format = formats::of(provider.kind);
+        let (url, stream_url) = (url(model, format, false)?, url(model, format, true)?);
         let host = url.host_str().unwrap_or_default().to_owned();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if bare.parse::<IpAddr>().is_ok_and(resolve::is_refused) {
@@ -57,10 +60,11 @@ impl Prepared {
         let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
+            format,
             secrets: Secrets::new(provider.key.iter().chain(configured).chain(&encoded)),
-            headers: headers(provider)?,
             signer: signer(provider.auth, provider.key.as_ref())
                 .ok_or_else(|| unusable(provider, "api_key"))?,
+            headers: headers(provider, format)?,
             host,
             url,
             stream_url,
@@ -78,7 +82,7 @@ impl Prepared {
     }
 }
 
-fn url(model: &Model, streams: bool) -> Result<Url, Failure> {
+fn url(model: &Model, format: &dyn Format, streams: bool) -> Result<Url, Failure> {
     let provider = &model.provider;
     let bad = || {
         let what = format!("base_url of provider {} is not an address", provider.name);
@@ -89,33 +93,24 @@ fn url(model: &Model, streams: bool) -> Result<Url, Failure> {
         let pairs = provider.query.iter().map(|(name, value)| (name, value.expose_secret()));
         url.query_pairs_mut().extend_pairs(pairs);
     }
-    formats::of(provider.kind).address(&mut url, &model.model_id, streams);
+    format.address(&mut url, &model.model_id, streams);
     Ok(url)
 }
 
-fn headers(provider: &Provider) -> Result<HeaderMap, Failure> {
+fn headers(provider: &Provider, format: &dyn Format) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    formats::of(provider.kind).headers(&mut headers);
+    format.headers(&mut headers);
     for (name, value) in &provider.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes());
-        let parsed = parsed.map_err(|_| unusable(provider, &format!("header `{name}`")))?;
-        headers.insert(parsed, secret_value(value, provider, &format!("header `{name}`"))?);
+        let header = parsed.ok().zip(secret_value(value));
+        let unusable = || unusable(provider, &format!("header `{name}`"));
+        let (name, value) = header.ok_or_else(unusable)?;
+        headers.insert(name, value);
     }
     Ok(headers)
-}
-
-fn secret_value(
-    value: &SecretString,
-    provider: &Provider,
-    what: &str,
-) -> Result<HeaderValue, Failure> {
-    let mut value =
-        HeaderValue::from_str(value.expose_secret()).map_err(|_| unusable(provider, what))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn unusable(provider: &Provider, what: &str) -> Failure {

@@ -3,8 +3,9 @@
 //! A stream is left when its first content is late, when it stops delivering, or at the deadline;
 //! bytes that bring no content buy no time. It is read no faster than its steps are asked for, and
 //! the time between two of them is nobody's silence. What the bytes mean is decided in
-//! [`super::stream`] and the wire formats.
+//! [`super::gather`] and the wire formats.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,12 +14,10 @@ use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
 use super::errors::transport;
-use super::format::Format;
 use super::gather::{self, News, Stream};
 use super::patience::{Pace, TAIL_TIME, Until};
 use super::prepare::Prepared;
 use super::{Failure, Outcome, Step};
-use crate::domain::fault::Fault;
 use crate::protocol::answer::Answer;
 
 /// Most of an error body that is read.
@@ -32,18 +31,14 @@ const TURNS: usize = 3;
 
 /// An answer with a good status that is being read.
 pub(super) struct Reading {
+    prepared: Rc<Prepared>,
     response: Response,
-    format: &'static dyn Format,
     pace: Pace,
-    /// Most bytes of it that are kept.
-    limit: usize,
     body: Body,
 }
 
-/// How far reading has come.
+/// What an answer is read from.
 enum Body {
-    /// Nothing was read yet.
-    New { asked_to_stream: bool },
     /// Events come.
     Events(Box<Events>),
     /// All of it is here.
@@ -66,27 +61,46 @@ struct Events {
 /// caller who takes its time is nobody's silence.
 #[derive(Clone, Copy)]
 enum Patience {
-    First,
     More,
     Tail,
     Begun(Until),
 }
 
 impl Reading {
-    /// An answer of which nothing was read yet.
-    pub(super) fn new(
-        response: Response,
-        format: &'static dyn Format,
+    /// Finds out what comes, of which at most `limit` bytes are kept. An answer that was asked for as
+    /// a stream may still be in one piece.
+    pub(super) async fn begin(
+        prepared: Rc<Prepared>,
+        mut response: Response,
         pace: Pace,
         limit: usize,
         asked_to_stream: bool,
-    ) -> Reading {
-        Reading { response, format, pace, limit, body: Body::New { asked_to_stream } }
+    ) -> Result<Reading, Failure> {
+        let mut begun = None;
+        let framing = match framing(&response) {
+            _ if !asked_to_stream => Framing::Whole,
+            Framing::Unclear if is_announced_too_large(&response, limit) => Framing::Whole,
+            Framing::Unclear => {
+                // Its first bytes tell.
+                let first = next(&mut response, pace.first(), &prepared).await?;
+                guess(begun.insert(first.unwrap_or_default()))
+            }
+            clear => clear,
+        };
+        let body = if framing == Framing::Events {
+            let stream = Stream::new(prepared.format, limit);
+            Body::Events(Box::new(Events::new(stream, begun, pace.first())))
+        } else {
+            let body = whole(&mut response, begun, limit);
+            let body = pace.complete().wait(&prepared.host, body).await??;
+            Body::Whole { answer: prepared.format.answer(&body, &prepared.secrets)?, told: false }
+        };
+        Ok(Reading { prepared, response, pace, body })
     }
 
     /// The next step, and what is left to read.
-    pub(super) async fn step(mut self, prepared: &Prepared) -> (Step, Option<Reading>) {
-        match self.advance(prepared).await {
+    pub(super) async fn step(mut self) -> (Step, Option<Reading>) {
+        match self.advance().await {
             Ok(Some(step)) => (step, Some(self)),
             Ok(None) => (Step::End(self.finish().await), None),
             Err(failure) => (Step::End(Err(self.broken(failure))), None),
@@ -94,47 +108,17 @@ impl Reading {
     }
 
     /// What is new of the answer; `None` at its end.
-    async fn advance(&mut self, prepared: &Prepared) -> Result<Option<Step>, Failure> {
-        if let Body::New { asked_to_stream } = self.body {
-            self.body = self.begin(asked_to_stream, prepared).await?;
-        }
+    async fn advance(&mut self) -> Result<Option<Step>, Failure> {
         match &mut self.body {
-            Body::Events(events) => events.next(&mut self.response, self.pace, prepared).await,
+            Body::Events(events) => {
+                events.next(&mut self.response, self.pace, &self.prepared).await
+            }
             Body::Whole { answer, told } => {
                 let told = std::mem::replace(told, true);
                 let text = answer.content.as_ref().filter(|text| !told && !text.is_empty());
                 Ok(text.cloned().map(Step::Text))
             }
-            Body::New { .. } => Ok(None),
         }
-    }
-
-    /// Finds out what comes. An answer that was asked for as a stream may still be in one piece.
-    async fn begin(&mut self, asked_to_stream: bool, prepared: &Prepared) -> Result<Body, Failure> {
-        let mut begun = None;
-        if asked_to_stream {
-            let framing = match self.framing() {
-                Framing::Unclear if self.is_announced_too_large() => Framing::Whole,
-                Framing::Unclear => {
-                    // Its first bytes tell.
-                    let next = next(&mut self.response, self.pace.first(), prepared).await?;
-                    let first = next.unwrap_or_default();
-                    let framing = guess(&first);
-                    begun = Some(first);
-                    framing
-                }
-                clear => clear,
-            };
-            if framing == Framing::Events {
-                let stream = Stream::new(self.format, self.limit);
-                return Ok(Body::Events(Box::new(Events::new(stream, begun))));
-            }
-        }
-        let until = self.pace.complete();
-        let body = whole(&mut self.response, begun, self.limit);
-        let body = until.wait(&prepared.host, body).await??;
-        let answer = self.format.answer(&body, &prepared.secrets)?;
-        Ok(Body::Whole { answer, told: false })
     }
 
     async fn finish(self) -> Outcome {
@@ -144,7 +128,6 @@ impl Reading {
                 events.stream.outcome()
             }
             Body::Whole { answer, .. } => Ok(answer),
-            Body::New { .. } => Err(Failure::new(Fault::StreamCut, "nothing was read")),
         }
     }
 
@@ -154,30 +137,16 @@ impl Reading {
         let usage = events.stream.usage().or(failure.usage);
         Failure { usage, ..failure }.with_status(self.response.status().as_u16())
     }
-
-    fn is_announced_too_large(&self) -> bool {
-        self.response.content_length().is_some_and(|length| length > self.limit as u64)
-    }
-
-    fn framing(&self) -> Framing {
-        let kind = self.response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.unwrap_or_default().to_ascii_lowercase();
-        match () {
-            () if kind.starts_with("text/event-stream") => Framing::Events,
-            () if kind.contains("json") || kind.contains("html") => Framing::Whole,
-            () => Framing::Unclear,
-        }
-    }
 }
 
 impl Events {
-    fn new(stream: Stream, begun: Option<Bytes>) -> Events {
+    fn new(stream: Stream, begun: Option<Bytes>, first: Until) -> Events {
         Events {
             stream,
             begun,
             untold: None,
             told_life: false,
-            patience: Patience::First,
+            patience: Patience::Begun(first),
             ended: false,
         }
     }
@@ -218,7 +187,6 @@ impl Events {
         // A caller may have taken its time until now.
         pace.whole().check(&prepared.host)?;
         let until = match self.patience {
-            Patience::First => pace.first(),
             Patience::More => pace.more(),
             Patience::Tail => pace.tail(),
             Patience::Begun(until) => until,
@@ -269,6 +237,17 @@ enum Framing {
     Unclear,
 }
 
+/// What the head of an answer says that its body is.
+fn framing(response: &Response) -> Framing {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    match () {
+        () if kind.starts_with("text/event-stream") => Framing::Events,
+        () if kind.contains("json") || kind.contains("html") => Framing::Whole,
+        () => Framing::Unclear,
+    }
+}
+
 /// What the first bytes of a body of an unclear type are.
 fn guess(first: &[u8]) -> Framing {
     match first.trim_ascii_start().first() {
@@ -292,6 +271,10 @@ async fn finish_reading(mut response: Response) {
     });
 }
 
+fn is_announced_too_large(response: &Response, limit: usize) -> bool {
+    response.content_length().is_some_and(|length| length > limit as u64)
+}
+
 /// The whole body of an answer, if it is not too large. `begun` was read before.
 async fn whole(
     response: &mut Response,
@@ -300,7 +283,7 @@ async fn whole(
 ) -> Result<Bytes, Failure> {
     let status = response.status().as_u16();
     let too_large = || gather::too_large(limit).with_status(status);
-    if response.content_length().is_some_and(|length| length > limit as u64) {
+    if is_announced_too_large(response, limit) {
         return Err(too_large());
     }
     let mut next =

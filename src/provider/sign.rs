@@ -36,15 +36,20 @@ impl Signer for KeyHeader {
 /// The signer of a provider; `None` if its key cannot be sent as a header.
 pub(super) fn signer(auth: Auth, key: Option<&SecretString>) -> Option<Box<dyn Signer>> {
     let Some(key) = key else { return Some(Box::new(Unsigned)) };
-    let key = key.expose_secret();
+    let bearer = || SecretString::from(format!("Bearer {}", key.expose_secret()));
     let (name, value) = match auth {
-        Auth::Bearer => (AUTHORIZATION, SecretString::from(format!("Bearer {key}"))),
-        Auth::XApiKey => (HeaderName::from_static("x-api-key"), SecretString::from(key)),
-        Auth::ApiKey => (HeaderName::from_static("api-key"), SecretString::from(key)),
-        Auth::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), SecretString::from(key)),
+        Auth::Bearer => (AUTHORIZATION, secret_value(&bearer())),
+        Auth::XApiKey => (HeaderName::from_static("x-api-key"), secret_value(key)),
+        Auth::ApiKey => (HeaderName::from_static("api-key"), secret_value(key)),
+        Auth::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), secret_value(key)),
         Auth::None => return Some(Box::new(Unsigned)),
     };
+    Some(Box::new(KeyHeader { name, value: value? }))
+}
+
+/// The value of a header that no debug print shows; `None` if it cannot be one.
+pub(super) fn secret_value(value: &SecretString) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value.expose_secret()).ok()?;
     value.set_sensitive(true);
-    Some(Box::new(KeyHeader { name, value }))
+    Some(value)
 }

@@ -1,6 +1,6 @@
 //! Sends a stream: the events of an answer at their times, up to what the script says ends it.
 //!
-//! The whole answer is made first and then taken apart by the file of its format, so that streamed
+//! The whole answer is made first and then taken apart by its format, so that streamed
 //! and unstreamed answers cannot differ. A stream in time has a task of its own that ends when the
 //! client leaves; that counts as a cancelled call.
 

@@ -14,7 +14,7 @@ use crate::config::Kind;
 
 mod streams;
 
-const KINDS: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
+const KINDS: [Kind; 3] = Kind::ALL;
 
 /// The headers of a key, for every kind.
 const PLANTED: &str = "authorization: Bearer k-planted\r\nx-goog-api-key: k-planted\r\n";

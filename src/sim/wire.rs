@@ -1,7 +1,7 @@
 //! A call and a reply as HTTP has them, for the three kinds to read and write.
 //!
 //! Holds what they share: looking into headers and JSON, and putting a reply together. What a
-//! field or a status means is in the file of each kind; sockets are in [`super::server`].
+//! field or a status means is in the folder of each kind; sockets are in [`super::server`].
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Daemon, Setup, Stopwatch};
 
-pub(crate) const KINDS: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
+pub(crate) const KINDS: [Kind; 3] = Kind::ALL;
 
 pub(crate) const WAYS: [Way; 3] = [Way::Streamed, Way::Gathered, Way::Plain];
 

@@ -10,7 +10,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 /// Longest text shown to a caller, in characters.
-pub(crate) const MAX_CHARS: usize = 300;
+const MAX_CHARS: usize = 300;
 
 /// Longest text looked at, in bytes; what follows is not shown, so it need not be searched.
 const MAX_LOOK: usize = 16 * 1024;

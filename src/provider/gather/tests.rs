@@ -15,7 +15,7 @@ mod samples;
 
 const LIMIT: usize = 64 * 1024;
 
-const KINDS: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
+const KINDS: [Kind; 3] = Kind::ALL;
 
 /// What became of a stream, in a form that can be compared and printed.
 #[derive(Debug, PartialEq)]

@@ -63,7 +63,7 @@ struct Details {
 }
 
 /// The answer in a 2xx body.
-pub(in crate::provider) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
+pub(super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
     let reply: Reply<'_> = serde_json::from_slice(bytes)
         .map_err(|error| pieces::bad_body(bytes, &pieces::why(&error)))?;
     let usage = reply.usage.and_then(usage);

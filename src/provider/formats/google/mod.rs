@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 
 use reqwest::Url;
-use reqwest::header::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -176,8 +175,6 @@ impl Format for Google {
             url.query_pairs_mut().append_pair("alt", "sse");
         }
     }
-
-    fn headers(&self, _: &mut HeaderMap) {}
 
     fn body(&self, call: &Call<'_>, _: Asking) -> Result<Vec<u8>, Failure> {
         body(call)

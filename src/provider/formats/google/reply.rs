@@ -87,7 +87,7 @@ struct Spent {
 }
 
 /// The answer in a 2xx body.
-pub(in crate::provider) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
+pub(super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
     let reply = read(bytes).map_err(|e| pieces::bad_body(bytes, &pieces::why(&e)))?;
     let usage = reply.usage_metadata.and_then(usage);
     if let Some(error) = reply.error {

@@ -25,18 +25,13 @@ impl ReadEvents for Responses {
         into: &mut Gathered,
         secrets: &Secrets,
     ) -> Result<(), Failure> {
-        take(event, into, secrets)
+        if !event.data.trim_ascii_start().starts_with(b"[") {
+            return take_response(event.data, into, secrets);
+        }
+        let list: Vec<&RawValue> = serde_json::from_slice(event.data)
+            .map_err(|error| into.unreadable(event.data, &error))?;
+        list.into_iter().try_for_each(|one| take_response(one.get().as_bytes(), into, secrets))
     }
-}
-
-/// Takes one event.
-fn take(event: Event<'_>, into: &mut Gathered, secrets: &Secrets) -> Result<(), Failure> {
-    if !event.data.trim_ascii_start().starts_with(b"[") {
-        return take_response(event.data, into, secrets);
-    }
-    let list: Vec<&RawValue> =
-        serde_json::from_slice(event.data).map_err(|error| into.unreadable(event.data, &error))?;
-    list.into_iter().try_for_each(|one| take_response(one.get().as_bytes(), into, secrets))
 }
 
 fn take_response(data: &[u8], into: &mut Gathered, secrets: &Secrets) -> Result<(), Failure> {

@@ -6,7 +6,6 @@
 //! Nothing here touches the network or decides what a failure means.
 
 use reqwest::Url;
-use reqwest::header::HeaderMap;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -29,8 +28,6 @@ impl Format for OpenAi {
     fn address(&self, url: &mut Url, _: &str, _: bool) {
         format::append(url, "/chat/completions");
     }
-
-    fn headers(&self, _: &mut HeaderMap) {}
 
     fn body(&self, call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
         body(call, asking)

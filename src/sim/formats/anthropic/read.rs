@@ -30,7 +30,7 @@ const NO_SAMPLING: &[&str] = &[
 const NO_PREFILL: &[&str] = &["sonnet-4-6", "opus-4-6"];
 
 /// Checks a call and takes from it what the answer depends on.
-pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     if call.get || call.path != "/v1/messages" {
         return Err(ErrorReply::saying(Meaning::ModelNotFound, "Not Found"));
     }

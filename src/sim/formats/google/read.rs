@@ -33,7 +33,7 @@ const PART: &[&str] = &[
 ];
 
 /// Checks a call and takes from it what the answer depends on.
-pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     if !rules.accepts(key(call)) {
         return Err(if key(call).is_empty() { stranger() } else { ErrorReply::new(Meaning::Auth) });
     }

@@ -26,7 +26,7 @@ const FIELDS: &[&str] = &[
 const ROLES: &[&str] = &["system", "assistant", "user", "function", "tool", "developer"];
 
 /// Checks a call and takes from it what the answer depends on.
-pub(in crate::sim) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     if call.get || !call.path.ends_with("/chat/completions") {
         let message = format!("Invalid URL (POST {})", call.path);
         return Err(ErrorReply { status: Some(404), ..ErrorReply::invalid(message) });
