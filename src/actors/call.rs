@@ -170,7 +170,7 @@ impl InFlight<'_> {
             Step::Text(text) => text.len(),
             Step::End(_) => return step,
         };
-        self.permit.hear(bytes, self.assignment.clock.mono().since(self.began));
+        self.permit.hear(bytes, || self.assignment.clock.mono().since(self.began));
         step
     }
 

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::bill::Cost;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
+use crate::domain::model::Standing;
 use crate::domain::need::Skip;
 use crate::domain::price::Usage;
 use crate::domain::rank;
@@ -45,7 +46,6 @@ mod wording;
 use attempt_log::AttemptLog;
 use client_stream::ClientStream;
 pub(super) use request::run;
-pub(super) use wording::internal;
 
 /// What every request is dispatched with.
 pub struct Services {
@@ -111,7 +111,7 @@ impl<'a> Dispatch<'a> {
             needs: chain.limited(request.needs(max_tokens), arrived.wall),
             temperature: request.temperature.unwrap_or(defaults.temperature),
             accept: chain.config.accept.as_deref(),
-            primary: chain.models.first().and_then(|primary| primary.config.price),
+            primary: chain.primary_price(),
             deadline: arrived.mono.plus(timeout),
             label: CallLabel {
                 request_id,
@@ -124,7 +124,7 @@ impl<'a> Dispatch<'a> {
     }
 
     async fn plan(&self) -> PlanView {
-        let standings = self.chain.standings(&self.assignment.needs, offer::left(self)).await;
+        let standings = self.standings().await;
         let (order, left_out) = self.chain.view(&standings);
         PlanView {
             request_id: self.assignment.label.request_id.clone(),
@@ -133,6 +133,12 @@ impl<'a> Dispatch<'a> {
             order,
             left_out,
         }
+    }
+
+    /// How the chain's models stand, copies of this request included.
+    async fn standings(&self) -> Vec<Standing> {
+        let left = self.services.shadows.left(&self.assignment.needs, self.arrived.wall);
+        self.chain.standings(&self.assignment.needs, left).await
     }
 
     fn request(&self) -> &'a ChatRequest {
@@ -150,7 +156,7 @@ impl<'a> Dispatch<'a> {
         log: &mut AttemptLog,
         client: ClientStream,
     ) -> Result<Box<Answered>, ErrorBody> {
-        let standings = self.chain.standings(&self.assignment.needs, offer::left(self)).await;
+        let standings = self.standings().await;
         if let Some(event) = self.chain.reordered(&standings) {
             self.record(event);
         }
@@ -202,11 +208,14 @@ impl<'a> Dispatch<'a> {
     /// for: it may be this call that closes it.
     async fn wait(&self, model: &ModelHandle, wait: Duration) -> Happened {
         let mut open_until = model.open_until.clone();
-        let is_open =
-            |until: &OpenUntil| until.is_some_and(|until| !until.passed(self.services.clock.now()));
+        let now = || self.services.clock.now();
+        let is_open = |until: &OpenUntil| until.is_some_and(|until| !until.passed(now()));
         tokio::select! {
             biased;
-            opened = open_until.wait_for(is_open) => opened.map_or(Happened::Waited, |_| Happened::Opened),
+            opened = open_until.wait_for(is_open) => match opened {
+                Ok(_) => Happened::Opened,
+                Err(_) => Happened::Waited,
+            },
             () = tokio::time::sleep(wait) => Happened::Waited,
         }
     }
@@ -234,7 +243,6 @@ impl<'a> Dispatch<'a> {
     ) -> Result<Running<'c>, Skip> {
         let call = self.assignment.start(&self.chain.models[at], mode).await?;
         let number = course.log.begin(call.model.name(), self.services.clock.mono());
-        course.progress.begun();
         Ok(Running { at, number, call })
     }
 

@@ -167,8 +167,8 @@ impl ModelActor {
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    /// Takes a call's end, admitted by `admission`. What is left in `unlogged` was neither logged nor
-    /// kept. Gives any pause that the model asked for.
+    /// Takes a call's end, admitted by `admission`. What is left in `unlogged` was neither logged
+    /// nor kept. Gives any pause that the model asked for.
     fn settle(
         &mut self,
         admission: Admission,

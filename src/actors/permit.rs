@@ -14,9 +14,9 @@ use super::model::{ModelActor, Settle};
 use crate::domain::bill::{Heard, Tariff};
 use crate::domain::breaker::Asker;
 use crate::domain::fault::Fault;
+use crate::domain::ledger::CallKind;
 use crate::domain::model::{Admission, Ended, Ending};
 use crate::domain::time::{Mono, millis};
-use crate::protocol::log::CallKind;
 
 /// What the log tells about a call beyond its outcome.
 #[derive(Clone, Debug)]
@@ -109,10 +109,11 @@ impl Permit {
         }
     }
 
-    /// Takes note of content, `after` the call began: so many bytes of text, or other life.
-    pub(super) fn hear(&mut self, bytes: usize, after: Duration) {
+    /// Takes note of content: so many bytes of text, or other life. `after` says how long after the
+    /// call's beginning, and is asked for the first of it alone.
+    pub(super) fn hear(&mut self, bytes: usize, after: impl FnOnce() -> Duration) {
         if !std::mem::replace(&mut self.heard.any, true) {
-            self.first_token_ms = Some(millis(after));
+            self.first_token_ms = Some(millis(after()));
         }
         self.heard.bytes += bytes;
     }

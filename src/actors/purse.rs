@@ -1,8 +1,8 @@
 //! What a task has spent today: one sum per task, owned by the table of chains.
 //!
-//! Walks tell it what their calls cost, and read it before they rank. A new table takes the sums of
-//! the old one along, so requests that were begun before a reload still count. After a restart it
-//! begins with what the ledger says of today.
+//! Dispatches tell it what their calls cost, and read it before they rank. A new table takes the
+//! sums of the old one along, so requests that were begun before a reload still count. After a
+//! restart it begins with what the ledger says of today.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

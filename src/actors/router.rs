@@ -1,8 +1,8 @@
 //! The actor that owns the table of models and chains.
 //!
-//! It gives each request its chain and lets it be dispatched; it never waits for anybody, and it knows
-//! nothing about health. New policies belong into the domain, not here. A panic over a message
-//! costs its answer: the table is only read, or replaced whole.
+//! It gives each request its chain and lets it be dispatched; it never waits for anybody, and it
+//! knows nothing about health. New policies belong into the domain, not here. A panic over a
+//! message costs its answer: the table is only read, or replaced whole.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -194,7 +194,7 @@ impl Handler<SetBreaker> for RouterActor {
             };
             let order = Order { set, peer_uid: ask.peer_uid };
             let told = table.model(&ask.order.model)?.actor.send(order).await;
-            told.map_err(|_| dispatch::internal("the daemon lost this order"))
+            told.map_err(|_| ErrorBody::internal("the daemon lost this order"))
         })
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::protocol::chains::PlanView;
 use crate::protocol::event::StreamEvent;
-use crate::protocol::reply::{ErrorBody, ErrorCode, Outcome};
+use crate::protocol::reply::{ErrorBody, Outcome};
 
 /// What a chat request is answered with.
 pub enum Answer {
@@ -191,13 +191,8 @@ impl Stream for Answers {
 
 /// The answer of a sink that was dropped without one.
 fn lost() -> Answer {
-    let message = "the daemon lost this request through a fault of its own; try again, and report \
-                   it if it happens again";
-    Answer::Chat(Outcome {
-        request_id: "".into(),
-        result: Err(ErrorBody::new(ErrorCode::Internal, message)),
-        attempts: Vec::new(),
-    })
+    let lost = ErrorBody::internal("the daemon lost this request through a fault of its own");
+    Answer::Chat(Outcome { request_id: "".into(), result: Err(lost), attempts: Vec::new() })
 }
 
 #[cfg(test)]
@@ -205,6 +200,7 @@ mod tests {
     use futures_util::StreamExt;
 
     use super::*;
+    use crate::protocol::reply::ErrorCode;
 
     fn delta(content: &str) -> StreamEvent {
         StreamEvent::Delta { content: content.to_owned() }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use futures_util::future::join_all;
-
 use tokio::sync::watch;
 
 use super::guard::Rebuilds;
@@ -22,7 +21,7 @@ use crate::domain::minute;
 use crate::domain::model::{CopyStanding, ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
 use crate::domain::pace::Backoff;
-use crate::domain::price::Nano;
+use crate::domain::price::{Nano, Price};
 use crate::domain::rank;
 use crate::domain::route::Candidate;
 use crate::domain::time::{Wall, millis};
@@ -270,8 +269,7 @@ impl Chain {
 
     /// What a request needs, under this chain's ceilings.
     pub fn limited(&self, needs: Needs, now: Wall) -> Needs {
-        let primary = self.models.first().and_then(|model| model.config.price);
-        self.config.ceilings.over(needs, primary, self.purse.spent(now))
+        self.config.ceilings.over(needs, self.primary_price(), self.purse.spent(now))
     }
 
     /// What an ordinary request needs, for those who want to know the order without one: a page
@@ -286,6 +284,11 @@ impl Chain {
     /// Name of the first model; empty for an empty chain.
     pub fn primary(&self) -> Arc<str> {
         self.models.first().map_or_else(|| "".into(), |model| model.name().clone())
+    }
+
+    /// Price of the first model, if it has one.
+    pub fn primary_price(&self) -> Option<Price> {
+        self.models.first().and_then(|model| model.config.price)
     }
 
     /// Asks all models at once how they stand. `left` may be spent on a copy of the request, so that

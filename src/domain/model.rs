@@ -328,9 +328,8 @@ impl ModelState {
 
     fn able(&self, needs: &Needs) -> bool {
         let can = &self.settings.abilities;
-        let fits =
-            self.settings.context_window.is_none_or(|window| (needs.bytes / 6) as u64 <= window);
-        fits && (can.tools || !needs.tools)
+        !needs.exceeds(self.settings.context_window)
+            && (can.tools || !needs.tools)
             && (can.images || !needs.images)
             && (can.json_schema || !needs.json_schema)
             && (can.prefill || !needs.prefill)

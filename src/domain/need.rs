@@ -29,6 +29,14 @@ pub struct Needs {
     pub dearest: Option<Nano>,
 }
 
+impl Needs {
+    /// Whether the prompt is certainly longer than a context window of so many tokens: a token has
+    /// no more than six bytes on average. Nothing exceeds a window that is not known.
+    pub fn exceeds(&self, window: Option<u64>) -> bool {
+        window.is_some_and(|window| (self.bytes / 6) as u64 > window)
+    }
+}
+
 /// What a model is known to be able to do; unknown counts as able.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {

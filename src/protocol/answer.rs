@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
 use crate::domain::accept::Accept;
-use crate::domain::price::{Usage, estimated_tokens};
+use crate::domain::price::Usage;
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -38,15 +38,6 @@ impl Answer {
         let text = self.content.as_deref().unwrap_or_default();
         let judged = self.finish != Finish::Refused;
         judged.then(|| accept.objection(text, !self.tool_calls.is_empty())).flatten()
-    }
-
-    /// What it probably consumed, for a request of `bytes`.
-    pub fn estimate(&self, bytes: usize) -> Usage {
-        Usage {
-            input_tokens: estimated_tokens(bytes),
-            output_tokens: estimated_tokens(self.bytes()),
-            ..Usage::default()
-        }
     }
 
     /// How long its text and the arguments of its tool calls are together.

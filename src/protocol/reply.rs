@@ -251,6 +251,12 @@ impl ErrorBody {
         }
     }
 
+    /// A fault of the daemon itself.
+    pub fn internal(what: &str) -> ErrorBody {
+        let message = format!("{what}; try again, and report it if it happens again");
+        ErrorBody::new(ErrorCode::Internal, message)
+    }
+
     /// An error that says when asking again may help; `None` says that time alone will not.
     pub fn again_after(mut self, millis: Option<u64>) -> ErrorBody {
         self.retry_after_ms = millis.map_or(RetryAfter::Never, RetryAfter::Millis);

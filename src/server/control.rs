@@ -82,6 +82,5 @@ fn forbidden(caller: &Caller, what: &str) -> ErrorBody {
 }
 
 fn gone(_: actix::MailboxError) -> ErrorBody {
-    let message = "the daemon lost this operation; try again, and report it if it happens again";
-    ErrorBody::new(ErrorCode::Internal, message)
+    ErrorBody::internal("the daemon lost this operation")
 }

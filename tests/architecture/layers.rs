@@ -300,13 +300,13 @@ fn an_import_that_goes_up_is_refused_in_every_spelling() {
     let rows = [
         ("domain/rank.rs", "use crate::config::Config;"),
         ("domain/rank.rs", "    let now = crate::clock::Clock::system();"),
-        ("domain/rank.rs", "use crate::{domain::time, actors::walk};"),
+        ("domain/rank.rs", "use crate::{domain::time, actors::dispatch};"),
         ("config/read/mod.rs", "use crate::protocol::id::Id;"),
-        ("actors/walk/mod.rs", "use crate::server::Server;"),
+        ("actors/dispatch.rs", "use crate::server::Server;"),
         ("ctl/ping.rs", "use crate::daemon::main;"),
         ("sim/mod.rs", "use crate::ctl::main;"),
         ("clock.rs", "use super::domain::time::Now;"),
-        ("server/listen.rs", "use super::super::actors::walk;"),
+        ("server/listen.rs", "use super::super::actors::dispatch;"),
         ("unheard_of/mod.rs", "//! New.\n"),
     ];
     for (file, line) in rows {

@@ -5,15 +5,9 @@ use super::super::shadow::{Facts, Reference};
 use super::Dispatch;
 use super::attempt_log::AttemptLog;
 use crate::domain::compare::Text;
-use crate::domain::price::Nano;
 use crate::protocol::answer::Finish;
 use crate::protocol::log::AnswerFacts;
 use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody, ErrorCode};
-
-/// What may be spent on a copy of this request; `None` if none may be sent.
-pub(super) fn left(dispatch: &Dispatch<'_>) -> Option<Nano> {
-    dispatch.services.shadows.left(&dispatch.assignment.needs, dispatch.arrived.wall)
-}
 
 /// The request as it is offered for a copy, if it is fit for one and of any use.
 pub(super) fn facts(

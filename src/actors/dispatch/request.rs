@@ -13,9 +13,8 @@ use super::super::sink::{Answer, Stop};
 use super::super::table::Table;
 use super::attempt_log::AttemptLog;
 use super::client_stream::ClientStream;
-use super::wording::{self, internal};
-use super::{Dispatch, Services, offer};
-use crate::protocol::reply::Outcome;
+use super::{Dispatch, Services, offer, wording};
+use crate::protocol::reply::{ErrorBody, Outcome};
 
 /// Dispatches a request and delivers its answer.
 pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, route: Route) {
@@ -47,7 +46,7 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
                     let error = wording::given_up(stop);
                     if stop != Stop::Cancelled {
                         let event = log.event(Err(&error), arrived, services.clock.now());
-                        services.recorder.record(services.clock.now().wall, event, None);
+                        dispatch.record(event);
                         return;
                     }
                     Err(error)
@@ -59,7 +58,7 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
                         Err(_) => {
                             log.stopped(services.clock.mono());
                             tokio::task::yield_now().await;
-                            Err(internal("the daemon lost this request"))
+                            Err(ErrorBody::internal("the daemon lost this request"))
                         }
                     }
                 }

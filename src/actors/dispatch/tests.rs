@@ -1,4 +1,4 @@
-//! Requests dispatched to a scripted provider on paused time: the rules of routing, seen from outside.
+//! Requests dispatched to a scripted provider on paused time: the rules of routing, from outside.
 //!
 //! Real actors, a real configuration text and a real recorder; only the network and the clock are
 //! played. A test says what each model does with its next calls, asks, and looks at the reply, at

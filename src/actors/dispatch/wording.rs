@@ -1,8 +1,8 @@
 //! What to tell a caller whom nobody answered, in words that help.
 
 use super::super::sink::Stop;
+use super::Dispatch;
 use super::attempt_log::AttemptLog;
-use super::{Dispatch, offer};
 use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 use crate::domain::rank;
@@ -10,12 +10,6 @@ use crate::domain::route::Finish;
 use crate::domain::route::outcome::{Tried, Unanswered, unanswered};
 use crate::domain::time::millis;
 use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody, ErrorCode};
-
-/// An error of the daemon itself.
-pub(in super::super) fn internal(what: &str) -> ErrorBody {
-    let message = format!("{what}; try again, and report it if it happens again");
-    ErrorBody::new(ErrorCode::Internal, message)
-}
 
 /// What a request that was given up has come to.
 pub(super) fn given_up(stop: Stop) -> ErrorBody {
@@ -68,7 +62,7 @@ impl Dispatch<'_> {
             Unanswered::NobodyCalled => (ErrorCode::NoModelAvailable, self.left_out(log)),
             Unanswered::AllFailed => (ErrorCode::AllModelsFailed, all_failed(log)),
         };
-        let standings = self.chain.standings(&self.assignment.needs, offer::left(self)).await;
+        let standings = self.standings().await;
         let again = rank::earliest(&standings).map(millis);
         Err(ErrorBody::new(code, message).again_after(again))
     }
@@ -79,8 +73,7 @@ impl Dispatch<'_> {
             (None, Some(reason)) => {
                 let model = self.chain.models.iter().find(|model| *model.name() == attempt.model);
                 let window = model.and_then(|model| model.config.context_window);
-                let tokens = (self.assignment.needs.bytes / 6) as u64;
-                Tried::Skipped { reason, too_small: window.is_some_and(|window| tokens > window) }
+                Tried::Skipped { reason, too_small: self.assignment.needs.exceeds(window) }
             }
             (None, None) => Tried::Cancelled,
         }

@@ -1,7 +1,7 @@
 //! What everybody else sees of the copies: whether one may be made, and where requests are offered.
 //!
-//! The owner publishes its terms and its budget here, so that a dispatch knows without asking whether a
-//! copy of its request may be sent, and a request that is of no use to it costs nothing.
+//! The owner publishes its terms and its budget here, so that a dispatch knows without asking whether
+//! a copy of its request may be sent, and a request that is of no use to it costs nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

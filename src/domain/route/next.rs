@@ -20,7 +20,7 @@ pub enum Happened {
     Opened,
     /// The model's owner did not admit the call.
     NotAdmitted(Skip),
-    /// The call failed, and [`Progress::learn`] knows it.
+    /// The call failed, and [`Progress::learn`] knows what there is to learn from it.
     Failed(FailedCall),
 }
 
@@ -115,6 +115,10 @@ impl Progress {
         now: Mono,
         chance: f64,
     ) -> Next {
+        if matches!(happened, Happened::Failed(_)) {
+            // Somebody could be called.
+            self.nearest = None;
+        }
         let turn = std::mem::replace(&mut self.turn, Turn::Nobody);
         match (happened, turn) {
             (Happened::Waited, Turn::Pausing { at }) => self.call(at, 0),
@@ -143,7 +147,7 @@ impl Progress {
     /// The next model's turn.
     fn turn(&mut self, chain: &[Candidate], now: Mono) -> Next {
         let Some(at) = self.order.pop_front() else {
-            return match self.nearest.take().filter(|_| !self.called) {
+            return match self.nearest.take() {
                 Some(at) => {
                     self.turn = Turn::Early;
                     Next::Try { at, early: true }

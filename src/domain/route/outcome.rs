@@ -36,28 +36,29 @@ pub enum Unanswered {
 
 /// The error for a request that is at the end of its chain.
 pub fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
-    let failed_with = |wanted: fn(Fault) -> bool| {
-        tried.iter().any(|tried| matches!(tried, Tried::Failed(fault) if wanted(*fault)))
-    };
-    let called = tried.iter().any(|tried| !matches!(tried, Tried::Skipped { .. }));
-    match () {
-        () if failed_with(|fault| fault == Fault::Refused) => Unanswered::Refused,
-        () if is_late => Unanswered::TooLate,
-        () if !tried.is_empty() && tried.iter().all(|one| is_about_length(one, tried)) => {
-            Unanswered::TooLong
-        }
-        () if called => Unanswered::AllFailed,
-        () => Unanswered::NobodyCalled,
+    let called = tried.iter().any(|one| !matches!(one, Tried::Skipped { .. }));
+    let proven = tried.iter().any(|one| match one {
+        Tried::Failed(fault) => fault.meaning().next == Next::NotAsSmall,
+        Tried::Skipped { .. } | Tried::Cancelled => false,
+    });
+    if tried.contains(&Tried::Failed(Fault::Refused)) {
+        Unanswered::Refused
+    } else if is_late {
+        Unanswered::TooLate
+    } else if !tried.is_empty() && tried.iter().all(|one| is_about_length(one, proven)) {
+        Unanswered::TooLong
+    } else if called {
+        Unanswered::AllFailed
+    } else {
+        Unanswered::NobodyCalled
     }
 }
 
-fn is_about_length(one: &Tried, all: &[Tried]) -> bool {
+/// Whether the prompt's length is what is wrong; `proven` if a model has said that it is too long.
+fn is_about_length(one: &Tried, proven: bool) -> bool {
     match one {
         Tried::Failed(fault) => matches!(fault, Fault::ContextTooLong | Fault::TooLarge),
-        Tried::Skipped { reason: SkipReason::Incapable, too_small } => {
-            let proves = |tried: &Tried| matches!(tried, Tried::Failed(fault) if fault.meaning().next == Next::NotAsSmall);
-            *too_small || all.iter().any(proves)
-        }
+        Tried::Skipped { reason: SkipReason::Incapable, too_small } => *too_small || proven,
         Tried::Skipped { .. } | Tried::Cancelled => false,
     }
 }

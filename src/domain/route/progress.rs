@@ -47,8 +47,6 @@ pub struct Progress {
     pub(super) hedged: bool,
     /// Largest context window that is known to have been too small.
     pub(super) too_small: Option<u64>,
-    /// Whether any call was made.
-    pub(super) called: bool,
     /// Whom to try early if nobody could be called at all.
     pub(super) nearest: Option<usize>,
 }
@@ -86,7 +84,6 @@ impl Progress {
             pauses: Vec::new(),
             hedged: false,
             too_small: None,
-            called: false,
             nearest,
         }
     }
@@ -94,11 +91,6 @@ impl Progress {
     /// Whether other models are still to be asked, so that time has to be kept for them.
     pub fn has_others(&self) -> bool {
         !self.order.is_empty()
-    }
-
-    /// A call begins, be it beside another.
-    pub fn begun(&mut self) {
-        self.called = true;
     }
 
     /// Learns from a failed call, whichever it was: its provider is left in peace for a moment by

@@ -93,7 +93,7 @@ fn the_first_may_still_win() {
 }
 
 #[test]
-fn if_one_fails_the_other_goes_on_and_if_both_do_the_walk() {
+fn if_one_fails_the_other_goes_on_and_if_both_do_the_chain() {
     play(async || {
         let rig = hedged(THREE);
         rig.script.always("a", fails(Fault::BadBody).after(4000));

@@ -241,7 +241,7 @@ impl Asked {
     /// Waits for the reply; gives the events before it, too.
     pub(super) async fn heard(mut self) -> (Vec<Value>, Value) {
         let reply = self.listen().await;
-        // Once the walk has ended, nothing more may come.
+        // Once the request has ended, nothing more may come.
         tokio::task::yield_now().await;
         assert!(self.answers.next().await.is_none(), "{reply}");
         let events: Vec<Value> = self.events.into_iter().map(|(_, event)| event).collect();

@@ -43,7 +43,7 @@ fn random_trouble_breaks_no_promise_and_ends_with_everybody_serving() {
     let mut totals = (0, 0, 0);
     let mut streams = (0, 0);
     for seed in 0..WORLDS {
-        // The walk's own dice are those of this thread.
+        // The daemon's own dice are those of this thread.
         fastrand::seed(seed);
         let met = Rc::new(Met::default());
         let (for_world, mut rng) = (Rc::clone(&met), Rng::with_seed(seed));

@@ -37,7 +37,6 @@ fn failed(at: usize, fault: Fault) -> FailedCall {
 }
 
 fn fails(progress: &mut Progress, chain: &[Candidate], failed: FailedCall, now: Mono) -> Next {
-    progress.begun();
     progress.learn(&chain[failed.at], failed.fault, now, 0.0);
     progress.next(Happened::Failed(failed), chain, now, 0.0)
 }
@@ -140,7 +139,6 @@ fn an_outrun_model_is_asked_again_when_the_faster_one_fails() {
     let chain = [candidate("p", None), candidate("q", None)];
     let mut progress = progress(2, 60);
     progress.next(Happened::Ranked, &chain, at(0), 0.0);
-    progress.begun();
     assert!(progress.may_hedge());
     assert_eq!(progress.spare(&chain, at(1)), Spare::Try { at: 1 });
     progress.hedged();
@@ -170,8 +168,7 @@ proptest! {
                     (calls[at], turns[at]) = (calls[at] + 1, true);
                     prop_assert!(calls[at] <= 2, "one repeat at most");
                     now = now.plus(wait * SECOND / 2);
-                    progress.begun();
-                    progress.learn(&chain[at], Fault::ALL[fault], now, 0.5);
+                                    progress.learn(&chain[at], Fault::ALL[fault], now, 0.5);
                     let hinted_hold = Some(wait * SECOND);
                     Happened::Failed(FailedCall { hinted_hold, ..failed(at, Fault::ALL[fault]) })
                 }
