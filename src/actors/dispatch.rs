@@ -86,7 +86,7 @@ struct Running<'a> {
 }
 
 /// What became of a try.
-enum Tried {
+enum Attempted {
     Answered(Box<Answered>),
     Failed(FailedCall),
     NotAdmitted(Skip),
@@ -190,9 +190,9 @@ impl<'a> Dispatch<'a> {
             let candidates = &self.chain.candidates;
             happened = match course.progress.next(happened, candidates, now, fastrand::f64()) {
                 Next::Try { at, early } => match self.attempt(at, early, course).await {
-                    Tried::Answered(answered) => return Ok(answered),
-                    Tried::Failed(failed) => Happened::Failed(failed),
-                    Tried::NotAdmitted(skip) => Happened::NotAdmitted(skip),
+                    Attempted::Answered(answered) => return Ok(answered),
+                    Attempted::Failed(failed) => Happened::Failed(failed),
+                    Attempted::NotAdmitted(skip) => Happened::NotAdmitted(skip),
                 },
                 Next::Wait { at, wait } => self.wait(&self.chain.models[at], wait).await,
                 Next::PassOver { at, skip } => {
@@ -221,12 +221,12 @@ impl<'a> Dispatch<'a> {
     }
 
     /// Calls a model, in chains that want it so with another one beside it, and follows the answer.
-    async fn attempt(&self, at: usize, early: bool, course: &mut Course<'_>) -> Tried {
+    async fn attempt(&self, at: usize, early: bool, course: &mut Course<'_>) -> Attempted {
         let kind = CallKind::Live;
         let mode = Mode { kind, early, others_behind: course.progress.has_others() };
         let first = match self.start(at, mode, course).await {
             Ok(running) => running,
-            Err(skip) => return Tried::NotAdmitted(skip),
+            Err(skip) => return Attempted::NotAdmitted(skip),
         };
         let mut running = hedge::race(self, first, course).await;
         course.client.begin_model(running.call.model.name());
@@ -282,7 +282,7 @@ impl<'a> Dispatch<'a> {
         running: Running<'_>,
         outcome: provider::Outcome,
         course: &mut Course<'_>,
-    ) -> Tried {
+    ) -> Attempted {
         let Running { at, number, call } = running;
         let model = call.model;
         let Finished { permit, ended, outcome, heard } = call.finish(outcome);
@@ -296,12 +296,12 @@ impl<'a> Dispatch<'a> {
                 let answered = self.answered(model, answer, usage, cost, course.log);
                 if !(refused && self.request().on_refusal == OnRefusal::Fallback) {
                     course.log.answered(number, now);
-                    return Tried::Answered(answered);
+                    return Attempted::Answered(answered);
                 }
                 let refusal = Failure::new(Fault::Refused, "refused by content policy");
                 course.log.failed(number, now, &refusal);
                 course.log.keep_refusal(answered);
-                return Tried::Failed(FailedCall::new(at, Fault::Refused));
+                return Attempted::Failed(FailedCall::new(at, Fault::Refused));
             }
             Err(failure) => failure,
         };
@@ -311,7 +311,7 @@ impl<'a> Dispatch<'a> {
         let hold = permit.settle(ended).await;
         course.log.failed(number, now, &failure);
         let (should_retry, hinted_hold) = (failure.should_retry, failure.retry_after.and(hold));
-        Tried::Failed(FailedCall {
+        Attempted::Failed(FailedCall {
             should_retry,
             hinted_hold,
             delivered,

@@ -84,8 +84,7 @@ impl Obstacles<'_> {
         let reason = self.circuit.reason.as_deref().unwrap_or("no reason given");
         let since = text::moment(&self.circuit.since);
         let since = since.map(|since| format!(" for {}", text::span(millis(now.since(since)))));
-        let state = state.name().replace('_', "-");
-        Some(format!("{state}{}: {reason}", since.unwrap_or_default()))
+        Some(format!("{}{}: {reason}", state.word(), since.unwrap_or_default()))
     }
 
     /// What an override sets the circuit to.

@@ -63,7 +63,7 @@ pub(super) fn exchange<T: DeserializeOwned>(
     if session.json {
         print_json(&line, screen)?;
     }
-    let reply = accept(reply, session.json, screen)?;
+    let reply = accept(reply, session.json, screen.notes_paper)?;
     if session.json { Ok(None) } else { found(reply).map(Some) }
 }
 
@@ -79,11 +79,11 @@ pub(super) fn print_json(line: &str, screen: &mut Screen<'_>) -> Result<(), Fail
 }
 
 /// Lets a reply pass that says yes; an error reply becomes a failure that shows what was tried.
-pub(super) fn accept(reply: Value, printed: bool, screen: &Screen<'_>) -> Result<Value, Failure> {
+pub(super) fn accept(reply: Value, printed: bool, paper: Paper) -> Result<Value, Failure> {
     let reply = text::tidy(reply);
     match reply.get("ok") {
         Some(Value::Bool(true)) => Ok(reply),
-        _ => Err(Failure::Daemon(DaemonError::read(reply, printed, screen.notes_paper))),
+        _ => Err(Failure::Daemon(DaemonError::read(reply, printed, paper))),
     }
 }
 
@@ -124,11 +124,7 @@ impl Link {
     /// Asks one question, for those who show no error reply.
     pub(super) fn ask<T: DeserializeOwned>(&mut self, request: &Value) -> Result<T, Failure> {
         self.send(request)?;
-        let reply = text::tidy(self.reply()?.1);
-        match Success::<T>::deserialize(&reply) {
-            Ok(success) if success.ok => Ok(success.found),
-            _ => Err(Failure::Daemon(DaemonError::read(reply, false, Paper::default()))),
-        }
+        found(accept(self.reply()?.1, false, Paper::default())?)
     }
 
     /// Reads the reply to the one request sent.

@@ -172,7 +172,8 @@ impl Failure {
         screen.notes.flush()
     }
 
-    fn hint(&self) -> String {
+    /// What to do about it; empty where nothing helps.
+    pub(super) fn hint(&self) -> String {
         match self {
             Failure::Usage { hint, .. } => (*hint).to_owned(),
             Failure::Unreachable { hint, .. } | Failure::Configuration { hint, .. } => hint.clone(),

@@ -78,7 +78,7 @@ fn listen(filter: &Filter, session: &Session, screen: &mut Screen<'_>) -> Result
     let mut link = Link::open(&session.socket, SOON)?;
     link.send(&request(filter))?;
     let (line, reply) = link.reply()?;
-    let accepted = accept(reply, session.json, screen);
+    let accepted = accept(reply, session.json, screen.notes_paper);
     if session.json && accepted.is_err() {
         print_json(&line, screen)?;
     }
@@ -182,7 +182,7 @@ fn log_of(session: &Session) -> PathBuf {
 
 fn told(socket: &Path) -> Option<PathBuf> {
     let health: Health = Link::open(socket, SOON).ok()?.ask(&json!({"op": "health"})).ok()?;
-    Some(PathBuf::from(health.recorder.log))
+    Some(health.recorder.log).filter(|log| !log.is_empty()).map(PathBuf::from)
 }
 
 fn since(typed: &str) -> Result<Since, String> {

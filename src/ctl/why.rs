@@ -7,7 +7,7 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, attempts, moment, text};
+use super::{Session, attempts, circuit, moment, text};
 use crate::domain::time::Wall;
 use crate::protocol::log::{CallEvent, Event, LogLine, RequestEvent};
 use crate::protocol::reply::ErrorCode;
@@ -75,7 +75,7 @@ fn head(request: &RequestEvent, arrived: Option<Wall>, now: Wall, zone: &TimeZon
         lines.push(format!("to be tried: {}", order.join(", then ")));
     }
     for out in &request.left_out {
-        let why = out.reason.name().replace('_', " ");
+        let why = circuit::again(out.reason, None);
         lines.push(format!("left out: {} ({why})", out.model));
     }
     lines.join("\n") + "\n"

@@ -89,7 +89,7 @@ impl Source {
         };
         read.await.map_err(|why: String| {
             let path = self.path.display();
-            internal(&format!("the configuration {path}: {why}; nothing was changed"))
+            internal(format!("the configuration {path}: {why}; nothing was changed"))
         })
     }
 }
@@ -122,7 +122,7 @@ impl Reloader {
         };
         self.http
             .update(&config.models, config.limits.response_bytes)
-            .map_err(|error| internal(&format!("{error}; nothing was changed")))?;
+            .map_err(|error| internal(format!("{error}; nothing was changed")))?;
         let renewed = self.router.send(Renew(Box::new(config.clone()))).await;
         let renewal = renewed.map_err(|_| internal("the daemon lost this reload; reload again"))?;
         server.renew(&config);
@@ -158,7 +158,7 @@ impl Reloader {
     }
 }
 
-fn internal(message: &str) -> ErrorBody {
+fn internal(message: impl Into<String>) -> ErrorBody {
     ErrorBody::new(ErrorCode::Internal, message)
 }
 

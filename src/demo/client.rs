@@ -19,7 +19,9 @@ use crate::domain::breaker::State;
 use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 use crate::protocol::health::Health;
-use crate::protocol::reply::{Answered, AttemptOutcome, ErrorBody, ErrorCode, Outcome, Success};
+use crate::protocol::reply::{
+    Answered, Attempt, AttemptOutcome, ErrorBody, ErrorCode, Outcome, Success,
+};
 
 /// Longer than any deadline in the demo.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -107,16 +109,19 @@ impl Reply {
         self.answered()?.content.as_deref()
     }
 
+    /// What became of this model, try by try.
+    fn tries_of(&self, model: &str) -> impl Iterator<Item = &Attempt> {
+        self.0.attempts.iter().filter(move |tried| *tried.model == *model)
+    }
+
     /// Whether this model was left out for this reason.
     pub(super) fn left_out(&self, model: &str, reason: SkipReason) -> bool {
-        let its = self.0.attempts.iter().filter(|tried| *tried.model == *model);
-        its.into_iter().any(|tried| tried.reason == Some(reason))
+        self.tries_of(model).any(|tried| tried.reason == Some(reason))
     }
 
     /// How the calls of this model ended: nothing, or the kind of failure.
     pub(super) fn calls_of(&self, model: &str) -> Vec<Option<Fault>> {
-        let its = self.0.attempts.iter().filter(|tried| *tried.model == *model);
-        let calls = its.filter(|tried| tried.outcome != AttemptOutcome::Skipped);
+        let calls = self.tries_of(model).filter(|tried| tried.outcome != AttemptOutcome::Skipped);
         calls.map(|call| call.error_type).collect()
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Trouble;
 use super::fixture::Fixture;
-use super::printer::{Printer, Tone, dollars, span};
+use super::printer::{Printer, Tone, dollars, failure, span};
 use crate::config::Env;
 use crate::domain::breaker::State;
 use crate::protocol::health::ModelHealth;
@@ -39,8 +39,8 @@ pub(super) fn costs(fixture: &Fixture, printer: &mut Printer) {
 /// tries things out does not begin with the end of the story.
 pub(super) async fn close_circuits(fixture: &mut Fixture) -> Result<(), Trouble> {
     let health = fixture.client.health().await?;
-    let is_closed = |model: &ModelHealth| model.breaker.state == State::Closed;
-    for (name, _) in health.models.iter().filter(|(_, model)| !is_closed(model)) {
+    let not_closed = health.models.iter().filter(|(_, model)| model.breaker.state != State::Closed);
+    for (name, _) in not_closed {
         for set in ["closed", "auto"] {
             let order = json!({"op": "breaker", "model": name, "set": set});
             fixture.client.exchange(order).await?;
@@ -96,17 +96,14 @@ fn fallbackctl(env: &Env) -> String {
 
 fn cells_of(name: &str, model: &ModelHealth) -> [String; 6] {
     let state = match model.breaker.state {
-        State::Closed if model.hold_until.is_some() => "on hold".to_owned(),
-        State::Closed if model.degraded => "degraded".to_owned(),
-        state => state.name().replace('_', "-"),
+        State::Closed if model.hold_until.is_some() => "on hold",
+        State::Closed if model.degraded => "degraded",
+        state => state.word(),
     };
-    let error = model.last_error.as_ref().map(|error| {
-        let status = error.status.map(|status| format!(" {status}"));
-        format!("{}{}", error.error_type, status.unwrap_or_default())
-    });
+    let error = model.last_error.as_ref().map(|error| failure(error.error_type, error.status));
     [
         name.to_owned(),
-        state,
+        state.to_owned(),
         format!("{:.0} %", (model.success_rate * 100.0).floor()),
         model.total_calls.to_string(),
         model.p50_ms.map(span).unwrap_or_default(),

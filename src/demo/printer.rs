@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use super::client::Reply;
 use crate::config::Env;
+use crate::domain::fault::Fault;
 use crate::domain::price::Nano;
 use crate::protocol::reply::{Attempt, AttemptOutcome};
 
@@ -138,10 +139,7 @@ impl Printer {
                 let left = attempt.retry_in_ms.map(|left| format!(", {} left", span(left)));
                 format!("{}{}", reason.name().replace('_', " "), left.unwrap_or_default())
             }
-            (None, Some(error)) => {
-                let status = attempt.status.map(|status| format!(" {status}"));
-                format!("{error}{}", status.unwrap_or_default())
-            }
+            (None, Some(error)) => failure(error, attempt.status),
             (None, None) => String::new(),
         };
         let took = attempt.latency_ms.map(span).unwrap_or_default();
@@ -159,6 +157,12 @@ impl Printer {
 /// One row of a scenario's table. The outcome brings its own padding.
 fn row(number: &str, model: &str, outcome: &str, why: &str, took: &str) -> String {
     format!("  {number:<2} {model:<19}{outcome}{why:<26}{took:>8}").trim_end().to_owned()
+}
+
+/// A kind of failure with its HTTP status, where there was one.
+pub(super) fn failure(kind: Fault, status: Option<u16>) -> String {
+    let status = status.map(|status| format!(" {status}"));
+    format!("{kind}{}", status.unwrap_or_default())
 }
 
 /// A short time for people.
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_claim_is_remembered_with_its_scene() {
+    fn a_broken_claim_is_remembered_with_its_scenario() {
         let mut printer = Printer::new(Box::new(io::sink()), false);
         printer.scenario("1 Rain", "It rains.");
         printer.claim(true, "the street is wet");

@@ -1,7 +1,7 @@
 //! The story: seven scenarios, each a fault, what the daemon makes of it, and what must be true then.
 //!
 //! What is claimed is looked up where it cannot be made up: in the reply that the client got, in
-//! the daemon's health, and in the journal of the simulated provider. Scenes wait for conditions,
+//! the daemon's health, and in the journal of the simulated provider. Scenarios wait for conditions,
 //! never for time. They follow each other: the circuit that opens in the second closes in the
 //! sixth, and those in between use other models.
 

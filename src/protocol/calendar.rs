@@ -104,9 +104,7 @@ pub fn midnight(date: Date, zone: &TimeZone) -> Wall {
 
 /// RFC 3339 in UTC with milliseconds, as every line and log of this program has it.
 pub fn rfc3339(at: Wall) -> String {
-    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
-    let stamp = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-    format!("{stamp:.3}")
+    format!("{:.3}", timestamp(at))
 }
 
 /// For serde: a moment as RFC 3339 text, or `null`.
@@ -138,8 +136,12 @@ pub fn moment(text: &str) -> Option<Wall> {
 
 /// A moment on the clocks of a time zone.
 pub fn zoned(at: Wall, zone: &TimeZone) -> Zoned {
+    timestamp(at).to_zoned(zone.clone())
+}
+
+fn timestamp(at: Wall) -> Timestamp {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX).to_zoned(zone.clone())
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
 fn tomorrow(date: Date, days: i32) -> Date {

@@ -8,7 +8,7 @@ use super::health::{BreakerOrdered, Health};
 use super::reload::Reloaded;
 use super::why::Why;
 
-/// What an operation other than a chat answers.
+/// What a [`super::request::ControlOp`] is answered.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "each is the answer of its name")]
@@ -20,8 +20,6 @@ pub enum Found {
     Costs(Box<Costs>),
     Breaker(BreakerOrdered),
     Reload(Reloaded),
-    Cancel(Cancelled),
-    Events(Watching),
 }
 
 /// The answer to `ping`.

@@ -3,7 +3,6 @@
 //! The texts of all `delta` since the last `restart` together are the `content` of the reply. A
 //! caller that ignores every event misses nothing.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use super::id::Id;
 use crate::domain::fault::Fault;
 
 /// News of one request. It has no `Debug`: its text must not reach a log.
-#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum StreamEvent {
     /// The first content follows; told once, before everything else.
@@ -41,13 +40,13 @@ pub enum StreamEvent {
 }
 
 /// An event as a line of its own.
-#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub struct EventLine<'a> {
     /// The client's id of the request.
-    pub id: Cow<'a, Id>,
+    pub id: &'a Id,
     /// The event.
     #[serde(flatten)]
-    pub event: Cow<'a, StreamEvent>,
+    pub event: &'a StreamEvent,
 }
 
 #[cfg(test)]
@@ -57,8 +56,7 @@ mod tests {
     #[test]
     fn events_are_lines_with_their_requests_id() {
         let line = |event: StreamEvent| {
-            let (id, event) = (Cow::Owned(Id::Number(7)), Cow::Owned(event));
-            serde_json::to_string(&EventLine { id, event }).unwrap()
+            serde_json::to_string(&EventLine { id: &Id::Number(7), event: &event }).unwrap()
         };
         let model_used: Arc<str> = "gpt-4o".into();
         assert_eq!(

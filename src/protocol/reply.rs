@@ -4,10 +4,9 @@
 //! `Success<Health>` for `health`, `Success<Chat>` for a chat that was answered, `ErrorReply` for
 //! everything that was not. The daemon writes the very same types, field by field as they stand here.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::answer::Finish;
@@ -129,6 +128,7 @@ pub struct ErrorBody {
     pub message: String,
     /// When asking again may help.
     #[serde(default, skip_serializing_if = "RetryAfter::is_unsaid")]
+    #[schemars(with = "Option<u64>")]
     pub retry_after_ms: RetryAfter,
     /// What is wrong with the configuration, as `fallbackd --check` says it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -185,7 +185,8 @@ pub enum ErrorCode {
 }
 
 /// When asking again may help.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<u64>", into = "Option<u64>")]
 pub enum RetryAfter {
     /// The error says nothing about time; the field is absent.
     #[default]
@@ -259,7 +260,7 @@ impl ErrorBody {
 
     /// An error that says when asking again may help; `None` says that time alone will not.
     pub fn again_after(mut self, millis: Option<u64>) -> ErrorBody {
-        self.retry_after_ms = millis.map_or(RetryAfter::Never, RetryAfter::Millis);
+        self.retry_after_ms = millis.into();
         self
     }
 }
@@ -292,30 +293,15 @@ impl RetryAfter {
     }
 }
 
-impl Serialize for RetryAfter {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        self.millis().serialize(out)
+impl From<Option<u64>> for RetryAfter {
+    fn from(millis: Option<u64>) -> RetryAfter {
+        millis.map_or(RetryAfter::Never, RetryAfter::Millis)
     }
 }
 
-impl<'de> Deserialize<'de> for RetryAfter {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<RetryAfter, D::Error> {
-        let millis = Option::<u64>::deserialize(input)?;
-        Ok(millis.map_or(RetryAfter::Never, RetryAfter::Millis))
-    }
-}
-
-impl schemars::JsonSchema for RetryAfter {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RetryAfter".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Option::<u64>::json_schema(generator)
+impl From<RetryAfter> for Option<u64> {
+    fn from(again: RetryAfter) -> Option<u64> {
+        again.millis()
     }
 }
 

@@ -158,8 +158,14 @@ pub fn read(line: &[u8]) -> Result<(Id, Op), Mistake> {
 
 fn accept(mut chat: ChatRequest) -> Result<(Id, Op), Mistake> {
     let id = std::mem::take(&mut chat.id);
-    match check(&chat) {
-        Ok(()) => Ok((id, Op::Chat(Box::new(chat)))),
+    let checked = check(&chat);
+    under(id, checked.map(|()| Op::Chat(Box::new(chat))))
+}
+
+/// What was read for the request of this id; a mistake is told under it.
+fn under(id: Id, read: Result<Op, String>) -> Result<(Id, Op), Mistake> {
+    match read {
+        Ok(op) => Ok((id, op)),
         Err(message) => Err(Mistake { id, error: ErrorBody::new(ErrorCode::BadRequest, message) }),
     }
 }
@@ -253,10 +259,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
             return Err(Mistake { id, error: ErrorBody::new(ErrorCode::UnknownOp, message) });
         }
     };
-    match read {
-        Ok(op) => Ok((id, op)),
-        Err(message) => Err(Mistake { id, error: ErrorBody::new(ErrorCode::BadRequest, message) }),
-    }
+    under(id, read)
 }
 
 /// Reads a value; a mistake names the field it was made in.

@@ -71,7 +71,7 @@ impl Fold {
     pub(super) fn line(&mut self, line: &[u8], known_from: Option<Wall>) -> bool {
         match kind(line) {
             Kind::Call => match serde_json::from_slice(line) {
-                Ok(call) => self.call(call, stamp(line), known_from),
+                Ok(call) => self.call(call, line, known_from),
                 Err(_) => return false,
             },
             Kind::Breaker => match serde_json::from_slice(line) {
@@ -106,7 +106,7 @@ impl Fold {
         }
     }
 
-    fn call(&mut self, call: CallEvent, at: Option<Wall>, known_from: Option<Wall>) {
+    fn call(&mut self, call: CallEvent, line: &[u8], known_from: Option<Wall>) {
         let key = call.ledger_key();
         if known_from.is_none_or(|from| key.start < from) {
             let sums = key.sums(&call.paid());
@@ -127,7 +127,7 @@ impl Fold {
             bucket.add(sample);
         }
         if let Some(stored) = stored {
-            self.breaker(model, at, stored);
+            self.breaker(model, stamp(line), stored);
         }
     }
 

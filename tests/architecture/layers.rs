@@ -217,8 +217,7 @@ fn the_repository_speaks_of_the_project_alone() {
 fn the_map_names_only_files_that_exist() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let all = [files(&root().join("src")), files(&root().join("tests"))].concat();
-    let named = map.split('`').skip(1).step_by(2);
-    for name in named.filter(|name| name.ends_with(".rs") && !name.contains(' ')) {
+    for name in quoted(&map).filter(|name| name.ends_with(".rs") && !name.contains(' ')) {
         assert!(all.iter().any(|file| file.ends_with(name)), "there is no {name}");
     }
 }
@@ -227,10 +226,14 @@ fn the_map_names_only_files_that_exist() {
 fn walk(map: &str) -> Vec<Vec<&str>> {
     let section = map.split("\n## ").find(|part| part.starts_with("A walk for newcomers"));
     let rows = section.unwrap_or_default().lines().filter(|line| line.starts_with("| "));
-    let named = |row: &'_ str| row.split('`').skip(1).step_by(2).count() > 0;
-    rows.filter(|row| named(row))
-        .map(|row| row.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect())
+    rows.filter(|row| row.contains('`'))
+        .map(|row| quoted(row).filter(|name| name.ends_with(".rs")).collect())
         .collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 /// What is wrong with a walk: a file named twice, too many of them, a room entered a third time.

@@ -63,7 +63,7 @@ mod sources {
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     }
 
-    fn is_rust(file: &Path) -> bool {
+    pub(crate) fn is_rust(file: &Path) -> bool {
         file.extension().is_some_and(|extension| extension == "rs")
     }
 }

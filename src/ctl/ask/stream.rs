@@ -34,12 +34,12 @@ pub(super) fn exchange(
             Ok(screen.out.flush()?)
         })?;
         print_json(&line, screen)?;
-        return accept(reply, true, screen).map(|_| None);
+        return accept(reply, true, screen.notes_paper).map(|_| None);
     }
     let mut printed = Printed::default();
     let answered = link.reply_after(|_, event| printed.hear(event, screen));
     printed.end_line(screen)?;
-    let chat: Chat = found(accept(answered?.1, false, screen)?)?;
+    let chat: Chat = found(accept(answered?.1, false, screen.notes_paper)?)?;
     if !printed.any {
         // A daemon that does not stream.
         print_answer(&chat.answered, screen)?;

@@ -85,9 +85,11 @@ fn asked<T: DeserializeOwned>(socket: &Path, op: &str) -> Answer<T> {
     let Ok(mut link) = Link::open(socket, None) else { return Answer::Unreached };
     match link.ask(&json!({ "op": op })) {
         Ok(found) => Answer::Given(found),
-        Err(Failure::Daemon(error)) => Answer::Missing(error.to_string(), error.hint()),
         Err(Failure::Unreachable { why, hint, .. }) => Answer::Missing(why, hint),
-        Err(failure) => Answer::Missing(failure.to_string(), SILENT.to_owned()),
+        Err(failure @ Failure::Misread(_)) => {
+            Answer::Missing("its reply cannot be understood".to_owned(), failure.hint())
+        }
+        Err(failure) => Answer::Missing(failure.to_string(), failure.hint()),
     }
 }
 
@@ -168,6 +170,9 @@ fn recorder(recorder: &RecorderStatus) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+
     use serde_json::Value;
 
     use super::super::State;
@@ -240,5 +245,31 @@ mod tests {
             warnings.map(|f| f.check).collect::<Vec<_>>(),
             ["daemon", "circuits", "recorder"]
         );
+    }
+
+    #[test]
+    fn a_reply_of_another_version_is_told_from_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("d.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let said = |reply: &str| {
+            let asked = thread::spawn({
+                let socket = socket.clone();
+                move || asked::<Ping>(&socket, "ping")
+            });
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            stream.write_all(reply.as_bytes()).unwrap();
+            match asked.join().unwrap() {
+                Answer::Missing(why, todo) => (why, todo),
+                _ => ("nothing is missing".to_owned(), String::new()),
+            }
+        };
+        let (why, todo) = said("{\"id\":null,\"ok\":true}\n");
+        assert_eq!(why, "its reply cannot be understood");
+        assert!(todo.contains("came with it"), "{todo}");
+        let error = r#"{"code":"shutting_down","message":"the daemon is ending"}"#;
+        let (why, _) = said(&format!("{{\"id\":null,\"ok\":false,\"error\":{error}}}\n"));
+        assert!(why.contains("the daemon is ending"), "{why}");
     }
 }

@@ -106,7 +106,7 @@ fn request(event: &RequestEvent) -> (String, Tone) {
 }
 
 fn breaker(event: &BreakerEvent, now: Wall, zone: &TimeZone) -> (String, Tone) {
-    let (from, to) = (state(event.from), state(event.to));
+    let (from, to) = (event.from.word(), event.to.word());
     let retry = event.retry_at.map(|at| text::clock_time(at, now, zone));
     let retry = retry.map(|at| format!(", next try at {at}"));
     let forced = event.forced.map(|set| format!(", override {}", set.name()));
@@ -118,10 +118,6 @@ fn breaker(event: &BreakerEvent, now: Wall, zone: &TimeZone) -> (String, Tone) {
     };
     let tail: String = [retry, forced, by].into_iter().flatten().collect();
     (format!("{} {from} -> {to}: {}{tail}", event.model_name, event.reason), tone)
-}
-
-fn state(state: State) -> String {
-    state.name().replace('_', "-")
 }
 
 fn degraded(event: &DegradedEvent) -> (String, Tone) {

@@ -31,10 +31,10 @@ impl Told {
 
     /// What a line of the log says.
     pub(super) fn of_event(event: Value) -> Told {
+        if is_checkpoint(&event) {
+            return Told::Nothing;
+        }
         match LogLine::deserialize(&event) {
-            Ok(LogLine { event: Event::Other, .. }) | Err(_) if is_checkpoint(&event) => {
-                Told::Nothing
-            }
             Ok(LogLine { event: Event::Other, .. }) | Err(_) => Told::Foreign(event),
             Ok(line) => Told::Event(Box::new(line)),
         }

@@ -242,6 +242,15 @@ impl Force {
 }
 
 impl State {
+    /// Its name as people write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::Open => "open",
+            State::HalfOpen => "half-open",
+        }
+    }
+
     /// Its name in replies and in the log.
     pub fn name(self) -> &'static str {
         self.into()

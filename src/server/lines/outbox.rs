@@ -3,7 +3,6 @@
 //! Bytes wait here until the client takes them. When it takes none for too long it is dropped, so
 //! what waits is bounded by its outstanding requests and by that time.
 
-use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -56,7 +55,7 @@ impl Outbox {
 
     /// Adds an event. While much waits, its slot is kept, and so nothing more is told.
     pub(super) fn event(&mut self, id: &Id, told: Told) {
-        self.line(&EventLine { id: Cow::Borrowed(id), event: Cow::Borrowed(&told.event) });
+        self.line(&EventLine { id, event: &told.event });
         if self.is_busy() {
             self.slots.push(told.slot);
         }

@@ -1,7 +1,6 @@
 //! The stage: actors over a configuration, a scripted provider, a recorder in a folder that goes
 //! away, and paused time on both clocks.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -276,7 +275,7 @@ impl Asked {
     }
 
     fn note(&mut self, told: &Told) {
-        let line = EventLine { id: Cow::Owned(Id::Null), event: Cow::Borrowed(&told.event) };
+        let line = EventLine { id: &Id::Null, event: &told.event };
         self.events.push((Instant::now(), serde_json::to_value(line).unwrap()));
     }
 }
