@@ -1,108 +1,20 @@
 //! Which fault a failed answer is, for all providers at once.
 //!
 //! Status codes alone do not tell: 429 may mean money, 400 may mean a wrong key, 403 a blocked
-//! prompt. So the exact words of the body are looked at first, then the status. What follows from
-//! a fault is not decided here but in [`crate::domain::fault`].
+//! prompt. So what the body is about is asked first ([`Topic`]), its codes before its texts, and
+//! the status decides what the words leave open. A 4xx of which nothing is known is an
+//! [`Fault::InvalidRequest`], which is held against nobody. What follows from a fault is not
+//! decided here but in [`crate::domain::fault`].
 
 use reqwest::header::HeaderMap;
 
 use super::hint;
 use super::redact::Secrets;
 use super::shape::{self, ErrorBody};
+use super::topic::{self, Topic, Words};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 use crate::provider::Failure;
-
-/// Money, and other limits that waiting a little does not lift.
-const MONEY: [&str; 12] = [
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "billing_error",
-    "enforced_spend_limit_reached",
-    "contract_spend_limit_reached",
-    "linked_organization_spend_limit_reached",
-    "insufficient_balance",
-];
-
-const MONEY_TEXTS: [&str; 4] =
-    ["usage limit", "spend limit", "credit balance is too low", "insufficient balance"];
-
-const POLICY: [&str; 4] = [
-    "content_filter",
-    "content_policy_violation",
-    "invalid_prompt",
-    "ResponsibleAIPolicyViolation",
-];
-
-const POLICY_TEXTS: [&str; 2] = ["our safety system", "content filtering policy"];
-
-const CONTEXT: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
-
-const CONTEXT_TEXTS: [&str; 8] = [
-    "maximum context length is",
-    "prompt is too long",
-    "exceed context limit",
-    "exceeds the maximum number of tokens allowed",
-    "exceeds the available context size",
-    "is longer than the model's context length",
-    "input tokens exceed the configured limit",
-    "input token count exceeds the maximum",
-];
-
-const AUTH: [&str; 6] = [
-    "API_KEY_INVALID",
-    "FAILED_PRECONDITION",
-    "invalid_api_key",
-    "authentication_error",
-    "permission_error",
-    "UNAUTHENTICATED",
-];
-
-const NO_MODEL: [&str; 5] = [
-    "model_not_found",
-    "not_found_error",
-    "DeploymentNotFound",
-    "invalid_model",
-    "OperationNotSupported",
-];
-
-const UNSUPPORTED: [&str; 4] =
-    ["unsupported_parameter", "unsupported_value", "unknown_parameter", "not_supported_error"];
-
-const UNSUPPORTED_TEXTS: [&str; 9] = [
-    "cannot both be specified",
-    "is deprecated for this model",
-    "prefill",
-    "does not support",
-    "not supported",
-    "extra inputs are not permitted",
-    "unrecognized request argument",
-    "unknown name",
-    "thought_signature",
-];
-
-const OVERLOADED: [&str; 7] = [
-    "overloaded_error",
-    "server_is_overloaded",
-    "service_unavailable_error",
-    "unavailable_error",
-    "UNAVAILABLE",
-    "capacity_exceeded",
-    "slow_down",
-];
-
-const RATE: [&str; 5] = [
-    "rate_limit_exceeded",
-    "rate_limit_error",
-    "throttling_error",
-    "ramp_limit_exceeded",
-    "RESOURCE_EXHAUSTED",
-];
 
 /// A whole answer that is no success.
 pub(crate) struct Reply<'a> {
@@ -117,13 +29,16 @@ pub(crate) struct Reply<'a> {
 /// What a failed answer is.
 pub(crate) fn classify(reply: &Reply<'_>, secrets: &Secrets, now: Wall) -> Failure {
     let error = shape::read(reply.body);
-    let hint = hint::from_headers(reply.headers, now).or(error.retry_delay);
-    let mut failure = describe(&error, reply.status, fault(reply.status, &error, hint.is_some()));
-    failure.message = shown(&failure, secrets);
-    failure.code = error.best_code().and_then(|code| secrets.code(code));
-    failure.retry_after = hint;
-    failure.should_retry = hint::should_retry(reply.headers);
-    failure
+    let asked = hint::from_headers(reply.headers, now).or(error.retry_delay);
+    let fault = fault(reply.status, &error, asked.is_some());
+    let said = || error.message().and_then(|message| hint::from_text(&message));
+    let retry_after = match fault {
+        Fault::RateLimited => asked.or_else(|| hint::from_limits(reply.headers, now)).or_else(said),
+        Fault::Overloaded => asked.or_else(said),
+        _ => asked,
+    };
+    let should_retry = hint::should_retry(reply.headers);
+    Failure { retry_after, should_retry, ..failure(&error, fault, reply.status, secrets) }
 }
 
 /// What an error within a 200 is: its own number or words stand for the status.
@@ -131,33 +46,29 @@ pub(crate) fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failur
     let error = shape::from_error(error);
     let status = error.number.filter(|number| (400..600).contains(number));
     let status = status.unwrap_or_else(|| status_of_words(&error));
-    let mut failure = describe(&error, 200, fault(status, &error, error.retry_delay.is_some()));
-    failure.message = shown(&failure, secrets);
-    failure.code = error.best_code().and_then(|code| secrets.code(code));
-    failure.retry_after = error.retry_delay;
-    failure
+    let fault = fault(status, &error, error.retry_delay.is_some());
+    Failure { retry_after: error.retry_delay, ..failure(&error, fault, 200, secrets) }
 }
 
-fn describe(error: &ErrorBody, status: u16, fault: Fault) -> Failure {
-    let said = error.message.as_deref();
-    let message = match fault {
+fn failure(error: &ErrorBody, fault: Fault, status: u16, secrets: &Secrets) -> Failure {
+    let message = message(error, fault, status);
+    let message = Some(secrets.clean(&message)).filter(|clean| !clean.is_empty());
+    let message = message.unwrap_or_else(|| unexplained(status));
+    let code = error.best_code().and_then(|code| secrets.code(code));
+    Failure { code, ..Failure::new(fault, message).with_status(status) }
+}
+
+fn message(error: &ErrorBody, fault: Fault, status: u16) -> String {
+    let said = error.message();
+    match fault {
         Fault::BadEndpoint if (300..400).contains(&status) => {
             format!("HTTP {status}: redirects are not followed; check base_url")
         }
         Fault::BadEndpoint => {
-            format!("no such API at this address (HTTP {status}); check base_url{}", tail(said))
+            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            format!("no such API at this address (HTTP {status}); check base_url{said}")
         }
-        _ => said.map_or_else(|| unexplained(status), str::to_owned),
-    };
-    Failure::new(fault, message).with_status(status)
-}
-
-/// The message without secrets; one of which nothing can be shown is as good as none.
-fn shown(failure: &Failure, secrets: &Secrets) -> String {
-    let clean = secrets.clean(&failure.message);
-    match failure.status {
-        Some(status) if clean.is_empty() => unexplained(status),
-        _ => clean,
+        _ => said.unwrap_or_else(|| unexplained(status)),
     }
 }
 
@@ -165,97 +76,111 @@ fn unexplained(status: u16) -> String {
     format!("HTTP {status} without an explanation")
 }
 
-fn tail(said: Option<&str>) -> String {
-    said.map(|said| format!(": {said}")).unwrap_or_default()
-}
-
 fn status_of_words(error: &ErrorBody) -> u16 {
     let any = |words: &[&str]| words.iter().any(|word| error.says(word));
-    match () {
-        () if any(&RATE) => 429,
-        () if any(&OVERLOADED) => 503,
-        () if any(&AUTH) => 401,
-        () if any(&NO_MODEL) => 404,
-        () if any(&["invalid_request_error", "INVALID_ARGUMENT"]) => 400,
-        () => 502,
+    match topic(error) {
+        Some(Topic::Rate) => 429,
+        Some(Topic::Busy) => 503,
+        Some(Topic::Key) => 401,
+        Some(Topic::Model) => 404,
+        Some(_) => 400,
+        None if any(&["UNAVAILABLE"]) => 503,
+        None if any(&["not_found_error", "NOT_FOUND"]) => 404,
+        None if any(&["invalid_request_error", "INVALID_ARGUMENT"]) => 400,
+        None => 502,
+    }
+}
+
+/// What the error is about. A code is more exact than a text, but for the two that providers also
+/// give to refused prompts, unpaid bills and missing features: "permission" and "not found".
+fn topic(error: &ErrorBody) -> Option<Topic> {
+    let of_codes = topic::of(&error.codes());
+    match of_codes {
+        None | Some(Topic::Key | Topic::Model) => topic::of(&error.texts()).or(of_codes),
+        of_codes => of_codes,
     }
 }
 
 fn fault(status: u16, error: &ErrorBody, hinted: bool) -> Fault {
-    if let Some(fault) = by_words(status, error) {
-        return fault;
-    }
     match status {
-        400 | 422 => rejected(error),
-        401 | 403 | 451 => Fault::Auth,
         402 if hinted => Fault::RateLimited,
         402 => Fault::QuotaExhausted,
-        404 | 410 if error.is_api_error && !wrong_address(error) => Fault::ModelNotFound,
         408 | 424 | 499 => Fault::ServerError,
         409 => Fault::Conflict,
-        413 if error.says("rate_limit_exceeded") => Fault::RateLimited,
-        413 => Fault::TooLarge,
-        429 => Fault::RateLimited,
-        498 | 503 | 529 => Fault::Overloaded,
-        501 if error.is_api_error => Fault::UnsupportedParam,
-        501 => Fault::BadEndpoint,
-        500..600 if OVERLOADED.iter().any(|word| error.says(word)) => Fault::Overloaded,
-        500..600 => Fault::ServerError,
-        404 | 405 | 410 | 415 | 300..400 => Fault::BadEndpoint,
-        400..500 if error.is_api_error => Fault::InvalidRequest,
-        400..500 => Fault::BadEndpoint,
+        429 => too_many(error),
+        300..400 | 405 | 415 => Fault::BadEndpoint,
+        400..500 => client_error(status, error),
+        500..600 => server_error(status, error),
         _ => Fault::BadBody,
     }
 }
 
-/// Words that tell more than the status does.
-fn by_words(status: u16, error: &ErrorBody) -> Option<Fault> {
-    let any = |words: &[&str]| words.iter().any(|word| error.says(word));
-    let texts = |texts: &[&str]| says_text(error, texts);
-    let client_error = (400..500).contains(&status);
-    if client_error && (any(&POLICY) || error.moderated || texts(&POLICY_TEXTS)) {
-        return Some(Fault::Refused);
-    }
-    let may_be_long =
-        matches!(status, 400 | 413 | 422 | 500) && !error.says("string_above_max_length");
-    if may_be_long && (any(&CONTEXT) || texts(&CONTEXT_TEXTS) || counts_tokens(error)) {
-        return Some(Fault::ContextTooLong);
-    }
-    let money = any(&MONEY) || (status == 429 && error.per_day);
-    if client_error && (money || (status != 429 && texts(&MONEY_TEXTS))) {
-        return Some(Fault::QuotaExhausted);
-    }
-    None
+/// A 429: too many for now, unless it is money. Some speak of quota and billing in both cases, so
+/// a text counts only when no wait can cure what it says.
+fn too_many(error: &ErrorBody) -> Fault {
+    let incurable = [
+        " insufficient balance",
+        " insufficient credit",
+        " balance is insufficient",
+        " credit balance",
+        " not enough balance",
+        " arrear",
+        " overdue",
+        " recharge",
+        " hard limit",
+    ];
+    let texts = error.texts();
+    let money = error.codes().are_about(Topic::Money)
+        || error.per_day
+        || incurable.iter().any(|phrase| texts.say(phrase));
+    if money { Fault::QuotaExhausted } else { Fault::RateLimited }
 }
 
-/// A 400 or 422: whose fault it is.
-fn rejected(error: &ErrorBody) -> Fault {
-    let any = |words: &[&str]| words.iter().any(|word| error.says(word));
-    match () {
-        () if error.html => Fault::BadEndpoint,
-        () if any(&AUTH) || says_text(error, &["api key not valid"]) => Fault::Auth,
-        () if any(&NO_MODEL) || says_text(error, &["invalid model name"]) => Fault::ModelNotFound,
-        () if error.says("tool_use_failed") => Fault::ModelGlitch,
-        () if any(&RATE) => Fault::RateLimited,
-        () if any(&UNSUPPORTED) || says_text(error, &UNSUPPORTED_TEXTS) => Fault::UnsupportedParam,
-        () => Fault::InvalidRequest,
+/// A 4xx: whose fault it is.
+fn client_error(status: u16, error: &ErrorBody) -> Fault {
+    let is_path = matches!(status, 404 | 410) && wrong_address(error);
+    let about = topic(error).filter(|_| !is_path && !error.html);
+    match (about, status) {
+        _ if error.moderated => Fault::Refused,
+        (Some(Topic::Policy), _) => Fault::Refused,
+        (Some(Topic::Money), _) => Fault::QuotaExhausted,
+        (Some(Topic::Model), _) => Fault::ModelNotFound,
+        (Some(Topic::Key), _) | (_, 401) => Fault::Auth,
+        (Some(Topic::Glitch), _) => Fault::ModelGlitch,
+        (Some(Topic::Rate), _) => Fault::RateLimited,
+        (Some(Topic::Context), _) if error.says("string_above_max_length") => Fault::InvalidRequest,
+        (Some(Topic::Context), _) => Fault::ContextTooLong,
+        (Some(Topic::Size), _) => Fault::TooLarge,
+        (Some(Topic::Busy), _) | (_, 498) => Fault::Overloaded,
+        (Some(Topic::Feature), _) => Fault::UnsupportedParam,
+        (None, 403 | 451) => Fault::Auth,
+        (None, 404 | 410) if error.is_api_error && !is_path => Fault::ModelNotFound,
+        (None, 404 | 410) => Fault::BadEndpoint,
+        (None, 413 | 414 | 431) => Fault::TooLarge,
+        (None, 400) if error.html => Fault::BadEndpoint,
+        (None, _) => Fault::InvalidRequest,
+    }
+}
+
+/// A 5xx. What is wrong with one request is told by a few servers in this way, too.
+fn server_error(status: u16, error: &ErrorBody) -> Fault {
+    match (topic(error), status) {
+        (Some(Topic::Policy), _) => Fault::Refused,
+        (_, 503 | 529) => Fault::Overloaded,
+        (Some(Topic::Busy), _) => Fault::Overloaded,
+        _ if error.says("UNAVAILABLE") || error.says("slow_down") => Fault::Overloaded,
+        (Some(Topic::Context), _) => Fault::ContextTooLong,
+        (Some(Topic::Glitch), _) => Fault::ModelGlitch,
+        (Some(Topic::Feature), _) => Fault::UnsupportedParam,
+        (_, 501) if error.is_api_error => Fault::UnsupportedParam,
+        (_, 501) => Fault::BadEndpoint,
+        _ => Fault::ServerError,
     }
 }
 
 fn wrong_address(error: &ErrorBody) -> bool {
-    error.says("unknown_url") || says_text(error, &["invalid url", "unknown request url"])
-}
-
-fn says_text(error: &ErrorBody, texts: &[&str]) -> bool {
-    let Some(message) = &error.message else { return false };
-    let lower = message.to_ascii_lowercase();
-    texts.iter().any(|text| lower.contains(text))
-}
-
-/// Servers that give two numbers instead of a known sentence.
-fn counts_tokens(error: &ErrorBody) -> bool {
-    let both = |one: &str, two: &str| says_text(error, &[one]) && says_text(error, &[two]);
-    both("current length is", "while limit is") || both("maximum input length is", "tokens")
+    let texts: Words = error.texts();
+    error.says("unknown_url") || texts.say(" invalid url") || texts.say(" unknown request url")
 }
 
 #[cfg(test)]

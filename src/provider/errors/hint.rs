@@ -1,8 +1,9 @@
 //! How long a provider asks to be left alone, in whichever form it says so.
 //!
 //! Forms, the most exact first: `retry-after-ms`, `retry-after` in seconds (decimals allowed),
-//! `retry-after` as a date, and Gemini's `RetryInfo` within the error body. Zero, negative,
-//! infinite and past values are no hints. How long a hint is honoured at most is not decided here.
+//! `retry-after` as a date, Gemini's `RetryInfo` within the error body, the reset of a limit of
+//! which nothing remains, and what the text for people says. Zero, negative, infinite and past
+//! values are no hints. How long a hint is honoured at most is not decided here.
 
 use std::time::Duration;
 
@@ -24,6 +25,84 @@ pub(crate) fn from_headers(headers: &HeaderMap, now: Wall) -> Option<Duration> {
     match after.parse::<f64>() {
         Ok(seconds) => positive(seconds),
         Err(_) => until_date(after, now),
+    }
+}
+
+/// Limits that providers count, as pairs of what remains and when it is whole again.
+const LIMITS: [[&str; 2]; 8] = [
+    ["x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+    ["x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+    ["anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"],
+    ["anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"],
+    ["anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"],
+    ["anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"],
+    ["x-ratelimit-remaining", "x-ratelimit-reset"],
+    ["ratelimit-remaining", "ratelimit-reset"],
+];
+
+/// When every limit that is used up is whole again. Others say nothing about this failure.
+pub(crate) fn from_limits(headers: &HeaderMap, now: Wall) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let used_up = LIMITS.iter().filter(|[remaining, _]| {
+        text(remaining).and_then(|left| left.parse::<f64>().ok()).is_some_and(|left| left <= 0.0)
+    });
+    used_up.filter_map(|[_, reset]| until_reset(text(reset)?, now)).max()
+}
+
+/// A reset as a duration (`6m0s`), in seconds, as seconds or milliseconds since 1970, or as a time
+/// of RFC 3339.
+fn until_reset(text: &str, now: Wall) -> Option<Duration> {
+    let since_1970 = |millis: f64| positive((millis - now.0 as f64) / 1000.0);
+    match text.parse::<f64>() {
+        Ok(millis) if millis > 1e11 => since_1970(millis),
+        Ok(seconds) if seconds > 1e9 => since_1970(seconds * 1000.0),
+        Ok(seconds) => positive(seconds),
+        Err(_) => match text.parse::<jiff::Timestamp>() {
+            Ok(time) => since_1970(time.as_millisecond() as f64),
+            Err(_) => duration(text),
+        },
+    }
+}
+
+/// What a text for people says: "try again in 20s", "retry after 30 seconds", "in 1m30.5s".
+pub(crate) fn from_text(text: &str) -> Option<Duration> {
+    let lower = text.to_ascii_lowercase();
+    let announced =
+        ["again in ", "retry in ", "retry after ", "again after ", "resets in ", "wait "];
+    announced.iter().find_map(|phrase| {
+        let at = lower.find(phrase)? + phrase.len();
+        duration(lower[at..].trim_start_matches("for ").trim_start_matches("about "))
+    })
+}
+
+/// The duration that a text begins with. A number without a unit counts seconds.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut seconds: Option<f64> = None;
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        // The full stop behind a sentence is no part of its number.
+        let number = rest[..digits].trim_end_matches('.');
+        let Ok(number) = number.parse::<f64>() else { break };
+        let after = rest[digits..].trim_start();
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let Some(unit) = unit(&after[..letters], seconds.is_none()) else { break };
+        seconds = Some(seconds.unwrap_or(0.0) + number * unit);
+        rest = after[letters..].trim_start();
+    }
+    positive(seconds?)
+}
+
+/// How many seconds a unit has; only a number that stands alone may do without one.
+fn unit(word: &str, alone: bool) -> Option<f64> {
+    match word {
+        "ms" | "millisecond" | "milliseconds" => Some(0.001),
+        "s" | "sec" | "secs" | "second" | "seconds" => Some(1.0),
+        "m" | "min" | "mins" | "minute" | "minutes" => Some(60.0),
+        "h" | "hr" | "hour" | "hours" => Some(3600.0),
+        "d" | "day" | "days" => Some(86_400.0),
+        "" if alone => Some(1.0),
+        _ => None,
     }
 }
 
@@ -100,6 +179,45 @@ mod tests {
         for value in ["18446744073709551616", "1e300", "Fri, 01 Jan 9999 00:00:00 GMT"] {
             assert!(after(value).is_some_and(|wait| wait > year), "{value}");
         }
+    }
+
+    #[test]
+    fn a_text_for_people_may_say_how_long_to_wait() {
+        for (text, millis) in [
+            ("Rate limit reached. Please try again in 20s. Visit x", 20_000),
+            ("Please try again in 1m30.5s.", 90_500),
+            ("try again in 450ms", 450),
+            ("Please retry after 30 seconds.", 30_000),
+            ("Please retry in 12.5s.", 12_500),
+            ("Retry after 7", 7_000),
+            ("please wait 2 minutes and ask again", 120_000),
+            ("try again in 6m0s", 360_000),
+        ] {
+            assert_eq!(from_text(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["try again in a moment", "try again later", "retry after 0s", "20s", ""] {
+            assert_eq!(from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_reset_of_a_limit_counts_when_nothing_of_it_remains() {
+        let used_up = |reset: &str| {
+            let pair = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", reset)];
+            from_limits(&headers(&pair), NOW)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for reset in ["45s", "45", "1795132845", "1795132845000", "2026-11-20T00:00:45Z", "0m45s"] {
+            assert_eq!(used_up(reset), seconds(45), "{reset}");
+        }
+        assert_eq!(used_up("soon"), None);
+        let both = [
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-20T01:00:00Z"),
+            ("anthropic-ratelimit-output-tokens-remaining", "0"),
+            ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T00:00:09Z"),
+        ];
+        assert_eq!(from_limits(&headers(&both), NOW), seconds(9));
     }
 
     #[test]

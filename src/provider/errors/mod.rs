@@ -5,4 +5,5 @@ pub(super) mod classify;
 pub(super) mod hint;
 pub(super) mod redact;
 pub(super) mod shape;
+mod topic;
 pub(super) mod transport;

@@ -122,13 +122,15 @@ fn mask_words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut announced = false;
+    let mut is_address = false;
     while !rest.is_empty() {
         let end = rest.find(|c| !is_key_char(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
-        push_word(&mut out, word, announced);
+        push_word(&mut out, word, announced, is_address);
         let gap_end = after.find(is_key_char).unwrap_or(after.len());
         let (gap, next) = after.split_at(gap_end);
         out.push_str(gap);
+        is_address = gap.ends_with(':') && next.starts_with("//");
         announced = announces(word, gap) || (announced && word.is_empty());
         rest = next;
     }
@@ -147,11 +149,11 @@ fn announces(word: &str, gap: &str) -> bool {
     scheme || (assigned && SECRET_NAMES.iter().any(|name| lower.ends_with(name)))
 }
 
-fn push_word(out: &mut String, word: &str, announced: bool) {
+fn push_word(out: &mut String, word: &str, announced: bool, is_address: bool) {
     let scheme = matches!(word.to_ascii_lowercase().as_str(), "bearer" | "basic");
     if scheme || word.is_empty() {
         out.push_str(word);
-    } else if announced || looks_random(word) {
+    } else if announced || looks_random(word, is_address) {
         out.push_str(MASK);
     } else if let Some(start) = prefix(word) {
         out.push_str(&word[..start]);
@@ -174,15 +176,17 @@ fn prefix(word: &str) -> Option<usize> {
     PREFIXES.iter().filter_map(|prefix| found(prefix)).min()
 }
 
-/// Long, and of letters and digits mixed as no name of a model or page is.
-fn looks_random(word: &str) -> bool {
+/// Long, and of letters and digits mixed as no name of a model or page is. An address is long as a
+/// whole, so only its parts can tell.
+fn looks_random(word: &str, is_address: bool) -> bool {
     let mixed = |part: &str| {
         part.bytes().any(|b| b.is_ascii_digit()) && part.bytes().any(|b| b.is_ascii_alphabetic())
     };
     let part = |part: &str| part.len() >= 20 && mixed(part);
     let cases = word.bytes().any(|b| b.is_ascii_lowercase())
         && word.bytes().any(|b| b.is_ascii_uppercase());
-    word.split(['/', '.', '-', '_', '%']).any(part) || (word.len() >= 32 && mixed(word) && cases)
+    word.split(['/', '.', '-', '_', '%']).any(part)
+        || (!is_address && word.len() >= 32 && mixed(word) && cases)
 }
 
 #[cfg(test)]

@@ -1,31 +1,76 @@
 //! Reads the body of a failed answer, whoever wrote it.
 //!
-//! Providers, the servers that imitate them and the proxies before them all have their own shapes:
-//! an object under `error` with codes that are strings, numbers or null; a bare string; the same
-//! in a list of one; flat objects; `detail` texts and lists; HTML; nothing at all. This file
-//! takes out what is there and gives no meaning to it: that is [`super::classify`].
+//! Providers, the servers that imitate them and the gateways before them all have their own
+//! shapes: an object under `error` with codes that are strings, numbers or null; a bare string;
+//! the same in a list; flat objects; `detail` and `errors`; the reason of another provider within
+//! a text; events; web pages; nothing at all. This file takes out what is there, the outermost
+//! text first and the innermost code first, and gives no meaning to it: that is
+//! [`super::classify`].
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::hint;
+use super::topic::Words;
+
+/// Deepest nesting that is looked into; a text that holds JSON counts as one level.
+const DEEPEST: usize = 6;
+
+/// Most texts that are kept. More explain nothing.
+const MOST_TEXTS: usize = 8;
+
+/// Keys whose text is a code, the most exact first.
+const CODES: [&str; 6] = ["error_code", "errorCode", "code", "status", "type", "__type"];
+
+/// Keys whose text is for people.
+const TEXTS: [&str; 11] = [
+    "message",
+    "msg",
+    "error",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "status_msg",
+    "detail",
+    "description",
+    "title",
+    "raw",
+];
+
+/// Keys under which more may be said. What stands under others may be the prompt.
+const NESTED: [&str; 15] = [
+    "error",
+    "errors",
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "innererror",
+    "inner_error",
+    "metadata",
+    "raw",
+    "cause",
+    "base_resp",
+    "fieldViolations",
+    "body",
+    "response",
+];
+
+/// Codes that say only that there is an error.
+const EMPTY_CODES: [&str; 6] = ["error", "errors", "none", "null", "unknown", "failed"];
 
 /// What an error body says.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorBody {
     /// Whether it is JSON that says something about an error at all.
     pub(crate) is_api_error: bool,
-    /// `code`, when it is a word.
-    pub(crate) code: Option<String>,
-    /// `code`, when it is a number that may be an HTTP status.
+    /// A code that is a number and may be an HTTP status.
     pub(crate) number: Option<u16>,
-    /// `type`, or Google's `status`.
-    pub(crate) kind: Option<String>,
-    /// More exact words: of `details`, of `innererror`, of nested metadata.
-    pub(crate) reasons: Vec<String>,
-    /// The text for people.
-    pub(crate) message: Option<String>,
+    /// Codes, types and reasons, the most exact first.
+    codes: Vec<String>,
+    /// Texts for people, the outermost first.
+    texts: Vec<String>,
     /// Google's `RetryInfo`.
     pub(crate) retry_delay: Option<Duration>,
     /// OpenRouter names the input that moderation flagged.
@@ -37,24 +82,54 @@ pub(crate) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Whether code, type or any reason is this word, in any case.
+    /// Whether any code is this word, in any case.
     pub(crate) fn says(&self, word: &str) -> bool {
-        self.words().any(|own| own.eq_ignore_ascii_case(word))
+        self.codes.iter().any(|own| own.eq_ignore_ascii_case(word))
     }
 
-    /// The most exact word there is, for logs.
+    /// The most exact code there is, for logs.
     pub(crate) fn best_code(&self) -> Option<&str> {
-        self.words().next()
+        self.codes.first().map(String::as_str)
     }
 
-    fn words(&self) -> impl Iterator<Item = &str> {
-        let reasons = self.reasons.iter().map(String::as_str);
-        reasons.chain(self.code.as_deref()).chain(self.kind.as_deref())
+    /// All codes in one, for [`Words::are_about`]: no phrase reaches from one into the next.
+    pub(crate) fn codes(&self) -> Words {
+        Words::of(&self.codes)
+    }
+
+    /// All texts in one, likewise. A web page says nothing that can be relied on.
+    pub(crate) fn texts(&self) -> Words {
+        let texts: &[String] = if self.html { &[] } else { &self.texts };
+        Words::of(texts)
+    }
+
+    /// The text for people: the outermost, and what those within add to it.
+    pub(crate) fn message(&self) -> Option<String> {
+        let mut told: Vec<&str> = Vec::new();
+        for text in self.texts.iter().map(String::as_str) {
+            if !told.iter().any(|before| before.contains(text)) {
+                told.push(text);
+            }
+        }
+        (!told.is_empty()).then(|| told.join(": "))
+    }
+
+    fn add_text(&mut self, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() && self.texts.len() < MOST_TEXTS {
+            self.texts.push(text.to_owned());
+        }
+    }
+
+    /// Codes from further inside go first, those of one object in their own order.
+    fn add_codes(&mut self, codes: Vec<String>) {
+        self.codes.extend(codes);
     }
 }
 
 /// Reads a whole body.
 pub(crate) fn read(body: &[u8]) -> ErrorBody {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => from_value(&value),
         Err(_) => from_text(&String::from_utf8_lossy(body)),
@@ -64,104 +139,133 @@ pub(crate) fn read(body: &[u8]) -> ErrorBody {
 /// Reads an error found within an answer: the value of its `error`.
 pub(crate) fn from_error(error: &Value) -> ErrorBody {
     let mut found = ErrorBody { is_api_error: true, ..ErrorBody::default() };
-    match error {
-        Value::Object(object) => from_object(&mut found, object),
-        Value::String(text) => found.message = Some(text.clone()),
-        _ => {}
-    }
+    look(&mut found, error, 0);
     found
 }
 
 fn from_value(value: &Value) -> ErrorBody {
-    match value {
-        Value::Array(list) => list.first().map(from_value).unwrap_or_default(),
-        Value::Object(object) => match object.get("error") {
-            Some(error) if !error.is_null() => from_error(error),
-            _ => from_flat(object),
-        },
-        Value::String(text) => ErrorBody { message: Some(text.clone()), ..ErrorBody::default() },
-        _ => ErrorBody::default(),
-    }
-}
-
-/// No `error` inside: the object itself may be one, or carry a `detail`.
-fn from_flat(object: &Map<String, Value>) -> ErrorBody {
     let mut found = ErrorBody::default();
-    from_object(&mut found, object);
-    if found.message.is_none() {
-        found.message = object.get("detail").and_then(detail);
-    }
+    look(&mut found, value, 0);
+    let object = match value {
+        Value::Array(list) => list.first().and_then(Value::as_object),
+        value => value.as_object(),
+    };
     // A bare `{"detail":"Not Found"}` is what a web framework says about a wrong address.
-    found.is_api_error = object.contains_key("message") || found.code.is_some();
+    found.is_api_error = object.is_some_and(|object| {
+        let said = |key: &str| object.get(key).is_some_and(|value| !value.is_null());
+        ["error", "errors", "message", "msg", "base_resp"].into_iter().any(said)
+            || object.get("code").is_some_and(Value::is_string)
+    });
     found
 }
 
-fn from_object(found: &mut ErrorBody, object: &Map<String, Value>) {
-    match object.get("code") {
-        Some(Value::String(word)) => match word.parse() {
-            Ok(number) => found.number = Some(number),
-            Err(_) => found.code = Some(word.clone()),
-        },
-        Some(Value::Number(number)) => {
-            found.number = number.as_u64().and_then(|number| u16::try_from(number).ok());
+/// Takes out what a value says, and what is within it.
+fn look(found: &mut ErrorBody, value: &Value, depth: usize) {
+    if depth > DEEPEST {
+        return;
+    }
+    match value {
+        Value::Object(object) => look_into(found, object, depth),
+        Value::Array(list) => {
+            let before = found.texts.len();
+            list.iter().for_each(|one| look(found, one, depth + 1));
+            let said = found.texts.split_off(before);
+            found.add_text(&said.join("; "));
         }
+        Value::String(text) => look_at_text(found, text, depth),
         _ => {}
-    }
-    found.kind = text(object, "status").or_else(|| text(object, "type"));
-    found.message = text(object, "message");
-    match object.get("details") {
-        Some(Value::Array(details)) => details.iter().for_each(|part| google_detail(found, part)),
-        Some(Value::Object(details)) => found.reasons.extend(text(details, "error_code")),
-        _ => {}
-    }
-    if let Some(Value::Object(inner)) = object.get("innererror") {
-        found.reasons.extend(text(inner, "code"));
-    }
-    if let Some(Value::Object(metadata)) = object.get("metadata") {
-        found.moderated = metadata.contains_key("flagged_input");
     }
 }
 
-fn google_detail(found: &mut ErrorBody, part: &Value) {
-    let Value::Object(part) = part else { return };
-    found.reasons.extend(text(part, "reason"));
-    if let Some(delay) = text(part, "retryDelay") {
-        found.retry_delay = hint::from_duration_text(&delay);
+fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
+    for key in TEXTS {
+        if let Some(text) = object.get(key).and_then(Value::as_str) {
+            look_at_text(found, text, depth);
+        }
     }
-    let violations = part.get("violations").and_then(Value::as_array).into_iter().flatten();
+    for key in NESTED {
+        if let Some(inner @ (Value::Object(_) | Value::Array(_))) = object.get(key) {
+            look(found, inner, depth + 1);
+        }
+    }
+    for key in ["code", "status", "status_code"] {
+        let number = object.get(key).and_then(number);
+        found.number = found.number.or(number);
+    }
+    let codes = CODES.iter().chain(&["reason"]).filter_map(|key| code(object.get(*key)?));
+    found.add_codes(codes.collect());
+    look_for_google(found, object);
+    found.moderated |= object.contains_key("flagged_input");
+}
+
+/// A text for people, which may hold the body that another server sent.
+fn look_at_text(found: &mut ErrorBody, text: &str, depth: usize) {
+    let inner = json_within(text).filter(|_| depth < DEEPEST);
+    let before = found.texts.len();
+    if let Some(inner) = &inner {
+        look(found, inner, depth + 1);
+    }
+    let is_all_json = inner.is_some() && text.trim_start().starts_with(['{', '[']);
+    if !is_all_json || found.texts.len() == before {
+        let mut inside = found.texts.split_off(before);
+        found.add_text(text);
+        inside.retain(|inner| !text.contains(inner.as_str()));
+        found.texts.append(&mut inside);
+    }
+}
+
+/// The JSON object within a text.
+fn json_within(text: &str) -> Option<Value> {
+    let (start, end) = (text.find('{')?, text.rfind('}')?);
+    let object = text.get(start..=end)?;
+    serde_json::from_str(object).ok()
+}
+
+fn number(value: &Value) -> Option<u16> {
+    let number = match value {
+        Value::String(word) => word.parse().ok()?,
+        value => value.as_u64()?,
+    };
+    u16::try_from(number).ok().filter(|number| (100..1000).contains(number))
+}
+
+fn code(value: &Value) -> Option<String> {
+    let word = value.as_str().map(str::trim)?;
+    let says_nothing = word.is_empty()
+        || word.bytes().all(|byte| byte.is_ascii_digit())
+        || EMPTY_CODES.iter().any(|empty| word.eq_ignore_ascii_case(empty));
+    (!says_nothing).then(|| word.to_owned())
+}
+
+fn look_for_google(found: &mut ErrorBody, object: &Map<String, Value>) {
+    if let Some(delay) = object.get("retryDelay").and_then(Value::as_str) {
+        found.retry_delay = hint::from_duration_text(delay);
+    }
+    let violations = object.get("violations").and_then(Value::as_array).into_iter().flatten();
     let daily = |violation: &Value| {
         violation.get("quotaId").and_then(Value::as_str).is_some_and(|id| id.contains("PerDay"))
     };
     found.per_day |= violations.into_iter().any(daily);
 }
 
-fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
-    object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn detail(detail: &Value) -> Option<String> {
-    match detail {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(list) => {
-            let parts: Vec<&str> =
-                list.iter().filter_map(|part| part.get("msg").and_then(Value::as_str)).collect();
-            (!parts.is_empty()).then(|| parts.join("; "))
-        }
-        _ => None,
-    }
-}
-
-/// Not JSON: a proxy's page or a bare line. Of a page only its title is of use.
+/// Not JSON: events, a proxy's page, or a bare line. Of a page only its title is of use.
 fn from_text(body: &str) -> ErrorBody {
     let body = body.trim();
-    let message = match (is_html(body), body.is_empty()) {
-        (true, _) => Some(
-            title(body).map_or("an HTML page".to_owned(), |title| format!("an HTML page: {title}")),
-        ),
-        (false, true) => None,
-        (false, false) => Some(body.to_owned()),
-    };
-    ErrorBody { message, html: is_html(body), ..ErrorBody::default() }
+    let mut found = ErrorBody { html: is_html(body), ..ErrorBody::default() };
+    if found.html {
+        let title = title(body).map(|title| format!("an HTML page: {title}"));
+        found.add_text(&title.unwrap_or_else(|| "an HTML page".to_owned()));
+        return found;
+    }
+    let events = body.lines().filter_map(|line| line.strip_prefix("data:"));
+    let mut values = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    match values.next() {
+        Some(value) => from_value(&value),
+        None => {
+            look_at_text(&mut found, body, 0);
+            found
+        }
+    }
 }
 
 /// Whether a text is a web page.
