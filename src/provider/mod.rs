@@ -8,7 +8,6 @@ mod body;
 mod errors;
 #[cfg(test)]
 mod fixtures;
-mod format;
 mod formats;
 mod framing;
 mod gather;

@@ -1,4 +1,4 @@
-//! What a wire format is from the server's side: the counterpart of `provider/format.rs`.
+//! What a wire format is from the server's side: the counterpart of `provider/formats/mod.rs`.
 
 use serde_json::Value;
 
