@@ -40,10 +40,12 @@ pub(super) struct Reading {
 
 /// What an answer is read from.
 enum Body {
-    /// Events come.
     Events(Box<Events>),
     /// All of it is here.
-    Whole { answer: Answer, told: bool },
+    Whole {
+        answer: Answer,
+        told: bool,
+    },
 }
 
 /// A stream of events, and what of it was not told yet.

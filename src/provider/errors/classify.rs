@@ -106,9 +106,7 @@ const RATE: [&str; 5] = [
 
 /// A whole answer that is no success.
 pub(crate) struct Reply<'a> {
-    /// HTTP status.
     pub(crate) status: u16,
-    /// Its headers.
     pub(crate) headers: &'a HeaderMap,
     /// Its body, as much as was read.
     pub(crate) body: &'a [u8],

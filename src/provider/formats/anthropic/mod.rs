@@ -24,7 +24,6 @@ use crate::provider::{Call, Failure};
 /// The version of the API that is spoken here.
 const VERSION: &str = "2023-06-01";
 
-/// Anthropic's messages.
 pub(super) struct Anthropic;
 
 impl Format for Anthropic {
@@ -149,7 +148,6 @@ enum OutputFormat<'a> {
     JsonSchema { schema: &'a Value },
 }
 
-/// The request body.
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = system(call);

@@ -162,7 +162,6 @@ enum Thinking {
     ThinkingLevel(&'static str),
 }
 
-/// Google's Gemini.
 pub(super) struct Google;
 
 impl Format for Google {
@@ -189,7 +188,6 @@ impl Format for Google {
     }
 }
 
-/// The request body.
 fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = body::system_text(call);

@@ -21,7 +21,6 @@ use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::pieces::Gathered;
 use crate::provider::{Call, Failure};
 
-/// OpenAI's form.
 pub(super) struct OpenAi;
 
 impl Format for OpenAi {
@@ -153,7 +152,6 @@ enum OutputFormat<'a> {
     JsonSchema { json_schema: &'a JsonSchema },
 }
 
-/// The request body.
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let dialect = Dialect::of(&call.model.provider);

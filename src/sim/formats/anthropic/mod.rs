@@ -27,7 +27,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T12:00:00Z"),
 ];
 
-/// Anthropic's messages, served.
 pub(super) struct Anthropic;
 
 impl Format for Anthropic {

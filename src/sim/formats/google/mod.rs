@@ -24,7 +24,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
 ];
 
-/// Google's Gemini, served.
 pub(super) struct Google;
 
 impl Format for Google {

@@ -30,7 +30,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-ratelimit-reset-tokens", "0s"),
 ];
 
-/// OpenAI's form, served.
 pub(super) struct OpenAi;
 
 impl Format for OpenAi {
@@ -71,7 +70,12 @@ impl Format for OpenAi {
     }
 
     fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-        let mut message = json!({ "role": "assistant", "content": reply.text, "refusal": null, "annotations": [] });
+        let mut message = json!({
+            "role": "assistant",
+            "content": reply.text,
+            "refusal": null,
+            "annotations": [],
+        });
         if let Some((name, arguments)) = &reply.tool {
             message["content"] = Value::Null;
             message["tool_calls"] = json!([{
