@@ -20,7 +20,7 @@ use super::time::Wall;
 pub const QUARTER_MS: u64 = 900_000;
 
 /// Which calls are summed up together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LedgerKey {
     /// Start of the quarter of an hour.
     pub start: Wall,

@@ -206,7 +206,6 @@ fn unread(queue: Arc<Queue<Message>>) -> Recorder {
         watchers: broadcast::Sender::new(1),
         shared: Arc::default(),
         owed: Mutex::default(),
-        owes: AtomicBool::new(false),
         patience: PATIENCE,
         log: Default::default(),
         keep: Default::default(),
