@@ -154,7 +154,6 @@ impl InFlight<'_> {
         matches!(self.first, Some(Step::End(Err(_))))
     }
 
-    /// The next step.
     pub(super) async fn step(&mut self) -> Step {
         match self.first.take() {
             Some(first) => first,

@@ -24,7 +24,7 @@ use crate::domain::model::Standing;
 use crate::domain::need::Skip;
 use crate::domain::price::Usage;
 use crate::domain::rank;
-use crate::domain::route::{FailedCall, Happened, Next, Progress, Rules};
+use crate::domain::route::{FailedCall, Happened, Next, Progress, RouteRules};
 use crate::domain::time::{Now, millis};
 use crate::protocol::answer::{self, Finish};
 use crate::protocol::chains::PlanView;
@@ -48,12 +48,9 @@ use client_stream::ClientStream;
 pub(super) use request::run;
 
 /// What every request is dispatched with.
-pub struct Services {
-    /// Calls models.
+pub(crate) struct Services {
     pub provider: Rc<dyn Provider>,
-    /// Takes what happened.
     pub recorder: Recorder,
-    /// Tells the time.
     pub clock: Clock,
     /// Counts the states of models that were lost.
     pub rebuilds: Rebuilds,
@@ -169,7 +166,7 @@ impl<'a> Dispatch<'a> {
             reason:
                 (standings[at].degraded || standings[at].probed).then(|| standings[at].reason()),
         }));
-        let rules = Rules {
+        let rules = RouteRules {
             deadline: self.assignment.deadline,
             refusal_falls_back: self.request().on_refusal == OnRefusal::Fallback,
             break_interrupts: self.request().on_interrupt == OnInterrupt::Fail,
@@ -234,7 +231,6 @@ impl<'a> Dispatch<'a> {
         self.settle(running, outcome, course).await
     }
 
-    /// Begins a call.
     async fn start<'c>(
         &'c self,
         at: usize,

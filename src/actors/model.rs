@@ -34,7 +34,7 @@ use crate::recorder::{ModelKey, Recorder, Row};
 pub mod beat;
 
 /// The owner of one model's state.
-pub struct ModelActor {
+pub(crate) struct ModelActor {
     state: ModelState,
     key: ModelKey,
     clock: Clock,
@@ -56,24 +56,23 @@ pub struct ModelActor {
 
 /// Until when a circuit is open; `None` while it is not. It is past its time without being told
 /// again: the circuit is half-open then.
-pub type OpenUntil = Option<Deadline>;
+pub(crate) type OpenUntil = Option<Deadline>;
 
 /// How does the model stand towards a request?
 #[derive(Message)]
 #[rtype(result = "Standing")]
-pub struct AskStanding(pub Needs);
+pub(crate) struct AskStanding(pub Needs);
 
 /// May this call be made?
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Skip>")]
-pub struct Admit {
+pub(crate) struct Admit {
     /// What the request needs.
     pub needs: Needs,
     /// How long a probe may take before its slot is given to another.
     pub lease: Duration,
     /// Whether it asks to be the one early probe when every circuit is open.
     pub early: bool,
-    /// For the log.
     pub label: CallLabel,
     /// What the call is billed by.
     pub tariff: Tariff,
@@ -82,7 +81,7 @@ pub struct Admit {
 /// A call ended. How long nobody will call this model because it asked for a pause?
 #[derive(Message)]
 #[rtype(result = "Option<Duration>")]
-pub struct Settle {
+pub(crate) struct Settle {
     pub(super) admitted: Admitted,
     pub(super) ended: Ended,
 }
@@ -90,18 +89,16 @@ pub struct Settle {
 /// A person's order for the circuit.
 #[derive(Message)]
 #[rtype(result = "BreakerView")]
-pub struct Order {
+pub(crate) struct Order {
     /// What to set, and for how long; `None` lets the breaker decide again.
     pub set: Option<(crate::domain::breaker::Force, Option<Duration>)>,
-    /// Who ordered it.
     pub peer_uid: Option<u32>,
 }
 
 /// New settings for a model that stays.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Reconfigure {
-    /// The settings.
+pub(crate) struct Reconfigure {
     pub settings: Settings,
     /// Whether its provider's key has changed, which ends an opening that waited for a person.
     pub cured: bool,
@@ -110,14 +107,14 @@ pub struct Reconfigure {
 /// How is the model doing?
 #[derive(Message)]
 #[rtype(result = "ModelHealth")]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// How far back to look; its own window when absent.
     pub window: Option<Duration>,
 }
 
 impl ModelActor {
     /// An actor for `state`. Those who wait to call it watch what is returned beside it.
-    pub fn new(
+    pub(crate) fn new(
         state: ModelState,
         key: ModelKey,
         clock: Clock,
@@ -319,17 +316,16 @@ impl Handler<Settle> for ModelActor {
 
     fn handle(&mut self, mut settle: Settle, _: &mut Context<Self>) -> Self::Result {
         let (kind, generation) = (settle.admitted.label.kind, settle.admitted.generation);
-        let admission =
-            std::mem::replace(&mut settle.admitted.admission, Admission::outlived(kind));
+        let admission = std::mem::replace(&mut settle.admitted.admission, Admission::stale(kind));
         let mut unlogged = Some(settle);
         let mut hold = self.guarded(|model, now| {
             let known = generation == model.generation;
-            let admission = if known { admission } else { Admission::outlived(kind) };
+            let admission = if known { admission } else { Admission::stale(kind) };
             model.settle(admission, &mut unlogged, now)
         });
         if unlogged.is_some() {
-            hold = self
-                .guarded(|model, now| model.settle(Admission::outlived(kind), &mut unlogged, now));
+            hold =
+                self.guarded(|model, now| model.settle(Admission::stale(kind), &mut unlogged, now));
         }
         // Only now: until here, a state that was rebuilt had to know of this call.
         self.running = self.running.saturating_sub(1);

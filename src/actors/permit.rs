@@ -20,10 +20,9 @@ use crate::domain::time::{Mono, millis};
 
 /// What the log tells about a call beyond its outcome.
 #[derive(Clone, Debug)]
-pub struct CallLabel {
+pub(crate) struct CallLabel {
     /// The request it is made for.
     pub request_id: Arc<str>,
-    /// The request's task.
     pub task: Arc<str>,
     /// First model of the configured chain.
     pub primary: Arc<str>,
@@ -33,7 +32,7 @@ pub struct CallLabel {
 
 /// The right to make one call.
 #[must_use = "a permit that is dropped reports its call as cancelled"]
-pub struct Permit {
+pub(crate) struct Permit {
     /// `None` once it is settled.
     admitted: Option<Admitted>,
     model: Addr<ModelActor>,
@@ -50,7 +49,6 @@ pub(super) struct Admitted {
     pub(super) admission: Admission,
     /// Which of the owner's states admitted it.
     pub(super) generation: u64,
-    /// When it began.
     pub(super) began: Mono,
     pub(super) label: CallLabel,
 }

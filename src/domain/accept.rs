@@ -13,25 +13,24 @@ use serde_json::Value;
 /// What an answer of a chain must be.
 #[derive(Clone, Debug, Default)]
 pub struct Accept {
-    /// It says something.
-    pub non_empty: bool,
+    pub(crate) non_empty: bool,
     /// It is JSON, and nothing else.
-    pub json: bool,
+    pub(crate) json: bool,
     /// It is JSON that fits this schema.
-    pub schema: Option<Schema>,
+    pub(crate) schema: Option<Schema>,
     /// Most characters it may have.
-    pub max_chars: Option<usize>,
+    pub(crate) max_chars: Option<usize>,
     /// What must not occur in it.
-    pub deny: Vec<Regex>,
+    pub(crate) deny: Vec<Regex>,
 }
 
 /// A JSON Schema, ready for use.
 #[derive(Clone)]
-pub struct Schema(Validator);
+pub(crate) struct Schema(Validator);
 
 impl Accept {
     /// Why an answer is not accepted, if so; `calls` says whether it calls tools.
-    pub fn objection(&self, text: &str, calls: bool) -> Option<String> {
+    pub(crate) fn objection(&self, text: &str, calls: bool) -> Option<String> {
         let no = |why: &str| Some(why.to_owned());
         if self.max_chars.is_some_and(|most| text.chars().nth(most).is_some()) {
             return no("the answer is longer than max_chars");
@@ -61,7 +60,7 @@ impl Schema {
     ///
     /// # Errors
     /// When it is no schema, or refers to one elsewhere: nothing is fetched.
-    pub fn new(schema: &Value) -> Result<Schema, String> {
+    pub(crate) fn new(schema: &Value) -> Result<Schema, String> {
         Validator::new(schema).map(Schema).map_err(|error| error.to_string())
     }
 }

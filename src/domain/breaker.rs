@@ -5,7 +5,7 @@
 //! is half-open and exactly one probe is admitted. There is no timer: half-open is what *open past
 //! its deadline* looks like to whoever asks.
 //!
-//! Every admission hands out a [`Permit`] with the epoch of that moment. A result whose epoch is
+//! Every admission hands out a [`CircuitPermit`] with the epoch of that moment. A result whose epoch is
 //! over changes nothing, so a burst of slow failures cannot reopen a circuit that has recovered.
 //! A probe is a lease: if its result never comes, the slot is free again after a while. Copies of
 //! requests in the background may probe before the deadline; they can only close a circuit.
@@ -23,14 +23,13 @@ mod orders;
 mod probes;
 mod types;
 
-pub use types::{
-    Ask, Asker, Change, Finding, Force, Override, Permit, Prober, Rules, Settled, State, Status,
-    Stored,
+pub(crate) use types::{
+    Ask, Asker, Change, CircuitPermit, Finding, Force, Override, Prober, Rules, Settled, State,
+    Status, Stored,
 };
 
-/// The state machine.
 #[derive(Clone, Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     rules: Rules,
     /// Time closed after which earlier openings are forgotten.
     healthy: Duration,
@@ -60,7 +59,7 @@ struct Lease {
 
 impl Breaker {
     /// A closed breaker. After being closed for `healthy`, its next opening is a first one again.
-    pub fn new(rules: Rules, healthy: Duration, now: Now) -> Breaker {
+    pub(crate) fn new(rules: Rules, healthy: Duration, now: Now) -> Breaker {
         Breaker {
             background: Schedule::begin(rules.probe_every, false, now),
             rules,
@@ -79,7 +78,7 @@ impl Breaker {
 
     /// Takes up a stored state. Whatever the wall clock did in between, nothing lasts longer than
     /// the rules allow, and nothing began in the future.
-    pub fn restore(&mut self, stored: &Stored, now: Now) {
+    pub(crate) fn restore(&mut self, stored: &Stored, now: Now) {
         if stored.open {
             let most = self.rules.open_for_max.max(self.rules.open_for);
             let longest = if stored.blocked { self.rules.blocked_for } else { most.mul_f64(1.1) };
@@ -99,7 +98,7 @@ impl Breaker {
     }
 
     /// What must survive a restart, as it is `now`.
-    pub fn stored(&self, now: Now) -> Stored {
+    pub(crate) fn stored(&self, now: Now) -> Stored {
         let (open, reason, blocked, until) = match &self.phase {
             Phase::Closed => (false, String::new(), false, self.since.wall),
             Phase::Open { until, reason, blocked } => {
@@ -115,9 +114,9 @@ impl Breaker {
 
     /// Takes a call's result. `judged` are the decided calls before this one that count for the
     /// failure rate; `chance` is a random number from 0 to 1 for the length of a re-opening.
-    pub fn settle(
+    pub(crate) fn settle(
         &mut self,
-        permit: Permit,
+        permit: CircuitPermit,
         finding: Finding,
         (judged, chance): (Judged, f64),
         now: Now,
@@ -125,7 +124,7 @@ impl Breaker {
         if permit.epoch != self.epoch {
             return Settled { counted: false, change: None };
         }
-        let change = match permit.probe {
+        let change = match permit.is_probe() {
             true => self.settle_probe(finding, chance, now),
             false => self.settle_closed(finding, judged, chance, now),
         };
@@ -133,7 +132,7 @@ impl Breaker {
     }
 
     /// The state as it is now.
-    pub fn state(&self, now: Now) -> State {
+    pub(crate) fn state(&self, now: Now) -> State {
         match (self.forced(now).map(|forced| forced.set), &self.phase) {
             (Some(Force::Open), _) => State::Open,
             (Some(Force::Closed), _) | (None, Phase::Closed) => State::Closed,
@@ -143,12 +142,12 @@ impl Breaker {
     }
 
     /// The running count of consecutive failures.
-    pub fn run(&self) -> u32 {
+    pub(crate) fn run(&self) -> u32 {
         self.run
     }
 
     /// Everything people want to know.
-    pub fn status(&self, now: Now) -> Status {
+    pub(crate) fn status(&self, now: Now) -> Status {
         let forced = self.forced(now);
         let (reason, retry_at) = match (&self.phase, forced) {
             (_, Some(forced)) => {
@@ -173,7 +172,7 @@ impl Breaker {
     }
 
     /// New rules, from a changed configuration. A running opening keeps its deadline.
-    pub fn set_rules(&mut self, rules: Rules, healthy: Duration) {
+    pub(crate) fn set_rules(&mut self, rules: Rules, healthy: Duration) {
         self.rules = rules;
         self.healthy = healthy;
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::bill::Cost;
 use super::breaker::{
-    Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, State, Stored,
+    Ask, Asker, Breaker, Change, CircuitPermit, Finding, Override, Rules, State, Stored,
 };
 use super::ceiling;
 use super::fault::Fault;
 use super::hold::Hold;
 use super::ledger::CallKind;
-use super::minute::{Limits, Minute};
+use super::minute::{Minute, PerMinute};
 use super::need::{Abilities, Needs, Skip, SkipReason, Verdict};
 use super::price::{Price, Usage};
 use super::time::{Now, Wall};
@@ -22,8 +22,7 @@ use copies::is_copy;
 
 /// What is configured about a model.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Its name.
+pub(crate) struct Settings {
     pub name: Arc<str>,
     /// Why it cannot be called at all, if so.
     pub misconfigured: Option<String>,
@@ -33,12 +32,10 @@ pub struct Settings {
     pub context_window: Option<u64>,
     /// Most tokens of an answer it gives.
     pub max_tokens: Option<u32>,
-    /// What it costs.
     pub price: Option<Price>,
     /// Most calls at once.
     pub max_in_flight: Option<u32>,
-    /// Limits per minute.
-    pub per_minute: Limits,
+    pub per_minute: PerMinute,
     /// When its circuit opens and closes.
     pub breaker: Rules,
     /// Whether it may be probed early when every circuit is open.
@@ -55,7 +52,7 @@ pub struct Settings {
 
 /// How a model stands towards one request. Advice: admission is decided when the call begins.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Why it is left out, if so.
     pub skip: Option<Skip>,
     /// Whether it is degraded, and the calls that say so.
@@ -74,11 +71,9 @@ pub struct Standing {
 /// The right to make one call, with what was reserved for it.
 #[derive(Debug)]
 #[must_use = "an admission must be settled, or its place is never given back"]
-pub struct Admission {
-    permit: Permit,
+pub(crate) struct Admission {
+    permit: CircuitPermit,
     reserved_tokens: u64,
-    /// Whether this call is the probe of an open circuit.
-    pub probe: bool,
     /// Whether a copy of a request has to give way to it.
     pub displaces: bool,
     kind: CallKind,
@@ -86,12 +81,11 @@ pub struct Admission {
 
 /// How a call ended.
 #[derive(Clone, Debug, Default)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// What went wrong, if anything.
     pub fault: Option<Ending>,
     /// What it consumed, where known.
     pub usage: Option<Usage>,
-    /// What that cost.
     pub cost: Cost,
     /// How long the first content of a streamed answer took.
     pub first_token_ms: Option<u64>,
@@ -103,12 +97,10 @@ pub struct Ended {
 
 /// A failure, as health sees it.
 #[derive(Clone, Debug)]
-pub struct Ending {
-    /// Which kind.
+pub(crate) struct Ending {
     pub fault: Fault,
     /// HTTP status, where there was one.
     pub status: Option<u16>,
-    /// The provider's code.
     pub code: Option<String>,
     /// Whether it is the caller's own doing (deadline, departure) and held against nobody.
     pub excused: bool,
@@ -116,7 +108,7 @@ pub struct Ending {
 
 /// What became of a finished call.
 #[derive(Debug)]
-pub struct Settlement {
+pub(crate) struct Settlement {
     /// What it means for health.
     pub verdict: Verdict,
     /// Whether the circuit took notice.
@@ -125,14 +117,12 @@ pub struct Settlement {
     pub run_changed: bool,
     /// The bucket it was counted in, as it is now.
     pub bucket: (Wall, Bucket),
-    /// What else changed.
     pub changes: Changes,
 }
 
 /// What changed by the way, to be logged and stored.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes {
-    /// The circuit.
+pub(crate) struct Changes {
     pub circuit: Vec<Change>,
     /// Whether the model is degraded now, and the calls that say so.
     pub degraded: Option<(bool, Judged)>,
@@ -140,25 +130,20 @@ pub struct Changes {
 
 /// The last failure, for people.
 #[derive(Clone, Debug)]
-pub struct LastError {
-    /// The failure.
+pub(crate) struct LastError {
     pub ending: Ending,
-    /// When it was.
     pub at: Wall,
 }
 
 /// Where the judging period began, stored beside the breaker.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StoredModel {
-    /// The circuit.
-    pub breaker: Stored,
-    /// The judging period.
-    pub judged_from: JudgedFrom,
+    pub(crate) breaker: Stored,
+    pub(crate) judged_from: JudgedFrom,
 }
 
-/// One model's state.
 #[derive(Clone, Debug)]
-pub struct ModelState {
+pub(crate) struct ModelState {
     settings: Settings,
     breaker: Breaker,
     window: Window,
@@ -175,7 +160,7 @@ pub struct ModelState {
 
 impl ModelState {
     /// A model nothing is known about.
-    pub fn new(settings: Settings, now: Now) -> ModelState {
+    pub(crate) fn new(settings: Settings, now: Now) -> ModelState {
         ModelState {
             breaker: Breaker::new(settings.breaker.clone(), settings.window, now),
             window: Window::new(settings.window, settings.retention),
@@ -192,7 +177,12 @@ impl ModelState {
     }
 
     /// Takes up what was stored before a restart.
-    pub fn restore(&mut self, model: Option<&StoredModel>, buckets: Vec<(Wall, Bucket)>, now: Now) {
+    pub(crate) fn restore(
+        &mut self,
+        model: Option<&StoredModel>,
+        buckets: Vec<(Wall, Bucket)>,
+        now: Now,
+    ) {
         if let Some(model) = model {
             self.breaker.restore(&model.breaker, now);
             self.judged_from = model.judged_from;
@@ -204,12 +194,12 @@ impl ModelState {
     }
 
     /// What must survive a restart, beside the buckets.
-    pub fn stored(&self, now: Now) -> StoredModel {
+    pub(crate) fn stored(&self, now: Now) -> StoredModel {
         StoredModel { breaker: self.breaker.stored(now), judged_from: self.judged_from }
     }
 
     /// How it stands towards a request, and what changed merely because time went by.
-    pub fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
+    pub(crate) fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
         let changes = self.touch(now);
         let skip = self.skip(needs, Asker::Caller, now);
         let judged = self.judged(now);
@@ -223,7 +213,7 @@ impl ModelState {
     }
 
     /// Admits one call, or says why not.
-    pub fn admit(
+    pub(crate) fn admit(
         &mut self,
         needs: &Needs,
         ask: Ask,
@@ -240,18 +230,17 @@ impl ModelState {
                 return (Err(Skip { reason: SkipReason::CircuitOpen, retry_in }), changes);
             }
         };
-        let probe = permit.is_probe();
         changes.circuit.extend(change);
         let reserved_tokens = self.reservation(needs);
         self.minute.begin(reserved_tokens, now.mono);
         self.in_flight += 1;
         let kind = ask.by.kind();
         self.copies += u32::from(is_copy(kind));
-        (Ok(Admission { permit, reserved_tokens, probe, displaces, kind }), changes)
+        (Ok(Admission { permit, reserved_tokens, displaces, kind }), changes)
     }
 
     /// Takes the end of a call that took `latency_ms`.
-    pub fn settle(
+    pub(crate) fn settle(
         &mut self,
         admission: Admission,
         ended: &Ended,
@@ -294,8 +283,7 @@ impl ModelState {
         Settlement { verdict, counted: settled.counted, run_changed, bucket, changes }
     }
 
-    /// Obeys a person.
-    pub fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
         let change = self.breaker.order(order, now);
         if order.is_some_and(|order| order.set == super::breaker::Force::Closed) {
             self.judged_from = self.window.judge_from(now.wall);
@@ -386,7 +374,7 @@ mod copies;
 mod kept;
 mod reconfigure;
 mod shown;
-pub use copies::{CopyStanding, Evidence};
-pub use kept::Kept;
+pub(crate) use copies::{CopyStanding, Evidence};
+pub(crate) use kept::Kept;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use crate::domain::time::Now;
 
 impl Breaker {
     /// Obeys a person: a state for a while, for ever, or (`None`) the breaker's own again.
-    pub fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
         let from = self.state(now);
         self.forced = order;
         self.epoch += 1;
@@ -24,7 +24,7 @@ impl Breaker {
     }
 
     /// Ends an order whose time is over.
-    pub fn expire(&mut self, now: Now) -> Option<Change> {
+    pub(crate) fn expire(&mut self, now: Now) -> Option<Change> {
         let over = self.forced?.until?.passed(now);
         over.then(|| {
             let from = match self.forced.take() {
@@ -38,7 +38,7 @@ impl Breaker {
     }
 
     /// Closes a circuit that was open for a reason that needs a person.
-    pub fn cure(&mut self, now: Now) -> Option<Change> {
+    pub(crate) fn cure(&mut self, now: Now) -> Option<Change> {
         let blocked = matches!(self.phase, Phase::Open { blocked: true, .. });
         (blocked && self.forced(now).is_none()).then(|| {
             let change = self.close(now);

@@ -37,7 +37,7 @@ fn fail(breaker: &mut Breaker, now: Now) -> Settled {
     breaker.settle(permit, Finding::Failure(Fault::Overloaded), (NONE, 0.0), now)
 }
 
-fn lose(breaker: &mut Breaker, permit: Permit, now: Now) -> Option<Change> {
+fn lose(breaker: &mut Breaker, permit: CircuitPermit, now: Now) -> Option<Change> {
     breaker.settle(permit, Finding::Nothing, (NONE, 0.0), now).change
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ModelState;
 use crate::domain::breaker::Asker;
 use crate::domain::ledger::CallKind;
-use crate::domain::minute::Limits;
+use crate::domain::minute::PerMinute;
 use crate::domain::need::{Needs, Verdict};
 use crate::domain::price::Nano;
 use crate::domain::time::{Now, Wall};
@@ -16,7 +16,7 @@ use crate::domain::window::Window;
 
 /// How a model stands towards a copy of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CopyStanding {
+pub(crate) struct CopyStanding {
     /// Whether a call that is admitted now is the test of its circuit, although a copy can be.
     pub awaited: bool,
     /// How long until a copy may test its circuit, if ever.
@@ -29,7 +29,7 @@ pub struct CopyStanding {
 
 /// When a model was last found working or failing, and by whose call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// Its last call that was decided either way.
     pub decided: Option<Wall>,
     /// Its last call that worked. After a restart, the start of the ten seconds in which it did.
@@ -62,7 +62,7 @@ impl Evidence {
 
 impl Asker {
     /// The kind of call it asks for.
-    pub fn kind(self) -> CallKind {
+    pub(crate) fn kind(self) -> CallKind {
         match self {
             Asker::Caller | Asker::Nearest => CallKind::Live,
             Asker::Shadow => CallKind::Shadow,
@@ -94,13 +94,13 @@ impl ModelState {
     }
 
     /// The limits per minute for one who asks: callers keep at least half for themselves.
-    pub(super) fn minute_limits(&self, by: Asker) -> Limits {
-        let Limits { requests, tokens } = self.settings.per_minute;
+    pub(super) fn minute_limits(&self, by: Asker) -> PerMinute {
+        let PerMinute { requests, tokens } = self.settings.per_minute;
         match is_copy(by.kind()) {
             true => {
-                Limits { requests: requests.map(|most| most / 2), tokens: tokens.map(|t| t / 2) }
+                PerMinute { requests: requests.map(|most| most / 2), tokens: tokens.map(|t| t / 2) }
             }
-            false => Limits { requests, tokens },
+            false => PerMinute { requests, tokens },
         }
     }
 }

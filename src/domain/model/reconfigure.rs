@@ -9,7 +9,7 @@ use crate::domain::time::Now;
 impl ModelState {
     /// Takes new settings. With `cured`, a circuit that was open for a reason that needs a person
     /// closes: the person has just done something about it.
-    pub fn reconfigure(&mut self, settings: Settings, cured: bool, now: Now) -> Changes {
+    pub(crate) fn reconfigure(&mut self, settings: Settings, cured: bool, now: Now) -> Changes {
         self.breaker.set_rules(settings.breaker.clone(), settings.window);
         self.window.resize(settings.window, settings.retention);
         self.settings = settings;

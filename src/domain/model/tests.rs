@@ -19,7 +19,7 @@ fn settings() -> Settings {
         max_tokens: None,
         price: None,
         max_in_flight: None,
-        per_minute: Limits::default(),
+        per_minute: PerMinute::default(),
         breaker: Rules {
             failures: 3,
             open_for: 300 * SECOND,
@@ -210,7 +210,7 @@ fn a_call_that_outlived_its_state_is_counted_and_changes_no_circuit() {
     }
     let mut rebuilt = Kept::of(&model, start()).rebuilt(1, start());
     let failed = ended(Some(Fault::Reset));
-    let settled = rebuilt.settle(Admission::outlived(CallKind::Live), &failed, 100, start());
+    let settled = rebuilt.settle(Admission::stale(CallKind::Live), &failed, 100, start());
     assert!(!settled.counted);
     assert_eq!(settled.changes.circuit, []);
     assert_eq!((rebuilt.in_flight(), settled.bucket.1.failure), (0, 3));
