@@ -52,9 +52,7 @@ pub(crate) struct Services {
     pub provider: Rc<dyn Provider>,
     pub recorder: Recorder,
     pub clock: Clock,
-    /// Counts the states of models that were lost.
     pub rebuilds: Rebuilds,
-    /// Makes copies of requests.
     pub shadows: Shadows,
 }
 
@@ -205,16 +203,18 @@ impl<'a> Dispatch<'a> {
     /// for: it may be this call that closes it.
     async fn wait(&self, model: &ModelHandle, wait: Duration) -> Happened {
         let mut open_until = model.open_until.clone();
-        let now = || self.services.clock.now();
-        let is_open = |until: &OpenUntil| until.is_some_and(|until| !until.passed(now()));
         tokio::select! {
             biased;
-            opened = open_until.wait_for(is_open) => match opened {
+            opened = open_until.wait_for(|until| self.is_ahead(until)) => match opened {
                 Ok(_) => Happened::Opened,
                 Err(_) => Happened::Waited,
             },
             () = tokio::time::sleep(wait) => Happened::Waited,
         }
+    }
+
+    fn is_ahead(&self, until: &OpenUntil) -> bool {
+        until.is_some_and(|until| !until.passed(self.services.clock.now()))
     }
 
     /// Calls a model, in chains that want it so with another one beside it, and follows the answer.
@@ -238,7 +238,7 @@ impl<'a> Dispatch<'a> {
         course: &mut Course<'_>,
     ) -> Result<Running<'c>, Skip> {
         let call = self.assignment.start(&self.chain.models[at], mode).await?;
-        let number = course.log.begin(call.model.name(), self.services.clock.mono());
+        let number = course.log.begin(call.model.name(), call.began);
         Ok(Running { at, number, call })
     }
 

@@ -24,7 +24,7 @@ use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
 };
 use crate::domain::need::{Needs, Skip};
-use crate::domain::time::{Deadline, Now, millis};
+use crate::domain::time::{Deadline, Mono, Now, millis};
 use crate::protocol::health::{BreakerView, ModelHealth};
 use crate::protocol::log::{
     BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
@@ -67,14 +67,12 @@ pub(crate) struct AskStanding(pub Needs);
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Skip>")]
 pub(crate) struct Admit {
-    /// What the request needs.
     pub needs: Needs,
     /// How long a probe may take before its slot is given to another.
     pub lease: Duration,
     /// Whether it asks to be the one early probe when every circuit is open.
     pub early: bool,
     pub label: CallLabel,
-    /// What the call is billed by.
     pub tariff: Tariff,
 }
 
@@ -84,6 +82,13 @@ pub(crate) struct Admit {
 pub(crate) struct Settle {
     pub(super) admitted: Admitted,
     pub(super) ended: Ended,
+}
+
+/// A call that has ended and is neither logged nor kept yet.
+struct EndedCall {
+    began: Mono,
+    label: CallLabel,
+    ended: Ended,
 }
 
 /// A person's order for the circuit.
@@ -169,11 +174,11 @@ impl ModelActor {
     fn settle(
         &mut self,
         admission: Admission,
-        unlogged: &mut Option<Settle>,
+        unlogged: &mut Option<EndedCall>,
         now: Now,
     ) -> Option<Duration> {
         let call = unlogged.as_ref()?;
-        let latency_ms = millis(now.mono.since(call.admitted.began));
+        let latency_ms = millis(now.mono.since(call.began));
         let fault = call.ended.fault.as_ref().map(|failure| failure.fault);
         let mut settlement = self.state.settle(admission, &call.ended, latency_ms, now);
         let changes = std::mem::take(&mut settlement.changes);
@@ -225,8 +230,8 @@ impl ModelActor {
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    fn publish_call(&mut self, call: Settle, settlement: Settlement, latency_ms: u64, now: Now) {
-        let Settle { admitted: Admitted { label, .. }, ended } = call;
+    fn publish_call(&mut self, call: EndedCall, settlement: Settlement, latency_ms: u64, now: Now) {
+        let EndedCall { label, ended, .. } = call;
         let cost = ended.cost;
         let (start, bucket) = settlement.bucket;
         let stored = settlement.run_changed.then(|| self.state.stored(now));
@@ -260,7 +265,7 @@ impl ModelActor {
             },
         };
         telling::call(&event);
-        self.kept.keep_call((start, &bucket), &self.state, now);
+        self.kept.keep_call(start, &bucket, &self.state, now);
         let model = self.key.clone();
         let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
         let bucket = Row::Bucket { model, start, bucket };
@@ -314,10 +319,10 @@ impl Handler<Admit> for ModelActor {
 impl Handler<Settle> for ModelActor {
     type Result = Guarded<Option<Duration>>;
 
-    fn handle(&mut self, mut settle: Settle, _: &mut Context<Self>) -> Self::Result {
-        let (kind, generation) = (settle.admitted.label.kind, settle.admitted.generation);
-        let admission = std::mem::replace(&mut settle.admitted.admission, Admission::stale(kind));
-        let mut unlogged = Some(settle);
+    fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
+        let Settle { admitted: Admitted { admission, generation, began, label }, ended } = settle;
+        let kind = label.kind;
+        let mut unlogged = Some(EndedCall { began, label, ended });
         let mut hold = self.guarded(|model, now| {
             let known = generation == model.generation;
             let admission = if known { admission } else { Admission::stale(kind) };
@@ -338,9 +343,10 @@ impl Handler<Order> for ModelActor {
 
     fn handle(&mut self, order: Order, _: &mut Context<Self>) -> Self::Result {
         self.guarded(|model, now| {
-            let order_until = |during| Deadline::after(now, during);
-            let set =
-                order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
+            let set = order.set.map(|(set, during)| Override {
+                set,
+                until: during.map(|during| Deadline::after(now, during)),
+            });
             let change = model.state.order(set, now);
             model.publish_change(change, order.peer_uid, None, now);
             views::circuit(&model.state.circuit(now))

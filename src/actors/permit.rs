@@ -21,12 +21,10 @@ use crate::domain::time::{Mono, millis};
 /// What the log tells about a call beyond its outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct CallLabel {
-    /// The request it is made for.
     pub request_id: Arc<str>,
     pub task: Arc<str>,
     /// First model of the configured chain.
     pub primary: Arc<str>,
-    /// Why it is made.
     pub kind: CallKind,
 }
 

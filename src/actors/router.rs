@@ -39,7 +39,6 @@ pub(crate) struct RouterActor {
 #[rtype(result = "()")]
 pub(crate) struct Route {
     pub request: Box<ChatRequest>,
-    /// Where its answer goes.
     pub sink: Sink,
     pub arrived: Now,
     pub peer_uid: Option<u32>,

@@ -51,7 +51,6 @@ pub(crate) struct ModelHandle {
 /// A chain of models for one task.
 pub(crate) struct Chain {
     pub task: Arc<str>,
-    /// Its models, in configured order.
     pub models: Vec<ModelHandle>,
     /// The same as the domain decides about them, place by place.
     pub candidates: Vec<Candidate>,
@@ -61,7 +60,6 @@ pub(crate) struct Chain {
     pub hedge_after: Option<Duration>,
     /// What else is configured for the task.
     pub config: Arc<config::Chain>,
-    /// What the task has spent today.
     pub purse: Purse,
     /// The order that was last taken; `None` for chains that a request brought itself.
     last_order: Option<RefCell<Vec<usize>>>,
@@ -132,8 +130,8 @@ impl Table {
     ) -> (Table, Renewal) {
         let mut renewal = Renewal::default();
         let handles = config.models.iter().map(|model| {
-            let same = |old: &&ModelHandle| model_key(&old.config) == model_key(model);
-            let Some(old) = self.models.get(&model.name).filter(same) else {
+            let known = self.models.get(&model.name);
+            let Some(old) = known.filter(|old| model_key(&old.config) == model_key(model)) else {
                 renewal.added.push(model.name.clone());
                 let state = ModelState::new(settings(model, config.retention), clock.now());
                 return handle(model, state, clock, recorder, rebuilds);
@@ -198,7 +196,6 @@ impl Table {
         }
     }
 
-    /// A model by its name.
     pub(crate) fn model(&self, name: &str) -> Result<&ModelHandle, ErrorBody> {
         self.models.get(name).ok_or_else(|| {
             let mut known: Vec<&str> = self.models.keys().map(|name| &**name).collect();
@@ -220,7 +217,6 @@ impl Table {
         self.chains.values().chain(implicit)
     }
 
-    /// Defaults for requests that do not say.
     pub(crate) fn request(&self) -> &RequestDefaults {
         &self.request
     }

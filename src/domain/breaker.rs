@@ -19,7 +19,6 @@ use super::shadow::Schedule;
 use super::time::{Deadline, Now};
 use super::window::Judged;
 
-mod orders;
 mod probes;
 mod types;
 
@@ -106,8 +105,9 @@ impl Breaker {
             }
         };
         // What is left of it, as above: a clock that was put back makes no order longer.
-        let ends = |until: Deadline| now.wall.plus(until.left(now));
-        let forced = self.forced.map(|forced| (forced.set, forced.until.map(ends)));
+        let forced = self.forced.map(|Override { set, until }| {
+            (set, until.map(|until| now.wall.plus(until.left(now))))
+        });
         let (since, openings, run) = (self.since.wall, self.openings, self.run);
         Stored { open, reason, blocked, since, until, openings, run, forced }
     }
@@ -118,7 +118,8 @@ impl Breaker {
         &mut self,
         permit: CircuitPermit,
         finding: Finding,
-        (judged, chance): (Judged, f64),
+        judged: Judged,
+        chance: f64,
         now: Now,
     ) -> Settled {
         if permit.epoch != self.epoch {
@@ -175,6 +176,48 @@ impl Breaker {
     pub(crate) fn set_rules(&mut self, rules: Rules, healthy: Duration) {
         self.rules = rules;
         self.healthy = healthy;
+    }
+
+    /// Obeys a person: a state for a while, for ever, or (`None`) the breaker's own again.
+    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+        let from = self.state(now);
+        self.forced = order;
+        self.epoch += 1;
+        self.probe = None;
+        if order.is_some_and(|order| order.set == Force::Closed) {
+            self.phase = Phase::Closed;
+            self.run = 0;
+        }
+        self.since = now;
+        let reason = match order.map(|order| order.set) {
+            Some(Force::Open) => "override: forced open",
+            Some(Force::Closed) => "override: forced closed",
+            None => "override removed",
+        };
+        self.changed(from, reason.to_owned(), now)
+    }
+
+    /// Ends an order whose time is over.
+    pub(crate) fn expire(&mut self, now: Now) -> Option<Change> {
+        let over = self.forced?.until?.passed(now);
+        over.then(|| {
+            let from = match self.forced.take() {
+                Some(Override { set: Force::Open, .. }) => State::Open,
+                _ => State::Closed,
+            };
+            self.epoch += 1;
+            self.since = now;
+            self.changed(from, "override ended".to_owned(), now)
+        })
+    }
+
+    /// Closes a circuit that was open for a reason that needs a person.
+    pub(crate) fn cure(&mut self, now: Now) -> Option<Change> {
+        let blocked = matches!(self.phase, Phase::Open { blocked: true, .. });
+        (blocked && self.forced(now).is_none()).then(|| {
+            let change = self.close(now);
+            Change { reason: "its provider was reconfigured".to_owned(), ..change }
+        })
     }
 
     fn settle_closed(

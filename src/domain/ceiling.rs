@@ -38,8 +38,9 @@ impl Ceilings {
     /// what was `spent` today.
     pub(crate) fn over(&self, needs: Needs, primary: Option<Price>, spent: Nano) -> Needs {
         let primary = primary.map(|price| price.of(&usage(&needs, None)));
-        let times = |cost: Nano, factor: f64| Nano((cost.0 as f64 * factor) as u64);
-        let by_factor = primary.zip(self.max_factor).map(|(cost, factor)| times(cost, factor));
+        let by_factor = primary
+            .zip(self.max_factor)
+            .map(|(cost, factor)| Nano((cost.0 as f64 * factor) as u64));
         let exhausted = self.daily_budget.is_some_and(|budget| spent >= budget);
         let by_budget = primary.filter(|_| exhausted);
         Needs {

@@ -38,6 +38,16 @@ struct Second {
     tokens: i64,
 }
 
+impl PerMinute {
+    /// What of it copies of requests may use: callers keep at least half for themselves.
+    pub(crate) fn for_copies(self) -> PerMinute {
+        PerMinute {
+            requests: self.requests.map(|most| most / 2),
+            tokens: self.tokens.map(|most| most / 2),
+        }
+    }
+}
+
 impl Minute {
     /// Whether a call of about `tokens` may begin; if not, how long to wait. A call larger than
     /// the whole limit may begin when nothing else was: refusing it for ever helps nobody.

@@ -20,23 +20,18 @@ use super::time::{Now, Wall};
 use super::window::{Bucket, Judged, JudgedFrom, Sample, Window};
 use copies::is_copy;
 
-/// What is configured about a model.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub name: Arc<str>,
     /// Why it cannot be called at all, if so.
     pub misconfigured: Option<String>,
-    /// What it can do.
     pub abilities: Abilities,
     /// Longest prompt and answer together, in tokens.
     pub context_window: Option<u64>,
-    /// Most tokens of an answer it gives.
     pub max_tokens: Option<u32>,
     pub price: Option<Price>,
-    /// Most calls at once.
     pub max_in_flight: Option<u32>,
     pub per_minute: PerMinute,
-    /// When its circuit opens and closes.
     pub breaker: Rules,
     /// Whether it may be probed early when every circuit is open.
     pub probe_nearest: bool,
@@ -46,7 +41,6 @@ pub(crate) struct Settings {
     pub degraded_below: f64,
     /// Decided calls below which it is not judged.
     pub min_calls: u32,
-    /// How long its calls are remembered.
     pub retention: Duration,
 }
 
@@ -55,7 +49,6 @@ pub(crate) struct Settings {
 pub(crate) struct Standing {
     /// Why it is left out, if so.
     pub skip: Option<Skip>,
-    /// Whether it is degraded, and the calls that say so.
     pub degraded: bool,
     /// Decided calls since its circuit last closed.
     pub judged: Judged,
@@ -79,17 +72,13 @@ pub(crate) struct Admission {
     kind: CallKind,
 }
 
-/// How a call ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
-    /// What went wrong, if anything.
     pub fault: Option<Ending>,
-    /// What it consumed, where known.
     pub usage: Option<Usage>,
     pub cost: Cost,
     /// How long the first content of a streamed answer took.
     pub first_token_ms: Option<u64>,
-    /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
     /// A random number from 0 to 1.
     pub chance: f64,
@@ -99,7 +88,6 @@ pub(crate) struct Ended {
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
     pub fault: Fault,
-    /// HTTP status, where there was one.
     pub status: Option<u16>,
     pub code: Option<String>,
     /// Whether it is the caller's own doing (deadline, departure) and held against nobody.
@@ -109,9 +97,7 @@ pub(crate) struct Ending {
 /// What became of a finished call.
 #[derive(Debug)]
 pub(crate) struct Settlement {
-    /// What it means for health.
     pub verdict: Verdict,
-    /// Whether the circuit took notice.
     pub counted: bool,
     /// Whether it changed the running count of consecutive failures.
     pub run_changed: bool,
@@ -128,7 +114,6 @@ pub(crate) struct Changes {
     pub degraded: Option<(bool, Judged)>,
 }
 
-/// The last failure, for people.
 #[derive(Clone, Debug)]
 pub(crate) struct LastError {
     pub ending: Ending,
@@ -159,7 +144,6 @@ pub(crate) struct ModelState {
 }
 
 impl ModelState {
-    /// A model nothing is known about.
     pub(crate) fn new(settings: Settings, now: Now) -> ModelState {
         ModelState {
             breaker: Breaker::new(settings.breaker.clone(), settings.window, now),
@@ -260,12 +244,14 @@ impl ModelState {
             Verdict::Success => self.hold.answered(),
             Verdict::Failure | Verdict::Neutral => {}
         }
-        let held_against_it = |ending: &&Ending| verdict != Verdict::Success && !ending.excused;
-        if let Some(ending) = ended.fault.as_ref().filter(held_against_it) {
+        if let Some(ending) = &ended.fault
+            && verdict != Verdict::Success
+            && !ending.excused
+        {
             self.last_error = Some(LastError { ending: ending.clone(), at: now.wall });
         }
         let (judged, run) = (self.judged(now), self.breaker.run());
-        let settled = self.breaker.settle(admission.permit, finding, (judged, ended.chance), now);
+        let settled = self.breaker.settle(admission.permit, finding, judged, ended.chance, now);
         let answered_ms = ended.fault.is_none().then_some(latency_ms);
         let kind = admission.kind;
         self.evidence.note(verdict, kind, now.wall);
@@ -291,6 +277,21 @@ impl ModelState {
         change
     }
 
+    /// Takes new settings; window, circuit, hold and calls under way stay. With `cured`, a circuit that was open for a reason that needs a person
+    /// closes: the person has just done something about it.
+    pub(crate) fn reconfigure(&mut self, settings: Settings, cured: bool, now: Now) -> Changes {
+        self.breaker.set_rules(settings.breaker.clone(), settings.window);
+        self.window.resize(settings.window, settings.retention);
+        self.settings = settings;
+        let mut changes = Changes::default();
+        if let Some(change) = cured.then(|| self.breaker.cure(now)).flatten() {
+            self.judged_from = self.window.judge_from(now.wall);
+            changes.circuit.push(change);
+        }
+        changes.degraded = self.compare(now);
+        changes
+    }
+
     fn skip(&mut self, needs: &Needs, by: Asker, now: Now) -> Option<Skip> {
         if self.settings.misconfigured.is_some() {
             return Some(Skip::new(SkipReason::Misconfigured));
@@ -305,13 +306,30 @@ impl ModelState {
             return Some(Skip { reason: SkipReason::CircuitOpen, retry_in });
         }
         let reservation = self.reservation(needs);
-        let limits = self.minute_limits(by);
+        let all = self.settings.per_minute;
+        let limits = if is_copy(by.kind()) { all.for_copies() } else { all };
         let limited = self.minute.check(&limits, reservation, now.mono).err();
         if let Some(wait) = self.hold.left(now).max(limited) {
             return Some(Skip { reason: SkipReason::RateLimited, retry_in: Some(wait) });
         }
         let full = self.is_full() && (self.copies == 0 || is_copy(by.kind()));
         full.then_some(Skip::new(SkipReason::Busy))
+    }
+
+    /// How it stands towards a copy of a request.
+    fn copy_standing(&self, needs: &Needs, now: Now) -> CopyStanding {
+        let price = self.settings.price;
+        CopyStanding {
+            awaited: self.breaker.awaits_copy(now),
+            probe_in: self.breaker.probe_in(now),
+            cost: price.map(|price| price.of(&self.estimate(needs))).unwrap_or_default(),
+            data: self.evidence.decided,
+        }
+    }
+
+    /// Whether as many calls are under way as may be.
+    fn is_full(&self) -> bool {
+        self.settings.max_in_flight.is_some_and(|most| self.in_flight >= most)
     }
 
     fn able(&self, needs: &Needs) -> bool {
@@ -372,7 +390,6 @@ fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
 
 mod copies;
 mod kept;
-mod reconfigure;
 mod shown;
 pub(crate) use copies::{CopyStanding, Evidence};
 pub(crate) use kept::Kept;

@@ -28,8 +28,10 @@ pub(crate) fn spare_callers(standings: &mut [Standing], left: Option<Nano>) {
     if !standings.iter().any(|other| other.skip.is_none() && !other.copy.awaited) {
         return;
     }
-    let affordable = |standing: &&mut Standing| standing.copy.awaited && standing.copy.cost <= left;
-    for standing in standings.iter_mut().filter(affordable) {
+    for standing in standings.iter_mut() {
+        if !standing.copy.awaited || standing.copy.cost > left {
+            continue;
+        }
         let retry_in = standing.copy.probe_in;
         standing.skip.get_or_insert(Skip { reason: SkipReason::CircuitOpen, retry_in });
     }

@@ -30,7 +30,6 @@ impl Splice {
         &self.text
     }
 
-    /// The next piece of the answer under way.
     pub(crate) fn take(&mut self, piece: &str) -> Added<'_> {
         let known = &self.text[self.told..];
         if known.starts_with(piece) {

@@ -317,8 +317,7 @@ impl Window {
         }
         let fine_from = now.minus(self.fine_span);
         let old = self.buckets.partition_point(|(start, _)| start.0 + COARSE_MS <= fine_from.0);
-        let starts_alone = |(start, _): &(Wall, Bucket)| start.0 % COARSE_MS == 0;
-        if self.buckets.iter().take(old).all(starts_alone) {
+        if self.buckets.iter().take(old).all(|(start, _)| start.0 % COARSE_MS == 0) {
             return;
         }
         let mut merged: VecDeque<(Wall, Bucket)> = VecDeque::with_capacity(self.buckets.len());

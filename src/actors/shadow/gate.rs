@@ -127,12 +127,8 @@ impl Shadows {
         now: Mono,
     ) -> bool {
         let sampled = answered && self.gate.rules.get().rate > 0.0;
-        let recovering = |model: &ModelHandle| {
-            let opened = model.open_until.borrow().is_some();
-            opened && !self.gate.is_quiet(model.name(), now)
-        };
         let allowed = self.gate.rules.get().tools || !needs.tools;
-        allowed && (sampled || models.iter().any(recovering))
+        allowed && (sampled || models.iter().any(|model| self.gate.is_recovering(model, now)))
     }
 
     /// Whether answers are to be compared, for which the caller's has to be known.
@@ -176,6 +172,11 @@ impl Gate {
     /// Takes note that a model is to be probed no sooner than `wait` from now.
     pub(super) fn quiet(&self, model: &Arc<str>, wait: Duration, now: Mono) {
         self.quiet.borrow_mut().insert(model.clone(), now.plus(wait.min(LOOK)));
+    }
+
+    /// Whether a model has a circuit that was opened, and may be looked at again.
+    fn is_recovering(&self, model: &ModelHandle, now: Mono) -> bool {
+        model.open_until.borrow().is_some() && !self.is_quiet(model.name(), now)
     }
 
     fn is_quiet(&self, model: &str, now: Mono) -> bool {

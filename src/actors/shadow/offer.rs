@@ -25,15 +25,11 @@ pub(crate) struct Offer {
 pub(crate) struct Facts {
     /// What the log tells about its calls.
     pub label: CallLabel,
-    /// The models of its chain.
     pub models: Vec<ModelHandle>,
-    /// The models that were called for it.
     pub called: Vec<Arc<str>>,
-    /// What it needs of a model.
     pub needs: Needs,
     /// Its temperature, with the default filled in.
     pub temperature: f64,
-    /// The checks that an answer must pass.
     pub accept: Option<Arc<Accept>>,
     /// Whether it got an answer. One that did not can still test a model that recovers.
     pub answered: bool,

@@ -16,7 +16,6 @@ use crate::domain::time::{Deadline, Wall};
 pub struct Rules {
     /// Consecutive failures that open it; 0 switches this rule off.
     pub(crate) failures: u32,
-    /// Length of the first opening.
     pub(crate) open_for: Duration,
     /// Longest opening; re-openings double up to it.
     pub(crate) open_for_max: Duration,
@@ -156,7 +155,6 @@ pub(crate) struct Change {
 pub(crate) struct Settled {
     /// Whether it could still change the state.
     pub counted: bool,
-    /// The change it caused.
     pub change: Option<Change>,
 }
 
@@ -167,7 +165,6 @@ pub(crate) struct Status {
     /// Why it is not simply closed.
     pub reason: Option<String>,
     pub since: Wall,
-    /// When it may be called again.
     pub retry_at: Option<Wall>,
     /// The running count of consecutive failures.
     pub consecutive_failures: u32,
@@ -180,13 +177,10 @@ pub(crate) struct Status {
 pub(crate) struct Stored {
     /// Whether it was open; half-open counts as open.
     pub open: bool,
-    /// Why it was open.
     pub reason: String,
     /// Whether that reason needs a person.
     pub blocked: bool,
-    /// When its state began.
     pub since: Wall,
-    /// When it may be probed.
     pub until: Wall,
     /// How many openings in a row had no healthy window between them.
     pub openings: u32,

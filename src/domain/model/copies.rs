@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use super::ModelState;
 use crate::domain::breaker::Asker;
 use crate::domain::ledger::CallKind;
-use crate::domain::minute::PerMinute;
-use crate::domain::need::{Needs, Verdict};
+use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
-use crate::domain::time::{Now, Wall};
+use crate::domain::time::Wall;
 use crate::domain::window::Window;
 
 /// How a model stands towards a copy of a request.
@@ -74,33 +72,4 @@ impl Asker {
 /// Whether a call of this kind is made for no caller.
 pub(super) fn is_copy(kind: CallKind) -> bool {
     matches!(kind, CallKind::Shadow | CallKind::Probe)
-}
-
-impl ModelState {
-    /// How it stands towards a copy of a request.
-    pub(super) fn copy_standing(&self, needs: &Needs, now: Now) -> CopyStanding {
-        let price = self.settings.price;
-        CopyStanding {
-            awaited: self.breaker.awaits_copy(now),
-            probe_in: self.breaker.probe_in(now),
-            cost: price.map(|price| price.of(&self.estimate(needs))).unwrap_or_default(),
-            data: self.evidence.decided,
-        }
-    }
-
-    /// Whether as many calls are under way as may be.
-    pub(super) fn is_full(&self) -> bool {
-        self.settings.max_in_flight.is_some_and(|most| self.in_flight >= most)
-    }
-
-    /// The limits per minute for one who asks: callers keep at least half for themselves.
-    pub(super) fn minute_limits(&self, by: Asker) -> PerMinute {
-        let PerMinute { requests, tokens } = self.settings.per_minute;
-        match is_copy(by.kind()) {
-            true => {
-                PerMinute { requests: requests.map(|most| most / 2), tokens: tokens.map(|t| t / 2) }
-            }
-            false => PerMinute { requests, tokens },
-        }
-    }
 }

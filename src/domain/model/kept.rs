@@ -32,12 +32,7 @@ impl Kept {
 
     /// Takes note of a call that was stored in its bucket. Once per new bucket all of them are
     /// copied, because old ones may have been merged or forgotten.
-    pub(crate) fn keep_call(
-        &mut self,
-        (start, bucket): (Wall, &Bucket),
-        state: &ModelState,
-        now: Now,
-    ) {
+    pub(crate) fn keep_call(&mut self, start: Wall, bucket: &Bucket, state: &ModelState, now: Now) {
         self.keep_circuit(state, now);
         let known = self.buckets.binary_search_by_key(&start, |&(start, _)| start);
         match known {

@@ -13,12 +13,10 @@ impl ModelState {
         self.breaker.status(now)
     }
 
-    /// All calls of the last `window`.
     pub(crate) fn total(&self, window: Duration, now: Now) -> Bucket {
         self.window.total(window, now.wall)
     }
 
-    /// Whether it is degraded.
     pub(crate) fn degraded(&self) -> bool {
         self.degraded
     }
@@ -31,7 +29,6 @@ impl ModelState {
         self.last_error.as_ref()
     }
 
-    /// When a running hold ends.
     pub(crate) fn hold_until(&self, now: Now) -> Option<Deadline> {
         self.hold.until(now)
     }

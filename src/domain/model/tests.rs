@@ -189,7 +189,7 @@ fn a_rebuilt_model_has_what_was_stored_and_the_calls_under_way() {
     for count in 0..600 {
         let fault = (count % 5 == 0).then_some(Fault::Timeout);
         let (start, bucket) = call(&mut model, fault, now).bucket;
-        kept.keep_call((start, &bucket), &model, now);
+        kept.keep_call(start, &bucket, &model, now);
         // Back and forth between buckets, and long enough for old ones to be merged.
         let step = if count % 7 == 0 { 0 } else { 37 };
         now = now.plus(step * SECOND);

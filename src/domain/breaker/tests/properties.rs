@@ -104,7 +104,7 @@ proptest! {
                 Step::Settle { which, finding, chance } if !permits.is_empty() => {
                     let (permit, _) = permits.swap_remove(which % permits.len());
                     let stale = permit.epoch != breaker.epoch;
-                    let settled = breaker.settle(permit, finding, (NONE, chance), now);
+                    let settled = breaker.settle(permit, finding, NONE, chance, now);
                     prop_assert_eq!(settled.counted, !stale);
                     prop_assert!(!stale || settled.change.is_none());
                     if let (Some(before), Phase::Open { until, .. }) = (deadline, &breaker.phase) {
