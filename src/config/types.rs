@@ -32,7 +32,7 @@ pub struct Config {
     /// How long health data is kept, for all models.
     pub retention: Duration,
     /// Copies of requests.
-    pub shadow: shadow::Rules,
+    pub shadow: shadow::ShadowRules,
     /// The ledger.
     pub costs: Costs,
     /// The health log.

@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::Clock;
+use crate::domain::ledger::CallKind;
 use crate::domain::model::StoredModel;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::window::Bucket;
-use crate::protocol::log::{CallEvent, CallKind, CallReplay, DegradedEvent, StopEvent};
+use crate::protocol::log::{CallEvent, CallReplay, DegradedEvent, StopEvent};
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 

@@ -9,7 +9,7 @@ use crate::domain::rank;
 use crate::domain::route::Finish;
 use crate::domain::route::outcome::{Tried, Unanswered, unanswered};
 use crate::domain::time::millis;
-use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody, ErrorCode};
+use crate::protocol::reply::{Answered, Attempt, ErrorBody, ErrorCode};
 
 /// What a request that was given up has come to.
 pub(super) fn given_up(stop: Stop) -> ErrorBody {
@@ -123,10 +123,8 @@ fn last_message(log: &AttemptLog) -> String {
 }
 
 fn refusal_message(log: &AttemptLog) -> String {
-    let refused = |attempt: &&Attempt| {
-        attempt.outcome == AttemptOutcome::Failed && attempt.error_type == Some(Fault::Refused)
-    };
-    let last = log.attempts().iter().rev().find(refused);
+    let mut attempts = log.attempts().iter().rev();
+    let last = attempts.find(|attempt| attempt.error_type == Some(Fault::Refused));
     last.and_then(|attempt| attempt.message.clone())
         .unwrap_or_else(|| "refused by content policy".to_owned())
 }

@@ -91,9 +91,9 @@ pub(super) fn costs(mut section: Section<'_>) -> Costs {
     costs
 }
 
-pub(super) fn shadow(mut section: Section<'_>) -> shadow::Rules {
-    let usual = shadow::Rules::default();
-    let rules = shadow::Rules {
+pub(super) fn shadow(mut section: Section<'_>) -> shadow::ShadowRules {
+    let usual = shadow::ShadowRules::default();
+    let rules = shadow::ShadowRules {
         rate: section.value("rate", Field::rate).unwrap_or(usual.rate),
         max_in_flight: section
             .value("max_in_flight", |f| f.whole(1))

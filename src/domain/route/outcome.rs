@@ -1,16 +1,14 @@
 //! Which error a request gets that nobody answered.
 
-use crate::domain::fault::{Fault, Next};
+use crate::domain::fault::{AfterFault, Fault};
 use crate::domain::need::SkipReason;
 
 /// What became of one model, as far as the error depends on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Tried {
-    /// Its call failed.
+pub(crate) enum Tried {
     Failed(Fault),
     /// It was left out.
     Skipped {
-        /// Why.
         reason: SkipReason,
         /// Whether the prompt is known to be longer than it takes.
         too_small: bool,
@@ -21,7 +19,7 @@ pub enum Tried {
 
 /// The kind of that error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
+pub(crate) enum Unanswered {
     /// A model refused the prompt.
     Refused,
     /// The deadline has passed.
@@ -35,10 +33,10 @@ pub enum Unanswered {
 }
 
 /// The error for a request that is at the end of its chain.
-pub fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
+pub(crate) fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
     let called = tried.iter().any(|one| !matches!(one, Tried::Skipped { .. }));
     let proven = tried.iter().any(|one| match one {
-        Tried::Failed(fault) => fault.meaning().next == Next::NotAsSmall,
+        Tried::Failed(fault) => fault.meaning().next == AfterFault::NotAsSmall,
         Tried::Skipped { .. } | Tried::Cancelled => false,
     });
     if tried.contains(&Tried::Failed(Fault::Refused)) {

@@ -53,7 +53,7 @@ fn every_fault_is_repeated_and_passed_on_as_the_table_says() {
             let reply = rig.hello().await;
             let calls = if meaning.again == Again::Repeat { 2 } else { 1 };
             assert_eq!(rig.script.count("a"), calls, "{fault}");
-            let stops = meaning.next == crate::domain::fault::Next::No;
+            let stops = meaning.next == crate::domain::fault::AfterFault::No;
             assert_eq!(rig.script.count("b"), usize::from(!stops), "{fault}");
             assert_eq!(reply["ok"], !stops, "{fault}");
         }
