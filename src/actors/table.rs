@@ -225,7 +225,7 @@ impl Table {
     }
 
     /// Defaults for requests that do not say.
-    pub fn request(&self) -> &RequestDefaults {
+    pub(crate) fn request(&self) -> &RequestDefaults {
         &self.request
     }
 

@@ -21,7 +21,6 @@ const LONGEST: u64 = 16 * 1024;
 pub(super) enum Source<'a> {
     /// A file of this name in systemd's credentials directory.
     Credential(&'a str),
-    /// An environment variable.
     Variable(&'a str),
     /// A file, relative to the configuration's folder.
     File(&'a str),
@@ -29,7 +28,6 @@ pub(super) enum Source<'a> {
 
 /// A key that was found.
 pub(super) struct Fetched {
-    /// The key.
     pub(super) key: SecretString,
     /// The file it is in, when everybody on the machine can read it.
     pub(super) open_to_all: Option<PathBuf>,

@@ -72,8 +72,9 @@ pub fn command() -> clap::Command {
 
 /// Runs the daemon, or checks its configuration, as the command line says.
 pub fn run(arguments: Arguments, env: Env) -> ExitCode {
-    let path = config::locate::config_file(arguments.config.clone(), &env);
-    if arguments.check {
+    let Arguments { config, socket, check, .. } = arguments;
+    let path = config::locate::config_file(config, &env);
+    if check {
         let (report, valid) = config::check_report(&path, &env);
         let shown = std::io::stdout().lock().write_all(report.as_bytes());
         return match (valid, shown) {
@@ -84,7 +85,7 @@ pub fn run(arguments: Arguments, env: Env) -> ExitCode {
     }
     let output = logging::start(&env);
     tell_where();
-    match managed(arguments.socket, path, env) {
+    match managed(socket, path, env) {
         Ok(End::Asked) => ExitCode::SUCCESS,
         Ok(End::Broken) => ExitCode::FAILURE,
         Err(Failure::Config(mistakes)) => {

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
@@ -84,7 +85,7 @@ pub struct BreakerOp {
 }
 
 /// What a circuit can be set to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerSet {
     /// No call is admitted until the order ends.
@@ -97,16 +98,7 @@ pub enum BreakerSet {
 
 /// The kinds of health-log events that can be asked for.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    VariantArray,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantArray, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -139,7 +131,7 @@ impl EventType {
 pub struct Mistake {
     /// The line's, to answer under; null where it has none that can be read.
     pub id: Id,
-    /// What to answer.
+    /// What the line is answered.
     pub error: ErrorBody,
 }
 
@@ -151,15 +143,11 @@ pub fn read(line: &[u8]) -> Result<(Id, Op), Mistake> {
         && chat.op.as_deref().is_none_or(|op| op == "chat")
     {
         chat.bytes = line.len();
-        return accept(chat);
+        let id = std::mem::take(&mut chat.id);
+        let checked = check(&chat);
+        return under(id, checked.map(|()| Op::Chat(Box::new(chat))));
     }
     read_slowly(line)
-}
-
-fn accept(mut chat: ChatRequest) -> Result<(Id, Op), Mistake> {
-    let id = std::mem::take(&mut chat.id);
-    let checked = check(&chat);
-    under(id, checked.map(|()| Op::Chat(Box::new(chat))))
 }
 
 /// What was read for the request of this id; a mistake is told under it.
@@ -207,20 +195,17 @@ struct Envelope {
 }
 
 fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
-    let nameless =
-        |code, message: String| Mistake { id: Id::Null, error: ErrorBody::new(code, message) };
     let text = std::str::from_utf8(line).map_err(|error| {
         let message = format!("the line is not UTF-8 (byte {})", error.valid_up_to() + 1);
         nameless(ErrorCode::InvalidJson, message)
     })?;
-    let start = text.trim_start();
-    if !start.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-        let message = "expected a JSON object such as {\"messages\":[…]}".to_owned();
-        return Err(nameless(ErrorCode::BadRequest, message));
-    }
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         let message = format!("the line is not JSON: {}", without_line(&error));
         return Err(nameless(ErrorCode::InvalidJson, message));
+    }
+    if !text.trim_start().starts_with('{') {
+        let message = "expected a JSON object such as {\"messages\":[…]}".to_owned();
+        return Err(nameless(ErrorCode::BadRequest, message));
     }
     let envelope: Envelope =
         typed(text).map_err(|message| nameless(ErrorCode::BadRequest, message))?;
@@ -260,6 +245,11 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         }
     };
     under(id, read)
+}
+
+/// A mistake in a line that no id was found in.
+fn nameless(code: ErrorCode, message: String) -> Mistake {
+    Mistake { id: Id::Null, error: ErrorBody::new(code, message) }
 }
 
 /// Reads a value; a mistake names the field it was made in.
@@ -313,7 +303,7 @@ fn hide_strings(text: &str) -> String {
     shown.chars().take(400).collect()
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "read only so that other fields are refused")]
 struct Bare {
@@ -322,7 +312,7 @@ struct Bare {
     op: String,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HealthLine {
     #[serde(default, rename = "id")]
@@ -334,7 +324,7 @@ struct HealthLine {
     window: Option<Duration>,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WhyLine {
     #[serde(default, rename = "id")]
@@ -344,7 +334,7 @@ struct WhyLine {
     request_id: String,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BreakerLine {
     #[serde(default, rename = "id")]
@@ -358,7 +348,7 @@ struct BreakerLine {
     during: Option<Duration>,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EventsLine {
     #[serde(default, rename = "id")]
@@ -370,7 +360,7 @@ struct EventsLine {
     types: Vec<EventType>,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CancelLine {
     #[serde(default, rename = "id")]

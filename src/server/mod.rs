@@ -8,10 +8,8 @@ mod admit;
 mod budget;
 mod caller;
 mod control;
-mod costs;
 mod lines;
 pub mod listen;
-mod why;
 
 use std::cell::RefCell;
 use std::pin::Pin;
