@@ -62,11 +62,6 @@ impl Env {
         let first = self.var(name)?.split(':').next()?;
         Some(PathBuf::from(first)).filter(|path| path.is_absolute())
     }
-
-    /// Where systemd puts the credentials of the service.
-    pub fn credentials_dir(&self) -> Option<PathBuf> {
-        self.path("CREDENTIALS_DIRECTORY")
-    }
 }
 
 /// Shows no variable, since many hold keys.

@@ -44,7 +44,7 @@ impl Source<'_> {
                 Ok(Fetched { key, open_to_all: None })
             }
             Source::Credential(name) => {
-                let folder = env.credentials_dir().ok_or(format!(
+                let folder = env.path("CREDENTIALS_DIRECTORY").ok_or(format!(
                     "the credential {name} is not there, as CREDENTIALS_DIRECTORY is not set"
                 ))?;
                 // systemd decides who can read its credentials.

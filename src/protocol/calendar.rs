@@ -101,16 +101,13 @@ pub fn rfc3339(at: Wall) -> String {
 
 /// For serde: a moment as RFC 3339 text, or `null`.
 pub mod rfc3339_or_null {
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::{Wall, moment, rfc3339};
 
     /// Writes what [`rfc3339`] says.
     pub fn serialize<S: Serializer>(at: &Option<Wall>, out: S) -> Result<S::Ok, S::Error> {
-        match at {
-            Some(at) => out.serialize_str(&rfc3339(*at)),
-            None => out.serialize_none(),
-        }
+        at.map(rfc3339).serialize(out)
     }
 
     /// Reads it; what is no moment reads as none.

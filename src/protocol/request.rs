@@ -18,9 +18,7 @@ use super::reply::{ErrorBody, ErrorCode};
 use super::schema as fields;
 use super::span::{CostsLine, Span, span};
 
-mod schema;
-
-pub use schema::requests;
+pub use super::schema::requests;
 
 /// What a client asks for, by who can give it.
 #[derive(Debug)]
@@ -306,7 +304,7 @@ fn hide_strings(text: &str) -> String {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "read only so that other fields are refused")]
-struct Bare {
+pub(super) struct Bare {
     #[serde(default)]
     id: Id,
     op: String,
@@ -314,7 +312,7 @@ struct Bare {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct HealthLine {
+pub(super) struct HealthLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -326,7 +324,7 @@ struct HealthLine {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WhyLine {
+pub(super) struct WhyLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -336,7 +334,7 @@ struct WhyLine {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct BreakerLine {
+pub(super) struct BreakerLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -350,7 +348,7 @@ struct BreakerLine {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EventsLine {
+pub(super) struct EventsLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -362,7 +360,7 @@ struct EventsLine {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CancelLine {
+pub(super) struct CancelLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]

@@ -15,7 +15,6 @@ pub(super) struct Budget {
     requests: Cell<usize>,
     bytes: Cell<usize>,
     by_uid: RefCell<HashMap<u32, usize>>,
-    /// How much may be in use.
     limits: Cell<Limits>,
 }
 
@@ -49,6 +48,11 @@ impl Budget {
     /// Takes changed limits. What is in use stays, even above them.
     pub(super) fn renew(&self, limits: &Limits) {
         self.limits.set(*limits);
+    }
+
+    /// How much may be in use.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
     /// Clients that are connected.

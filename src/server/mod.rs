@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
 use crate::clock::{Clock, zone};
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
@@ -48,7 +48,6 @@ pub(crate) type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, Erro
 
 /// What a reload may change about the socket.
 struct Rules {
-    limits: Limits,
     /// Users, beside root and the daemon's own, who may use control operations.
     admin_uids: Vec<u32>,
     /// Groups whose members may.
@@ -112,7 +111,6 @@ impl Server {
 impl Rules {
     fn of(config: &Config) -> Rules {
         Rules {
-            limits: config.limits.clone(),
             admin_uids: config.daemon.admin_uids.clone(),
             admin_gids: config.daemon.admin_gids.clone(),
             zone: zone(config.costs.timezone.as_deref()),
