@@ -78,7 +78,7 @@ async fn breaker(
 
 /// Asks the ledger what was paid in `span`, and the log for comparisons if it wants them.
 async fn costs(server: &Server, span: Span) -> Result<Costs, ErrorBody> {
-    let zone = server.rules().zone.clone();
+    let zone = server.access().zone.clone();
     let span =
         span.checked(&zone).map_err(|message| ErrorBody::new(ErrorCode::BadRequest, message))?;
     let query = Query { span, zone };

@@ -43,6 +43,11 @@ impl<'a> Field<'a> {
         self.report.mistake(self.at(), format!("{}: {problem}", self.name), hint);
     }
 
+    /// Reports a mistake in the key itself.
+    pub(super) fn key_mistake(&self, problem: &str, hint: impl Into<String>) {
+        self.report.mistake(self.key_at, format!("{}: {problem}", self.name), hint);
+    }
+
     /// Reports something that works, but probably not as wished.
     pub(super) fn warning(&self, problem: &str, hint: impl Into<String>) {
         self.report.warning(Some(self.at()), format!("{}: {problem}", self.name), hint);
@@ -83,9 +88,8 @@ impl<'a> Field<'a> {
             && !name.starts_with('-')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte));
         if !fits {
-            let message = format!("{}: not usable as the name of a {thing}", self.name);
             let hint = "a name is 1 to 128 letters, digits and the signs - _ . : / @ +, and does not begin with -";
-            self.report.mistake(self.key_at, message, hint);
+            self.key_mistake(&format!("not usable as the name of a {thing}"), hint);
         }
     }
 

@@ -120,8 +120,8 @@ pub(super) fn price(section: &mut Section<'_>) -> Option<Price> {
         _ => None,
     };
     if let Some((field, other)) = lonely {
-        let message = format!("{}: a price without {other}", field.name);
-        field.report.mistake(field.key_at, message, format!("add {other}, or 0 if it is free"));
+        let hint = format!("add {other}, or 0 if it is free");
+        field.key_mistake(&format!("a price without {other}"), hint);
     }
     let (input, output) = (input_price?, output_price?);
     Some(Price { input, output, cached: cached_price.unwrap_or(input) })

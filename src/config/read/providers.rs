@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use super::address::{self, Address};
 use super::field::Field;
 use super::section::Section;
-use crate::config::key::{Source, looks_like_key};
+use crate::config::key::{KeyPlace, looks_like_key};
 use crate::config::{Auth, Env, Kind, MaxTokensField, Provider};
 
 /// All providers by name; `None` for those with mistakes.
@@ -103,7 +103,7 @@ fn default_auth(kind: Kind, address: &Address, has_key: bool) -> Auth {
 /// The key, or the reason why there is none.
 fn fetch(
     field: &Field<'_>,
-    source: Source<'_>,
+    source: KeyPlace<'_>,
     auth: Auth,
     env: &Env,
 ) -> (Option<SecretString>, Option<String>) {
@@ -147,13 +147,11 @@ fn header(field: &Field<'_>) -> Option<(String, SecretString)> {
     const FRAMING: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
     let name = field.key.to_ascii_lowercase();
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        let hint = "header names are letters, digits and hyphens";
-        field.report.mistake(field.key_at, format!("{}: not a header name", field.name), hint);
+        field.key_mistake("not a header name", "header names are letters, digits and hyphens");
         return None;
     }
     if FRAMING.contains(&name.as_str()) {
-        let message = format!("{}: this header belongs to the connection", field.name);
-        field.report.mistake(field.key_at, message, "remove it");
+        field.key_mistake("this header belongs to the connection", "remove it");
         return None;
     }
     let value = field.text()?;
@@ -172,7 +170,7 @@ fn query(field: &Field<'_>) -> Option<Vec<(String, SecretString)>> {
 
 /// Where the key is: a table that names the place. A key written inline is refused, because
 /// configurations are copied, shared and committed; what was written is never shown, not even in part.
-fn key_source<'a>(field: &Field<'a>) -> Option<Source<'a>> {
+fn key_source<'a>(field: &Field<'a>) -> Option<KeyPlace<'a>> {
     if field.value.get_ref().is_str() {
         field.mistake("a key must not stand in the configuration", format!("use {PLACES}"));
         return None;
@@ -181,8 +179,11 @@ fn key_source<'a>(field: &Field<'a>) -> Option<Source<'a>> {
     let credential = section.value("credential", place);
     let env = section.value("env", place);
     let file = section.value("file", place);
-    let sources =
-        [credential.map(Source::Credential), env.map(Source::Variable), file.map(Source::File)];
+    let sources = [
+        credential.map(KeyPlace::Credential),
+        env.map(KeyPlace::Variable),
+        file.map(KeyPlace::File),
+    ];
     let mut given = sources.into_iter().flatten();
     let source = given.next();
     if given.next().is_some() {
@@ -202,14 +203,14 @@ fn place<'a>(field: &Field<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-fn fits(field: &Field<'_>, source: Source<'_>) -> bool {
+fn fits(field: &Field<'_>, source: KeyPlace<'_>) -> bool {
     match source {
-        Source::Credential(name) if name.contains('/') || name.starts_with('.') => {
+        KeyPlace::Credential(name) if name.contains('/') || name.starts_with('.') => {
             field
                 .mistake("a credential is a plain name", "the name of LoadCredential= in the unit");
             false
         }
-        Source::Variable(name) if !is_variable(name) => {
+        KeyPlace::Variable(name) if !is_variable(name) => {
             let hint = "for example env = \"OPENAI_API_KEY\", without a dollar sign";
             field.mistake("not the name of an environment variable", hint);
             false

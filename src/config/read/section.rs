@@ -154,9 +154,7 @@ impl Drop for Section<'_> {
     fn drop(&mut self) {
         let things = if self.name.is_empty() { "known sections" } else { "known keys" };
         for field in self.fields.iter().filter(|field| !self.known.contains(&field.key)) {
-            let message = format!("{}: unknown key", field.name);
-            let hint = suggest::hint(field.key, &self.known, things);
-            self.report.mistake(field.key_at, message, hint);
+            field.key_mistake("unknown key", suggest::hint(field.key, &self.known, things));
         }
     }
 }
