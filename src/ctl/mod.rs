@@ -13,11 +13,11 @@ mod attempts;
 mod breaker;
 mod chains;
 mod circuit;
+mod completions;
 mod connect;
 mod costs;
 mod doctor;
 mod failure;
-mod generate;
 mod grid;
 mod health;
 mod moment;
@@ -96,9 +96,8 @@ enum Verb {
     Tail(tail::Args),
     /// Print the JSON Schema of the protocol
     Schema(schema::Args),
-    /// Write manual pages, completions and the schema of the protocol
-    #[command(hide = true)]
-    Generate(generate::Args),
+    /// Print a script with which a shell completes command lines
+    Completions(completions::Args),
 }
 
 /// What every verb needs to know beside its own arguments.
@@ -109,8 +108,13 @@ struct Session {
     json: bool,
 }
 
-/// Runs the command line of this process. `daemon` gives that of the daemon, for its manual.
-pub fn main(daemon: fn() -> clap::Command) -> ExitCode {
+/// The command line of `fallbackctl`, for its manual.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
     match completed() {
         Ok(false) => {}
         // A shell asked, and has been told.
@@ -127,13 +131,13 @@ pub fn main(daemon: fn() -> clap::Command) -> ExitCode {
         notes: &mut io::stderr().lock(),
         notes_paper: Paper::of_stderr(),
     };
-    match run(&cli, daemon, &mut screen) {
+    match run(&cli, &mut screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&mut screen),
     }
 }
 
-fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
     let session = Session { socket, config: cli.config.clone(), json: cli.json };
     match &cli.verb {
@@ -148,7 +152,7 @@ fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Res
         Verb::Ping(args) => ping::run(args, &session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
         Verb::Schema(args) => schema::run(args, session.json, screen),
-        Verb::Generate(args) => generate::run(args, &daemon(), screen),
+        Verb::Completions(args) => completions::run(args, screen),
     }?;
     screen.out.flush()?;
     Ok(())
@@ -156,7 +160,7 @@ fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Res
 
 /// Answers a shell that asks what may stand where the cursor is; false if none does.
 fn completed() -> clap::error::Result<bool> {
-    let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(generate::COMPLETE);
+    let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::ASKED);
     asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref())
 }
 
