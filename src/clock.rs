@@ -44,7 +44,7 @@ impl Clock {
     /// This moment on both clocks.
     pub fn now(&self) -> Now {
         let wall = match &self.wall {
-            WallSource::System => system_wall(),
+            WallSource::System => wall(),
             WallSource::Given(read) => read(),
         };
         Now { mono: self.mono(), wall }
@@ -79,8 +79,9 @@ pub fn zone(name: Option<&str>) -> TimeZone {
     })
 }
 
+/// This moment on the machine's wall clock, for programs too short-lived to hold a [`Clock`].
 #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-fn system_wall() -> Wall {
+pub fn wall() -> Wall {
     // A machine whose clock stands before 1970 is taken to be at its start.
     Wall(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
 }

@@ -19,7 +19,6 @@ Examples:
 
 The folder for zsh must be in $fpath before compinit is called.";
 
-/// For which shell.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

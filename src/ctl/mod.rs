@@ -20,7 +20,6 @@ mod doctor;
 mod failure;
 mod grid;
 mod health;
-mod moment;
 mod names;
 mod ping;
 mod reload;
@@ -79,7 +78,8 @@ enum Verb {
     /// Show how every model is doing
     Health(health::Args),
     /// Show every chain, and the order it would take right now
-    Chains(chains::Args),
+    #[command(after_help = chains::EXAMPLES)]
+    Chains,
     /// Show what was paid, and what the primary models would have cost
     Costs(costs::Args),
     /// Force a model's circuit open or closed, or give it back to the rules
@@ -87,15 +87,19 @@ enum Verb {
     /// Tell the story of one request
     Why(why::Args),
     /// Have the daemon read its configuration again
-    Reload(reload::Args),
+    #[command(after_help = reload::EXAMPLES)]
+    Reload,
     /// Look for whatever is wrong around the daemon, and say what to do about it
-    Doctor(doctor::Args),
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
     /// Ask whether the daemon is there
-    Ping(ping::Args),
+    #[command(after_help = ping::EXAMPLES)]
+    Ping,
     /// Print events of the health log, as they happen or from the past
     Tail(tail::Args),
     /// Print the JSON Schema of the protocol
-    Schema(schema::Args),
+    #[command(after_help = schema::EXAMPLES)]
+    Schema,
     /// Print a script with which a shell completes command lines
     Completions(completions::Args),
 }
@@ -143,15 +147,15 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Ask(args) => ask::run(args, &session, screen),
         Verb::Health(args) => health::run(args, &session, screen),
-        Verb::Chains(args) => chains::run(args, &session, screen),
+        Verb::Chains => chains::run(&session, screen),
         Verb::Costs(args) => costs::run(args, &session, screen),
         Verb::Breaker(args) => breaker::run(args, &session, screen),
         Verb::Why(args) => why::run(args, &session, screen),
-        Verb::Reload(args) => reload::run(args, &session, screen),
-        Verb::Doctor(args) => doctor::run(args, &session, screen),
-        Verb::Ping(args) => ping::run(args, &session, screen),
+        Verb::Reload => reload::run(&session, screen),
+        Verb::Doctor => doctor::run(&session, screen),
+        Verb::Ping => ping::run(&session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
-        Verb::Schema(args) => schema::run(args, session.json, screen),
+        Verb::Schema => schema::run(session.json, screen),
         Verb::Completions(args) => completions::run(args, screen),
     }?;
     screen.out.flush()?;

@@ -7,13 +7,10 @@ use std::io::{self, IsTerminal, Write};
 
 /// The two places a verb writes to.
 pub(super) struct Screen<'a> {
-    /// Results: standard output.
     pub(super) out: &'a mut dyn Write,
-    /// What `out` is.
     pub(super) paper: Paper,
     /// Remarks and errors: standard error.
     pub(super) notes: &'a mut dyn Write,
-    /// What `notes` is.
     pub(super) notes_paper: Paper,
 }
 
@@ -31,14 +28,10 @@ pub(super) struct Paper {
 /// What a piece of text tells by its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// Nothing.
     #[default]
     Plain,
-    /// All is well.
     Good,
-    /// Worth a look.
     Warn,
-    /// Broken.
     Bad,
     /// Less important than the rest.
     Dim,

@@ -52,7 +52,6 @@ impl Printer {
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 
-    /// Begins a scenario.
     pub(super) fn scenario(&mut self, title: &str, story: &str) {
         title.clone_into(&mut self.scenario);
         self.shown = 0;
