@@ -216,7 +216,7 @@ fn the_repository_speaks_of_the_project_alone() {
 #[test]
 fn the_map_names_only_files_that_exist() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let all = [files(&root().join("src")), files(&root().join("tests"))].concat();
+    let all = ["src", "tests", "systemd"].map(|folder| files(&root().join(folder))).concat();
     for name in quoted(&map).filter(|name| name.ends_with(".rs") && !name.contains(' ')) {
         assert!(all.iter().any(|file| file.ends_with(name)), "there is no {name}");
     }
