@@ -134,6 +134,7 @@ impl Cell {
             Tone::Warn => cell.fg(Color::Yellow),
             Tone::Bad => cell.fg(Color::Red),
             Tone::Dim => cell.add_attribute(Attribute::Dim),
+            Tone::Bold => cell.add_attribute(Attribute::Bold),
         }
     }
 }

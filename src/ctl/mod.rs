@@ -9,7 +9,7 @@
 //! the daemon may be of different versions while an update is under way.
 
 mod ask;
-mod attempts;
+pub(crate) mod attempts;
 mod breaker;
 mod chains;
 mod circuit;
@@ -26,9 +26,9 @@ mod reload;
 #[cfg(test)]
 mod samples;
 mod schema;
-mod screen;
+pub(crate) mod screen;
 mod tail;
-mod text;
+pub(crate) mod text;
 mod watch;
 mod why;
 

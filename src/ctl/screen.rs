@@ -16,18 +16,18 @@ pub(super) struct Screen<'a> {
 
 /// What is written on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Paper {
+pub(crate) struct Paper {
     /// A terminal with a person before it.
-    pub(super) terminal: bool,
+    pub(crate) terminal: bool,
     /// Colours are wanted; never without a terminal.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
     /// It is standard error: matters only for finding out how wide the terminal is.
-    pub(super) stderr: bool,
+    pub(crate) stderr: bool,
 }
 
 /// What a piece of text tells by its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     #[default]
     Plain,
     Good,
@@ -35,6 +35,8 @@ pub(super) enum Tone {
     Bad,
     /// Less important than the rest.
     Dim,
+    /// A heading.
+    Bold,
 }
 
 impl Paper {
@@ -55,12 +57,13 @@ impl Paper {
     }
 
     /// The text in the colour of its tone, where colours are wanted.
-    pub(super) fn paint(self, text: &str, tone: Tone) -> String {
+    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
         let code = match tone {
             Tone::Good => "32",
             Tone::Warn => "33",
             Tone::Bad => "31",
             Tone::Dim => "2",
+            Tone::Bold => "1",
             Tone::Plain => return text.to_owned(),
         };
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
