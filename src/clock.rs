@@ -27,7 +27,7 @@ pub struct Clock {
 impl Clock {
     /// The clocks of this machine; the monotonic one starts at zero now.
     pub fn system() -> Clock {
-        Clock::with_wall(system_wall)
+        Clock::with_wall(wall)
     }
 
     /// The machine's monotonic clock beside another source of wall-clock time.
@@ -69,8 +69,9 @@ pub fn zone(name: Option<&str>) -> TimeZone {
     })
 }
 
+/// This moment on the machine's wall clock, for programs too short-lived to hold a [`Clock`].
 #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-fn system_wall() -> Wall {
+pub fn wall() -> Wall {
     // A machine whose clock stands before 1970 is taken to be at its start.
     Wall(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
 }

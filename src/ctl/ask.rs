@@ -176,10 +176,8 @@ fn summary(chat: &Chat) -> String {
 }
 
 fn fallback(primary: &str, attempts: &[Attempt]) -> String {
-    let of_primary = |attempt: &&Attempt| {
-        *attempt.model == *primary && attempt.outcome != AttemptOutcome::Answered
-    };
-    let why = attempts.iter().rev().find(of_primary).map(attempts::why);
+    let mut failed = attempts.iter().filter(|one| one.outcome != AttemptOutcome::Answered);
+    let why = failed.rfind(|attempt| *attempt.model == *primary).map(attempts::why);
     match why.filter(|why| !why.is_empty()) {
         Some(why) => format!("fallback from {primary} ({why})"),
         None => format!("fallback from {primary}"),

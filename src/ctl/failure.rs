@@ -33,7 +33,6 @@ pub(super) enum Failure {
     /// The command line is wrong in a way only we can see.
     #[error("{message}")]
     Usage { message: String, hint: &'static str },
-    /// No daemon answers.
     #[error("cannot reach the daemon at {}: {why}", socket.display())]
     Unreachable { socket: PathBuf, why: String, hint: String },
     /// The daemon answered with an error.
@@ -56,7 +55,6 @@ pub(super) enum Failure {
     Output(#[from] io::Error),
 }
 
-/// An error reply.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", error.code.name(), error.message)]
 pub(super) struct DaemonError {
