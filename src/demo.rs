@@ -69,7 +69,6 @@ impl Trouble {
     }
 }
 
-/// How it ended.
 enum End {
     AsTold,
     NotAsTold,

@@ -41,7 +41,6 @@ pub(super) struct Args {
     /// Ask this model instead of a chain; several make a chain of their own
     #[arg(long = "model", short, value_name = "NAME", add = names::models())]
     models: Vec<String>,
-    /// System message
     #[arg(long, short, value_name = "TEXT")]
     system: Option<String>,
     /// Most tokens of the answer

@@ -43,7 +43,6 @@ pub(super) struct Args {
 /// What a circuit is set to.
 #[derive(Clone, Copy, ValueEnum)]
 enum Set {
-    /// No calls
     Open,
     /// Calls whatever its record
     Closed,

@@ -44,7 +44,6 @@ pub(super) struct Args {
     /// Up to, and not including, this day or moment
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// This task alone
     #[arg(long, value_name = "TASK", add = names::tasks())]
     task: Option<String>,
     /// How backups compared with the models they would stand in for (`[shadow] compare`)

@@ -35,7 +35,6 @@ pub(crate) enum Tone {
     Bad,
     /// Less important than the rest.
     Dim,
-    /// A heading.
     Bold,
 }
 

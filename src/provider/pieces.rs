@@ -122,7 +122,6 @@ impl Gathered {
         }
     }
 
-    /// Takes more text.
     pub(super) fn say(&mut self, text: &str) -> Result<(), Failure> {
         self.make_room(text.len())?;
         self.text.push_str(text);

@@ -23,7 +23,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// What is asked: about which time and task, and whose days are meant.
 #[derive(Clone, Debug)]
-pub struct Query {
+pub(crate) struct Query {
     pub span: Span,
     pub zone: TimeZone,
 }

@@ -22,7 +22,7 @@ const PREFIX: usize = 20;
 
 /// An event as it stands in the log, for those who watch.
 #[derive(Clone, Debug)]
-pub struct Logged {
+pub(crate) struct Logged {
     /// The timestamp it was given.
     pub at: Wall,
     pub event: Event,
@@ -30,7 +30,7 @@ pub struct Logged {
 
 impl Logged {
     /// Its JSON, the same text as in the file, without the newline.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut out = Vec::with_capacity(512);
         Stamper::new(self.at).line(self.at, &self.event, &mut out);
         out.pop();

@@ -76,7 +76,7 @@ const MOST_OWED: usize = 4096;
 
 /// The handle; clones share everything.
 #[derive(Clone, Debug)]
-pub struct Recorder(Arc<Inner>);
+pub(crate) struct Recorder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -105,14 +105,14 @@ impl Recorder {
     /// Records what happened at `at`, and the rows that it changed.
     ///
     /// Never blocks and never fails: a line that finds the queue full is dropped and counted.
-    pub fn record(&self, at: Wall, event: Event, rows: impl IntoIterator<Item = Row>) {
+    pub(crate) fn record(&self, at: Wall, event: Event, rows: impl IntoIterator<Item = Row>) {
         self.0.push(at, event, rows.into_iter().collect(), None);
     }
 
     /// Records what happened at `at` and waits until its line, and so all earlier ones, are in the
     /// log; at most `Settings::patience`, then it counts as late. A line that cannot be written
     /// is not waited for.
-    pub async fn record_and_wait(&self, at: Wall, event: Event) {
+    pub(crate) async fn record_and_wait(&self, at: Wall, event: Event) {
         let (ticket, written) = ack::ticket(&self.0.waiters);
         let Some(first) = self.0.push(at, event, Vec::new(), Some(ticket)) else { return };
         if first {
@@ -128,7 +128,7 @@ impl Recorder {
     }
 
     /// What was paid, everything recorded so far included; `None` when the store does not answer.
-    pub async fn costs(&self, query: Query) -> Option<Costs> {
+    pub(crate) async fn costs(&self, query: Query) -> Option<Costs> {
         let (answer, answered) = oneshot::channel();
         self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
         self.0.queue.wake();
@@ -136,7 +136,7 @@ impl Recorder {
     }
 
     /// Keeps more or less from now on. Files that are too many go with the next rotation.
-    pub fn keep(&self, keeping: Keeping) {
+    pub(crate) fn keep(&self, keeping: Keeping) {
         self.0.keep.store(keeping.keep, Ordering::Relaxed);
         // A full queue means that the journal is stuck; what it keeps is then no matter of urgency,
         // and the next reload says it again.
@@ -148,7 +148,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file of the log is there and cannot be read.
-    pub async fn about(&self, request_id: &str) -> io::Result<Vec<LogLine>> {
+    pub(crate) async fn about(&self, request_id: &str) -> io::Result<Vec<LogLine>> {
         let (files, request_id) = (self.0.files(), request_id.to_owned());
         tokio::task::spawn_blocking(move || search::lines(&files, &request_id))
             .await
@@ -159,7 +159,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file of the log is there and cannot be read.
-    pub async fn comparisons(&self, query: &Query) -> io::Result<Vec<PairView>> {
+    pub(crate) async fn comparisons(&self, query: &Query) -> io::Result<Vec<PairView>> {
         let (files, range, task) = (self.0.files(), query.range(), query.span.task.clone());
         tokio::task::spawn_blocking(move || comparisons::pairs(&files, &range, task.as_deref()))
             .await
@@ -167,12 +167,12 @@ impl Recorder {
     }
 
     /// Everything that is logged from now on. A reader that lags loses the oldest.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Logged>> {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Logged>> {
         self.0.watchers.subscribe()
     }
 
     /// How the recorder is doing.
-    pub fn status(&self) -> RecorderStatus {
+    pub(crate) fn status(&self) -> RecorderStatus {
         RecorderStatus { log: self.0.log.display().to_string(), ..self.0.shared.status() }
     }
 
@@ -180,7 +180,7 @@ impl Recorder {
     /// longer than `limit` and was left to itself.
     ///
     /// Blocks. What other clones record afterwards is dropped.
-    pub fn close(self, limit: Duration) -> bool {
+    pub(crate) fn close(self, limit: Duration) -> bool {
         let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return true };
         self.0.queue.end(Some(Message::Close(self.0.settle(Vec::new()))));

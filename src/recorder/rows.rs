@@ -33,7 +33,7 @@ pub(super) const META: &[u8] = b"v";
 /// What makes a model the same model after a change of settings: its name, the address of its
 /// provider and the provider's name for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ModelKey {
+pub(crate) struct ModelKey {
     pub name: Arc<str>,
     /// The rest of it, in short.
     pub identity: Identity,
@@ -41,7 +41,7 @@ pub struct ModelKey {
 
 impl ModelKey {
     /// The identity of a configured model.
-    pub fn new(name: &str, base_url: &str, model_id: &str) -> ModelKey {
+    pub(crate) fn new(name: &str, base_url: &str, model_id: &str) -> ModelKey {
         ModelKey { name: name.into(), identity: Identity::of(base_url, model_id) }
     }
 
@@ -59,7 +59,7 @@ impl ModelKey {
 /// A changed piece of a model's state: the calls of ten seconds, `start` a multiple of them, or its
 /// circuit.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Row {
+pub(crate) enum Row {
     Bucket { model: ModelKey, start: Wall, bucket: Bucket },
     Breaker { model: ModelKey, stored: StoredModel },
 }

@@ -44,7 +44,7 @@ const OPENING: Duration = Duration::from_secs(5);
 
 /// How much is kept, and how long; a reload may change it.
 #[derive(Clone, Debug)]
-pub struct Keeping {
+pub(crate) struct Keeping {
     /// Size at which a log file is rotated, in bytes.
     pub max_size: u64,
     /// Rotated files that are kept.
@@ -63,7 +63,7 @@ pub struct Keeping {
 
 impl Keeping {
     /// What a configuration says about it.
-    pub fn of(config: &Config) -> Keeping {
+    pub(crate) fn of(config: &Config) -> Keeping {
         let longest = config.models.iter().map(|model| model.health.window).max();
         Keeping {
             max_size: config.log.max_size,
@@ -79,7 +79,7 @@ impl Keeping {
 
 /// What the recorder is told.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub health_log: PathBuf,
     /// Where the database lives.
     pub state_dir: PathBuf,
@@ -105,7 +105,7 @@ pub enum StartError {
 
 /// What was stored, by model.
 #[derive(Debug, Default)]
-pub struct Restored {
+pub(crate) struct Restored {
     pub models: HashMap<ModelKey, RestoredModel>,
     /// The ledger of today, several additions per key.
     pub today: Vec<(LedgerKey, Sums)>,
@@ -115,7 +115,7 @@ pub struct Restored {
 
 /// What was stored of one model.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RestoredModel {
+pub(crate) struct RestoredModel {
     /// Its buckets in ascending order of their start. Those older than any window are five
     /// minutes wide instead of ten seconds.
     pub buckets: Vec<(Wall, Bucket)>,
@@ -151,7 +151,7 @@ impl Recorder {
     /// Starts both threads and hands back what was stored of the `wanted` models.
     ///
     /// Blocks until the database is open, at most five seconds.
-    pub fn start(
+    pub(crate) fn start(
         settings: Settings,
         wanted: &[ModelKey],
         now: Now,

@@ -13,7 +13,7 @@ use crate::domain::time::{Deadline, Wall};
 
 /// When a circuit opens and how it closes again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Consecutive failures that open it; 0 switches this rule off.
     pub(crate) failures: u32,
     pub(crate) open_for: Duration,

@@ -26,7 +26,6 @@ pub(crate) struct ErrorBody {
     pub(crate) reasons: Vec<String>,
     /// The text for people.
     pub(crate) message: Option<String>,
-    /// Google's `RetryInfo`.
     pub(crate) retry_delay: Option<Duration>,
     /// OpenRouter names the input that moderation flagged.
     pub(crate) moderated: bool,
