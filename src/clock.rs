@@ -21,33 +21,23 @@ use crate::domain::time::{Mono, Now, Wall, millis};
 #[derive(Clone)]
 pub struct Clock {
     started: Instant,
-    wall: WallSource,
-}
-
-#[derive(Clone)]
-enum WallSource {
-    System,
-    Given(Arc<dyn Fn() -> Wall + Send + Sync>),
+    wall: Arc<dyn Fn() -> Wall + Send + Sync>,
 }
 
 impl Clock {
     /// The clocks of this machine; the monotonic one starts at zero now.
     pub fn system() -> Clock {
-        Clock { started: Instant::now(), wall: WallSource::System }
+        Clock::with_wall(wall)
     }
 
     /// The machine's monotonic clock beside another source of wall-clock time.
     pub fn with_wall(wall: impl Fn() -> Wall + Send + Sync + 'static) -> Clock {
-        Clock { started: Instant::now(), wall: WallSource::Given(Arc::new(wall)) }
+        Clock { started: Instant::now(), wall: Arc::new(wall) }
     }
 
     /// This moment on both clocks.
     pub fn now(&self) -> Now {
-        let wall = match &self.wall {
-            WallSource::System => system_wall(),
-            WallSource::Given(read) => read(),
-        };
-        Now { mono: self.mono(), wall }
+        Now { mono: self.mono(), wall: (self.wall)() }
     }
 
     /// This moment on the monotonic clock alone.
@@ -79,8 +69,9 @@ pub fn zone(name: Option<&str>) -> TimeZone {
     })
 }
 
+/// This moment on the machine's wall clock, for programs too short-lived to hold a [`Clock`].
 #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-fn system_wall() -> Wall {
+pub fn wall() -> Wall {
     // A machine whose clock stands before 1970 is taken to be at its start.
     Wall(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
 }

@@ -24,11 +24,12 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::{Env, Mistakes};
+use crate::ctl::screen::Tone;
 use crate::daemon::{Running, StartError, logging, system};
 use crate::domain::time::millis;
 use client::Client;
 use fixture::{Fixture, Folder, LockFile, Providers, Tally};
-use printer::{Printer, Tone, span};
+use printer::{Printer, span};
 
 /// The story takes a quarter of this on an ordinary machine.
 const LONGEST: Duration = Duration::from_secs(17);
@@ -68,7 +69,6 @@ impl Trouble {
     }
 }
 
-/// How it ended.
 enum End {
     AsTold,
     NotAsTold,

@@ -12,7 +12,7 @@ pub mod report;
 
 pub mod clock;
 pub mod provider;
-pub mod recorder;
+pub(crate) mod recorder;
 
 pub mod actors;
 pub mod server;

@@ -60,7 +60,7 @@ pub(super) struct InFlight<'a> {
     assignment: &'a Assignment<'a>,
     permit: Permit,
     steps: Steps<'a>,
-    began: Mono,
+    pub(super) began: Mono,
     /// What came first, while it raced with another.
     first: Option<Step>,
 }
@@ -154,7 +154,6 @@ impl InFlight<'_> {
         matches!(self.first, Some(Step::End(Err(_))))
     }
 
-    /// The next step.
     pub(super) async fn step(&mut self) -> Step {
         match self.first.take() {
             Some(first) => first,
@@ -163,8 +162,9 @@ impl InFlight<'_> {
     }
 
     async fn next(&mut self) -> Step {
-        let lost = || Step::End(Err(Failure::new(Fault::StreamCut, "the answer has no end")));
-        let step = self.steps.next().await.unwrap_or_else(lost);
+        let Some(step) = self.steps.next().await else {
+            return Step::End(Err(Failure::new(Fault::StreamCut, "the answer has no end")));
+        };
         let bytes = match &step {
             Step::Life => 0,
             Step::Text(text) => text.len(),

@@ -24,7 +24,7 @@ use crate::domain::model::Standing;
 use crate::domain::need::Skip;
 use crate::domain::price::Usage;
 use crate::domain::rank;
-use crate::domain::route::{FailedCall, Happened, Next, Progress, Rules};
+use crate::domain::route::{FailedCall, Happened, Next, Progress, RouteRules};
 use crate::domain::time::{Now, millis};
 use crate::protocol::answer::{self, Finish};
 use crate::protocol::chains::PlanView;
@@ -48,16 +48,11 @@ use client_stream::ClientStream;
 pub(super) use request::run;
 
 /// What every request is dispatched with.
-pub struct Services {
-    /// Calls models.
+pub(crate) struct Services {
     pub provider: Rc<dyn Provider>,
-    /// Takes what happened.
     pub recorder: Recorder,
-    /// Tells the time.
     pub clock: Clock,
-    /// Counts the states of models that were lost.
     pub rebuilds: Rebuilds,
-    /// Makes copies of requests.
     pub shadows: Shadows,
 }
 
@@ -169,7 +164,7 @@ impl<'a> Dispatch<'a> {
             reason:
                 (standings[at].degraded || standings[at].probed).then(|| standings[at].reason()),
         }));
-        let rules = Rules {
+        let rules = RouteRules {
             deadline: self.assignment.deadline,
             refusal_falls_back: self.request().on_refusal == OnRefusal::Fallback,
             break_interrupts: self.request().on_interrupt == OnInterrupt::Fail,
@@ -208,16 +203,18 @@ impl<'a> Dispatch<'a> {
     /// for: it may be this call that closes it.
     async fn wait(&self, model: &ModelHandle, wait: Duration) -> Happened {
         let mut open_until = model.open_until.clone();
-        let now = || self.services.clock.now();
-        let is_open = |until: &OpenUntil| until.is_some_and(|until| !until.passed(now()));
         tokio::select! {
             biased;
-            opened = open_until.wait_for(is_open) => match opened {
+            opened = open_until.wait_for(|until| self.is_ahead(until)) => match opened {
                 Ok(_) => Happened::Opened,
                 Err(_) => Happened::Waited,
             },
             () = tokio::time::sleep(wait) => Happened::Waited,
         }
+    }
+
+    fn is_ahead(&self, until: &OpenUntil) -> bool {
+        until.is_some_and(|until| !until.passed(self.services.clock.now()))
     }
 
     /// Calls a model, in chains that want it so with another one beside it, and follows the answer.
@@ -234,7 +231,6 @@ impl<'a> Dispatch<'a> {
         self.settle(running, outcome, course).await
     }
 
-    /// Begins a call.
     async fn start<'c>(
         &'c self,
         at: usize,
@@ -242,7 +238,7 @@ impl<'a> Dispatch<'a> {
         course: &mut Course<'_>,
     ) -> Result<Running<'c>, Skip> {
         let call = self.assignment.start(&self.chain.models[at], mode).await?;
-        let number = course.log.begin(call.model.name(), self.services.clock.mono());
+        let number = course.log.begin(call.model.name(), call.began);
         Ok(Running { at, number, call })
     }
 

@@ -25,18 +25,18 @@ use crate::domain::time::Mono;
 
 /// A handler's answer; `None` when it was lost to a panic, which its sender sees as a closed
 /// mailbox.
-pub struct Guarded<R>(pub(super) Option<R>);
+pub(crate) struct Guarded<R>(pub(super) Option<R>);
 
 /// An answer that takes a while, worked out in a task of its own: a panic in there loses it alone.
-pub struct Apart<R>(Pin<Box<dyn Future<Output = R>>>);
+pub(crate) struct Apart<R>(Pin<Box<dyn Future<Output = R>>>);
 
 /// Counts the rebuilds of all models, and tells when they have become too many.
 #[derive(Clone, Debug)]
-pub struct Rebuilds(Rc<Counted>);
+pub(crate) struct Rebuilds(Rc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    recent: RefCell<rebuilds::Rebuilds>,
+    recent: RefCell<rebuilds::RecentRebuilds>,
     too_many: watch::Sender<bool>,
 }
 
@@ -76,8 +76,7 @@ fn deliver<R>(answer: Option<R>, sender: Option<OneshotSender<R>>) {
 }
 
 impl Rebuilds {
-    /// None so far.
-    pub fn none() -> Rebuilds {
+    pub(crate) fn none() -> Rebuilds {
         let (too_many, _) = watch::channel(false);
         Rebuilds(Rc::new(Counted { recent: RefCell::default(), too_many }))
     }
@@ -94,7 +93,7 @@ impl Rebuilds {
     }
 
     /// Resolves when so many states were lost within a minute that the daemon should end.
-    pub async fn too_many(&self) {
+    pub(crate) async fn too_many(&self) {
         let mut told = self.0.too_many.subscribe();
         // The sender lives as long as we do.
         let _ = told.wait_for(|too_many| *too_many).await;

@@ -24,7 +24,7 @@ use crate::domain::model::{
     Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
 };
 use crate::domain::need::{Needs, Skip};
-use crate::domain::time::{Deadline, Now, millis};
+use crate::domain::time::{Deadline, Mono, Now, millis};
 use crate::protocol::health::{BreakerView, ModelHealth};
 use crate::protocol::log::{
     BreakerEvent, BreakerReplay, CallEvent, CallReplay, DegradedEvent, Event,
@@ -34,7 +34,7 @@ use crate::recorder::{ModelKey, Recorder, Row};
 pub mod beat;
 
 /// The owner of one model's state.
-pub struct ModelActor {
+pub(crate) struct ModelActor {
     state: ModelState,
     key: ModelKey,
     clock: Clock,
@@ -56,52 +56,54 @@ pub struct ModelActor {
 
 /// Until when a circuit is open; `None` while it is not. It is past its time without being told
 /// again: the circuit is half-open then.
-pub type OpenUntil = Option<Deadline>;
+pub(crate) type OpenUntil = Option<Deadline>;
 
 /// How does the model stand towards a request?
 #[derive(Message)]
 #[rtype(result = "Standing")]
-pub struct AskStanding(pub Needs);
+pub(crate) struct AskStanding(pub Needs);
 
 /// May this call be made?
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Skip>")]
-pub struct Admit {
-    /// What the request needs.
+pub(crate) struct Admit {
     pub needs: Needs,
     /// How long a probe may take before its slot is given to another.
     pub lease: Duration,
     /// Whether it asks to be the one early probe when every circuit is open.
     pub early: bool,
-    /// For the log.
     pub label: CallLabel,
-    /// What the call is billed by.
     pub tariff: Tariff,
 }
 
 /// A call ended. How long nobody will call this model because it asked for a pause?
 #[derive(Message)]
 #[rtype(result = "Option<Duration>")]
-pub struct Settle {
+pub(crate) struct Settle {
     pub(super) admitted: Admitted,
     pub(super) ended: Ended,
+}
+
+/// A call that has ended and is neither logged nor kept yet.
+struct EndedCall {
+    began: Mono,
+    label: CallLabel,
+    ended: Ended,
 }
 
 /// A person's order for the circuit.
 #[derive(Message)]
 #[rtype(result = "BreakerView")]
-pub struct Order {
+pub(crate) struct Order {
     /// What to set, and for how long; `None` lets the breaker decide again.
     pub set: Option<(crate::domain::breaker::Force, Option<Duration>)>,
-    /// Who ordered it.
     pub peer_uid: Option<u32>,
 }
 
 /// New settings for a model that stays.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Reconfigure {
-    /// The settings.
+pub(crate) struct Reconfigure {
     pub settings: Settings,
     /// Whether its provider's key has changed, which ends an opening that waited for a person.
     pub cured: bool,
@@ -110,14 +112,14 @@ pub struct Reconfigure {
 /// How is the model doing?
 #[derive(Message)]
 #[rtype(result = "ModelHealth")]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// How far back to look; its own window when absent.
     pub window: Option<Duration>,
 }
 
 impl ModelActor {
     /// An actor for `state`. Those who wait to call it watch what is returned beside it.
-    pub fn new(
+    pub(crate) fn new(
         state: ModelState,
         key: ModelKey,
         clock: Clock,
@@ -172,11 +174,11 @@ impl ModelActor {
     fn settle(
         &mut self,
         admission: Admission,
-        unlogged: &mut Option<Settle>,
+        unlogged: &mut Option<EndedCall>,
         now: Now,
     ) -> Option<Duration> {
         let call = unlogged.as_ref()?;
-        let latency_ms = millis(now.mono.since(call.admitted.began));
+        let latency_ms = millis(now.mono.since(call.began));
         let fault = call.ended.fault.as_ref().map(|failure| failure.fault);
         let mut settlement = self.state.settle(admission, &call.ended, latency_ms, now);
         let changes = std::mem::take(&mut settlement.changes);
@@ -228,8 +230,8 @@ impl ModelActor {
         self.open_until.send_replace(open_until(&self.state, now));
     }
 
-    fn publish_call(&mut self, call: Settle, settlement: Settlement, latency_ms: u64, now: Now) {
-        let Settle { admitted: Admitted { label, .. }, ended } = call;
+    fn publish_call(&mut self, call: EndedCall, settlement: Settlement, latency_ms: u64, now: Now) {
+        let EndedCall { label, ended, .. } = call;
         let cost = ended.cost;
         let (start, bucket) = settlement.bucket;
         let stored = settlement.run_changed.then(|| self.state.stored(now));
@@ -263,7 +265,7 @@ impl ModelActor {
             },
         };
         telling::call(&event);
-        self.kept.keep_call((start, &bucket), &self.state, now);
+        self.kept.keep_call(start, &bucket, &self.state, now);
         let model = self.key.clone();
         let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
         let bucket = Row::Bucket { model, start, bucket };
@@ -317,19 +319,18 @@ impl Handler<Admit> for ModelActor {
 impl Handler<Settle> for ModelActor {
     type Result = Guarded<Option<Duration>>;
 
-    fn handle(&mut self, mut settle: Settle, _: &mut Context<Self>) -> Self::Result {
-        let (kind, generation) = (settle.admitted.label.kind, settle.admitted.generation);
-        let admission =
-            std::mem::replace(&mut settle.admitted.admission, Admission::outlived(kind));
-        let mut unlogged = Some(settle);
+    fn handle(&mut self, settle: Settle, _: &mut Context<Self>) -> Self::Result {
+        let Settle { admitted: Admitted { admission, generation, began, label }, ended } = settle;
+        let kind = label.kind;
+        let mut unlogged = Some(EndedCall { began, label, ended });
         let mut hold = self.guarded(|model, now| {
             let known = generation == model.generation;
-            let admission = if known { admission } else { Admission::outlived(kind) };
+            let admission = if known { admission } else { Admission::stale(kind) };
             model.settle(admission, &mut unlogged, now)
         });
         if unlogged.is_some() {
-            hold = self
-                .guarded(|model, now| model.settle(Admission::outlived(kind), &mut unlogged, now));
+            hold =
+                self.guarded(|model, now| model.settle(Admission::stale(kind), &mut unlogged, now));
         }
         // Only now: until here, a state that was rebuilt had to know of this call.
         self.running = self.running.saturating_sub(1);
@@ -342,9 +343,10 @@ impl Handler<Order> for ModelActor {
 
     fn handle(&mut self, order: Order, _: &mut Context<Self>) -> Self::Result {
         self.guarded(|model, now| {
-            let order_until = |during| Deadline::after(now, during);
-            let set =
-                order.set.map(|(set, during)| Override { set, until: during.map(order_until) });
+            let set = order.set.map(|(set, during)| Override {
+                set,
+                until: during.map(|during| Deadline::after(now, during)),
+            });
             let change = model.state.order(set, now);
             model.publish_change(change, order.peer_uid, None, now);
             views::circuit(&model.state.circuit(now))

@@ -20,20 +20,17 @@ use crate::domain::time::{Mono, millis};
 
 /// What the log tells about a call beyond its outcome.
 #[derive(Clone, Debug)]
-pub struct CallLabel {
-    /// The request it is made for.
+pub(crate) struct CallLabel {
     pub request_id: Arc<str>,
-    /// The request's task.
     pub task: Arc<str>,
     /// First model of the configured chain.
     pub primary: Arc<str>,
-    /// Why it is made.
     pub kind: CallKind,
 }
 
 /// The right to make one call.
 #[must_use = "a permit that is dropped reports its call as cancelled"]
-pub struct Permit {
+pub(crate) struct Permit {
     /// `None` once it is settled.
     admitted: Option<Admitted>,
     model: Addr<ModelActor>,
@@ -50,7 +47,6 @@ pub(super) struct Admitted {
     pub(super) admission: Admission,
     /// Which of the owner's states admitted it.
     pub(super) generation: u64,
-    /// When it began.
     pub(super) began: Mono,
     pub(super) label: CallLabel,
 }

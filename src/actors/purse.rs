@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::domain::ceiling::Spent;
+use crate::domain::ceiling::DaySpend;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
@@ -19,14 +19,14 @@ use crate::protocol::calendar::Day;
 
 /// What one task has spent today; clones share it.
 #[derive(Clone)]
-pub struct Purse {
-    spent: Rc<RefCell<Spent>>,
+pub(crate) struct Purse {
+    spent: Rc<RefCell<DaySpend>>,
     zone: TimeZone,
 }
 
 /// The purses of all tasks.
 pub(super) struct Purses {
-    by_task: RefCell<HashMap<Arc<str>, Rc<RefCell<Spent>>>>,
+    by_task: RefCell<HashMap<Arc<str>, Rc<RefCell<DaySpend>>>>,
     zone: TimeZone,
 }
 
@@ -40,7 +40,7 @@ impl Purses {
             *amounts.entry(key.task.clone()).or_default() += spent;
         }
         let day = day(now, &zone);
-        let purse = |amount| Rc::new(RefCell::new(Spent::on(day, amount)));
+        let purse = |amount| Rc::new(RefCell::new(DaySpend::on(day, amount)));
         let by_task = amounts.into_iter().map(|(task, amount)| (task, purse(amount))).collect();
         Purses { by_task: RefCell::new(by_task), zone }
     }
@@ -58,13 +58,12 @@ impl Purses {
 }
 
 impl Purse {
-    /// Spends an amount.
-    pub fn pay(&self, amount: Nano, now: Wall) {
+    pub(crate) fn pay(&self, amount: Nano, now: Wall) {
         self.spent.borrow_mut().more(amount, now, || day(now, &self.zone));
     }
 
     /// What was spent today.
-    pub fn spent(&self, now: Wall) -> Nano {
+    pub(crate) fn spent(&self, now: Wall) -> Nano {
         self.spent.borrow_mut().today(now, || day(now, &self.zone))
     }
 }

@@ -29,7 +29,7 @@ use crate::protocol::reply::ErrorBody;
 use crate::protocol::request::{BreakerOp, BreakerSet};
 
 /// The owner of the table.
-pub struct RouterActor {
+pub(crate) struct RouterActor {
     table: Rc<Table>,
     services: Rc<Services>,
 }
@@ -37,56 +37,50 @@ pub struct RouterActor {
 /// Answer this request into this sink.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Route {
-    /// The request.
+pub(crate) struct Route {
     pub request: Box<ChatRequest>,
-    /// Where its answer goes.
     pub sink: Sink,
-    /// When it arrived.
     pub arrived: Now,
-    /// Who sent it.
     pub peer_uid: Option<u32>,
 }
 
 /// All models' health by name.
-pub type ModelsHealth = BTreeMap<Arc<str>, ModelHealth>;
+pub(crate) type ModelsHealth = BTreeMap<Arc<str>, ModelHealth>;
 
 /// How are all models doing?
 #[derive(Message)]
 #[rtype(result = "ModelsHealth")]
-pub struct AskHealth(pub Option<Duration>);
+pub(crate) struct AskHealth(pub Option<Duration>);
 
 /// Which order would every task take?
 #[derive(Message)]
 #[rtype(result = "Chains")]
-pub struct AskChains;
+pub(crate) struct AskChains;
 
 /// Force a circuit, or let it go.
 #[derive(Message)]
 #[rtype(result = "Result<BreakerView, ErrorBody>")]
-pub struct SetBreaker {
-    /// What to do.
+pub(crate) struct SetBreaker {
     pub order: BreakerOp,
-    /// Who ordered it.
     pub peer_uid: Option<u32>,
 }
 
 /// Is everybody alive? The owner of each model answers for itself.
 #[derive(Message)]
 #[rtype(result = "Pulse")]
-pub struct TakePulse;
+pub(crate) struct TakePulse;
 
 /// The models by name, each with its condition; `None` for one whose owner did not answer.
-pub type Pulse = Vec<(Arc<str>, Option<Condition>)>;
+pub(crate) type Pulse = Vec<(Arc<str>, Option<Condition>)>;
 
 /// Take a changed configuration, which has no mistakes.
 #[derive(Message)]
 #[rtype(result = "Renewal")]
-pub struct Reload(pub Box<Config>);
+pub(crate) struct Reload(pub Box<Config>);
 
 impl RouterActor {
     /// A router over `table`, whose requests are dispatched with `services`.
-    pub fn new(table: Table, services: Services) -> RouterActor {
+    pub(crate) fn new(table: Table, services: Services) -> RouterActor {
         RouterActor { table: Rc::new(table), services: Rc::new(services) }
     }
 }

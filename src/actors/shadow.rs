@@ -34,12 +34,12 @@ mod day;
 mod gate;
 mod offer;
 
-pub use day::{Spent, from_ledger};
-pub use gate::{Busy, Shadows, Terms};
-pub use offer::{Facts, Offer, Reference};
+pub(crate) use day::{Spent, from_ledger};
+pub(crate) use gate::{Busy, Shadows, Terms};
+pub(crate) use offer::{Facts, Offer, Reference};
 
 /// The owner of all copies of requests.
-pub struct ShadowActor {
+pub(crate) struct ShadowActor {
     terms: Terms,
     budget: Budget,
     services: Rc<CopyServices>,
@@ -92,15 +92,14 @@ pub(super) struct Landed {
     cost: Nano,
 }
 
-/// Take other terms.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Renew(pub Terms);
+pub(crate) struct Renew(pub Terms);
 
 /// Give up all copies, because the daemon ends.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Cease;
+pub(crate) struct Cease;
 
 impl ShadowActor {
     fn publish(&self) {

@@ -19,7 +19,7 @@ use crate::protocol::event::StreamEvent;
 use crate::protocol::reply::{ErrorBody, Outcome};
 
 /// What a chat request is answered with.
-pub enum Answer {
+pub(crate) enum Answer {
     /// The answer or the error.
     Chat(Outcome),
     /// What would have been done.
@@ -27,7 +27,7 @@ pub enum Answer {
 }
 
 /// What whoever asked hears.
-pub enum News {
+pub(crate) enum News {
     /// A part of the answer under way.
     Event(Told),
     /// The end: nothing follows.
@@ -35,7 +35,7 @@ pub enum News {
 }
 
 /// An event, and the room that it takes until this is dropped.
-pub struct Told {
+pub(crate) struct Told {
     /// What its reader is told.
     pub event: StreamEvent,
     /// Dropped once the reader has taken the event, or is sure to.
@@ -43,18 +43,18 @@ pub struct Told {
 }
 
 /// One event's share of its reader's room; given back when it is dropped.
-pub type Slot = OwnedSemaphorePermit;
+pub(crate) type Slot = OwnedSemaphorePermit;
 
 /// How many events may wait for one reader, of all its requests together; clones share it.
 #[derive(Clone, Debug)]
-pub struct EventRoom {
+pub(crate) struct EventRoom {
     free: Arc<Semaphore>,
     size: usize,
 }
 
 /// Why nobody needs an answer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Whoever asked wants it given up, and waits to hear so.
     Cancelled,
     /// Whoever asked is gone.
@@ -64,20 +64,20 @@ pub enum Stop {
 }
 
 /// Where one request's answer goes.
-pub struct Sink {
+pub(crate) struct Sink {
     answer: oneshot::Sender<Answer>,
     events: Option<Events>,
     stop: oneshot::Receiver<Stop>,
 }
 
 /// Where the events of one request go.
-pub struct Events {
+pub(crate) struct Events {
     told: mpsc::Sender<Told>,
     room: EventRoom,
 }
 
 /// What one request is answered, as it comes. Dropping it gives the request up.
-pub struct Answers {
+pub(crate) struct Answers {
     events: Option<mpsc::Receiver<Told>>,
     end: End,
     /// `None` once a reason to stop was sent.
@@ -93,7 +93,7 @@ enum End {
 }
 
 /// The two ends for one request. Whoever wants events of it says how many may wait.
-pub fn channel(room: Option<&EventRoom>) -> (Sink, Answers) {
+pub(crate) fn channel(room: Option<&EventRoom>) -> (Sink, Answers) {
     let (answer, awaited) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
     let (events, told) = room.map(Events::new).unzip();
@@ -104,17 +104,17 @@ pub fn channel(room: Option<&EventRoom>) -> (Sink, Answers) {
 impl Sink {
     /// Where events about the answer go until it is complete. `None` when nobody wants any,
     /// and when they were given away already.
-    pub fn events(&mut self) -> Option<Events> {
+    pub(crate) fn events(&mut self) -> Option<Events> {
         self.events.take()
     }
 
     /// Resolves when the request should be given up.
-    pub async fn stopped(&mut self) -> Stop {
+    pub(crate) async fn stopped(&mut self) -> Stop {
         (&mut self.stop).await.unwrap_or(Stop::Gone)
     }
 
     /// Delivers the answer, unless whoever asked is gone.
-    pub fn answer(self, answer: Answer) {
+    pub(crate) fn answer(self, answer: Answer) {
         let _ = self.answer.send(answer);
     }
 }
@@ -126,7 +126,7 @@ impl Events {
     }
 
     /// Tells an event. It waits while there is no room; if dropped before its end, nothing was told.
-    pub async fn tell(&self, event: StreamEvent) {
+    pub(crate) async fn tell(&self, event: StreamEvent) {
         // Nobody closes the room, and the queue holds as much; whoever is gone needs no events.
         if let Ok(slot) = self.room.free.clone().acquire_owned().await {
             let _ = self.told.try_send(Told { event, slot });
@@ -136,7 +136,7 @@ impl Events {
 
 impl EventRoom {
     /// Room for `size` events, at least one.
-    pub fn new(size: usize) -> EventRoom {
+    pub(crate) fn new(size: usize) -> EventRoom {
         let size = size.max(1);
         EventRoom { free: Arc::new(Semaphore::new(size)), size }
     }
@@ -144,12 +144,12 @@ impl EventRoom {
 
 impl Answers {
     /// Asks to have the request given up, and to hear so as its answer; false when it is too late.
-    pub fn cancel(&mut self) -> bool {
+    pub(crate) fn cancel(&mut self) -> bool {
         self.stop.take().is_some_and(|stop| stop.send(Stop::Cancelled).is_ok())
     }
 
     /// Gives the request up because the daemon ends.
-    pub fn end(mut self) {
+    pub(crate) fn end(mut self) {
         if let Some(stop) = self.stop.take() {
             // One that has just been answered needs no reason.
             let _ = stop.send(Stop::Ending);

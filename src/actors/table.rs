@@ -41,20 +41,16 @@ const USUAL_BYTES: usize = 4096;
 
 /// A model, its settings and its owner.
 #[derive(Clone)]
-pub struct ModelHandle {
-    /// Its settings.
+pub(crate) struct ModelHandle {
     pub config: Arc<Model>,
-    /// Its owner.
     pub actor: Addr<ModelActor>,
     /// Until when its circuit is open, for those who wait to call it.
     pub open_until: watch::Receiver<OpenUntil>,
 }
 
 /// A chain of models for one task.
-pub struct Chain {
-    /// The task.
+pub(crate) struct Chain {
     pub task: Arc<str>,
-    /// Its models, in configured order.
     pub models: Vec<ModelHandle>,
     /// The same as the domain decides about them, place by place.
     pub candidates: Vec<Candidate>,
@@ -64,14 +60,13 @@ pub struct Chain {
     pub hedge_after: Option<Duration>,
     /// What else is configured for the task.
     pub config: Arc<config::Chain>,
-    /// What the task has spent today.
     pub purse: Purse,
     /// The order that was last taken; `None` for chains that a request brought itself.
     last_order: Option<RefCell<Vec<usize>>>,
 }
 
 /// All models and chains.
-pub struct Table {
+pub(crate) struct Table {
     models: HashMap<Arc<str>, ModelHandle>,
     chains: BTreeMap<Arc<str>, Rc<Chain>>,
     fallback: Rc<Chain>,
@@ -80,8 +75,7 @@ pub struct Table {
 }
 
 impl ModelHandle {
-    /// The model's name.
-    pub fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.config.name
     }
 
@@ -98,13 +92,13 @@ impl ModelHandle {
 }
 
 /// What identifies a model across restarts and changes of settings.
-pub fn model_key(model: &Model) -> ModelKey {
+pub(crate) fn model_key(model: &Model) -> ModelKey {
     ModelKey::new(&model.name, &model.provider.base_url, &model.model_id)
 }
 
 impl Table {
     /// Starts an actor for every configured model, with what was stored of it.
-    pub fn start(
+    pub(crate) fn start(
         config: &Config,
         mut restored: Restored,
         clock: &Clock,
@@ -127,7 +121,7 @@ impl Table {
     /// A table for a changed configuration. A model whose identity stays keeps its actor, and with
     /// it its window, its circuit and its running calls; one that goes lives on until its last
     /// call has ended; a new one starts with nothing known about it.
-    pub fn renewed(
+    pub(crate) fn renewed(
         &self,
         config: &Config,
         clock: &Clock,
@@ -136,8 +130,8 @@ impl Table {
     ) -> (Table, Renewal) {
         let mut renewal = Renewal::default();
         let handles = config.models.iter().map(|model| {
-            let same = |old: &&ModelHandle| model_key(&old.config) == model_key(model);
-            let Some(old) = self.models.get(&model.name).filter(same) else {
+            let known = self.models.get(&model.name);
+            let Some(old) = known.filter(|old| model_key(&old.config) == model_key(model)) else {
                 renewal.added.push(model.name.clone());
                 let state = ModelState::new(settings(model, config.retention), clock.now());
                 return handle(model, state, clock, recorder, rebuilds);
@@ -181,7 +175,7 @@ impl Table {
     }
 
     /// The chain that a request will use.
-    pub fn chain(&self, request: &ChatRequest) -> Result<Rc<Chain>, ErrorBody> {
+    pub(crate) fn chain(&self, request: &ChatRequest) -> Result<Rc<Chain>, ErrorBody> {
         let task = self.task(request.task.as_deref())?;
         match &request.models {
             None => Ok(task),
@@ -202,8 +196,7 @@ impl Table {
         }
     }
 
-    /// A model by its name.
-    pub fn model(&self, name: &str) -> Result<&ModelHandle, ErrorBody> {
+    pub(crate) fn model(&self, name: &str) -> Result<&ModelHandle, ErrorBody> {
         self.models.get(name).ok_or_else(|| {
             let mut known: Vec<&str> = self.models.keys().map(|name| &**name).collect();
             known.sort_unstable();
@@ -214,18 +207,17 @@ impl Table {
     }
 
     /// All models, by name.
-    pub fn models(&self) -> impl Iterator<Item = &ModelHandle> {
+    pub(crate) fn models(&self) -> impl Iterator<Item = &ModelHandle> {
         self.models.values()
     }
 
     /// All chains, the one for everybody else included.
-    pub fn chains(&self) -> impl Iterator<Item = &Rc<Chain>> {
+    pub(crate) fn chains(&self) -> impl Iterator<Item = &Rc<Chain>> {
         let implicit = (!self.chains.contains_key(DEFAULT)).then_some(&self.fallback);
         self.chains.values().chain(implicit)
     }
 
-    /// Defaults for requests that do not say.
-    pub fn request(&self) -> &RequestDefaults {
+    pub(crate) fn request(&self) -> &RequestDefaults {
         &self.request
     }
 
@@ -260,7 +252,7 @@ impl Chain {
     }
 
     /// Puts the task's system message before all others.
-    pub fn instruct(&self, request: &mut ChatRequest) {
+    pub(crate) fn instruct(&self, request: &mut ChatRequest) {
         if let Some(system) = &self.config.system {
             request.bytes += system.len();
             request.messages.insert(0, Message::system(system));
@@ -268,13 +260,13 @@ impl Chain {
     }
 
     /// What a request needs, under this chain's ceilings.
-    pub fn limited(&self, needs: Needs, now: Wall) -> Needs {
+    pub(crate) fn limited(&self, needs: Needs, now: Wall) -> Needs {
         self.config.ceilings.over(needs, self.primary_price(), self.purse.spent(now))
     }
 
     /// What an ordinary request needs, for those who want to know the order without one: a page
     /// of prompt, and the longest answer by default.
-    pub fn usual_needs(&self, max_tokens: u32, now: Wall) -> Needs {
+    pub(crate) fn usual_needs(&self, max_tokens: u32, now: Wall) -> Needs {
         if self.config.ceilings.is_none() {
             return Needs::default();
         }
@@ -282,18 +274,18 @@ impl Chain {
     }
 
     /// Name of the first model; empty for an empty chain.
-    pub fn primary(&self) -> Arc<str> {
+    pub(crate) fn primary(&self) -> Arc<str> {
         self.models.first().map_or_else(|| "".into(), |model| model.name().clone())
     }
 
     /// Price of the first model, if it has one.
-    pub fn primary_price(&self) -> Option<Price> {
+    pub(crate) fn primary_price(&self) -> Option<Price> {
         self.models.first().and_then(|model| model.config.price)
     }
 
     /// Asks all models at once how they stand. `left` may be spent on a copy of the request, so that
     /// no caller has to test a model; `None` if there can be no copy.
-    pub async fn standings(&self, needs: &Needs, left: Option<Nano>) -> Vec<Standing> {
+    pub(crate) async fn standings(&self, needs: &Needs, left: Option<Nano>) -> Vec<Standing> {
         let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
         let answers = join_all(asked).await;
         // An owner whose answer was lost is left out; the rest of the chain serves.
@@ -313,7 +305,7 @@ impl Chain {
     }
 
     /// The order over this chain, with a reason for every model.
-    pub fn view(&self, standings: &[Standing]) -> (Vec<PlaceView>, Vec<LeftOutView>) {
+    pub(crate) fn view(&self, standings: &[Standing]) -> (Vec<PlaceView>, Vec<LeftOutView>) {
         let ranking = rank::rank(standings);
         let name = |at: usize| self.models[at].name().clone();
         let place = |&at: &usize| PlaceView { model: name(at), reason: standings[at].reason() };
@@ -327,7 +319,7 @@ impl Chain {
 
     /// The event to log when health gives this chain another order than before. What only this one
     /// request cannot use is no change of order.
-    pub fn reordered(&self, standings: &[Standing]) -> Option<Event> {
+    pub(crate) fn reordered(&self, standings: &[Standing]) -> Option<Event> {
         let last = self.last_order.as_ref()?;
         let out = |standing: &Standing| {
             standing.skip.filter(|skip| {
@@ -382,7 +374,7 @@ fn settings(model: &Model, retention: Duration) -> Settings {
         max_tokens: model.max_tokens,
         price: model.price,
         max_in_flight: model.max_in_flight,
-        per_minute: minute::Limits {
+        per_minute: minute::PerMinute {
             requests: model.requests_per_minute,
             tokens: model.tokens_per_minute,
         },

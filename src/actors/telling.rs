@@ -14,7 +14,7 @@ use crate::protocol::log::{CallEvent, RequestEvent};
 use crate::protocol::reply::ErrorCode;
 
 /// Target of what deserves more notice than an ordinary line: tracing has no level for it.
-pub const NOTICE: &str = "notice";
+pub(crate) const NOTICE: &str = "notice";
 
 /// A circuit changed; `fault` is the failure that did it, if one did.
 pub(super) fn circuit(model: &str, change: &Change, fault: Option<Fault>) {
@@ -35,7 +35,6 @@ pub(super) fn circuit(model: &str, change: &Change, fault: Option<Fault>) {
     }
 }
 
-/// A call ended.
 pub(super) fn call(call: &CallEvent) {
     tracing::debug!(
         model = &*call.model_name,
@@ -47,7 +46,6 @@ pub(super) fn call(call: &CallEvent) {
     );
 }
 
-/// A request ended.
 pub(super) fn request(request: &RequestEvent) {
     tracing::debug!(
         model = request.model_used.as_deref(),

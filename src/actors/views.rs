@@ -56,7 +56,6 @@ fn evidence(state: &ModelState, total: &Bucket, now: Now) -> EvidenceView {
     }
 }
 
-/// A circuit.
 pub(super) fn circuit(status: &Status) -> BreakerView {
     BreakerView {
         state: status.state,

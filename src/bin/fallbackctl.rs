@@ -1,8 +1,8 @@
 //! The command people type. Everything it does is in the library's `ctl` module; this file only
-//! hands it the other program's arguments, for the manual, and the exit code to the system.
+//! hands the exit code to the system.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fallbackd::ctl::main(fallbackd::daemon::command)
+    fallbackd::ctl::main()
 }

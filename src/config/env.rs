@@ -34,12 +34,11 @@ impl Env {
 
     /// Surroundings made up for a test or a demo.
     pub fn new<'a>(uid: u32, vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Env {
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Env { uid, vars: vars.into_iter().map(owned).collect() }
+        let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Env { uid, vars: vars.collect() }
     }
 
-    /// The effective user.
-    pub fn uid(&self) -> u32 {
+    pub(crate) fn uid(&self) -> u32 {
         self.uid
     }
 
@@ -63,14 +62,9 @@ impl Env {
         let first = self.var(name)?.split(':').next()?;
         Some(PathBuf::from(first)).filter(|path| path.is_absolute())
     }
-
-    /// Where systemd puts the credentials of the service.
-    pub fn credentials_dir(&self) -> Option<PathBuf> {
-        self.path("CREDENTIALS_DIRECTORY")
-    }
 }
 
-/// Shows no variable.
+/// Shows no variable, since many hold keys.
 impl fmt::Debug for Env {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Env").field("uid", &self.uid).finish_non_exhaustive()

@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// A place in a file, both numbers from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Line.
+    /// The line, from 1.
     pub line: usize,
-    /// Column.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 
@@ -24,7 +25,7 @@ pub struct Finding {
     pub file: String,
     /// Where in it; `None` when it concerns the file as a whole.
     pub place: Option<Place>,
-    /// What is wrong.
+    /// What is wrong, in one sentence without a secret.
     pub message: String,
     /// What to do about it.
     pub hint: String,
@@ -33,7 +34,7 @@ pub struct Finding {
 /// Everything that is wrong with a configuration, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
-    /// At least one.
+    /// At least one, in the order of the file.
     pub list: Vec<Finding>,
 }
 
@@ -78,9 +79,9 @@ impl<'a> Report<'a> {
         Place::of(self.text, at).line
     }
 
-    /// The file as it was named to us.
-    pub(super) fn file(&self) -> &'a str {
-        self.file
+    /// Where relative paths in the file begin.
+    pub(super) fn folder(&self) -> &'a Path {
+        Path::new(self.file).parent().unwrap_or(Path::new(""))
     }
 
     /// Mistakes and warnings, each in the order of the file.

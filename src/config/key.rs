@@ -18,10 +18,9 @@ const LONGEST: u64 = 16 * 1024;
 
 /// Where a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source<'a> {
+pub(super) enum KeyPlace<'a> {
     /// A file of this name in systemd's credentials directory.
     Credential(&'a str),
-    /// An environment variable.
     Variable(&'a str),
     /// A file, relative to the configuration's folder.
     File(&'a str),
@@ -29,30 +28,29 @@ pub(super) enum Source<'a> {
 
 /// A key that was found.
 pub(super) struct Fetched {
-    /// The key.
     pub(super) key: SecretString,
     /// The file it is in, when everybody on the machine can read it.
     pub(super) open_to_all: Option<PathBuf>,
 }
 
-impl Source<'_> {
+impl KeyPlace<'_> {
     /// Fetches the key, or says why it is not there.
     pub(super) fn fetch(self, env: &Env, folder: &Path) -> Result<Fetched, String> {
         match self {
-            Source::Variable(name) => {
+            KeyPlace::Variable(name) => {
                 let text = env.var(name);
                 let text = text.ok_or(format!("the environment variable {name} is not set"))?;
                 let key = usable(text).map_err(|why| format!("the key in {name} {why}"))?;
                 Ok(Fetched { key, open_to_all: None })
             }
-            Source::Credential(name) => {
-                let folder = env.credentials_dir().ok_or(format!(
+            KeyPlace::Credential(name) => {
+                let folder = env.path("CREDENTIALS_DIRECTORY").ok_or(format!(
                     "the credential {name} is not there, as CREDENTIALS_DIRECTORY is not set"
                 ))?;
                 // systemd decides who can read its credentials.
                 Ok(Fetched { open_to_all: None, ..from_file(&folder.join(name))? })
             }
-            Source::File(name) => from_file(&folder.join(name)),
+            KeyPlace::File(name) => from_file(&folder.join(name)),
         }
     }
 }
@@ -111,28 +109,28 @@ mod tests {
         Env::new(1, [("GOOD", "k1\n"), ("BROKEN", "two words")])
     }
 
-    fn fetch(source: Source<'_>, env: &Env) -> Result<String, String> {
+    fn fetch(source: KeyPlace<'_>, env: &Env) -> Result<String, String> {
         source.fetch(env, Path::new("/nowhere")).map(|got| got.key.expose_secret().to_owned())
     }
 
     #[test]
     fn the_newline_at_the_end_is_no_part_of_a_key() {
-        assert_eq!(fetch(Source::Variable("GOOD"), &env()).unwrap(), "k1");
+        assert_eq!(fetch(KeyPlace::Variable("GOOD"), &env()).unwrap(), "k1");
     }
 
     #[test]
     fn a_key_that_is_not_there_is_a_reason_that_names_the_place() {
-        let why = fetch(Source::Variable("ABSENT"), &env()).unwrap_err();
+        let why = fetch(KeyPlace::Variable("ABSENT"), &env()).unwrap_err();
         assert_eq!(why, "the environment variable ABSENT is not set");
-        let why = fetch(Source::Credential("openai"), &env()).unwrap_err();
+        let why = fetch(KeyPlace::Credential("openai"), &env()).unwrap_err();
         assert!(why.contains("CREDENTIALS_DIRECTORY"), "{why}");
-        let why = fetch(Source::File("x.key"), &env()).unwrap_err();
+        let why = fetch(KeyPlace::File("x.key"), &env()).unwrap_err();
         assert!(why.starts_with("the key file /nowhere/x.key cannot be read"), "{why}");
     }
 
     #[test]
     fn a_reason_never_shows_the_content() {
-        let why = fetch(Source::Variable("BROKEN"), &env()).unwrap_err();
+        let why = fetch(KeyPlace::Variable("BROKEN"), &env()).unwrap_err();
         assert!(!why.contains("two"), "{why}");
     }
 
@@ -143,10 +141,10 @@ mod tests {
         std::fs::write(&path, "k2\n").unwrap();
         for (mode, open) in [(0o600, false), (0o640, false), (0o644, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let got = Source::File("key").fetch(&env(), folder.path()).unwrap();
+            let got = KeyPlace::File("key").fetch(&env(), folder.path()).unwrap();
             assert_eq!(got.open_to_all.is_some(), open, "{mode:o}");
             let systemd = Env::new(1, [("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]);
-            let got = Source::Credential("key").fetch(&systemd, folder.path()).unwrap();
+            let got = KeyPlace::Credential("key").fetch(&systemd, folder.path()).unwrap();
             assert!(got.open_to_all.is_none());
         }
     }

@@ -9,9 +9,9 @@ use super::Auth;
 pub enum Kind {
     /// OpenAI chat completions, and every server compatible with it.
     OpenAi,
-    /// Anthropic messages.
+    /// The messages of Anthropic.
     Anthropic,
-    /// Google Gemini.
+    /// Gemini, as Google serves it.
     Google,
 }
 

@@ -15,7 +15,10 @@ const NAME: &str = "fallbackd";
 /// The configuration file: the flag, else the system's for root, else the user's own.
 pub fn config_file(flag: Option<PathBuf>, env: &Env) -> PathBuf {
     flag.unwrap_or_else(|| {
-        let base = if env.is_root() { PathBuf::from("/etc") } else { user_config(env) };
+        let base = match env.is_root() {
+            true => PathBuf::from("/etc"),
+            false => user_folder(env, "XDG_CONFIG_HOME", ".config"),
+        };
         base.join(NAME).join("fallbackd.toml")
     })
 }
@@ -32,7 +35,9 @@ pub fn default_socket(env: &Env) -> PathBuf {
     if env.is_root() {
         return system_socket();
     }
-    user_runtime(env).join(NAME).join("fallbackd.sock")
+    let runtime = env.path("XDG_RUNTIME_DIR");
+    let runtime = runtime.unwrap_or_else(|| Path::new("/run/user").join(env.uid().to_string()));
+    runtime.join(NAME).join("fallbackd.sock")
 }
 
 /// The socket of the system's own daemon.
@@ -42,19 +47,12 @@ pub fn system_socket() -> PathBuf {
 
 /// The state directory when the configuration names none.
 pub fn state_dir(env: &Env) -> PathBuf {
-    env.first_path("STATE_DIRECTORY").unwrap_or_else(|| match env.is_root() {
-        true => Path::new("/var/lib").join(NAME),
-        false => user_state(env).join(NAME),
-    })
+    kept_in(env, "STATE_DIRECTORY", "/var/lib")
 }
 
 /// The health log when the configuration names none.
 pub fn health_log(env: &Env) -> PathBuf {
-    let folder = env.first_path("LOGS_DIRECTORY").unwrap_or_else(|| match env.is_root() {
-        true => Path::new("/var/log").join(NAME),
-        false => user_state(env).join(NAME),
-    });
-    folder.join("health.jsonl")
+    kept_in(env, "LOGS_DIRECTORY", "/var/log").join("health.jsonl")
 }
 
 /// The names that a section of the configuration file defines, in its order, without asking
@@ -76,22 +74,19 @@ fn socket_of_file(path: &Path) -> Option<PathBuf> {
     }
 }
 
-fn user_config(env: &Env) -> PathBuf {
-    env.path("XDG_CONFIG_HOME").unwrap_or_else(|| home(env).join(".config"))
+/// The folder that systemd gives in `variable`, else the system's for root, else the user's own.
+fn kept_in(env: &Env, variable: &str, of_system: &str) -> PathBuf {
+    env.first_path(variable).unwrap_or_else(|| match env.is_root() {
+        true => Path::new(of_system).join(NAME),
+        false => user_folder(env, "XDG_STATE_HOME", ".local/state").join(NAME),
+    })
 }
 
-fn user_state(env: &Env) -> PathBuf {
-    env.path("XDG_STATE_HOME").unwrap_or_else(|| home(env).join(".local/state"))
-}
-
-fn user_runtime(env: &Env) -> PathBuf {
-    env.path("XDG_RUNTIME_DIR")
-        .unwrap_or_else(|| Path::new("/run/user").join(env.uid().to_string()))
-}
-
-/// A user without a home gets a path that nobody but root can write, and an error that names it.
-fn home(env: &Env) -> PathBuf {
-    env.path("HOME").unwrap_or_else(|| PathBuf::from("/"))
+/// The folder that a variable of XDG names, else the usual one. A user without a home gets a path
+/// that nobody but root can write, and an error that names it.
+fn user_folder(env: &Env, variable: &str, below_home: &str) -> PathBuf {
+    env.path(variable)
+        .unwrap_or_else(|| env.path("HOME").unwrap_or_else(|| PathBuf::from("/")).join(below_home))
 }
 
 #[cfg(test)]

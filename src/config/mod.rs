@@ -28,7 +28,7 @@ use finding::Report;
 /// A valid configuration and what is worth knowing about it.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The configuration.
+    /// What the program sees.
     pub config: Config,
     /// What works, but probably not as wished: a missing key, a setting without effect.
     pub warnings: Vec<Finding>,
@@ -93,12 +93,8 @@ fn summary(loaded: &Loaded) -> String {
 
 /// Which prices are not the configuration's own.
 fn about_prices(config: &Config) -> String {
-    let names = |wanted: fn(&Model) -> bool| {
-        let models = config.models.iter().filter(|model| wanted(model));
-        models.map(|model| &*model.name).collect::<Vec<_>>().join(", ")
-    };
-    let listed = names(|model| model.price_is_listed);
-    let unknown = names(|model| model.price.is_none());
+    let listed = names(config, |model| model.price_is_listed);
+    let unknown = names(config, |model| model.price.is_none());
     let mut text = String::new();
     if !listed.is_empty() {
         let date = &config.prices_as_of;
@@ -108,6 +104,11 @@ fn about_prices(config: &Config) -> String {
         text.push_str(&format!("without prices, so that their costs are not counted: {unknown}\n"));
     }
     text
+}
+
+fn names(config: &Config, wanted: fn(&Model) -> bool) -> String {
+    let models = config.models.iter().filter(|model| wanted(model));
+    models.map(|model| &*model.name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -28,29 +28,11 @@ pub(super) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    // A name longer than any of ours is no slip, and the table below grows with its square.
-    if left.len().abs_diff(right.len()) > 4 {
+    // A name longer than any of ours is no slip, and comparing takes the product of both lengths.
+    if left.chars().count().abs_diff(right.chars().count()) > 4 {
         return usize::MAX;
     }
-    let first_row: Vec<usize> = (0..=right.len()).collect();
-    let mut rows = vec![first_row; left.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for i in 1..=left.len() {
-        for j in 1..=right.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            let swapped =
-                i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
-            if swapped {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[left.len()][right.len()]
+    strsim::osa_distance(left, right)
 }
 
 #[cfg(test)]

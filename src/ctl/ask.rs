@@ -41,7 +41,6 @@ pub(super) struct Args {
     /// Ask this model instead of a chain; several make a chain of their own
     #[arg(long = "model", short, value_name = "NAME", add = names::models())]
     models: Vec<String>,
-    /// System message
     #[arg(long, short, value_name = "TEXT")]
     system: Option<String>,
     /// Most tokens of the answer
@@ -176,10 +175,8 @@ fn summary(chat: &Chat) -> String {
 }
 
 fn fallback(primary: &str, attempts: &[Attempt]) -> String {
-    let of_primary = |attempt: &&Attempt| {
-        *attempt.model == *primary && attempt.outcome != AttemptOutcome::Answered
-    };
-    let why = attempts.iter().rev().find(of_primary).map(attempts::why);
+    let mut failed = attempts.iter().filter(|one| one.outcome != AttemptOutcome::Answered);
+    let why = failed.rfind(|attempt| *attempt.model == *primary).map(attempts::why);
     match why.filter(|why| !why.is_empty()) {
         Some(why) => format!("fallback from {primary} ({why})"),
         None => format!("fallback from {primary}"),

@@ -53,7 +53,7 @@ pub(super) fn why(attempt: &Attempt) -> String {
 }
 
 /// A kind of failure with its HTTP status and the provider's code, as far as they are known.
-pub(super) fn failure(fault: Option<Fault>, status: Option<u16>, code: Option<&str>) -> String {
+pub(crate) fn failure(fault: Option<Fault>, status: Option<u16>, code: Option<&str>) -> String {
     let kind = fault.map(|fault| fault.name().to_owned());
     let parts = [kind, status.map(|status| status.to_string()), code.map(str::to_owned)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")

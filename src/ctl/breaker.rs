@@ -12,7 +12,8 @@ use super::circuit::Obstacles;
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::{Paper, Screen};
-use super::{Session, moment, names, text};
+use super::{Session, names, text};
+use crate::clock::wall;
 use crate::domain::time::Wall;
 use crate::protocol::health::BreakerOrdered;
 
@@ -42,7 +43,6 @@ pub(super) struct Args {
 /// What a circuit is set to.
 #[derive(Clone, Copy, ValueEnum)]
 enum Set {
-    /// No calls
     Open,
     /// Calls whatever its record
     Closed,
@@ -54,7 +54,7 @@ enum Set {
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let request = request(args)?;
     if let Some(ordered) = exchange(session, &request, SOON, screen)? {
-        writeln!(screen.out, "{}", line(&ordered, moment::wall(), screen.paper))?;
+        writeln!(screen.out, "{}", line(&ordered, wall(), screen.paper))?;
     }
     Ok(())
 }

@@ -9,18 +9,13 @@ use super::screen::{Paper, Screen, Tone};
 use super::{Session, circuit, text};
 use crate::protocol::chains::{ChainView, Chains};
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   fallbackctl chains
   fallbackctl chains --json";
 
-/// No arguments of its own.
-#[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Args {}
-
 /// Asks for all chains and shows them.
-pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     if let Some(chains) = exchange(session, &json!({"op": "chains"}), SOON, screen)? {
         write!(screen.out, "{}", render(&chains, screen.paper))?;
     }

@@ -6,22 +6,20 @@
 use std::fs;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, names};
+use super::{Session, names, text};
 use crate::clock::zone;
 use crate::protocol::calendar::{moment, zoned};
-use crate::protocol::costs::{Costs, SumsView};
-use crate::report::money::{dollars, grouped, places, signed};
-use crate::report::row::{amounts, cells};
+use crate::protocol::costs::{Costs, OutageView, PairView, SumsView};
+use crate::report::money::{amounts, cells, dollars, grouped, places, signed};
 use crate::report::story::{Cause, Story};
 use crate::report::{csv, html};
-
-mod pairs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +44,6 @@ pub(super) struct Args {
     /// Up to, and not including, this day or moment
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// This task alone
     #[arg(long, value_name = "TASK", add = names::tasks())]
     task: Option<String>,
     /// How backups compared with the models they would stand in for (`[shadow] compare`)
@@ -76,7 +73,7 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     let Some(costs) = exchange::<Costs>(session, &request, SOON, screen)? else { return Ok(()) };
     if args.shadow {
         let pairs = costs.comparisons.as_deref().unwrap_or_default();
-        write!(screen.out, "{}", pairs::render(pairs, screen.paper))?;
+        write!(screen.out, "{}", comparisons(pairs, screen.paper))?;
         return Ok(());
     }
     if args.csv {
@@ -117,26 +114,7 @@ fn render(costs: &Costs, paper: Paper) -> String {
         page.push_str(&format!("\n{}", causes(&story.causes, paper)));
     }
     if !costs.outages.is_empty() {
-        let at = |text: &str| {
-            let at = moment(text).map(|at| zoned(at, &zone));
-            Cell::or_dash(at.map(|at| at.strftime("%a %Y-%m-%d %H:%M").to_string()))
-        };
-        let mut grid = Grid::new(&[
-            Column::Left("OUT"),
-            Column::Left("FROM"),
-            Column::Left("UNTIL"),
-            Column::Wide("REASON"),
-        ]);
-        for outage in &costs.outages {
-            let until = outage.to.as_deref().map_or(Cell::toned("still out", Tone::Bad), at);
-            grid.row(vec![
-                (&*outage.model).into(),
-                at(&outage.from),
-                until,
-                (&*outage.reason).into(),
-            ]);
-        }
-        page.push_str(&format!("\n{}", grid.render(paper)));
+        page.push_str(&format!("\n{}", outages(&costs.outages, &zone, paper)));
     }
     if costs.totals != SumsView::default() {
         page.push_str(&format!("\n{}", sums(costs, paper)));
@@ -146,6 +124,30 @@ fn render(costs: &Costs, paper: Paper) -> String {
         page.push_str(&format!("{}\n", paper.paint(&format!("incomplete: {why}"), Tone::Warn)));
     }
     page
+}
+
+fn outages(outages: &[OutageView], zone: &TimeZone, paper: Paper) -> String {
+    let mut grid = Grid::new(&[
+        Column::Left("OUT"),
+        Column::Left("FROM"),
+        Column::Left("UNTIL"),
+        Column::Wide("REASON"),
+    ]);
+    for OutageView { model, from, to, reason } in outages {
+        let until = to.as_deref().map(|to| minute(to, zone));
+        grid.row(vec![
+            (&**model).into(),
+            minute(from, zone),
+            until.unwrap_or(Cell::toned("still out", Tone::Bad)),
+            (&**reason).into(),
+        ]);
+    }
+    grid.render(paper)
+}
+
+fn minute(text: &str, zone: &TimeZone) -> Cell {
+    let at = moment(text).map(|at| zoned(at, zone));
+    Cell::or_dash(at.map(|at| at.strftime("%a %Y-%m-%d %H:%M").to_string()))
 }
 
 fn causes(causes: &[Cause], paper: Paper) -> String {
@@ -159,8 +161,8 @@ fn causes(causes: &[Cause], paper: Paper) -> String {
         Column::Right("FAILED COST"),
         Column::Right("TOGETHER"),
     ]);
-    let amounts = |cause: &Cause| [cause.difference, cause.failed, cause.total()];
-    let places = places(causes.iter().flat_map(amounts));
+    let all = causes.iter().flat_map(|cause| [cause.difference, cause.failed, cause.total()]);
+    let places = places(all);
     for cause in causes {
         grid.row(vec![
             (&*cause.model).into(),
@@ -190,8 +192,8 @@ fn sums(costs: &Costs, paper: Paper) -> String {
         Column::Right("PRIMARY WOULD"),
         Column::Right("DIFFERENCE"),
     ]);
-    let all = || costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
-    let places = places(all().flat_map(amounts));
+    let all = costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
+    let places = places(all.flat_map(amounts));
     for row in &costs.rows {
         let names = [&row.task, &row.primary, &row.model].map(|name| Cell::from(&**name));
         grid.row(names.into_iter().chain(cells(&row.sums, places).map(Cell::from)).collect());
@@ -201,11 +203,69 @@ fn sums(costs: &Costs, paper: Paper) -> String {
     grid.render(paper)
 }
 
+/// Is this backup a fit stand-in? One line per pair of models, the model that answered before the
+/// backup that got the copy. The numbers are means; what they say together is for a person to judge.
+fn comparisons(pairs: &[PairView], paper: Paper) -> String {
+    if pairs.is_empty() {
+        let hint = "nothing was compared; switch it on with `compare = true` in [shadow]";
+        return format!("{}\n", paper.paint(hint, Tone::Dim));
+    }
+    let mut grid = Grid::new(&[
+        Column::Left("MODEL"),
+        Column::Left("BACKUP"),
+        Column::Right("COPIES"),
+        Column::Right("FAILED"),
+        Column::Right("LATENCY"),
+        Column::Right("BACKUP'S"),
+        Column::Right("COST"),
+        Column::Right("BACKUP'S"),
+        Column::Right("TOKENS OUT"),
+        Column::Right("BACKUP'S"),
+        Column::Right("SAME END"),
+        Column::Right("SAME JSON"),
+        Column::Right("LENGTH"),
+        Column::Right("WORDS"),
+    ]);
+    pairs.iter().for_each(|pair| grid.row(comparison(pair)));
+    let note = "means over the copies that were answered; LENGTH is the backup's by the model's, \
+                WORDS the share in common";
+    format!("{}{}\n", grid.render(paper), paper.paint(note, Tone::Dim))
+}
+
+fn comparison(pair: &PairView) -> Vec<Cell> {
+    let (live, shadow) = (&pair.live, &pair.shadow);
+    [
+        Some(pair.model_used.to_string()),
+        Some(pair.backup.to_string()),
+        Some(pair.copies.to_string()),
+        Some(pair.failed.to_string()),
+        live.avg_latency_ms.map(latency),
+        shadow.avg_latency_ms.map(latency),
+        live.avg_cost_usd.map(text::dollars),
+        shadow.avg_cost_usd.map(text::dollars),
+        live.avg_output_tokens.map(tokens),
+        shadow.avg_output_tokens.map(tokens),
+        pair.same_finish.map(text::percent),
+        pair.same_json.map(text::percent),
+        pair.length_ratio.map(|ratio| format!("{ratio:.2}")),
+        pair.similarity.map(text::percent),
+    ]
+    .map(Cell::or_dash)
+    .into()
+}
+
+fn latency(millis: f64) -> String {
+    text::span(millis.round() as u64)
+}
+
+fn tokens(mean: f64) -> String {
+    format!("{mean:.0}")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
-    use super::super::text;
     use super::*;
 
     fn read(reply: Value) -> Costs {
@@ -252,5 +312,28 @@ mod tests {
         assert_eq!(text.lines().nth(1), Some("No provider let you down."));
         let text = render(&read(json!({"incomplete": "no database"})), Paper::default());
         assert!(text.ends_with("incomplete: no database\n"));
+    }
+
+    #[test]
+    fn every_pair_has_a_line() {
+        let side = |ms: f64| {
+            json!({"avg_latency_ms": ms, "avg_output_tokens": 60.4,
+            "avg_cost_usd": 0.000963})
+        };
+        let pair = json!({"model_used": "gpt-4o", "backup": "claude", "copies": 40, "failed": 2,
+            "live": side(800.0), "shadow": side(1200.0), "same_finish": 1.0, "same_json": 0.95,
+            "length_ratio": 1.2345, "similarity": 0.61});
+        let text = comparisons(&[serde_json::from_value(pair).unwrap()], Paper::default());
+        let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row[..4], ["gpt-4o", "claude", "40", "2"]);
+        assert!(
+            text.contains("1.23") && text.contains("61 %") && text.contains("800 ms"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn without_a_comparison_it_says_how_to_get_one() {
+        assert!(comparisons(&[], Paper::default()).contains("compare = true"));
     }
 }

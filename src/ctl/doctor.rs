@@ -21,7 +21,7 @@ use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, text};
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   fallbackctl doctor                       everything that can be checked from here
   sudo fallbackctl doctor                  the same with root's rights to look
@@ -30,18 +30,12 @@ Examples:
 It sends nothing that could be billed: each provider gets a request without a key. The exit code is 0
 when nothing is wrong, 1 when something is; a warning is not wrong.";
 
-/// No arguments of its own.
-#[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Args {}
-
 /// One thing that was looked at.
 #[derive(Debug, PartialEq, Serialize)]
 struct Finding {
     /// Which part of the surroundings.
     check: &'static str,
     state: State,
-    /// What was found.
     finding: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +79,7 @@ impl Finding {
 }
 
 /// Looks at everything and shows it.
-pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     // It is looked at here, whoever says where the socket is.
     session.config.as_deref().map_or(Ok(()), readable)?;
     let findings = look(session);
@@ -134,8 +128,8 @@ fn render(findings: &[Finding], paper: Paper) -> String {
             todo.into(),
         ]);
     }
-    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
-    let (wrong, warnings) = (count(State::Wrong), count(State::Warning));
+    let [wrong, warnings] = [State::Wrong, State::Warning]
+        .map(|state| findings.iter().filter(|finding| finding.state == state).count());
     let last = match (wrong, warnings) {
         (0, 0) => paper.paint("nothing is wrong", Tone::Good),
         (0, _) => paper.paint(&format!("nothing is wrong, {warnings} to look at"), Tone::Warn),

@@ -33,7 +33,6 @@ pub(super) enum Failure {
     /// The command line is wrong in a way only we can see.
     #[error("{message}")]
     Usage { message: String, hint: &'static str },
-    /// No daemon answers.
     #[error("cannot reach the daemon at {}: {why}", socket.display())]
     Unreachable { socket: PathBuf, why: String, hint: String },
     /// The daemon answered with an error.
@@ -56,7 +55,6 @@ pub(super) enum Failure {
     Output(#[from] io::Error),
 }
 
-/// An error reply.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", error.code.name(), error.message)]
 pub(super) struct DaemonError {
@@ -129,7 +127,7 @@ fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::Interrupted | ErrorCode::Cancelled => "ask again",
         ErrorCode::LineTooLong => "shorten it, or raise `limits.line_bytes` in the configuration",
         ErrorCode::InvalidRequest => {
-            "the provider says what is wrong with it; another model may take it"
+            "every model that was asked says what is wrong with it; another one may take it"
         }
         ErrorCode::Internal => "`journalctl -u fallbackd` may say more",
         // A mistake in the request, or a code of a newer daemon.

@@ -24,18 +24,16 @@ pub(super) struct Grid {
 /// One column: its heading, and where its cells stand.
 #[derive(Clone, Copy)]
 pub(super) enum Column {
-    /// Words.
+    /// Words, never broken over lines.
     Left(&'static str),
-    /// Numbers.
+    /// Numbers, never broken either.
     Right(&'static str),
     /// Sentences: the one kind that is broken over lines when the terminal is narrow.
     Wide(&'static str),
 }
 
-/// One cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cell {
-    /// What it says.
     pub(super) text: String,
     /// What its colour says.
     pub(super) tone: Tone,
@@ -136,6 +134,7 @@ impl Cell {
             Tone::Warn => cell.fg(Color::Yellow),
             Tone::Bad => cell.fg(Color::Red),
             Tone::Dim => cell.add_attribute(Attribute::Dim),
+            Tone::Bold => cell.add_attribute(Attribute::Bold),
         }
     }
 }

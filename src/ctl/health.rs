@@ -12,7 +12,8 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, attempts, moment, text, watch};
+use super::{Session, attempts, text, watch};
+use crate::clock::wall;
 use crate::domain::ledger::CallKind;
 use crate::domain::time::{Wall, millis};
 use crate::protocol::health::{EvidenceView, Health, LastErrorView, ModelHealth};
@@ -26,7 +27,7 @@ Examples:
   fallbackctl health --watch 10s --window 1h
   fallbackctl health --json          for programs; with --watch one object per line";
 
-/// Over which time.
+/// Over which time, and how often.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -47,7 +48,7 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     }
     let ask = |screen: &mut Screen<'_>| {
         if let Some(health) = exchange(session, &request, SOON, screen)? {
-            write!(screen.out, "{}", render(&health, moment::wall(), screen.paper))?;
+            write!(screen.out, "{}", render(&health, wall(), screen.paper))?;
         }
         Ok(())
     };
@@ -130,10 +131,6 @@ fn last_error(error: &LastErrorView, now: Wall) -> String {
 
 /// What the recorder could not do.
 pub(super) fn worries(recorder: &RecorderStatus) -> Vec<String> {
-    let count = |name: &str, count: u64| (count > 0).then(|| format!("{name} {count}"));
-    let words = |name: &str, words: &Option<String>| {
-        words.as_ref().filter(|words| !words.is_empty()).map(|words| format!("{name} {words}"))
-    };
     let store = Some(recorder.store).filter(|store| *store != StoreState::Ok);
     [
         count("dropped", recorder.dropped),
@@ -150,6 +147,14 @@ pub(super) fn worries(recorder: &RecorderStatus) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+fn count(name: &str, count: u64) -> Option<String> {
+    (count > 0).then(|| format!("{name} {count}"))
+}
+
+fn words(name: &str, words: &Option<String>) -> Option<String> {
+    words.as_ref().filter(|words| !words.is_empty()).map(|words| format!("{name} {words}"))
 }
 
 /// The same in one line; silence is good news.

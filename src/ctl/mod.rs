@@ -9,27 +9,26 @@
 //! the daemon may be of different versions while an update is under way.
 
 mod ask;
-mod attempts;
+pub(crate) mod attempts;
 mod breaker;
 mod chains;
 mod circuit;
+mod completions;
 mod connect;
 mod costs;
 mod doctor;
 mod failure;
-mod generate;
 mod grid;
 mod health;
-mod moment;
 mod names;
 mod ping;
 mod reload;
 #[cfg(test)]
 mod samples;
 mod schema;
-mod screen;
+pub(crate) mod screen;
 mod tail;
-mod text;
+pub(crate) mod text;
 mod watch;
 mod why;
 
@@ -79,7 +78,8 @@ enum Verb {
     /// Show how every model is doing
     Health(health::Args),
     /// Show every chain, and the order it would take right now
-    Chains(chains::Args),
+    #[command(after_help = chains::EXAMPLES)]
+    Chains,
     /// Show what was paid, and what the primary models would have cost
     Costs(costs::Args),
     /// Force a model's circuit open or closed, or give it back to the rules
@@ -87,18 +87,21 @@ enum Verb {
     /// Tell the story of one request
     Why(why::Args),
     /// Have the daemon read its configuration again
-    Reload(reload::Args),
+    #[command(after_help = reload::EXAMPLES)]
+    Reload,
     /// Look for whatever is wrong around the daemon, and say what to do about it
-    Doctor(doctor::Args),
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
     /// Ask whether the daemon is there
-    Ping(ping::Args),
+    #[command(after_help = ping::EXAMPLES)]
+    Ping,
     /// Print events of the health log, as they happen or from the past
     Tail(tail::Args),
     /// Print the JSON Schema of the protocol
-    Schema(schema::Args),
-    /// Write manual pages, completions and the schema of the protocol
-    #[command(hide = true)]
-    Generate(generate::Args),
+    #[command(after_help = schema::EXAMPLES)]
+    Schema,
+    /// Print a script with which a shell completes command lines
+    Completions(completions::Args),
 }
 
 /// What every verb needs to know beside its own arguments.
@@ -109,8 +112,13 @@ struct Session {
     json: bool,
 }
 
-/// Runs the command line of this process. `daemon` gives that of the daemon, for its manual.
-pub fn main(daemon: fn() -> clap::Command) -> ExitCode {
+/// The command line of `fallbackctl`, for its manual.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
     match completed() {
         Ok(false) => {}
         // A shell asked, and has been told.
@@ -127,28 +135,28 @@ pub fn main(daemon: fn() -> clap::Command) -> ExitCode {
         notes: &mut io::stderr().lock(),
         notes_paper: Paper::of_stderr(),
     };
-    match run(&cli, daemon, &mut screen) {
+    match run(&cli, &mut screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&mut screen),
     }
 }
 
-fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
     let session = Session { socket, config: cli.config.clone(), json: cli.json };
     match &cli.verb {
         Verb::Ask(args) => ask::run(args, &session, screen),
         Verb::Health(args) => health::run(args, &session, screen),
-        Verb::Chains(args) => chains::run(args, &session, screen),
+        Verb::Chains => chains::run(&session, screen),
         Verb::Costs(args) => costs::run(args, &session, screen),
         Verb::Breaker(args) => breaker::run(args, &session, screen),
         Verb::Why(args) => why::run(args, &session, screen),
-        Verb::Reload(args) => reload::run(args, &session, screen),
-        Verb::Doctor(args) => doctor::run(args, &session, screen),
-        Verb::Ping(args) => ping::run(args, &session, screen),
+        Verb::Reload => reload::run(&session, screen),
+        Verb::Doctor => doctor::run(&session, screen),
+        Verb::Ping => ping::run(&session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
-        Verb::Schema(args) => schema::run(args, session.json, screen),
-        Verb::Generate(args) => generate::run(args, &daemon(), screen),
+        Verb::Schema => schema::run(session.json, screen),
+        Verb::Completions(args) => completions::run(args, screen),
     }?;
     screen.out.flush()?;
     Ok(())
@@ -156,7 +164,7 @@ fn run(cli: &Cli, daemon: fn() -> clap::Command, screen: &mut Screen<'_>) -> Res
 
 /// Answers a shell that asks what may stand where the cursor is; false if none does.
 fn completed() -> clap::error::Result<bool> {
-    let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(generate::COMPLETE);
+    let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::ASKED);
     asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref())
 }
 

@@ -19,17 +19,14 @@ use crate::protocol::request::EventType;
 /// How long the daemon may take before the configuration is read instead.
 const AT_ONCE: Option<Duration> = Some(Duration::from_millis(500));
 
-/// Names of models.
 pub(super) fn models() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates("models", models_of))
 }
 
-/// Names of tasks.
 pub(super) fn tasks() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates("chains", tasks_of))
 }
 
-/// Kinds of events.
 pub(super) fn events() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         EventType::ALL.iter().map(|kind| CompletionCandidate::new(kind.name())).collect()

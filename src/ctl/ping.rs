@@ -7,25 +7,20 @@ use serde_json::json;
 use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{Session, moment, text};
+use super::{Session, text};
+use crate::clock::Clock;
 use crate::protocol::control::Ping;
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   fallbackctl ping
   fallbackctl ping --json
   until fallbackctl ping >/dev/null 2>&1; do sleep 0.1; done   wait for the daemon";
 
-/// No arguments of its own.
-#[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Args {}
-
-/// Pings once.
-pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    let (answer, took) = moment::timed(|| exchange(session, &json!({"op": "ping"}), SOON, screen));
-    if let Some(ping) = answer? {
-        writeln!(screen.out, "{}", line(&ping, took))?;
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let clock = Clock::system();
+    if let Some(ping) = exchange(session, &json!({"op": "ping"}), SOON, screen)? {
+        writeln!(screen.out, "{}", line(&ping, clock.mono().0))?;
     }
     Ok(())
 }

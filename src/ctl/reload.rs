@@ -8,20 +8,15 @@ use super::failure::Failure;
 use super::screen::Screen;
 use crate::protocol::reload::{Reloaded, Renewal};
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   fallbackctl reload
   fallbackd --check && fallbackctl reload
 
 With one mistake in the file nothing changes, and all mistakes are listed (exit code 78).";
 
-/// No arguments of its own.
-#[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Args {}
-
 /// Asks for a reload and says what changed.
-pub(super) fn run(_args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     if let Some(reloaded) = exchange(session, &json!({"op": "reload"}), SOON, screen)? {
         write!(screen.out, "{}", render(&reloaded))?;
     }

@@ -20,7 +20,7 @@ use crate::protocol::reply::{Chat, ErrorReply, Success};
 use crate::protocol::why::Why;
 use crate::protocol::{PROTOCOL, request};
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   fallbackctl schema                                   all lines, in both directions
   fallbackctl schema | jq '.\"$defs\".ChatRequest'       what a chat may hold
@@ -28,22 +28,15 @@ Examples:
 
 `#/$defs/Request` is what clients send, `#/$defs/Line` what the daemon sends.";
 
-/// Where definitions stand.
 const DEFS: &str = "#/$defs/";
 
-/// No arguments of its own.
-#[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Args {}
-
 /// Prints the schema; with `--json` on one line.
-pub(super) fn run(_args: &Args, json: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(json: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let schema = document();
     if json { writeln!(screen.out, "{schema}") } else { writeln!(screen.out, "{schema:#}") }?;
     Ok(())
 }
 
-/// The whole schema.
 pub(super) fn document() -> Value {
     let mut reader = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let requests = request::requests(&mut reader);
@@ -93,11 +86,10 @@ fn reference(name: &str) -> Value {
 /// Adds what is written to what is read. A type that is read more tolerantly than it is written
 /// has two schemas; the one of what is written gets a name of its own.
 fn add(mut written: Map<String, Value>, definitions: &mut Map<String, Value>) {
-    let differs = |(name, schema): &(&String, &Value)| {
-        definitions.get(*name).is_some_and(|read| read != *schema)
-    };
-    let differing: Vec<String> =
-        written.iter().filter(differs).map(|(name, _)| name.clone()).collect();
+    let differing = written
+        .iter()
+        .filter(|(name, schema)| definitions.get(*name).is_some_and(|read| read != *schema));
+    let differing: Vec<String> = differing.map(|(name, _)| name.clone()).collect();
     for schema in written.values_mut() {
         point_to_written(schema, &differing);
     }

@@ -7,41 +7,35 @@ use std::io::{self, IsTerminal, Write};
 
 /// The two places a verb writes to.
 pub(super) struct Screen<'a> {
-    /// Results: standard output.
     pub(super) out: &'a mut dyn Write,
-    /// What `out` is.
     pub(super) paper: Paper,
     /// Remarks and errors: standard error.
     pub(super) notes: &'a mut dyn Write,
-    /// What `notes` is.
     pub(super) notes_paper: Paper,
 }
 
 /// What is written on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Paper {
+pub(crate) struct Paper {
     /// A terminal with a person before it.
-    pub(super) terminal: bool,
+    pub(crate) terminal: bool,
     /// Colours are wanted; never without a terminal.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
     /// It is standard error: matters only for finding out how wide the terminal is.
-    pub(super) stderr: bool,
+    pub(crate) stderr: bool,
 }
 
 /// What a piece of text tells by its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// Nothing.
+pub(crate) enum Tone {
     #[default]
     Plain,
-    /// All is well.
     Good,
-    /// Worth a look.
     Warn,
-    /// Broken.
     Bad,
     /// Less important than the rest.
     Dim,
+    Bold,
 }
 
 impl Paper {
@@ -62,12 +56,13 @@ impl Paper {
     }
 
     /// The text in the colour of its tone, where colours are wanted.
-    pub(super) fn paint(self, text: &str, tone: Tone) -> String {
+    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
         let code = match tone {
             Tone::Good => "32",
             Tone::Warn => "33",
             Tone::Bad => "31",
             Tone::Dim => "2",
+            Tone::Bold => "1",
             Tone::Plain => return text.to_owned(),
         };
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }

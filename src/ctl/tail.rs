@@ -8,24 +8,25 @@
 mod filter;
 mod past;
 mod show;
-mod told;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::filter::Filter;
 use self::past::Past;
-use self::told::Told;
 use super::connect::{Link, SOON, accept, print_json};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{Session, moment, text};
+use super::{Session, text};
+use crate::clock::wall;
 use crate::config::{self, Env, locate};
 use crate::domain::time::{Wall, millis};
 use crate::protocol::health::Health;
+use crate::protocol::log::{Event, LogLine, Watched};
 
 /// Time between two looks at the end of the log: short for a person, long for a disk.
 const LOOK: Duration = Duration::from_millis(100);
@@ -58,7 +59,6 @@ pub(super) struct Args {
     log: Option<PathBuf>,
 }
 
-/// How far back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Since {
     Ago(Duration),
@@ -112,11 +112,11 @@ fn follow(
 ) -> Result<(), Failure> {
     let from = match since {
         Since::Moment(moment) => moment,
-        Since::Ago(ago) => Wall(moment::wall().0.saturating_sub(millis(ago))),
+        Since::Ago(ago) => Wall(wall().0.saturating_sub(millis(ago))),
     };
     let path = args.log.clone().unwrap_or_else(|| log_of(session));
-    let unreadable = |why| Failure::Log { path: path.clone(), why };
-    let mut past = Past::open(&path, from).map_err(unreadable)?;
+    let mut past =
+        Past::open(&path, from).map_err(|why| Failure::Log { path: path.clone(), why })?;
     let zone = TimeZone::system();
     loop {
         let mut take = |line: &str| {
@@ -130,7 +130,7 @@ fn follow(
             print(&line, &told, session.json, &zone, screen).map_err(Stopped::Output)
         };
         past.read(&mut take).map_err(|stopped| match stopped {
-            Stopped::Log(error) => unreadable(error),
+            Stopped::Log(why) => Failure::Log { path: path.clone(), why },
             Stopped::Output(failure) => failure,
         })?;
         screen.out.flush()?;
@@ -162,7 +162,7 @@ fn print(
 ) -> Result<(), Failure> {
     if json {
         print_json(line, screen)?;
-    } else if let Some(line) = show::render(told, moment::wall(), zone, screen.paper) {
+    } else if let Some(line) = show::render(told, wall(), zone, screen.paper) {
         writeln!(screen.out, "{line}")?;
     }
     Ok(())
@@ -192,6 +192,45 @@ fn since(typed: &str) -> Result<Since, String> {
     text::duration(typed).map(Since::Ago).map_err(|_| {
         "expected how long ago, such as 30m or 1h, or a moment such as 2026-11-20T10:00:00Z".into()
     })
+}
+
+/// One message of the daemon, or one line of its log.
+enum Told {
+    Event(Box<LogLine>),
+    /// An event that this version does not know, as it came.
+    Foreign(Value),
+    /// So many events were left out, because this reader was too slow.
+    Lost(u64),
+    /// Something that tells of no event: another reply, or the head of a file.
+    Nothing,
+}
+
+impl Told {
+    /// What a message says to somebody who asked for `events`.
+    fn of_message(mut message: Value) -> Told {
+        match message.get_mut("log").map(Value::take) {
+            Some(event) => Told::of_event(event),
+            None => match Watched::deserialize(message) {
+                Ok(Watched::Lost { log_lost }) => Told::Lost(log_lost),
+                _ => Told::Nothing,
+            },
+        }
+    }
+
+    /// What a line of the log says.
+    fn of_event(event: Value) -> Told {
+        if is_checkpoint(&event) {
+            return Told::Nothing;
+        }
+        match LogLine::deserialize(&event) {
+            Ok(LogLine { event: Event::Other, .. }) | Err(_) => Told::Foreign(event),
+            Ok(line) => Told::Event(Box::new(line)),
+        }
+    }
+}
+
+fn is_checkpoint(event: &Value) -> bool {
+    event.get("event").is_some_and(|kind| kind == "checkpoint")
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ pub(super) fn dollars(amount: f64) -> String {
 }
 
 /// What something cost, marked where that is an estimate.
-pub(super) fn cost(amount: Nano, estimated: bool) -> String {
+pub(crate) fn cost(amount: Nano, estimated: bool) -> String {
     let about = if estimated { "~" } else { "" };
     format!("{about}{}", dollars(amount.dollars()))
 }

@@ -7,7 +7,8 @@ use super::connect::{SOON, exchange};
 use super::failure::Failure;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
-use super::{Session, attempts, circuit, moment, text};
+use super::{Session, attempts, circuit, text};
+use crate::clock::wall;
 use crate::domain::time::Wall;
 use crate::protocol::log::{CallEvent, Event, LogLine, RequestEvent};
 use crate::protocol::reply::ErrorCode;
@@ -20,7 +21,6 @@ Examples:
 
 Every reply has its request_id; so has every line of the health log.";
 
-/// Which request.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -32,7 +32,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let request = json!({"op": "why", "request_id": args.request_id});
     if let Some(why) = exchange(session, &request, SOON, screen)? {
-        let story = render(&why, moment::wall(), &TimeZone::system(), screen.paper);
+        let story = render(&why, wall(), &TimeZone::system(), screen.paper);
         write!(screen.out, "{story}")?;
     }
     Ok(())

@@ -117,8 +117,9 @@ impl Running {
         // First of all: a second daemon must not touch the first one's files.
         let (listener, socket) = open(listener, config)?;
         let (recorder, restored) = begin_to_record(config, &clock)?;
-        let response_bytes = config.limits.response_bytes;
-        let provider = Rc::new(Http::new(&config.models, response_bytes, now_of(&clock))?);
+        let now = clock.clone();
+        let now: Rc<dyn Fn() -> Now> = Rc::new(move || now.now());
+        let provider = Rc::new(Http::new(&config.models, config.limits.response_bytes, now)?);
         let rebuilds = Rebuilds::none();
         let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
         let spent = shadow::from_ledger(&recorder);
@@ -253,16 +254,18 @@ fn open(
     Ok((listener, Some(socket)))
 }
 
-fn now_of(clock: &Clock) -> Rc<dyn Fn() -> Now> {
-    let clock = clock.clone();
-    Rc::new(move || clock.now())
-}
-
 /// Starts the recorder and says so in the log.
 fn begin_to_record(config: &Config, clock: &Clock) -> Result<(Recorder, Restored), StartError> {
     let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
+    let settings = recorder::Settings {
+        health_log: config.daemon.health_log.clone(),
+        state_dir: config.daemon.state_dir.clone(),
+        keeping: recorder::Keeping::of(config),
+        patience: LINE_PATIENCE,
+        clock: clock.clone(),
+    };
     let now = clock.now();
-    let (recorder, restored) = Recorder::start(settings(config, clock), &wanted, now)?;
+    let (recorder, restored) = Recorder::start(settings, &wanted, now)?;
     for problem in &restored.problems {
         tracing::warn!("{problem}");
     }
@@ -283,15 +286,5 @@ pub(super) fn terms(config: &Config) -> Terms {
         zone: zone(config.costs.timezone.as_deref()),
         // From here on callers need what there is.
         busy_at: (config.limits.in_flight / 2).max(1),
-    }
-}
-
-fn settings(config: &Config, clock: &Clock) -> recorder::Settings {
-    recorder::Settings {
-        health_log: config.daemon.health_log.clone(),
-        state_dir: config.daemon.state_dir.clone(),
-        keeping: recorder::Keeping::of(config),
-        patience: LINE_PATIENCE,
-        clock: clock.clone(),
     }
 }

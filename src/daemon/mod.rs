@@ -72,8 +72,9 @@ pub fn command() -> clap::Command {
 
 /// Runs the daemon, or checks its configuration, as the command line says.
 pub fn run(arguments: Arguments, env: Env) -> ExitCode {
-    let path = config::locate::config_file(arguments.config.clone(), &env);
-    if arguments.check {
+    let Arguments { config, socket, check, .. } = arguments;
+    let path = config::locate::config_file(config, &env);
+    if check {
         let (report, valid) = config::check_report(&path, &env);
         let shown = std::io::stdout().lock().write_all(report.as_bytes());
         return match (valid, shown) {
@@ -84,15 +85,15 @@ pub fn run(arguments: Arguments, env: Env) -> ExitCode {
     }
     let output = logging::start(&env);
     tell_where();
-    match managed(arguments.socket, path, env) {
+    match managed(socket, path, env) {
         Ok(End::Asked) => ExitCode::SUCCESS,
         Ok(End::Broken) => ExitCode::FAILURE,
-        Err(Failure::Config(mistakes)) => {
+        Err(Unstarted::Config(mistakes)) => {
             mistakes.list.iter().for_each(|mistake| output.fatal(mistake));
             output.fatal(&mistakes.count());
             ExitCode::from(EX_CONFIG)
         }
-        Err(Failure::Start(error)) => {
+        Err(Unstarted::Start(error)) => {
             output.fatal(&format_args!("fallbackd: {error}"));
             ExitCode::FAILURE
         }
@@ -100,22 +101,22 @@ pub fn run(arguments: Arguments, env: Env) -> ExitCode {
 }
 
 /// Why there is no daemon.
-enum Failure {
+enum Unstarted {
     Config(Mistakes),
     Start(StartError),
 }
 
 /// Serves under whoever started this process, until the end.
-fn managed(socket: Option<PathBuf>, path: PathBuf, env: Env) -> Result<End, Failure> {
+fn managed(socket: Option<PathBuf>, path: PathBuf, env: Env) -> Result<End, Unstarted> {
     // First of all: it is for the time before there are threads.
-    let manager = Manager::of(&env).map_err(|error| Failure::Start(StartError::Handed(error)))?;
+    let manager = Manager::of(&env).map_err(|error| Unstarted::Start(StartError::Handed(error)))?;
     let socket = socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from));
     let source = Source { path, env, socket };
     let loaded = source.load().map_err(|mistakes| {
         manager.notifier.status(&format!("not started: {}", mistakes.count()));
-        Failure::Config(mistakes)
+        Unstarted::Config(mistakes)
     })?;
-    serve(&loaded, source, manager).map_err(Failure::Start)
+    serve(&loaded, source, manager).map_err(Unstarted::Start)
 }
 
 /// Why the daemon ended.

@@ -34,8 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the configuration comes from.
 #[derive(Clone)]
 pub struct Source {
-    /// The configuration file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The environment that the daemon was started in.
     pub env: Env,
     /// The socket that the command line or the environment chose, over the file's.

@@ -40,7 +40,7 @@ pub(super) struct Watchdog {
 
 /// What was told last.
 #[derive(Default)]
-struct Told {
+struct LastTold {
     status: String,
     alive: Option<Mono>,
     disk: Disk,
@@ -62,7 +62,7 @@ impl Watchdog {
             return;
         }
         let half = self.silence.map_or(Duration::MAX, |silence| silence / 2);
-        let mut told = Told::default();
+        let mut told = LastTold::default();
         loop {
             let is_first = told.alive.is_none();
             if self.look(&mut told).await {
@@ -85,7 +85,7 @@ impl Watchdog {
     }
 
     /// Asks everybody, tells the status if it is a new one, and says whether all have answered.
-    async fn look(&self, told: &mut Told) -> bool {
+    async fn look(&self, told: &mut LastTold) -> bool {
         // Who does not answer within a period has not answered.
         let pulse = timeout(PERIOD, self.router.send(TakePulse)).await;
         let pulse = pulse.ok().and_then(Result::ok);

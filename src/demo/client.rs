@@ -26,7 +26,6 @@ use crate::protocol::reply::{
 /// Longer than any deadline in the demo.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// One connection.
 pub(super) struct Client {
     lines: Lines<BufReader<OwnedReadHalf>>,
     writer: OwnedWriteHalf,

@@ -6,8 +6,10 @@ use serde_json::json;
 
 use super::Trouble;
 use super::fixture::Fixture;
-use super::printer::{Printer, Tone, dollars, failure, span};
+use super::printer::{Printer, span};
 use crate::config::Env;
+use crate::ctl::screen::Tone;
+use crate::ctl::{attempts, text};
 use crate::domain::breaker::State;
 use crate::protocol::health::ModelHealth;
 
@@ -28,7 +30,7 @@ pub(super) async fn health(fixture: &mut Fixture, printer: &mut Printer) -> Resu
 /// What the fallbacks cost.
 pub(super) fn costs(fixture: &Fixture, printer: &mut Printer) {
     let tally = &fixture.tally;
-    let (paid, would) = (dollars(tally.paid), dollars(tally.primary_would));
+    let (paid, would) = (text::cost(tally.paid, false), text::cost(tally.primary_would, false));
     let (fallbacks, answers) = (tally.by_fallback, tally.answered);
     printer.say(&format!(
         "\n{fallbacks} of {answers} answers were fallbacks: {paid} paid, {would} at primary prices."
@@ -100,7 +102,10 @@ fn cells_of(name: &str, model: &ModelHealth) -> [String; 6] {
         State::Closed if model.degraded => "degraded",
         state => state.word(),
     };
-    let error = model.last_error.as_ref().map(|error| failure(error.error_type, error.status));
+    let error = model
+        .last_error
+        .as_ref()
+        .map(|error| attempts::failure(Some(error.error_type), error.status, None));
     [
         name.to_owned(),
         state.to_owned(),

@@ -32,7 +32,6 @@ const THINKING: [(&str, u64); 5] = [
     ("gemini-2.5-flash", 40),
 ];
 
-/// The simulated providers.
 pub(super) struct Providers {
     pub(super) openai: Simulator,
     pub(super) anthropic: Simulator,
@@ -42,11 +41,10 @@ pub(super) struct Providers {
 impl Providers {
     /// Starts all three, in good health.
     pub(super) fn start() -> Result<Providers, Trouble> {
-        let start = |kind| Simulator::start(kind).map_err(Trouble::Simulator);
         let providers = Providers {
-            openai: start(Kind::OpenAi)?,
-            anthropic: start(Kind::Anthropic)?,
-            google: start(Kind::Google)?,
+            openai: Simulator::start(Kind::OpenAi).map_err(Trouble::Simulator)?,
+            anthropic: Simulator::start(Kind::Anthropic).map_err(Trouble::Simulator)?,
+            google: Simulator::start(Kind::Google).map_err(Trouble::Simulator)?,
         };
         for provider in providers.all() {
             provider.require_key(KEY);
@@ -55,7 +53,6 @@ impl Providers {
         Ok(providers)
     }
 
-    /// All of them.
     pub(super) fn all(&self) -> [&Simulator; 3] {
         [&self.openai, &self.anthropic, &self.google]
     }
@@ -114,7 +111,6 @@ impl Folder {
         }
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -163,7 +159,7 @@ pub(super) struct Tally {
     pub(super) answered: usize,
     /// Those answered by another model than the first of their chain.
     pub(super) by_fallback: usize,
-    /// What these cost.
+    /// What these fallbacks cost.
     pub(super) paid: Nano,
     /// What they would have cost at the first model's prices.
     pub(super) primary_would: Nano,

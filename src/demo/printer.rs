@@ -8,8 +8,8 @@ use std::io::{self, IsTerminal, Write};
 
 use super::client::Reply;
 use crate::config::Env;
-use crate::domain::fault::Fault;
-use crate::domain::price::Nano;
+use crate::ctl::screen::{Paper, Tone};
+use crate::ctl::{attempts, text};
 use crate::protocol::reply::{Attempt, AttemptOutcome};
 
 /// The narrowest terminal that people use.
@@ -22,16 +22,6 @@ pub(super) struct Printer {
     scenario: String,
     shown: usize,
     broken: Vec<String>,
-}
-
-/// What a colour says.
-#[derive(Clone, Copy)]
-pub(super) enum Tone {
-    Good,
-    Warn,
-    Bad,
-    Dim,
-    Bold,
 }
 
 impl Printer {
@@ -52,7 +42,6 @@ impl Printer {
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 
-    /// Begins a scenario.
     pub(super) fn scenario(&mut self, title: &str, story: &str) {
         title.clone_into(&mut self.scenario);
         self.shown = 0;
@@ -73,7 +62,8 @@ impl Printer {
         }
         let (end, tone) = match &outcome.result {
             Ok(answered) => {
-                let cost = answered.request_cost_usd.map(|cost| format!(", {}", dollars(cost)));
+                let cost =
+                    answered.request_cost_usd.map(|cost| format!(", {}", text::cost(cost, false)));
                 let (who, took) = (&answered.model_used, span(answered.latency_ms));
                 (format!("= {who} answered in {took}{}", cost.unwrap_or_default()), Tone::Good)
             }
@@ -120,17 +110,7 @@ impl Printer {
 
     /// The text in the colour of its tone, where colours are wanted.
     pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        let code = match tone {
-            Tone::Good => 32,
-            Tone::Warn => 33,
-            Tone::Bad => 31,
-            Tone::Dim => 2,
-            Tone::Bold => 1,
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        Paper { colour: self.colour, ..Paper::default() }.paint(text, tone)
     }
 
     fn attempt(&self, number: &str, attempt: &Attempt) -> String {
@@ -139,8 +119,7 @@ impl Printer {
                 let left = attempt.retry_in_ms.map(|left| format!(", {} left", span(left)));
                 format!("{}{}", reason.name().replace('_', " "), left.unwrap_or_default())
             }
-            (None, Some(error)) => failure(error, attempt.status),
-            (None, None) => String::new(),
+            (None, error) => attempts::failure(error, attempt.status, None),
         };
         let took = attempt.latency_ms.map(span).unwrap_or_default();
         let tone = match attempt.outcome {
@@ -159,23 +138,12 @@ fn row(number: &str, model: &str, outcome: &str, why: &str, took: &str) -> Strin
     format!("  {number:<2} {model:<19}{outcome}{why:<26}{took:>8}").trim_end().to_owned()
 }
 
-/// A kind of failure with its HTTP status, where there was one.
-pub(super) fn failure(kind: Fault, status: Option<u16>) -> String {
-    let status = status.map(|status| format!(" {status}"));
-    format!("{kind}{}", status.unwrap_or_default())
-}
-
 /// A short time for people.
 pub(super) fn span(millis: u64) -> String {
     if millis < 1_000 {
         return format!("{millis} ms");
     }
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
-}
-
-/// Money; a call costs fractions of a cent.
-pub(super) fn dollars(amount: Nano) -> String {
-    format!("${:.6}", amount.dollars())
 }
 
 #[cfg(test)]

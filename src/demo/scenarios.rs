@@ -70,19 +70,19 @@ async fn primary_down(fixture: &mut Fixture, printer: &mut Printer) -> Result<()
          asked. After three failed calls in a row the circuit opens.",
     );
     let openai = fixture.providers.openai.clone();
-    let calls = || openai.calls_for("gpt-4o").len();
     openai.set_for("gpt-4o", Behaviour::overloaded().after(SOON));
-    let before = calls();
+    let before = openai.calls_for("gpt-4o").len();
     let mut replies = Vec::new();
     for _ in 0..2 {
         replies.push(fixture.ask(chat("complex_reasoning")).await?);
         printer.show(&replies[replies.len() - 1]);
     }
-    let failed = calls() - before;
+    let failed = openai.calls_for("gpt-4o").len() - before;
     let circuit = fixture.client.circuit("gpt-4o").await?;
     let third = fixture.ask(chat("complex_reasoning")).await?;
     printer.show(&third);
-    let untouched = calls() - before == failed && third.left_out("gpt-4o", SkipReason::CircuitOpen);
+    let untouched = openai.calls_for("gpt-4o").len() - before == failed
+        && third.left_out("gpt-4o", SkipReason::CircuitOpen);
     replies.push(third);
     let answered = replies.iter().all(|reply| reply.is_by("claude-sonnet-4-6"));
     printer.claim(answered, "claude-sonnet-4-6 answered all three requests");
@@ -99,14 +99,13 @@ async fn rate_limit(fixture: &mut Fixture, printer: &mut Printer) -> Result<(), 
          for, then \"retry after 20 s\", which is not.",
     );
     let openai = fixture.providers.openai.clone();
-    let calls = || openai.calls_for("gpt-4o-mini").len();
     openai.push_for("gpt-4o-mini", Behaviour::rate_limited(Some("1")).after(SOON));
     let short = fixture.ask(chat("simple_generation")).await?;
     printer.show(&short);
     openai.push_for("gpt-4o-mini", Behaviour::rate_limited(Some("20")).after(SOON));
     let long = fixture.ask(chat("simple_generation")).await?;
     printer.show(&long);
-    let before = calls();
+    let before = openai.calls_for("gpt-4o-mini").len();
     let next = fixture.ask(chat("simple_generation")).await?;
     printer.show(&next);
     let limited = Some(Fault::RateLimited);
@@ -118,7 +117,7 @@ async fn rate_limit(fixture: &mut Fixture, printer: &mut Printer) -> Result<(), 
     printer.claim(moved_on, "with the long one the next model was asked at once");
     let held = next.is_by("gemini-2.5-flash")
         && next.left_out("gpt-4o-mini", SkipReason::RateLimited)
-        && calls() == before;
+        && openai.calls_for("gpt-4o-mini").len() == before;
     printer.claim(held, "the next caller knew, and left gpt-4o-mini alone");
     Ok(())
 }
@@ -153,17 +152,16 @@ async fn broken_streams(fixture: &mut Fixture, printer: &mut Printer) -> Result<
     );
     const RIVERS: &str = "Rhine, Nile, Amazon.";
     let breaks = || Behaviour::from(Flow { pace: SOON, ..Flow::fated(RIVERS, 3, Fate::Breaks) });
-    let says = |text: &str| Behaviour::Say(text.to_owned());
     let (anthropic, google) =
         (fixture.providers.anthropic.clone(), fixture.providers.google.clone());
     google.set_for("gemini-2.5-flash", breaks());
-    anthropic.set_for("claude-haiku-4-5", says(RIVERS));
+    anthropic.set_for("claude-haiku-4-5", Behaviour::Say(RIVERS.to_owned()));
     let mut request = chat("document_analysis");
     request["models"] = json!(["gemini-2.5-flash", "claude-haiku-4-5"]);
     let (told, same) = fixture.stream(request).await?;
     printer.show(&same);
     anthropic.set_for("claude-haiku-4-5", breaks());
-    google.set_for("gemini-2.5-flash", says("Danube, Volga, Po."));
+    google.set_for("gemini-2.5-flash", Behaviour::Say("Danube, Volga, Po.".to_owned()));
     let (told_anew, other) = fixture.stream(chat("document_analysis")).await?;
     printer.show(&other);
     google.set_for("gemini-2.5-flash", Behaviour::delay(SOON));
@@ -183,10 +181,9 @@ async fn broken_streams(fixture: &mut Fixture, printer: &mut Printer) -> Result<
 
 /// How often a stream began again, and its text since the last time.
 fn heard(events: &[Value]) -> (usize, String) {
-    let begins = |event: &Value| event["event"] == "restart";
-    let since = events.iter().rposition(begins).unwrap_or_default();
-    let text = events[since..].iter().filter_map(|event| event["content"].as_str()).collect();
-    (events.iter().filter(|event| begins(event)).count(), text)
+    let parts: Vec<&[Value]> = events.split(|event| event["event"] == "restart").collect();
+    let last = parts.last().copied().unwrap_or_default();
+    (parts.len() - 1, last.iter().filter_map(|event| event["content"].as_str()).collect())
 }
 
 async fn recovery(fixture: &mut Fixture, printer: &mut Printer) -> Result<(), Trouble> {
@@ -197,10 +194,9 @@ async fn recovery(fixture: &mut Fixture, printer: &mut Printer) -> Result<(), Tr
     );
     half_open(fixture).await?;
     let openai = fixture.providers.openai.clone();
-    let calls = || openai.calls_for("gpt-4o").len();
     // The probe waits until the others have their answers: so they cannot have waited for it.
     openai.set_for("gpt-4o", Behaviour::Held);
-    let before = calls();
+    let before = openai.calls_for("gpt-4o").len();
     for _ in 0..3 {
         fixture.client.send(chat("complex_reasoning")).await?;
     }
@@ -214,7 +210,7 @@ async fn recovery(fixture: &mut Fixture, printer: &mut Printer) -> Result<(), Tr
     openai.set_for("gpt-4o", Behaviour::delay(SOON));
     openai.release();
     replies.push(fixture.reply().await?);
-    let probes = calls() - before;
+    let probes = openai.calls_for("gpt-4o").len() - before;
     let last = fixture.ask(chat("complex_reasoning")).await?;
     for reply in replies.iter().chain([&last]) {
         printer.show(reply);

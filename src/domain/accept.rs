@@ -13,28 +13,26 @@ use serde_json::Value;
 /// What an answer of a chain must be.
 #[derive(Clone, Debug, Default)]
 pub struct Accept {
-    /// It says something.
-    pub non_empty: bool,
+    pub(crate) non_empty: bool,
     /// It is JSON, and nothing else.
-    pub json: bool,
+    pub(crate) json: bool,
     /// It is JSON that fits this schema.
-    pub schema: Option<Schema>,
+    pub(crate) schema: Option<Schema>,
     /// Most characters it may have.
-    pub max_chars: Option<usize>,
+    pub(crate) max_chars: Option<usize>,
     /// What must not occur in it.
-    pub deny: Vec<Regex>,
+    pub(crate) deny: Vec<Regex>,
 }
 
 /// A JSON Schema, ready for use.
 #[derive(Clone)]
-pub struct Schema(Validator);
+pub(crate) struct Schema(Validator);
 
 impl Accept {
     /// Why an answer is not accepted, if so; `calls` says whether it calls tools.
-    pub fn objection(&self, text: &str, calls: bool) -> Option<String> {
-        let no = |why: &str| Some(why.to_owned());
+    pub(crate) fn objection(&self, text: &str, calls: bool) -> Option<String> {
         if self.max_chars.is_some_and(|most| text.chars().nth(most).is_some()) {
-            return no("the answer is longer than max_chars");
+            return Some("the answer is longer than max_chars".to_owned());
         }
         if let Some(place) = self.deny.iter().position(|pattern| pattern.is_match(text)) {
             return Some(format!("pattern {} of deny occurs in the answer", place + 1));
@@ -43,16 +41,16 @@ impl Accept {
             return None;
         }
         if self.non_empty && text.trim().is_empty() {
-            return no("the answer is empty");
+            return Some("the answer is empty".to_owned());
         }
         if !self.json && self.schema.is_none() {
             return None;
         }
         let Ok(value) = serde_json::from_str::<Value>(text) else {
-            return no("the answer is not JSON");
+            return Some("the answer is not JSON".to_owned());
         };
         let fits = self.schema.as_ref().is_none_or(|schema| schema.0.is_valid(&value));
-        if fits { None } else { no("the answer does not fit its JSON schema") }
+        if fits { None } else { Some("the answer does not fit its JSON schema".to_owned()) }
     }
 }
 
@@ -61,7 +59,7 @@ impl Schema {
     ///
     /// # Errors
     /// When it is no schema, or refers to one elsewhere: nothing is fetched.
-    pub fn new(schema: &Value) -> Result<Schema, String> {
+    pub(crate) fn new(schema: &Value) -> Result<Schema, String> {
         Validator::new(schema).map(Schema).map_err(|error| error.to_string())
     }
 }

@@ -8,7 +8,7 @@ use super::price::{Nano, Price, Usage, estimated_tokens};
 
 /// What a call cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// The amount; `None` without a price.
     pub amount: Option<Nano>,
     /// What the primary would have cost for the same tokens; `None` where nobody compares.
@@ -19,7 +19,7 @@ pub struct Cost {
 
 /// What was heard of an answer before its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// Whether any content came, be it reasoning.
     pub any: bool,
     /// Bytes of its text.
@@ -28,8 +28,7 @@ pub struct Heard {
 
 /// What calls of one request to one model are billed by.
 #[derive(Clone, Copy, Debug)]
-pub struct Tariff {
-    /// The model's price.
+pub(crate) struct Tariff {
     pub price: Option<Price>,
     /// The primary's price, to compare with.
     pub primary: Option<Price>,
@@ -39,7 +38,7 @@ pub struct Tariff {
 
 impl Tariff {
     /// What so many tokens cost.
-    pub fn cost(&self, usage: &Usage, estimated: bool) -> Cost {
+    pub(crate) fn cost(&self, usage: &Usage, estimated: bool) -> Cost {
         Cost {
             amount: self.price.map(|price| price.of(usage)),
             primary: self.primary.map(|price| price.of(usage)),
@@ -48,7 +47,7 @@ impl Tariff {
     }
 
     /// An estimate for a call that has answered so many bytes.
-    pub fn estimate(&self, answered_bytes: usize) -> Usage {
+    pub(crate) fn estimate(&self, answered_bytes: usize) -> Usage {
         Usage {
             input_tokens: estimated_tokens(self.request_bytes),
             output_tokens: estimated_tokens(answered_bytes),
@@ -58,14 +57,19 @@ impl Tariff {
 
     /// The bill of an answer of so many bytes, for which the provider `told` what it consumed or
     /// did not.
-    pub fn answered(&self, told: Option<Usage>, bytes: usize) -> (Usage, Cost) {
+    pub(crate) fn answered(&self, told: Option<Usage>, bytes: usize) -> (Usage, Cost) {
         let usage = told.unwrap_or_else(|| self.estimate(bytes));
         (usage, self.cost(&usage, told.is_none()))
     }
 
     /// The bill of a call that failed. What a stream told before it broke is at most a part; one of
     /// which nothing was heard is taken at its word.
-    pub fn failed(&self, fault: Fault, told: Option<Usage>, heard: Heard) -> (Option<Usage>, Cost) {
+    pub(crate) fn failed(
+        &self,
+        fault: Fault,
+        told: Option<Usage>,
+        heard: Heard,
+    ) -> (Option<Usage>, Cost) {
         let estimate = self.estimate(heard.bytes);
         // An answer that was not accepted came to its end.
         let broke = fault != Fault::Rejected;

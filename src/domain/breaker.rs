@@ -5,7 +5,7 @@
 //! is half-open and exactly one probe is admitted. There is no timer: half-open is what *open past
 //! its deadline* looks like to whoever asks.
 //!
-//! Every admission hands out a [`Permit`] with the epoch of that moment. A result whose epoch is
+//! Every admission hands out a [`CircuitPermit`] with the epoch of that moment. A result whose epoch is
 //! over changes nothing, so a burst of slow failures cannot reopen a circuit that has recovered.
 //! A probe is a lease: if its result never comes, the slot is free again after a while. Copies of
 //! requests in the background may probe before the deadline; they can only close a circuit.
@@ -19,18 +19,16 @@ use super::shadow::Schedule;
 use super::time::{Deadline, Now};
 use super::window::Judged;
 
-mod orders;
 mod probes;
 mod types;
 
-pub use types::{
-    Ask, Asker, Change, Finding, Force, Override, Permit, Prober, Rules, Settled, State, Status,
-    Stored,
+pub(crate) use types::{
+    Ask, Asker, Change, CircuitPermit, Finding, Force, Override, Prober, Rules, Settled, State,
+    Status, Stored,
 };
 
-/// The state machine.
 #[derive(Clone, Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     rules: Rules,
     /// Time closed after which earlier openings are forgotten.
     healthy: Duration,
@@ -60,7 +58,7 @@ struct Lease {
 
 impl Breaker {
     /// A closed breaker. After being closed for `healthy`, its next opening is a first one again.
-    pub fn new(rules: Rules, healthy: Duration, now: Now) -> Breaker {
+    pub(crate) fn new(rules: Rules, healthy: Duration, now: Now) -> Breaker {
         Breaker {
             background: Schedule::begin(rules.probe_every, false, now),
             rules,
@@ -79,7 +77,7 @@ impl Breaker {
 
     /// Takes up a stored state. Whatever the wall clock did in between, nothing lasts longer than
     /// the rules allow, and nothing began in the future.
-    pub fn restore(&mut self, stored: &Stored, now: Now) {
+    pub(crate) fn restore(&mut self, stored: &Stored, now: Now) {
         if stored.open {
             let most = self.rules.open_for_max.max(self.rules.open_for);
             let longest = if stored.blocked { self.rules.blocked_for } else { most.mul_f64(1.1) };
@@ -99,7 +97,7 @@ impl Breaker {
     }
 
     /// What must survive a restart, as it is `now`.
-    pub fn stored(&self, now: Now) -> Stored {
+    pub(crate) fn stored(&self, now: Now) -> Stored {
         let (open, reason, blocked, until) = match &self.phase {
             Phase::Closed => (false, String::new(), false, self.since.wall),
             Phase::Open { until, reason, blocked } => {
@@ -107,25 +105,27 @@ impl Breaker {
             }
         };
         // What is left of it, as above: a clock that was put back makes no order longer.
-        let ends = |until: Deadline| now.wall.plus(until.left(now));
-        let forced = self.forced.map(|forced| (forced.set, forced.until.map(ends)));
+        let forced = self.forced.map(|Override { set, until }| {
+            (set, until.map(|until| now.wall.plus(until.left(now))))
+        });
         let (since, openings, run) = (self.since.wall, self.openings, self.run);
         Stored { open, reason, blocked, since, until, openings, run, forced }
     }
 
     /// Takes a call's result. `judged` are the decided calls before this one that count for the
     /// failure rate; `chance` is a random number from 0 to 1 for the length of a re-opening.
-    pub fn settle(
+    pub(crate) fn settle(
         &mut self,
-        permit: Permit,
+        permit: CircuitPermit,
         finding: Finding,
-        (judged, chance): (Judged, f64),
+        judged: Judged,
+        chance: f64,
         now: Now,
     ) -> Settled {
         if permit.epoch != self.epoch {
             return Settled { counted: false, change: None };
         }
-        let change = match permit.probe {
+        let change = match permit.is_probe() {
             true => self.settle_probe(finding, chance, now),
             false => self.settle_closed(finding, judged, chance, now),
         };
@@ -133,7 +133,7 @@ impl Breaker {
     }
 
     /// The state as it is now.
-    pub fn state(&self, now: Now) -> State {
+    pub(crate) fn state(&self, now: Now) -> State {
         match (self.forced(now).map(|forced| forced.set), &self.phase) {
             (Some(Force::Open), _) => State::Open,
             (Some(Force::Closed), _) | (None, Phase::Closed) => State::Closed,
@@ -143,12 +143,12 @@ impl Breaker {
     }
 
     /// The running count of consecutive failures.
-    pub fn run(&self) -> u32 {
+    pub(crate) fn run(&self) -> u32 {
         self.run
     }
 
     /// Everything people want to know.
-    pub fn status(&self, now: Now) -> Status {
+    pub(crate) fn status(&self, now: Now) -> Status {
         let forced = self.forced(now);
         let (reason, retry_at) = match (&self.phase, forced) {
             (_, Some(forced)) => {
@@ -173,9 +173,51 @@ impl Breaker {
     }
 
     /// New rules, from a changed configuration. A running opening keeps its deadline.
-    pub fn set_rules(&mut self, rules: Rules, healthy: Duration) {
+    pub(crate) fn set_rules(&mut self, rules: Rules, healthy: Duration) {
         self.rules = rules;
         self.healthy = healthy;
+    }
+
+    /// Obeys a person: a state for a while, for ever, or (`None`) the breaker's own again.
+    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+        let from = self.state(now);
+        self.forced = order;
+        self.epoch += 1;
+        self.probe = None;
+        if order.is_some_and(|order| order.set == Force::Closed) {
+            self.phase = Phase::Closed;
+            self.run = 0;
+        }
+        self.since = now;
+        let reason = match order.map(|order| order.set) {
+            Some(Force::Open) => "override: forced open",
+            Some(Force::Closed) => "override: forced closed",
+            None => "override removed",
+        };
+        self.changed(from, reason.to_owned(), now)
+    }
+
+    /// Ends an order whose time is over.
+    pub(crate) fn expire(&mut self, now: Now) -> Option<Change> {
+        let over = self.forced?.until?.passed(now);
+        over.then(|| {
+            let from = match self.forced.take() {
+                Some(Override { set: Force::Open, .. }) => State::Open,
+                _ => State::Closed,
+            };
+            self.epoch += 1;
+            self.since = now;
+            self.changed(from, "override ended".to_owned(), now)
+        })
+    }
+
+    /// Closes a circuit that was open for a reason that needs a person.
+    pub(crate) fn cure(&mut self, now: Now) -> Option<Change> {
+        let blocked = matches!(self.phase, Phase::Open { blocked: true, .. });
+        (blocked && self.forced(now).is_none()).then(|| {
+            let change = self.close(now);
+            Change { reason: "its provider was reconfigured".to_owned(), ..change }
+        })
     }
 
     fn settle_closed(

@@ -13,16 +13,16 @@ use super::time::Wall;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ceilings {
     /// How many times as much as the primary a model may cost; at least 1.
-    pub max_factor: Option<f64>,
+    pub(crate) max_factor: Option<f64>,
     /// Most that one call may be estimated to cost.
-    pub max_cost: Option<Nano>,
+    pub(crate) max_cost: Option<Nano>,
     /// What may be spent on a day before nothing dearer than the primary is called.
-    pub daily_budget: Option<Nano>,
+    pub(crate) daily_budget: Option<Nano>,
 }
 
 /// What was spent on a day; the next one begins with nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub(crate) struct DaySpend {
     /// The day: its first moment, and the first after it.
     day: (Wall, Wall),
     amount: Nano,
@@ -30,16 +30,17 @@ pub struct Spent {
 
 impl Ceilings {
     /// Whether there is any.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         *self == Ceilings::default()
     }
 
     /// What a request needs, under these ceilings: with the price of the chain's `primary`, and
     /// what was `spent` today.
-    pub fn over(&self, needs: Needs, primary: Option<Price>, spent: Nano) -> Needs {
+    pub(crate) fn over(&self, needs: Needs, primary: Option<Price>, spent: Nano) -> Needs {
         let primary = primary.map(|price| price.of(&usage(&needs, None)));
-        let times = |cost: Nano, factor: f64| Nano((cost.0 as f64 * factor) as u64);
-        let by_factor = primary.zip(self.max_factor).map(|(cost, factor)| times(cost, factor));
+        let by_factor = primary
+            .zip(self.max_factor)
+            .map(|(cost, factor)| Nano((cost.0 as f64 * factor) as u64));
         let exhausted = self.daily_budget.is_some_and(|budget| spent >= budget);
         let by_budget = primary.filter(|_| exhausted);
         Needs {
@@ -53,7 +54,7 @@ impl Ceilings {
 /// Whether a call at this price is estimated to cost too much. `longest` is the most tokens of an
 /// answer that the model gives; it counts only for what is an amount, since models are compared by
 /// the same answer.
-pub fn too_dear(needs: &Needs, price: Option<Price>, longest: Option<u32>) -> bool {
+pub(crate) fn too_dear(needs: &Needs, price: Option<Price>, longest: Option<u32>) -> bool {
     let above = |ceiling: Option<Nano>, longest| match (ceiling, price) {
         (Some(ceiling), Some(price)) => price.of(&usage(needs, longest)) > ceiling,
         _ => false,
@@ -62,28 +63,27 @@ pub fn too_dear(needs: &Needs, price: Option<Price>, longest: Option<u32>) -> bo
 }
 
 /// What a request may consume at most, by estimate.
-pub fn usage(needs: &Needs, longest: Option<u32>) -> Usage {
+pub(crate) fn usage(needs: &Needs, longest: Option<u32>) -> Usage {
     let output = longest.unwrap_or(u32::MAX).min(needs.max_tokens);
     let input_tokens = estimated_tokens(needs.bytes);
     Usage { input_tokens, output_tokens: output.into(), ..Usage::default() }
 }
 
-impl Spent {
+impl DaySpend {
     /// What was spent on `day` so far.
-    pub fn on(day: (Wall, Wall), amount: Nano) -> Spent {
-        Spent { day, amount }
+    pub(crate) fn on(day: (Wall, Wall), amount: Nano) -> DaySpend {
+        DaySpend { day, amount }
     }
 
     /// What was spent on the day of `now`. Its `day` is asked for only when a new one has begun.
-    pub fn today(&mut self, now: Wall, day: impl FnOnce() -> (Wall, Wall)) -> Nano {
+    pub(crate) fn today(&mut self, now: Wall, day: impl FnOnce() -> (Wall, Wall)) -> Nano {
         if !(self.day.0..self.day.1).contains(&now) {
-            *self = Spent::on(day(), Nano(0));
+            *self = DaySpend::on(day(), Nano(0));
         }
         self.amount
     }
 
-    /// Spends more.
-    pub fn more(&mut self, amount: Nano, now: Wall, day: impl FnOnce() -> (Wall, Wall)) {
+    pub(crate) fn more(&mut self, amount: Nano, now: Wall, day: impl FnOnce() -> (Wall, Wall)) {
         self.today(now, day);
         self.amount += amount;
     }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn every_day_begins_with_nothing_spent() {
         let day = |at: u64| (Wall(at / 100 * 100), Wall(at / 100 * 100 + 100));
-        let mut spent = Spent::on(day(150), Nano(7));
+        let mut spent = DaySpend::on(day(150), Nano(7));
         spent.more(Nano(3), Wall(199), || unreachable!("it is the same day"));
         assert_eq!(spent.today(Wall(199), || day(199)), Nano(10));
         assert_eq!(spent.today(Wall(200), || day(200)), Nano(0));

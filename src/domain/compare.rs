@@ -10,12 +10,11 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a text that are looked at for its words.
-pub const MOST: usize = 16 * 1024;
+pub(crate) const MOST: usize = 16 * 1024;
 
 /// What is remembered of a text.
 #[derive(Clone, PartialEq)]
-pub struct Text {
-    /// Its beginning.
+pub(crate) struct Text {
     start: String,
     chars: usize,
     json: bool,
@@ -25,16 +24,16 @@ pub struct Text {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Agreement {
     /// Whether both are JSON objects or arrays, or neither is.
-    pub same_json: bool,
+    pub(crate) same_json: bool,
     /// Length of the second by the length of the first, in characters; `None` if the first is empty.
-    pub length_ratio: Option<f64>,
+    pub(crate) length_ratio: Option<f64>,
     /// Share of the words they have in common, whatever their order and case, 0 to 1.
-    pub similarity: f64,
+    pub(crate) similarity: f64,
 }
 
 impl Text {
     /// What is remembered of `text`.
-    pub fn of(text: &str) -> Text {
+    pub(crate) fn of(text: &str) -> Text {
         let end = text.floor_char_boundary(MOST);
         let trimmed = text.trim_start();
         let looks = trimmed.starts_with('{') || trimmed.starts_with('[');
@@ -46,7 +45,7 @@ impl Text {
     }
 
     /// How far another text agrees with this one.
-    pub fn compare(&self, other: &Text) -> Agreement {
+    pub(crate) fn compare(&self, other: &Text) -> Agreement {
         let ratio = other.chars as f64 / self.chars as f64;
         Agreement {
             same_json: self.json == other.json,

@@ -68,11 +68,11 @@ pub enum Fault {
     Conflict,
     /// The model produced something its own provider calls malformed.
     ModelGlitch,
-    /// Content policy.
+    /// The provider refused the prompt or its answer by its content policy.
     Refused,
     /// The chain's own `accept` checks refused the answer.
     Rejected,
-    /// The request can never work, with no model of this kind.
+    /// The model refused the request itself, for a reason that nobody knows better.
     InvalidRequest,
     /// The caller left, or the request's deadline passed.
     Cancelled,
@@ -80,8 +80,7 @@ pub enum Fault {
 
 /// Whether the same model is called again for the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// Never.
+pub(crate) enum Again {
     Never,
     /// Up to `retry.max` times, after a backoff.
     Repeat,
@@ -91,20 +90,19 @@ pub enum Again {
 
 /// Whether the next model of the chain is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Yes.
+pub(crate) enum AfterFault {
     Yes,
     /// Not those known to be as small as the one that failed.
     NotAsSmall,
     /// As the request's `on_refusal` says.
     ByRefusalRule,
-    /// No: the failure goes to the caller.
+    /// No: nobody waits for an answer any more.
     No,
 }
 
 /// What the circuit breaker makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Circuit {
+pub(crate) enum Circuit {
     /// Counts as a failure.
     Failure,
     /// Neither counts nor resets.
@@ -119,11 +117,11 @@ pub enum Circuit {
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meaning {
+pub(crate) struct Meaning {
     /// Whether the same model is called again.
     pub again: Again,
     /// Whether the next model is asked.
-    pub next: Next,
+    pub next: AfterFault,
     /// What the circuit breaker makes of it.
     pub circuit: Circuit,
 }
@@ -133,37 +131,41 @@ impl Fault {
     pub const ALL: &[Fault] = Fault::VARIANTS;
 
     /// The table: what follows from this fault.
-    pub fn meaning(self) -> Meaning {
+    pub(crate) fn meaning(self) -> Meaning {
         use Fault as F;
         let (again, next, circuit) = match self {
             F::Connect | F::Reset | F::ServerError | F::Overloaded | F::EmptyAnswer => {
-                (Again::Repeat, Next::Yes, Circuit::Failure)
+                (Again::Repeat, AfterFault::Yes, Circuit::Failure)
             }
-            F::Tls | F::BadBody | F::Timeout => (Again::Never, Next::Yes, Circuit::Failure),
+            F::Tls | F::BadBody | F::Timeout => (Again::Never, AfterFault::Yes, Circuit::Failure),
             F::FirstTokenTimeout | F::StreamCut | F::StreamStalled => {
-                (Again::Never, Next::Yes, Circuit::Failure)
+                (Again::Never, AfterFault::Yes, Circuit::Failure)
             }
-            F::RateLimited => (Again::AfterHint, Next::Yes, Circuit::Hold),
+            F::RateLimited => (Again::AfterHint, AfterFault::Yes, Circuit::Hold),
             F::QuotaExhausted | F::Auth | F::ModelNotFound | F::BadEndpoint => {
-                (Again::Never, Next::Yes, Circuit::Block)
+                (Again::Never, AfterFault::Yes, Circuit::Block)
             }
-            F::ContextTooLong | F::TooLarge => (Again::Never, Next::NotAsSmall, Circuit::Neutral),
-            F::UnsupportedParam | F::NoNetwork => (Again::Never, Next::Yes, Circuit::Neutral),
-            F::Conflict | F::ModelGlitch => (Again::Repeat, Next::Yes, Circuit::Neutral),
-            F::Refused => (Again::Never, Next::ByRefusalRule, Circuit::Success),
-            F::Rejected => (Again::Never, Next::Yes, Circuit::Success),
-            F::InvalidRequest | F::Cancelled => (Again::Never, Next::No, Circuit::Neutral),
+            F::ContextTooLong | F::TooLarge => {
+                (Again::Never, AfterFault::NotAsSmall, Circuit::Neutral)
+            }
+            F::UnsupportedParam | F::InvalidRequest | F::NoNetwork => {
+                (Again::Never, AfterFault::Yes, Circuit::Neutral)
+            }
+            F::Conflict | F::ModelGlitch => (Again::Repeat, AfterFault::Yes, Circuit::Neutral),
+            F::Refused => (Again::Never, AfterFault::ByRefusalRule, Circuit::Success),
+            F::Rejected => (Again::Never, AfterFault::Yes, Circuit::Success),
+            F::Cancelled => (Again::Never, AfterFault::No, Circuit::Neutral),
         };
         Meaning { again, next, circuit }
     }
 
     /// Whether the provider itself answered, so that a neutral outcome proves it is alive.
-    pub fn provider_answered(self) -> bool {
+    pub(crate) fn provider_answered(self) -> bool {
         !matches!(self, Fault::NoNetwork | Fault::Cancelled)
     }
 
     /// Whether the same provider deserves a pause before another of its models is called.
-    pub fn slows_the_provider(self) -> bool {
+    pub(crate) fn slows_the_provider(self) -> bool {
         matches!(
             self,
             Fault::Overloaded
@@ -175,7 +177,7 @@ impl Fault {
     }
 
     /// The name users see, as in `error_type`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }
@@ -212,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_can_never_work_ends_it() {
+    fn only_a_request_that_was_given_up_asks_nobody_else() {
         let stops: Vec<_> =
-            Fault::ALL.iter().copied().filter(|f| f.meaning().next == Next::No).collect();
-        assert_eq!(stops, [Fault::InvalidRequest, Fault::Cancelled]);
+            Fault::ALL.iter().copied().filter(|f| f.meaning().next == AfterFault::No).collect();
+        assert_eq!(stops, [Fault::Cancelled]);
     }
 }

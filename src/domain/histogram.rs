@@ -13,29 +13,28 @@ const PER_OCTAVE: u64 = 8;
 /// Counts of latencies by slot, in ascending order of slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Histogram(Vec<(u16, u32)>);
+pub(crate) struct Histogram(Vec<(u16, u32)>);
 
 impl Histogram {
     /// Adds one latency in milliseconds.
-    pub fn add(&mut self, millis: u64) {
+    pub(crate) fn add(&mut self, millis: u64) {
         self.add_many(slot(millis), 1);
     }
 
     /// Adds all samples of another histogram.
-    pub fn merge(&mut self, other: &Histogram) {
+    pub(crate) fn merge(&mut self, other: &Histogram) {
         for &(slot, count) in &other.0 {
             self.add_many(slot, count);
         }
     }
 
-    /// Number of samples.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|&(_, count)| u64::from(count)).sum()
     }
 
     /// The latency in milliseconds that `share` of the samples (0 to 1) do not exceed; `None`
     /// without samples.
-    pub fn percentile(&self, share: f64) -> Option<u64> {
+    pub(crate) fn percentile(&self, share: f64) -> Option<u64> {
         let wanted = ((self.count() as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
         for &(slot, count) in &self.0 {

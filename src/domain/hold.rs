@@ -11,9 +11,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const UNHINTED: Duration = Duration::from_secs(2);
 const UNHINTED_LONGEST: Duration = Duration::from_secs(60);
 
-/// A model's pause.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Hold {
+pub(crate) struct Hold {
     until: Option<Deadline>,
     unhinted: u32,
 }
@@ -22,7 +21,7 @@ impl Hold {
     /// Takes note of a 429. A hint is kept within 1 s and 1 h; without one the pause is 2 s,
     /// doubling to 60 s. A later, shorter pause never shortens a running one. Calls that were
     /// already under way when a pause began are told the same thing, so they do not double it.
-    pub fn begin(&mut self, hint: Option<Duration>, now: Now) {
+    pub(crate) fn begin(&mut self, hint: Option<Duration>, now: Now) {
         let wait = match hint {
             Some(hint) => hint.clamp(SHORTEST, LONGEST),
             None => {
@@ -38,17 +37,17 @@ impl Hold {
     }
 
     /// Takes note of an answer: the next pause without a hint is short again.
-    pub fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.unhinted = 0;
     }
 
     /// What is left of the pause, if it still runs.
-    pub fn left(&self, now: Now) -> Option<Duration> {
+    pub(crate) fn left(&self, now: Now) -> Option<Duration> {
         self.until.map(|until| until.left(now)).filter(|left| !left.is_zero())
     }
 
     /// When a running pause ends.
-    pub fn until(&self, now: Now) -> Option<Deadline> {
+    pub(crate) fn until(&self, now: Now) -> Option<Deadline> {
         self.until.filter(|until| !until.passed(now))
     }
 }

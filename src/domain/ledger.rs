@@ -17,19 +17,19 @@ use super::price::Nano;
 use super::time::Wall;
 
 /// Length of the stretches of time that are summed up, in milliseconds.
-pub const QUARTER_MS: u64 = 900_000;
+pub(crate) const QUARTER_MS: u64 = 900_000;
 
 /// Which calls are summed up together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LedgerKey {
     /// Start of the quarter of an hour.
-    pub start: Wall,
+    pub(crate) start: Wall,
     /// The task they were made for.
-    pub task: Arc<str>,
+    pub(crate) task: Arc<str>,
     /// First model of the configured chain.
-    pub primary: Arc<str>,
+    pub(crate) primary: Arc<str>,
     /// The model that was called.
-    pub model: Arc<str>,
+    pub(crate) model: Arc<str>,
 }
 
 /// Why a call was made.
@@ -48,7 +48,7 @@ pub struct LedgerKey {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CallKind {
-    /// For a caller.
+    /// For a caller, who waits for its answer.
     #[default]
     Live,
     /// A copy of an answered request, to know how a backup is doing.
@@ -62,7 +62,7 @@ pub enum CallKind {
 
 impl CallKind {
     /// Its name in replies and in the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }
@@ -73,87 +73,86 @@ impl CallKind {
 #[serde(default)]
 pub struct Sums {
     /// Calls that gave a caller its answer.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Of these, calls of another model than the primary.
-    pub fallback_calls: u64,
+    pub(crate) fallback_calls: u64,
     /// Calls for a caller that gave none.
-    pub failed_calls: u64,
+    pub(crate) failed_calls: u64,
     /// Of these, calls that do not count against a model: given up, unfit, or answered in vain.
     #[serde(skip_serializing_if = "zero")]
-    pub excused_calls: u64,
-    /// Copies of requests.
+    pub(crate) excused_calls: u64,
     #[serde(skip_serializing_if = "zero")]
-    pub shadow_calls: u64,
+    pub(crate) shadow_calls: u64,
     /// Probes in the background.
     #[serde(skip_serializing_if = "zero")]
-    pub probe_calls: u64,
+    pub(crate) probe_calls: u64,
     /// Calls beside others that were not the answer.
     #[serde(skip_serializing_if = "zero")]
-    pub hedge_calls: u64,
+    pub(crate) hedge_calls: u64,
     /// Answers without a price: their cost is in no sum.
     #[serde(skip_serializing_if = "zero")]
-    pub unpriced_calls: u64,
+    pub(crate) unpriced_calls: u64,
     /// Calls of all kinds whose tokens are an estimate.
     #[serde(skip_serializing_if = "zero")]
-    pub estimated_calls: u64,
+    pub(crate) estimated_calls: u64,
     /// Prompt tokens of answers.
-    pub input_tokens: u64,
+    pub(crate) input_tokens: u64,
     /// Completion tokens of answers.
-    pub output_tokens: u64,
-    /// Paid for answers.
-    pub paid: u64,
+    pub(crate) output_tokens: u64,
+    pub(crate) paid: u64,
     /// What the primary would have cost for the same tokens, where it has a price.
-    pub primary_would: u64,
+    pub(crate) primary_would: u64,
     /// Paid minus would-have-paid, over the answers for which both are known.
-    pub difference: i64,
+    pub(crate) difference: i64,
     /// Paid for calls that gave no answer.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Of that, paid for excused calls.
     #[serde(skip_serializing_if = "zero")]
-    pub excused: u64,
+    pub(crate) excused: u64,
     /// Paid for copies of requests.
     #[serde(skip_serializing_if = "zero")]
-    pub shadow: u64,
-    /// Paid for probes.
+    pub(crate) shadow: u64,
     #[serde(skip_serializing_if = "zero")]
-    pub probe: u64,
+    pub(crate) probe: u64,
     /// Paid for calls beside others that were not the answer.
     #[serde(skip_serializing_if = "zero")]
-    pub hedge: u64,
+    pub(crate) hedge: u64,
     /// Of all that was paid, how much is an estimate.
     #[serde(skip_serializing_if = "zero")]
-    pub estimated: u64,
+    pub(crate) estimated: u64,
 }
 
 /// One finished call, as far as money is concerned.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Paid {
     /// Why it was made.
-    pub kind: CallKind,
+    pub(crate) kind: CallKind,
     /// Whether it gave an answer.
-    pub answered: bool,
+    pub(crate) answered: bool,
     /// What it meant for the model's health. A call without an answer is the provider's doing only
     /// if that is a failure or a hold; callers that go away, deadlines that are too short and
     /// answers that a chain does not accept are not.
-    pub verdict: Verdict,
-    /// Prompt tokens.
-    pub input_tokens: u64,
-    /// Completion tokens.
-    pub output_tokens: u64,
+    pub(crate) verdict: Verdict,
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
     /// What it cost, where it has a price.
-    pub cost: Option<Nano>,
+    pub(crate) cost: Option<Nano>,
     /// What the primary would have cost, where it has a price.
-    pub primary_cost: Option<Nano>,
+    pub(crate) primary_cost: Option<Nano>,
     /// Whether its tokens are an estimate.
-    pub estimated: bool,
+    pub(crate) estimated: bool,
 }
 
-/// Sums by key.
-pub type Ledger = HashMap<LedgerKey, Sums>;
+pub(crate) type Ledger = HashMap<LedgerKey, Sums>;
 
 impl LedgerKey {
     /// The key for a call of `model` at `at`.
-    pub fn new(at: Wall, task: &Arc<str>, primary: &Arc<str>, model: &Arc<str>) -> LedgerKey {
+    pub(crate) fn new(
+        at: Wall,
+        task: &Arc<str>,
+        primary: &Arc<str>,
+        model: &Arc<str>,
+    ) -> LedgerKey {
         LedgerKey {
             start: Wall(at.0 - at.0 % QUARTER_MS),
             task: task.clone(),
@@ -163,7 +162,7 @@ impl LedgerKey {
     }
 
     /// The sums of one call under this key.
-    pub fn sums(&self, call: &Paid) -> Sums {
+    pub(crate) fn sums(&self, call: &Paid) -> Sums {
         let cost = call.cost.unwrap_or_default().0;
         let estimate = Sums {
             estimated_calls: u64::from(call.estimated),
@@ -210,7 +209,7 @@ fn failed(call: &Paid, estimate: Sums) -> Sums {
 }
 
 /// Adds sums to those of their key.
-pub fn add(ledger: &mut Ledger, key: LedgerKey, sums: Sums) {
+pub(crate) fn add(ledger: &mut Ledger, key: LedgerKey, sums: Sums) {
     *ledger.entry(key).or_default() += sums;
 }
 

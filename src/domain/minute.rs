@@ -16,7 +16,7 @@ const MOST: u64 = 1 << 40;
 
 /// The limits; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct PerMinute {
     /// Calls begun in any minute.
     pub requests: Option<u32>,
     /// Tokens, prompt and answer, in any minute.
@@ -25,7 +25,7 @@ pub struct Limits {
 
 /// What was begun in the last minute, by second.
 #[derive(Clone, Debug, Default)]
-pub struct Minute {
+pub(crate) struct Minute {
     seconds: VecDeque<Second>,
     requests: u64,
     tokens: i64,
@@ -38,10 +38,25 @@ struct Second {
     tokens: i64,
 }
 
+impl PerMinute {
+    /// What of it copies of requests may use: callers keep at least half for themselves.
+    pub(crate) fn for_copies(self) -> PerMinute {
+        PerMinute {
+            requests: self.requests.map(|most| most / 2),
+            tokens: self.tokens.map(|most| most / 2),
+        }
+    }
+}
+
 impl Minute {
     /// Whether a call of about `tokens` may begin; if not, how long to wait. A call larger than
     /// the whole limit may begin when nothing else was: refusing it for ever helps nobody.
-    pub fn check(&mut self, limits: &Limits, tokens: u64, now: Mono) -> Result<(), Duration> {
+    pub(crate) fn check(
+        &mut self,
+        limits: &PerMinute,
+        tokens: u64,
+        now: Mono,
+    ) -> Result<(), Duration> {
         if limits.requests.is_none() && limits.tokens.is_none() {
             return Ok(());
         }
@@ -67,12 +82,12 @@ impl Minute {
     }
 
     /// Counts a call that begins.
-    pub fn begin(&mut self, tokens: u64, now: Mono) {
+    pub(crate) fn begin(&mut self, tokens: u64, now: Mono) {
         self.add(1, believed(tokens), now);
     }
 
     /// Puts the reservation of a finished call right.
-    pub fn correct(&mut self, reserved: u64, used: u64, now: Mono) {
+    pub(crate) fn correct(&mut self, reserved: u64, used: u64, now: Mono) {
         self.add(0, believed(used) - believed(reserved), now);
     }
 
@@ -114,7 +129,7 @@ mod tests {
 
     #[test]
     fn no_minute_begins_more_calls_than_allowed() {
-        let limits = Limits { requests: Some(3), tokens: None };
+        let limits = PerMinute { requests: Some(3), tokens: None };
         let mut minute = Minute::default();
         let mut begun = Vec::new();
         for second in 0..300 {
@@ -132,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_when_to_ask_again() {
-        let limits = Limits { requests: Some(1), tokens: None };
+        let limits = PerMinute { requests: Some(1), tokens: None };
         let mut minute = Minute::default();
         minute.begin(1, at(10));
         assert_eq!(minute.check(&limits, 1, at(15)), Err(Duration::from_secs(55)));
@@ -141,7 +156,7 @@ mod tests {
 
     #[test]
     fn unused_reservations_are_given_back() {
-        let limits = Limits { requests: None, tokens: Some(1000) };
+        let limits = PerMinute { requests: None, tokens: Some(1000) };
         let mut minute = Minute::default();
         minute.begin(900, at(0));
         assert!(minute.check(&limits, 200, at(1)).is_err());
@@ -151,7 +166,7 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_forgotten_after_a_minute() {
-        let limits = Limits { requests: Some(100), tokens: Some(1000) };
+        let limits = PerMinute { requests: Some(100), tokens: Some(1000) };
         let mut minute = Minute::default();
         minute.begin(10, at(0));
         minute.correct(10, 0, at(1));
@@ -169,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_call_larger_than_the_limit_may_go_alone() {
-        let limits = Limits { requests: None, tokens: Some(10) };
+        let limits = PerMinute { requests: None, tokens: Some(10) };
         let mut minute = Minute::default();
         assert_eq!(minute.check(&limits, 500, at(0)), Ok(()));
         minute.begin(500, at(0));

@@ -7,39 +7,31 @@ use std::time::Duration;
 
 use super::bill::Cost;
 use super::breaker::{
-    Ask, Asker, Breaker, Change, Finding, Override, Permit, Rules, State, Stored,
+    Ask, Asker, Breaker, Change, CircuitPermit, Finding, Override, Rules, State, Stored,
 };
 use super::ceiling;
 use super::fault::Fault;
 use super::hold::Hold;
 use super::ledger::CallKind;
-use super::minute::{Limits, Minute};
+use super::minute::{Minute, PerMinute};
 use super::need::{Abilities, Needs, Skip, SkipReason, Verdict};
 use super::price::{Price, Usage};
 use super::time::{Now, Wall};
 use super::window::{Bucket, Judged, JudgedFrom, Sample, Window};
 use copies::is_copy;
 
-/// What is configured about a model.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Its name.
+pub(crate) struct Settings {
     pub name: Arc<str>,
     /// Why it cannot be called at all, if so.
     pub misconfigured: Option<String>,
-    /// What it can do.
     pub abilities: Abilities,
     /// Longest prompt and answer together, in tokens.
     pub context_window: Option<u64>,
-    /// Most tokens of an answer it gives.
     pub max_tokens: Option<u32>,
-    /// What it costs.
     pub price: Option<Price>,
-    /// Most calls at once.
     pub max_in_flight: Option<u32>,
-    /// Limits per minute.
-    pub per_minute: Limits,
-    /// When its circuit opens and closes.
+    pub per_minute: PerMinute,
     pub breaker: Rules,
     /// Whether it may be probed early when every circuit is open.
     pub probe_nearest: bool,
@@ -49,16 +41,14 @@ pub struct Settings {
     pub degraded_below: f64,
     /// Decided calls below which it is not judged.
     pub min_calls: u32,
-    /// How long its calls are remembered.
     pub retention: Duration,
 }
 
 /// How a model stands towards one request. Advice: admission is decided when the call begins.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Why it is left out, if so.
     pub skip: Option<Skip>,
-    /// Whether it is degraded, and the calls that say so.
     pub degraded: bool,
     /// Decided calls since its circuit last closed.
     pub judged: Judged,
@@ -74,28 +64,21 @@ pub struct Standing {
 /// The right to make one call, with what was reserved for it.
 #[derive(Debug)]
 #[must_use = "an admission must be settled, or its place is never given back"]
-pub struct Admission {
-    permit: Permit,
+pub(crate) struct Admission {
+    permit: CircuitPermit,
     reserved_tokens: u64,
-    /// Whether this call is the probe of an open circuit.
-    pub probe: bool,
     /// Whether a copy of a request has to give way to it.
     pub displaces: bool,
     kind: CallKind,
 }
 
-/// How a call ended.
 #[derive(Clone, Debug, Default)]
-pub struct Ended {
-    /// What went wrong, if anything.
+pub(crate) struct Ended {
     pub fault: Option<Ending>,
-    /// What it consumed, where known.
     pub usage: Option<Usage>,
-    /// What that cost.
     pub cost: Cost,
     /// How long the first content of a streamed answer took.
     pub first_token_ms: Option<u64>,
-    /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
     /// A random number from 0 to 1.
     pub chance: f64,
@@ -103,12 +86,9 @@ pub struct Ended {
 
 /// A failure, as health sees it.
 #[derive(Clone, Debug)]
-pub struct Ending {
-    /// Which kind.
+pub(crate) struct Ending {
     pub fault: Fault,
-    /// HTTP status, where there was one.
     pub status: Option<u16>,
-    /// The provider's code.
     pub code: Option<String>,
     /// Whether it is the caller's own doing (deadline, departure) and held against nobody.
     pub excused: bool,
@@ -116,49 +96,39 @@ pub struct Ending {
 
 /// What became of a finished call.
 #[derive(Debug)]
-pub struct Settlement {
-    /// What it means for health.
+pub(crate) struct Settlement {
     pub verdict: Verdict,
-    /// Whether the circuit took notice.
     pub counted: bool,
     /// Whether it changed the running count of consecutive failures.
     pub run_changed: bool,
     /// The bucket it was counted in, as it is now.
     pub bucket: (Wall, Bucket),
-    /// What else changed.
     pub changes: Changes,
 }
 
 /// What changed by the way, to be logged and stored.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes {
-    /// The circuit.
+pub(crate) struct Changes {
     pub circuit: Vec<Change>,
     /// Whether the model is degraded now, and the calls that say so.
     pub degraded: Option<(bool, Judged)>,
 }
 
-/// The last failure, for people.
 #[derive(Clone, Debug)]
-pub struct LastError {
-    /// The failure.
+pub(crate) struct LastError {
     pub ending: Ending,
-    /// When it was.
     pub at: Wall,
 }
 
 /// Where the judging period began, stored beside the breaker.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StoredModel {
-    /// The circuit.
-    pub breaker: Stored,
-    /// The judging period.
-    pub judged_from: JudgedFrom,
+    pub(crate) breaker: Stored,
+    pub(crate) judged_from: JudgedFrom,
 }
 
-/// One model's state.
 #[derive(Clone, Debug)]
-pub struct ModelState {
+pub(crate) struct ModelState {
     settings: Settings,
     breaker: Breaker,
     window: Window,
@@ -174,8 +144,7 @@ pub struct ModelState {
 }
 
 impl ModelState {
-    /// A model nothing is known about.
-    pub fn new(settings: Settings, now: Now) -> ModelState {
+    pub(crate) fn new(settings: Settings, now: Now) -> ModelState {
         ModelState {
             breaker: Breaker::new(settings.breaker.clone(), settings.window, now),
             window: Window::new(settings.window, settings.retention),
@@ -192,7 +161,12 @@ impl ModelState {
     }
 
     /// Takes up what was stored before a restart.
-    pub fn restore(&mut self, model: Option<&StoredModel>, buckets: Vec<(Wall, Bucket)>, now: Now) {
+    pub(crate) fn restore(
+        &mut self,
+        model: Option<&StoredModel>,
+        buckets: Vec<(Wall, Bucket)>,
+        now: Now,
+    ) {
         if let Some(model) = model {
             self.breaker.restore(&model.breaker, now);
             self.judged_from = model.judged_from;
@@ -204,12 +178,12 @@ impl ModelState {
     }
 
     /// What must survive a restart, beside the buckets.
-    pub fn stored(&self, now: Now) -> StoredModel {
+    pub(crate) fn stored(&self, now: Now) -> StoredModel {
         StoredModel { breaker: self.breaker.stored(now), judged_from: self.judged_from }
     }
 
     /// How it stands towards a request, and what changed merely because time went by.
-    pub fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
+    pub(crate) fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
         let changes = self.touch(now);
         let skip = self.skip(needs, Asker::Caller, now);
         let judged = self.judged(now);
@@ -223,7 +197,7 @@ impl ModelState {
     }
 
     /// Admits one call, or says why not.
-    pub fn admit(
+    pub(crate) fn admit(
         &mut self,
         needs: &Needs,
         ask: Ask,
@@ -240,18 +214,17 @@ impl ModelState {
                 return (Err(Skip { reason: SkipReason::CircuitOpen, retry_in }), changes);
             }
         };
-        let probe = permit.is_probe();
         changes.circuit.extend(change);
         let reserved_tokens = self.reservation(needs);
         self.minute.begin(reserved_tokens, now.mono);
         self.in_flight += 1;
         let kind = ask.by.kind();
         self.copies += u32::from(is_copy(kind));
-        (Ok(Admission { permit, reserved_tokens, probe, displaces, kind }), changes)
+        (Ok(Admission { permit, reserved_tokens, displaces, kind }), changes)
     }
 
     /// Takes the end of a call that took `latency_ms`.
-    pub fn settle(
+    pub(crate) fn settle(
         &mut self,
         admission: Admission,
         ended: &Ended,
@@ -271,12 +244,14 @@ impl ModelState {
             Verdict::Success => self.hold.answered(),
             Verdict::Failure | Verdict::Neutral => {}
         }
-        let held_against_it = |ending: &&Ending| verdict != Verdict::Success && !ending.excused;
-        if let Some(ending) = ended.fault.as_ref().filter(held_against_it) {
+        if let Some(ending) = &ended.fault
+            && verdict != Verdict::Success
+            && !ending.excused
+        {
             self.last_error = Some(LastError { ending: ending.clone(), at: now.wall });
         }
         let (judged, run) = (self.judged(now), self.breaker.run());
-        let settled = self.breaker.settle(admission.permit, finding, (judged, ended.chance), now);
+        let settled = self.breaker.settle(admission.permit, finding, judged, ended.chance, now);
         let answered_ms = ended.fault.is_none().then_some(latency_ms);
         let kind = admission.kind;
         self.evidence.note(verdict, kind, now.wall);
@@ -294,13 +269,27 @@ impl ModelState {
         Settlement { verdict, counted: settled.counted, run_changed, bucket, changes }
     }
 
-    /// Obeys a person.
-    pub fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
         let change = self.breaker.order(order, now);
         if order.is_some_and(|order| order.set == super::breaker::Force::Closed) {
             self.judged_from = self.window.judge_from(now.wall);
         }
         change
+    }
+
+    /// Takes new settings; window, circuit, hold and calls under way stay. With `cured`, a circuit that was open for a reason that needs a person
+    /// closes: the person has just done something about it.
+    pub(crate) fn reconfigure(&mut self, settings: Settings, cured: bool, now: Now) -> Changes {
+        self.breaker.set_rules(settings.breaker.clone(), settings.window);
+        self.window.resize(settings.window, settings.retention);
+        self.settings = settings;
+        let mut changes = Changes::default();
+        if let Some(change) = cured.then(|| self.breaker.cure(now)).flatten() {
+            self.judged_from = self.window.judge_from(now.wall);
+            changes.circuit.push(change);
+        }
+        changes.degraded = self.compare(now);
+        changes
     }
 
     fn skip(&mut self, needs: &Needs, by: Asker, now: Now) -> Option<Skip> {
@@ -317,13 +306,30 @@ impl ModelState {
             return Some(Skip { reason: SkipReason::CircuitOpen, retry_in });
         }
         let reservation = self.reservation(needs);
-        let limits = self.minute_limits(by);
+        let all = self.settings.per_minute;
+        let limits = if is_copy(by.kind()) { all.for_copies() } else { all };
         let limited = self.minute.check(&limits, reservation, now.mono).err();
         if let Some(wait) = self.hold.left(now).max(limited) {
             return Some(Skip { reason: SkipReason::RateLimited, retry_in: Some(wait) });
         }
         let full = self.is_full() && (self.copies == 0 || is_copy(by.kind()));
         full.then_some(Skip::new(SkipReason::Busy))
+    }
+
+    /// How it stands towards a copy of a request.
+    fn copy_standing(&self, needs: &Needs, now: Now) -> CopyStanding {
+        let price = self.settings.price;
+        CopyStanding {
+            awaited: self.breaker.awaits_copy(now),
+            probe_in: self.breaker.probe_in(now),
+            cost: price.map(|price| price.of(&self.estimate(needs))).unwrap_or_default(),
+            data: self.evidence.decided,
+        }
+    }
+
+    /// Whether as many calls are under way as may be.
+    fn is_full(&self) -> bool {
+        self.settings.max_in_flight.is_some_and(|most| self.in_flight >= most)
     }
 
     fn able(&self, needs: &Needs) -> bool {
@@ -384,9 +390,8 @@ fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
 
 mod copies;
 mod kept;
-mod reconfigure;
 mod shown;
-pub use copies::{CopyStanding, Evidence};
-pub use kept::Kept;
+pub(crate) use copies::{CopyStanding, Evidence};
+pub(crate) use kept::Kept;
 #[cfg(test)]
 mod tests;

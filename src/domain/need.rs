@@ -11,28 +11,27 @@ use super::price::Nano;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// It offers tools, or its messages carry tool calls.
-    pub tools: bool,
-    /// It shows images.
-    pub images: bool,
+    pub(crate) tools: bool,
+    pub(crate) images: bool,
     /// It asks for an answer that follows a JSON schema.
-    pub json_schema: bool,
+    pub(crate) json_schema: bool,
     /// Its last message is the assistant's, to be continued.
-    pub prefill: bool,
+    pub(crate) prefill: bool,
     /// Length of the request line in bytes.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Largest number of tokens the answer may have.
-    pub max_tokens: u32,
+    pub(crate) max_tokens: u32,
     /// Most that one call may be estimated to cost.
-    pub max_cost: Option<Nano>,
+    pub(crate) max_cost: Option<Nano>,
     /// Most that one call may be estimated to cost if its model gave the longest answer, whatever
     /// the model's own limit.
-    pub dearest: Option<Nano>,
+    pub(crate) dearest: Option<Nano>,
 }
 
 impl Needs {
     /// Whether the prompt is certainly longer than a context window of so many tokens: a token has
     /// no more than six bytes on average. Nothing exceeds a window that is not known.
-    pub fn exceeds(&self, window: Option<u64>) -> bool {
+    pub(crate) fn exceeds(&self, window: Option<u64>) -> bool {
         window.is_some_and(|window| (self.bytes / 6) as u64 > window)
     }
 }
@@ -40,18 +39,16 @@ impl Needs {
 /// What a model is known to be able to do; unknown counts as able.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
-    /// Takes tools.
-    pub tools: bool,
-    /// Takes images.
-    pub images: bool,
+    pub(crate) tools: bool,
+    pub(crate) images: bool,
     /// Takes a JSON schema for its answer.
-    pub json_schema: bool,
+    pub(crate) json_schema: bool,
     /// Takes sampling parameters such as the temperature.
-    pub temperature: bool,
+    pub(crate) temperature: bool,
     /// Continues a last message by the assistant.
-    pub prefill: bool,
+    pub(crate) prefill: bool,
     /// Thinks before it answers, so that the first content may take long.
-    pub reasoning: bool,
+    pub(crate) reasoning: bool,
 }
 
 impl Default for Abilities {
@@ -92,15 +89,14 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Its name in replies and in the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }
 
 /// A refusal to call a model, with the time after which asking again may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skip {
-    /// Why.
+pub(crate) struct Skip {
     pub reason: SkipReason,
     /// How long until it may be different; `None` when time alone changes nothing.
     pub retry_in: Option<Duration>,
@@ -108,7 +104,7 @@ pub struct Skip {
 
 impl Skip {
     /// A refusal that time alone does not lift.
-    pub fn new(reason: SkipReason) -> Skip {
+    pub(crate) fn new(reason: SkipReason) -> Skip {
         Skip { reason, retry_in: None }
     }
 }
@@ -129,7 +125,7 @@ impl Skip {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {
-    /// It worked.
+    /// It worked: an answer came, or what proves the model alive.
     Success,
     /// It failed, and that is held against the model.
     Failure,
@@ -142,7 +138,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Its name in the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }

@@ -15,19 +15,19 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 /// The connection failures since the last answer of any provider.
 #[derive(Debug, Default)]
-pub struct Network {
+pub(crate) struct Network {
     /// The last failure of each provider; there are few providers.
     failed: Vec<(Box<str>, Mono)>,
 }
 
 impl Network {
     /// Some provider answered, with whatever status: the network works.
-    pub fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.failed.clear();
     }
 
     /// A connection to this provider failed. True when the network is to blame.
-    pub fn failed(&mut self, provider: &str, now: Mono) -> bool {
+    pub(crate) fn failed(&mut self, provider: &str, now: Mono) -> bool {
         self.failed.retain(|(name, at)| &**name != provider && now.since(*at) <= WITHIN);
         self.failed.push((provider.into(), now));
         self.failed.len() >= 2

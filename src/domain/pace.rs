@@ -4,19 +4,16 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Backoff rules.
 #[derive(Clone, Copy, Debug)]
-pub struct Backoff {
-    /// First wait.
+pub(crate) struct Backoff {
     pub base: Duration,
-    /// Longest wait.
     pub cap: Duration,
 }
 
 impl Backoff {
     /// The wait before repeat number `nth` (0 is the first): doubling, at most `cap`, less up to a
     /// quarter by `chance` (0 to 1).
-    pub fn wait(&self, nth: u32, chance: f64) -> Duration {
+    pub(crate) fn wait(&self, nth: u32, chance: f64) -> Duration {
         let full = self.base.saturating_mul(1 << nth.min(20)).min(self.cap);
         full.mul_f64(1.0 - 0.25 * chance.clamp(0.0, 1.0))
     }
@@ -25,7 +22,7 @@ impl Backoff {
 /// How long an attempt may take to its first content: its own limit, what is left of the deadline,
 /// and a share kept for the models behind it. The share is 60 % of what is left, but at least a
 /// second, except that it never exceeds half when less than two seconds are left.
-pub fn attempt_limit(own: Duration, left: Duration, others_behind: bool) -> Duration {
+pub(crate) fn attempt_limit(own: Duration, left: Duration, others_behind: bool) -> Duration {
     let share = match others_behind {
         false => left,
         true if left < 2 * SECOND => left / 2,
@@ -38,13 +35,13 @@ pub fn attempt_limit(own: Duration, left: Duration, others_behind: bool) -> Dura
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Until the first content of a streamed answer.
-    pub first: Duration,
+    pub(crate) first: Duration,
     /// Between two pieces of content of a streamed answer.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// Until an answer that is not streamed is complete.
-    pub complete: Duration,
+    pub(crate) complete: Duration,
     /// Over everything: what is left of the request's deadline.
-    pub whole: Duration,
+    pub(crate) whole: Duration,
 }
 
 #[cfg(test)]

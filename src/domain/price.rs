@@ -14,23 +14,23 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct Usage {
     /// All prompt tokens, cached ones included.
-    pub input_tokens: u64,
+    pub(crate) input_tokens: u64,
     /// All completion tokens, reasoning included.
-    pub output_tokens: u64,
+    pub(crate) output_tokens: u64,
     /// Prompt tokens that were read from the provider's cache.
-    pub cached_tokens: u64,
+    pub(crate) cached_tokens: u64,
     /// Completion tokens spent on reasoning.
-    pub reasoning_tokens: u64,
+    pub(crate) reasoning_tokens: u64,
 }
 
 /// Most tokens of one call that are believed, in each direction. The longest contexts take some ten
 /// million; what says more than a hundred times that is no count, and one such number would stay in
 /// the sums of a year, spend a day's budget, and pin what it is added to at its greatest value.
-pub const MOST_TOKENS: u64 = 1_000_000_000;
+pub(crate) const MOST_TOKENS: u64 = 1_000_000_000;
 
 impl Usage {
     /// The same, if a call can have consumed it; otherwise its consumption is unknown.
-    pub fn believed(self) -> Option<Usage> {
+    pub(crate) fn believed(self) -> Option<Usage> {
         let Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens } = self;
         let counts = [input_tokens, output_tokens, cached_tokens, reasoning_tokens];
         counts.iter().all(|&count| count <= MOST_TOKENS).then_some(self)
@@ -59,23 +59,23 @@ pub struct Nano(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
     /// Per 1,000 prompt tokens.
-    pub input: Nano,
+    pub(crate) input: Nano,
     /// Per 1,000 completion tokens.
-    pub output: Nano,
+    pub(crate) output: Nano,
     /// Per 1,000 prompt tokens read from the cache; the input price when not configured.
-    pub cached: Nano,
+    pub(crate) cached: Nano,
 }
 
 impl Nano {
     /// The nearest whole amount to `dollars`; `None` for negative, infinite or absurd numbers.
-    pub fn from_dollars(dollars: f64) -> Option<Nano> {
+    pub(crate) fn from_dollars(dollars: f64) -> Option<Nano> {
         let nano = (dollars * 1e9).round();
         // 2^53 nano-dollars are nine million dollars; beyond it an f64 is no longer exact.
         (0.0..=9.007_199_254_740_992e15).contains(&nano).then_some(Nano(nano as u64))
     }
 
     /// The amount in dollars, for people and JSON.
-    pub fn dollars(self) -> f64 {
+    pub(crate) fn dollars(self) -> f64 {
         self.0 as f64 / 1e9
     }
 }
@@ -114,7 +114,7 @@ impl Sum for Nano {
 
 impl Price {
     /// What `usage` costs, rounded once, half up, to a whole nano-dollar.
-    pub fn of(&self, usage: &Usage) -> Nano {
+    pub(crate) fn of(&self, usage: &Usage) -> Nano {
         let cached = usage.cached_tokens.min(usage.input_tokens);
         let fresh = usage.input_tokens - cached;
         let thousandths = u128::from(fresh) * u128::from(self.input.0)
@@ -126,7 +126,7 @@ impl Price {
 
 /// A rough number of tokens for `bytes` of English prompt text: four bytes each, rounded up.
 /// Used only where a provider gave no usage and for price ceilings before a call.
-pub fn estimated_tokens(bytes: usize) -> u64 {
+pub(crate) fn estimated_tokens(bytes: usize) -> u64 {
     bytes.div_ceil(4) as u64
 }
 

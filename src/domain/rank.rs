@@ -13,7 +13,7 @@ use super::price::Nano;
 
 /// An order over a chain: positions in it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ranking {
+pub(crate) struct Ranking {
     /// Whom to try, in this order.
     pub order: Vec<usize>,
     /// Whom to leave out, in chain order.
@@ -23,20 +23,22 @@ pub struct Ranking {
 /// Leaves the test of a recovering model to copies of requests: it is left out as long as another
 /// model of the chain can be asked and a copy of this request may be sent to it, for which `left`
 /// is there to be spent (`None`: no copy may be sent).
-pub fn spare_callers(standings: &mut [Standing], left: Option<Nano>) {
+pub(crate) fn spare_callers(standings: &mut [Standing], left: Option<Nano>) {
     let Some(left) = left else { return };
     if !standings.iter().any(|other| other.skip.is_none() && !other.copy.awaited) {
         return;
     }
-    let affordable = |standing: &&mut Standing| standing.copy.awaited && standing.copy.cost <= left;
-    for standing in standings.iter_mut().filter(affordable) {
+    for standing in standings.iter_mut() {
+        if !standing.copy.awaited || standing.copy.cost > left {
+            continue;
+        }
         let retry_in = standing.copy.probe_in;
         standing.skip.get_or_insert(Skip { reason: SkipReason::CircuitOpen, retry_in });
     }
 }
 
 /// Puts the models of a chain, as they stand, in order.
-pub fn rank(standings: &[Standing]) -> Ranking {
+pub(crate) fn rank(standings: &[Standing]) -> Ranking {
     let mut ranking = Ranking::default();
     let mut degraded = Vec::new();
     for (place, standing) in standings.iter().enumerate() {
@@ -52,7 +54,7 @@ pub fn rank(standings: &[Standing]) -> Ranking {
 
 /// With nobody left to try: the model nearest to recovery among those that may be probed early
 /// now.
-pub fn nearest(standings: &[Standing]) -> Option<usize> {
+pub(crate) fn nearest(standings: &[Standing]) -> Option<usize> {
     standings
         .iter()
         .enumerate()
@@ -65,7 +67,7 @@ pub fn nearest(standings: &[Standing]) -> Option<usize> {
 }
 
 /// With nobody to try at all: when asking again may help.
-pub fn earliest(standings: &[Standing]) -> Option<Duration> {
+pub(crate) fn earliest(standings: &[Standing]) -> Option<Duration> {
     let helps =
         |skip: &Skip| matches!(skip.reason, SkipReason::CircuitOpen | SkipReason::RateLimited);
     standings
@@ -80,7 +82,7 @@ pub fn earliest(standings: &[Standing]) -> Option<Duration> {
 
 impl Standing {
     /// Its place in words.
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let (calls, worked) = (self.judged.calls(), self.judged.success);
         match (self.probed, self.degraded) {
             (true, _) => "half-open: the next call tests it".to_owned(),

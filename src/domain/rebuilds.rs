@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use super::time::Mono;
 
-/// Rebuilds within [`WITHIN`] that are put up with; one more is too many.
+/// RecentRebuilds within [`WITHIN`] that are put up with; one more is too many.
 pub const MOST: usize = 10;
 /// The time in which they are counted.
-pub const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// The rebuilds of the last minute.
 #[derive(Clone, Debug, Default)]
-pub struct Rebuilds(VecDeque<Mono>);
+pub(crate) struct RecentRebuilds(VecDeque<Mono>);
 
-impl Rebuilds {
+impl RecentRebuilds {
     /// Takes note of one more; true when they have become too many.
-    pub fn note(&mut self, now: Mono) -> bool {
+    pub(crate) fn note(&mut self, now: Mono) -> bool {
         self.0.retain(|&at| now.since(at) < WITHIN);
         self.0.push_back(now);
         self.0.len() > MOST
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn the_eleventh_rebuild_within_a_minute_is_too_many() {
-        let mut rebuilds = Rebuilds::default();
+        let mut rebuilds = RecentRebuilds::default();
         for second in 0..MOST as u64 {
             assert!(!rebuilds.note(at(second)));
         }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn ten_rebuilds_a_minute_go_on_for_ever() {
-        let mut rebuilds = Rebuilds::default();
+        let mut rebuilds = RecentRebuilds::default();
         for count in 0..10_000 {
             assert!(!rebuilds.note(at(count * 6)), "rebuild {count}");
         }

@@ -10,5 +10,5 @@ mod next;
 pub mod outcome;
 mod progress;
 
-pub use next::{FailedCall, Finish, Happened, Next, Spare};
-pub use progress::{Candidate, Progress, Rules};
+pub(crate) use next::{FailedCall, Finish, Happened, Next, Spare};
+pub(crate) use progress::{Candidate, Progress, RouteRules};

@@ -22,22 +22,22 @@ const BLOCKED_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// What is configured about copies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rules {
+pub struct ShadowRules {
     /// Share of the answered requests that is copied to a backup, 0 to 1.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// Most copies under way. Probes are not counted: there is at most one per model.
-    pub max_in_flight: u32,
+    pub(crate) max_in_flight: u32,
     /// Most that copies and probes may cost per day.
-    pub daily_budget: Nano,
+    pub(crate) daily_budget: Nano,
     /// Whether requests with tools may be copied.
-    pub tools: bool,
+    pub(crate) tools: bool,
     /// Whether a copy's answer is compared with the caller's.
-    pub compare: bool,
+    pub(crate) compare: bool,
 }
 
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules {
+impl Default for ShadowRules {
+    fn default() -> ShadowRules {
+        ShadowRules {
             rate: 0.05,
             max_in_flight: 4,
             daily_budget: Nano(1_000_000_000),
@@ -48,13 +48,13 @@ impl Default for Rules {
 }
 
 /// Whether a request is copied, by a random number from 0 to below 1.
-pub fn sampled(rate: f64, chance: f64) -> bool {
+pub(crate) fn sampled(rate: f64, chance: f64) -> bool {
     chance < rate
 }
 
 /// A model that could take a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Backup {
+pub(crate) struct Backup {
     /// Copies that it is answering now: their data is on its way.
     pub copies: usize,
     /// When it was last found working or failing; never is older than everything.
@@ -64,14 +64,14 @@ pub struct Backup {
 }
 
 /// The backup with the oldest data; among equals the first of the chain.
-pub fn oldest(backups: impl IntoIterator<Item = Backup>) -> Option<usize> {
+pub(crate) fn oldest(backups: impl IntoIterator<Item = Backup>) -> Option<usize> {
     // The order of the fields is the order of what counts.
     backups.into_iter().min().map(|backup| backup.place)
 }
 
 /// What copies and probes may still cost today.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
+pub(crate) struct Budget {
     limit: Nano,
     /// The day that `spent` is about.
     day: (Wall, Wall),
@@ -82,29 +82,28 @@ pub struct Budget {
 
 impl Budget {
     /// A budget of `limit` a day; nothing is left of it until somebody says what was spent.
-    pub fn new(limit: Nano) -> Budget {
+    pub(crate) fn new(limit: Nano) -> Budget {
         Budget { limit, ..Budget::default() }
     }
 
-    /// Changes the limit.
-    pub fn set_limit(&mut self, limit: Nano) {
+    pub(crate) fn set_limit(&mut self, limit: Nano) {
         self.limit = limit;
     }
 
     /// Takes the ledger's word for what was spent on the day from the first to before the second
     /// moment.
-    pub fn spent(&mut self, day: (Wall, Wall), spent: Nano) {
+    pub(crate) fn spent(&mut self, day: (Wall, Wall), spent: Nano) {
         self.day = day;
         self.spent = Some(spent);
     }
 
     /// Whether it has to be asked what was spent: at first, and on every new day.
-    pub fn is_stale(&self, now: Wall) -> bool {
+    pub(crate) fn is_stale(&self, now: Wall) -> bool {
         self.spent.is_none() || !(self.day.0..self.day.1).contains(&now)
     }
 
     /// What is left; `None` while that is not known, and nothing may be spent.
-    pub fn left(&self, now: Wall) -> Option<Nano> {
+    pub(crate) fn left(&self, now: Wall) -> Option<Nano> {
         let spent = self.spent.filter(|_| !self.is_stale(now))?;
         let taken = spent.0.saturating_add(self.reserved.0);
         self.limit.0.checked_sub(taken).map(Nano)
@@ -112,7 +111,7 @@ impl Budget {
 
     /// Sets aside what a call will probably cost; false if there is not so much left.
     #[must_use]
-    pub fn reserve(&mut self, cost: Nano, now: Wall) -> bool {
+    pub(crate) fn reserve(&mut self, cost: Nano, now: Wall) -> bool {
         let fits = self.left(now).is_some_and(|left| cost <= left);
         if fits {
             self.reserved += cost;
@@ -121,7 +120,7 @@ impl Budget {
     }
 
     /// Takes what a call has cost in place of what was set aside for it.
-    pub fn settle(&mut self, reserved: Nano, cost: Nano) {
+    pub(crate) fn settle(&mut self, reserved: Nano, cost: Nano) {
         self.reserved = Nano(self.reserved.0.saturating_sub(reserved.0));
         self.spent = self.spent.map(|spent| spent + cost);
     }
@@ -129,20 +128,20 @@ impl Budget {
 
 /// When an open circuit is probed in the background.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     wait: Duration,
     next: Deadline,
 }
 
 impl Schedule {
     /// For a circuit that opens: the first probe `every` later, or later if it waits for a person.
-    pub fn begin(every: Duration, blocked: bool, now: Now) -> Schedule {
+    pub(crate) fn begin(every: Duration, blocked: bool, now: Now) -> Schedule {
         let wait = if blocked { BLOCKED_EVERY } else { every };
         Schedule { wait, next: Deadline::after(now, wait) }
     }
 
     /// A probe begins; the circuit has been open for `open`.
-    pub fn probed(&mut self, open: Duration, blocked: bool, now: Now) {
+    pub(crate) fn probed(&mut self, open: Duration, blocked: bool, now: Now) {
         if !blocked && open >= LONG_OPEN {
             let grown = self.wait.saturating_mul(3) / 2;
             self.wait = grown.min(SLOWEST).max(self.wait);
@@ -151,7 +150,7 @@ impl Schedule {
     }
 
     /// How long until the next probe.
-    pub fn left(&self, now: Now) -> Duration {
+    pub(crate) fn left(&self, now: Now) -> Duration {
         self.next.left(now)
     }
 }

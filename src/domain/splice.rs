@@ -8,7 +8,7 @@
 /// The text of an answer as its caller knows it, and how much of that the answer under way has
 /// repeated.
 #[derive(Default)]
-pub struct Splice {
+pub(crate) struct Splice {
     text: String,
     /// Bytes of `text` that the answer under way has told; always at the end of a character.
     told: usize,
@@ -16,10 +16,9 @@ pub struct Splice {
 
 /// What a piece of an answer means for its caller.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Added<'a> {
+pub(crate) enum Added<'a> {
     /// It is there already.
     Nothing,
-    /// This follows.
     Append(&'a str),
     /// All of the text before is void; this is the answer so far.
     Restart(&'a str),
@@ -27,12 +26,11 @@ pub enum Added<'a> {
 
 impl Splice {
     /// The text as it stands after everything that was added.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The next piece of the answer under way.
-    pub fn take(&mut self, piece: &str) -> Added<'_> {
+    pub(crate) fn take(&mut self, piece: &str) -> Added<'_> {
         let known = &self.text[self.told..];
         if known.starts_with(piece) {
             self.told += piece.len();
@@ -52,7 +50,7 @@ impl Splice {
 
     /// The answer under way is complete, and this is all of it. What was not told in pieces is
     /// added; an answer that ends within the text that its caller has is a restart, too.
-    pub fn end(&mut self, whole: &str) -> Added<'_> {
+    pub(crate) fn end(&mut self, whole: &str) -> Added<'_> {
         let from = self.text.len();
         let repeated = whole.strip_prefix(&*self.text).map(str::len);
         whole.clone_into(&mut self.text);
@@ -66,7 +64,7 @@ impl Splice {
 
     /// The answer under way broke, and another is told from its start. Its caller was given the
     /// first `delivered` bytes of the text, up to the end of a character.
-    pub fn again(&mut self, delivered: usize) {
+    pub(crate) fn again(&mut self, delivered: usize) {
         self.text.truncate(delivered);
         self.told = 0;
     }

@@ -25,44 +25,42 @@ pub struct Wall(pub u64);
 /// One moment, seen on both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// The monotonic clock.
-    pub mono: Mono,
-    /// The wall clock.
-    pub wall: Wall,
+    pub(crate) mono: Mono,
+    pub(crate) wall: Wall,
 }
 
 /// A point in the future after which something is allowed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     mono: Mono,
     wall: Wall,
 }
 
 impl Mono {
     /// The moment `wait` later.
-    pub fn plus(self, wait: Duration) -> Mono {
+    pub(crate) fn plus(self, wait: Duration) -> Mono {
         Mono(self.0.saturating_add(wait))
     }
 
     /// How long after `earlier` this is; zero when it is not.
-    pub fn since(self, earlier: Mono) -> Duration {
+    pub(crate) fn since(self, earlier: Mono) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
 impl Wall {
     /// The moment `wait` later.
-    pub fn plus(self, wait: Duration) -> Wall {
+    pub(crate) fn plus(self, wait: Duration) -> Wall {
         Wall(self.0.saturating_add(millis(wait)))
     }
 
     /// The moment `wait` earlier, not before 1970.
-    pub fn minus(self, wait: Duration) -> Wall {
+    pub(crate) fn minus(self, wait: Duration) -> Wall {
         Wall(self.0.saturating_sub(millis(wait)))
     }
 
     /// How long after `earlier` this is; zero when it is not.
-    pub fn since(self, earlier: Wall) -> Duration {
+    pub(crate) fn since(self, earlier: Wall) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
@@ -76,39 +74,39 @@ impl Now {
 
 impl Deadline {
     /// The point `wait` after `now`.
-    pub fn after(now: Now, wait: Duration) -> Deadline {
+    pub(crate) fn after(now: Now, wait: Duration) -> Deadline {
         Deadline { mono: now.mono.plus(wait), wall: now.wall.plus(wait) }
     }
 
     /// A stored deadline, taken up again after a restart: never later than `longest` from now,
     /// whatever the wall clock did in between.
-    pub fn restored(until: Wall, now: Now, longest: Duration) -> Deadline {
+    pub(crate) fn restored(until: Wall, now: Now, longest: Duration) -> Deadline {
         Deadline::after(now, until.since(now.wall).min(longest))
     }
 
     /// Whether either clock has reached it.
-    pub fn passed(&self, now: Now) -> bool {
+    pub(crate) fn passed(&self, now: Now) -> bool {
         now.mono >= self.mono || now.wall >= self.wall
     }
 
     /// What is left of it; zero once passed.
-    pub fn left(&self, now: Now) -> Duration {
+    pub(crate) fn left(&self, now: Now) -> Duration {
         self.mono.since(now.mono).min(self.wall.since(now.wall))
     }
 
     /// The later of two deadlines, as seen from `now`.
-    pub fn later(self, other: Deadline, now: Now) -> Deadline {
+    pub(crate) fn later(self, other: Deadline, now: Now) -> Deadline {
         if other.left(now) > self.left(now) { other } else { self }
     }
 
     /// Its place on the wall clock, for people and for storage.
-    pub fn wall(&self) -> Wall {
+    pub(crate) fn wall(&self) -> Wall {
         self.wall
     }
 }
 
 /// Whole milliseconds of a duration, saturating.
-pub fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

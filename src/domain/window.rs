@@ -21,42 +21,40 @@ use super::need::Verdict;
 use super::time::Wall;
 
 /// Width of a fine bucket, in milliseconds.
-pub const FINE_MS: u64 = 10_000;
+pub(crate) const FINE_MS: u64 = 10_000;
 /// Width of a coarse bucket, in milliseconds.
-pub const COARSE_MS: u64 = 300_000;
+pub(crate) const COARSE_MS: u64 = 300_000;
 /// Fine buckets are kept at least this long, in milliseconds.
-pub const FINE_SPAN_MS: u64 = 3_600_000;
+pub(crate) const FINE_SPAN_MS: u64 = 3_600_000;
 
 /// The calls of one stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Calls that worked.
-    pub success: u32,
+    pub(crate) success: u32,
     /// Calls whose failure is held against the model.
-    pub failure: u32,
+    pub(crate) failure: u32,
     /// Calls that say nothing about the model.
-    pub neutral: u32,
+    pub(crate) neutral: u32,
     /// Calls that were told to wait.
-    pub held: u32,
+    pub(crate) held: u32,
     /// Of the successes, those the circuit took notice of.
-    pub judged_success: u32,
+    pub(crate) judged_success: u32,
     /// Of the failures, those the circuit took notice of.
-    pub judged_failure: u32,
+    pub(crate) judged_failure: u32,
     /// Of all decided calls, copies of requests.
     #[serde(default, skip_serializing_if = "none")]
-    pub shadow: u32,
+    pub(crate) shadow: u32,
     /// Of all decided calls, probes in the background.
     #[serde(default, skip_serializing_if = "none")]
-    pub probe: u32,
+    pub(crate) probe: u32,
     /// Sum of the latencies of answered calls, in milliseconds.
-    pub latency_sum_ms: u64,
+    pub(crate) latency_sum_ms: u64,
     /// Latencies of answered calls.
-    pub latency: Histogram,
+    pub(crate) latency: Histogram,
 }
 
-/// One finished call.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// What it means for the model's health.
     pub verdict: Verdict,
     /// Whether the circuit took notice of it.
@@ -69,23 +67,21 @@ pub struct Sample {
 
 /// Decided calls, as far as judgement looks at them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judged {
-    /// Calls that worked.
+pub(crate) struct Judged {
     pub success: u64,
-    /// Calls that failed.
     pub failure: u64,
 }
 
 /// Where a judging period began: the bucket, and what it had already counted then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JudgedFrom {
+pub(crate) struct JudgedFrom {
     bucket: Wall,
     before: Judged,
 }
 
 /// The calls of one model, by time.
 #[derive(Clone, Debug)]
-pub struct Window {
+pub(crate) struct Window {
     buckets: VecDeque<(Wall, Bucket)>,
     from: JudgedFrom,
     fine_span: Duration,
@@ -104,12 +100,12 @@ struct Reach {
 
 impl Judged {
     /// Number of decided calls.
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.success + self.failure
     }
 
     /// Share of calls that worked, 0 to 1; 1 without calls.
-    pub fn success_rate(&self) -> f64 {
+    pub(crate) fn success_rate(&self) -> f64 {
         match self.calls() {
             0 => 1.0,
             calls => self.success as f64 / calls as f64,
@@ -125,13 +121,12 @@ impl Judged {
 }
 
 impl Bucket {
-    /// Number of calls.
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         [self.success, self.failure, self.neutral, self.held].into_iter().map(u64::from).sum()
     }
 
     /// Adds another bucket's calls to this one's.
-    pub fn merge(&mut self, other: &Bucket) {
+    pub(crate) fn merge(&mut self, other: &Bucket) {
         self.success = self.success.saturating_add(other.success);
         self.failure = self.failure.saturating_add(other.failure);
         self.neutral = self.neutral.saturating_add(other.neutral);
@@ -145,12 +140,12 @@ impl Bucket {
     }
 
     /// All decided calls, judged or not.
-    pub fn decided(&self) -> Judged {
+    pub(crate) fn decided(&self) -> Judged {
         Judged { success: self.success.into(), failure: self.failure.into() }
     }
 
     /// Whose calls are in it, the callers' before copies.
-    pub fn kind(&self) -> CallKind {
+    pub(crate) fn kind(&self) -> CallKind {
         let copies = u64::from(self.shadow) + u64::from(self.probe);
         match self.decided().calls() > copies {
             true => CallKind::Live,
@@ -163,8 +158,7 @@ impl Bucket {
         Judged { success: self.judged_success.into(), failure: self.judged_failure.into() }
     }
 
-    /// Counts a call.
-    pub fn add(&mut self, sample: Sample) {
+    pub(crate) fn add(&mut self, sample: Sample) {
         let counter = match sample.verdict {
             Verdict::Success => &mut self.success,
             Verdict::Failure => &mut self.failure,
@@ -196,7 +190,7 @@ impl Bucket {
 
 impl Window {
     /// An empty window that judges `window` and keeps `retention`.
-    pub fn new(window: Duration, retention: Duration) -> Window {
+    pub(crate) fn new(window: Duration, retention: Duration) -> Window {
         let fine_span = window.max(Duration::from_millis(FINE_SPAN_MS));
         Window {
             buckets: VecDeque::new(),
@@ -208,7 +202,7 @@ impl Window {
     }
 
     /// Takes up what was stored: buckets in any order, and where the judging period began.
-    pub fn restore(&mut self, mut buckets: Vec<(Wall, Bucket)>, from: JudgedFrom) {
+    pub(crate) fn restore(&mut self, mut buckets: Vec<(Wall, Bucket)>, from: JudgedFrom) {
         buckets.sort_by_key(|&(start, _)| start);
         self.buckets = buckets.into();
         self.from = from;
@@ -216,13 +210,13 @@ impl Window {
     }
 
     /// Changes how long buckets stay fine and how long they are kept.
-    pub fn resize(&mut self, window: Duration, retention: Duration) {
+    pub(crate) fn resize(&mut self, window: Duration, retention: Duration) {
         self.fine_span = window.max(Duration::from_millis(FINE_SPAN_MS));
         self.retention = retention;
     }
 
     /// Counts a call; gives the bucket it went into, as it is now.
-    pub fn record(&mut self, sample: Sample, now: Wall) -> (Wall, &Bucket) {
+    pub(crate) fn record(&mut self, sample: Sample, now: Wall) -> (Wall, &Bucket) {
         self.last_judged = None;
         let start = Wall(now.0 - now.0 % FINE_MS);
         let at = self.place(start, now);
@@ -235,7 +229,7 @@ impl Window {
     }
 
     /// Begins a new judging period.
-    pub fn judge_from(&mut self, now: Wall) -> JudgedFrom {
+    pub(crate) fn judge_from(&mut self, now: Wall) -> JudgedFrom {
         let bucket = Wall(now.0 - now.0 % FINE_MS);
         let before = self.buckets.iter().rev().find(|(start, _)| *start == bucket);
         let before = before.map(|(_, found)| found.judged()).unwrap_or_default();
@@ -245,7 +239,7 @@ impl Window {
     }
 
     /// Decided calls of the last `window` that belong to the current judging period.
-    pub fn judged(&mut self, window: Duration, now: Wall) -> Judged {
+    pub(crate) fn judged(&mut self, window: Duration, now: Wall) -> Judged {
         let reach = Reach { after: oldest(window, now) / FINE_MS, upto: now.0 / FINE_MS };
         if let Some((_, sum)) = self.last_judged.filter(|(last, _)| *last == reach) {
             return sum;
@@ -271,7 +265,7 @@ impl Window {
     }
 
     /// All calls of the last `window`, merged.
-    pub fn total(&self, window: Duration, now: Wall) -> Bucket {
+    pub(crate) fn total(&self, window: Duration, now: Wall) -> Bucket {
         let mut total = Bucket::default();
         for (_, bucket) in self.within(window, now) {
             total.merge(bucket);
@@ -280,17 +274,12 @@ impl Window {
     }
 
     /// Number of buckets held.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    /// Whether nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
-    }
-
     /// All that is held, oldest first.
-    pub fn buckets(&self) -> impl Iterator<Item = &(Wall, Bucket)> {
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &(Wall, Bucket)> {
         self.buckets.iter()
     }
 
@@ -328,8 +317,7 @@ impl Window {
         }
         let fine_from = now.minus(self.fine_span);
         let old = self.buckets.partition_point(|(start, _)| start.0 + COARSE_MS <= fine_from.0);
-        let starts_alone = |(start, _): &(Wall, Bucket)| start.0 % COARSE_MS == 0;
-        if self.buckets.iter().take(old).all(starts_alone) {
+        if self.buckets.iter().take(old).all(|(start, _)| start.0 % COARSE_MS == 0) {
             return;
         }
         let mut merged: VecDeque<(Wall, Bucket)> = VecDeque::with_capacity(self.buckets.len());

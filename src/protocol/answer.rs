@@ -26,8 +26,7 @@ pub struct Answer {
     pub content: Option<String>,
     /// Tools the model asks for.
     pub tool_calls: Vec<ToolCall>,
-    /// Why it ended.
-    pub finish: Finish,
+    pub(crate) finish: Finish,
     /// What it consumed, where the provider says so.
     pub usage: Option<Usage>,
 }

@@ -13,18 +13,16 @@ use jiff::{Timestamp, ToSpan, Zoned};
 
 use crate::domain::time::Wall;
 
-/// A day somewhere.
+/// A day with the moments at which it begins and ends in a time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
-    /// Its date.
-    pub date: Date,
-    /// Its first moment.
-    pub start: Wall,
+    pub(crate) date: Date,
+    pub(crate) start: Wall,
     /// The first moment of the next one.
     pub end: Wall,
 }
 
-/// An ISO week.
+/// An ISO week: Monday to Sunday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Week {
     monday: Date,
@@ -36,8 +34,7 @@ impl Day {
         Day::on(zoned(at, zone).date(), zone)
     }
 
-    /// The day after.
-    pub fn next(&self, zone: &TimeZone) -> Day {
+    pub(crate) fn next(&self, zone: &TimeZone) -> Day {
         Day::on(tomorrow(self.date, 1), zone)
     }
 
@@ -50,21 +47,16 @@ impl Week {
     /// The week that a moment is in.
     pub fn of(at: Wall, zone: &TimeZone) -> Week {
         let date = zoned(at, zone).date();
-        let monday = ISOWeekDate::new(
-            date.iso_week_date().year(),
-            date.iso_week_date().week(),
-            Weekday::Monday,
-        );
+        let week = date.iso_week_date();
+        let monday = ISOWeekDate::new(week.year(), week.week(), Weekday::Monday);
         Week { monday: monday.map_or(date, ISOWeekDate::date) }
     }
 
-    /// The week after.
-    pub fn next(self) -> Week {
+    pub(crate) fn next(self) -> Week {
         Week { monday: tomorrow(self.monday, 7) }
     }
 
-    /// Its first day.
-    pub fn monday(self) -> Date {
+    pub(crate) fn monday(self) -> Date {
         self.monday
     }
 
@@ -74,7 +66,7 @@ impl Week {
     }
 }
 
-/// As in `2026-W47`.
+/// Prints it as in `2026-W47`.
 impl fmt::Display for Week {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let week = self.monday.iso_week_date();
@@ -87,8 +79,8 @@ impl FromStr for Week {
 
     fn from_str(text: &str) -> Result<Week, ()> {
         let (year, week) = text.split_once("-W").ok_or(())?;
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let fits = year.len() == 4 && week.len() == 2 && digits(year) && digits(week);
+        let digits = year.bytes().chain(week.bytes()).all(|byte| byte.is_ascii_digit());
+        let fits = year.len() == 4 && week.len() == 2 && digits;
         let (year, week) = (year.parse().map_err(drop)?, week.parse().map_err(drop)?);
         let monday = ISOWeekDate::new(year, week, Weekday::Monday).map_err(drop)?;
         fits.then_some(Week { monday: monday.date() }).ok_or(())
@@ -109,16 +101,13 @@ pub fn rfc3339(at: Wall) -> String {
 
 /// For serde: a moment as RFC 3339 text, or `null`.
 pub mod rfc3339_or_null {
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::{Wall, moment, rfc3339};
 
     /// Writes what [`rfc3339`] says.
     pub fn serialize<S: Serializer>(at: &Option<Wall>, out: S) -> Result<S::Ok, S::Error> {
-        match at {
-            Some(at) => out.serialize_str(&rfc3339(*at)),
-            None => out.serialize_none(),
-        }
+        at.map(rfc3339).serialize(out)
     }
 
     /// Reads it; what is no moment reads as none.

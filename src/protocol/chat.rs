@@ -217,11 +217,11 @@ pub struct Function {
 pub enum ToolChoice {
     /// As the model likes.
     Auto,
-    /// None.
+    /// None may be called.
     Never,
-    /// At least one.
+    /// At least one must be called.
     Required,
-    /// This one.
+    /// The function of this name must be called.
     Named(String),
 }
 
@@ -311,9 +311,7 @@ impl Message {
             _ => None,
         }
     }
-}
 
-impl Message {
     /// An instruction of the operator.
     pub fn system(text: &str) -> Message {
         Message {
@@ -330,12 +328,13 @@ impl Message {
 impl ChatRequest {
     /// What it asks of whichever model serves it, with `max_tokens` already decided.
     pub fn needs(&self, max_tokens: u32) -> Needs {
-        let shows = |message: &Message| message.content.as_ref().is_some_and(Content::has_image);
-        let calls = |message: &Message| !message.tool_calls.is_empty();
-        let last = self.messages.last().map(|message| message.role);
+        let messages = &self.messages;
+        let last = messages.last().map(|message| message.role);
+        let mut contents = messages.iter().filter_map(|message| message.content.as_ref());
         Needs {
-            tools: !self.tools.is_empty() || self.messages.iter().any(calls),
-            images: self.messages.iter().any(shows),
+            tools: !self.tools.is_empty()
+                || messages.iter().any(|message| !message.tool_calls.is_empty()),
+            images: contents.any(Content::has_image),
             json_schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema { .. })),
             prefill: last == Some(Role::Assistant),
             bytes: self.bytes,

@@ -83,10 +83,6 @@ impl<'de> Visitor<'de> for ContentVisitor {
         Ok(Content::Text(text.to_owned()))
     }
 
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Content, E> {
-        Ok(Content::Text(text))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
     }

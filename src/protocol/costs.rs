@@ -175,7 +175,6 @@ pub struct SumsView {
 
 impl From<&Sums> for SumsView {
     fn from(sums: &Sums) -> SumsView {
-        let dollars = |amount| Nano(amount).dollars();
         SumsView {
             calls: sums.calls,
             fallback_calls: sums.fallback_calls,
@@ -201,10 +200,17 @@ impl From<&Sums> for SumsView {
     }
 }
 
+fn dollars(nano: u64) -> f64 {
+    Nano(nano).dollars()
+}
+
+fn nano(dollars: f64) -> u64 {
+    Nano::from_dollars(dollars).unwrap_or_default().0
+}
+
 impl SumsView {
     /// The sums in whole nano-dollars; exact up to nine million dollars.
     pub fn exact(&self) -> Sums {
-        let nano = |dollars| Nano::from_dollars(dollars).unwrap_or_default().0;
         let difference = nano(self.difference_usd.abs());
         let difference = i64::try_from(difference).unwrap_or(i64::MAX);
         Sums {

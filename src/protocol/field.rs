@@ -47,13 +47,11 @@ pub fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u32>, 
     }
 }
 
-/// 0 to 2.
-pub fn temperature<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn temperature<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f64>, D::Error> {
     within(input, 0.0, 2.0, &"a number from 0 to 2")
 }
 
-/// 0 to 1.
-pub fn unit_interval<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn unit_interval<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f64>, D::Error> {
     within(input, 0.0, 1.0, &"a number from 0 to 1")
 }
 

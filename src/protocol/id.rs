@@ -2,37 +2,28 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde::{Serialize, Serializer};
 
 /// Longest string id, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
 /// A request id: a string of at most 128 bytes, an integer, or nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(untagged)]
 pub enum Id {
     /// Absent or `null`; may stand for several outstanding requests at once.
     #[default]
     Null,
-    /// A negative integer.
+    /// An integer below zero.
     Negative(i64),
     /// Zero or a positive integer.
     Number(u64),
-    /// A string.
+    /// A string of at most [`MAX_ID_BYTES`].
     Text(Box<str>),
 }
 
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Id::Null => out.serialize_unit(),
-            Id::Negative(number) => out.serialize_i64(*number),
-            Id::Number(number) => out.serialize_u64(*number),
-            Id::Text(text) => out.serialize_str(text),
-        }
-    }
-}
-
+/// Read by hand because an untagged derive would not say what was found instead.
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Id, D::Error> {
         input.deserialize_any(IdVisitor)

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -17,7 +18,7 @@ use crate::domain::need::SkipReason;
 use crate::domain::price::{Nano, Usage};
 
 /// A line that says yes: `id` and `ok` first, and beside them what was asked for.
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}Reply")]
 pub struct Success<T> {
     /// The client's id.
@@ -32,7 +33,7 @@ pub struct Success<T> {
 }
 
 /// A line that says no.
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReply {
     /// The client's id; `null` for a line in which none was found.
     #[serde(default)]
@@ -51,7 +52,7 @@ pub struct ErrorReply {
 }
 
 /// The final line of a chat that was answered, but for its `id` and `ok`.
-#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Chat {
     /// The answer.
     #[serde(flatten)]
@@ -66,9 +67,9 @@ pub struct Chat {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum ChatLine {
-    /// It was answered.
+    /// A chat that got an answer.
     Answered(Success<Chat>),
-    /// It was not.
+    /// A chat that got none.
     Failed(ErrorReply),
 }
 
@@ -78,12 +79,12 @@ pub struct Outcome {
     pub request_id: Arc<str>,
     /// The answer or the error.
     pub result: Result<Box<Answered>, ErrorBody>,
-    /// As in [`Chat::attempts`].
+    /// Whom was left out and what was tried, as in [`Chat::attempts`].
     pub attempts: Vec<Attempt>,
 }
 
 /// The successful part of a reply.
-#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
     /// The text.
     pub content: Option<String>,
@@ -120,7 +121,7 @@ pub struct Answered {
 }
 
 /// Why a request got no answer.
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The kind, for programs.
     pub code: ErrorCode,
@@ -136,9 +137,7 @@ pub struct ErrorBody {
 }
 
 /// The kinds of errors.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorCode {
@@ -198,7 +197,7 @@ pub enum RetryAfter {
 }
 
 /// One model that was tried or left out.
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// The model.
     pub model: Arc<str>,
@@ -225,9 +224,7 @@ pub struct Attempt {
 }
 
 /// What became of an attempt.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AttemptOutcome {

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
@@ -17,9 +18,7 @@ use super::reply::{ErrorBody, ErrorCode};
 use super::schema as fields;
 use super::span::{CostsLine, Span, span};
 
-mod schema;
-
-pub use schema::requests;
+pub use super::schema::requests;
 
 /// What a client asks for, by who can give it.
 #[derive(Debug)]
@@ -84,7 +83,7 @@ pub struct BreakerOp {
 }
 
 /// What a circuit can be set to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerSet {
     /// No call is admitted until the order ends.
@@ -97,16 +96,7 @@ pub enum BreakerSet {
 
 /// The kinds of health-log events that can be asked for.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    VariantArray,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantArray, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -139,7 +129,7 @@ impl EventType {
 pub struct Mistake {
     /// The line's, to answer under; null where it has none that can be read.
     pub id: Id,
-    /// What to answer.
+    /// What the line is answered.
     pub error: ErrorBody,
 }
 
@@ -151,15 +141,11 @@ pub fn read(line: &[u8]) -> Result<(Id, Op), Mistake> {
         && chat.op.as_deref().is_none_or(|op| op == "chat")
     {
         chat.bytes = line.len();
-        return accept(chat);
+        let id = std::mem::take(&mut chat.id);
+        let checked = check(&chat);
+        return under(id, checked.map(|()| Op::Chat(Box::new(chat))));
     }
     read_slowly(line)
-}
-
-fn accept(mut chat: ChatRequest) -> Result<(Id, Op), Mistake> {
-    let id = std::mem::take(&mut chat.id);
-    let checked = check(&chat);
-    under(id, checked.map(|()| Op::Chat(Box::new(chat))))
 }
 
 /// What was read for the request of this id; a mistake is told under it.
@@ -207,20 +193,17 @@ struct Envelope {
 }
 
 fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
-    let nameless =
-        |code, message: String| Mistake { id: Id::Null, error: ErrorBody::new(code, message) };
     let text = std::str::from_utf8(line).map_err(|error| {
         let message = format!("the line is not UTF-8 (byte {})", error.valid_up_to() + 1);
         nameless(ErrorCode::InvalidJson, message)
     })?;
-    let start = text.trim_start();
-    if !start.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-        let message = "expected a JSON object such as {\"messages\":[…]}".to_owned();
-        return Err(nameless(ErrorCode::BadRequest, message));
-    }
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         let message = format!("the line is not JSON: {}", without_line(&error));
         return Err(nameless(ErrorCode::InvalidJson, message));
+    }
+    if !text.trim_start().starts_with('{') {
+        let message = "expected a JSON object such as {\"messages\":[…]}".to_owned();
+        return Err(nameless(ErrorCode::BadRequest, message));
     }
     let envelope: Envelope =
         typed(text).map_err(|message| nameless(ErrorCode::BadRequest, message))?;
@@ -260,6 +243,11 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
         }
     };
     under(id, read)
+}
+
+/// A mistake in a line that no id was found in.
+fn nameless(code: ErrorCode, message: String) -> Mistake {
+    Mistake { id: Id::Null, error: ErrorBody::new(code, message) }
 }
 
 /// Reads a value; a mistake names the field it was made in.
@@ -313,18 +301,18 @@ fn hide_strings(text: &str) -> String {
     shown.chars().take(400).collect()
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "read only so that other fields are refused")]
-struct Bare {
+pub(super) struct Bare {
     #[serde(default)]
     id: Id,
     op: String,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct HealthLine {
+pub(super) struct HealthLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -334,9 +322,9 @@ struct HealthLine {
     window: Option<Duration>,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WhyLine {
+pub(super) struct WhyLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -344,9 +332,9 @@ struct WhyLine {
     request_id: String,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct BreakerLine {
+pub(super) struct BreakerLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -358,9 +346,9 @@ struct BreakerLine {
     during: Option<Duration>,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EventsLine {
+pub(super) struct EventsLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]
@@ -370,9 +358,9 @@ struct EventsLine {
     types: Vec<EventType>,
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CancelLine {
+pub(super) struct CancelLine {
     #[serde(default, rename = "id")]
     _id: Id,
     #[serde(rename = "op")]

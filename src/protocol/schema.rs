@@ -1,4 +1,4 @@
-//! What a JSON Schema says about fields that are read by hand.
+//! What a JSON Schema says about requests, and about fields that are read by hand.
 //!
 //! Everything else is derived from the types themselves. A reader in `field` and its schema here
 //! belong together; tests compare their verdicts on the documented examples and on the traffic of
@@ -8,9 +8,11 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-use super::chat::ToolChoice;
+use super::chat::{ChatRequest, ToolChoice};
 use super::field::LONGEST_ORDER;
 use super::id::{Id, MAX_ID_BYTES};
+use super::request::{Bare, BreakerLine, CancelLine, EventsLine, HealthLine, WhyLine};
+use super::span::CostsLine;
 
 /// Number and unit, once or more often, of which one is not zero.
 const DURATION: &str = r"^(?=.*[1-9])\s*[0-9]+[0-9\s]*(\.[0-9\s]+)?[a-zA-Zµ]+(\s*[0-9]+[0-9\s]*(\.[0-9\s]+)?[a-zA-Zµ]+)*\s*$";
@@ -113,8 +115,26 @@ impl JsonSchema for ToolChoice {
     }
 }
 
+/// What each operation reads, by the name of its schema.
+pub fn requests(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    vec![
+        // It may also leave its operation out.
+        ("ChatRequest", ChatRequest::json_schema(generator)),
+        ("PingRequest", of_op::<Bare>("ping", generator)),
+        ("HealthRequest", of_op::<HealthLine>("health", generator)),
+        ("ChainsRequest", of_op::<Bare>("chains", generator)),
+        ("WhyRequest", of_op::<WhyLine>("why", generator)),
+        ("CostsRequest", of_op::<CostsLine>("costs", generator)),
+        ("BreakerRequest", of_op::<BreakerLine>("breaker", generator)),
+        ("ReloadRequest", of_op::<Bare>("reload", generator)),
+        ("EventsRequest", of_op::<EventsLine>("events", generator)),
+        ("CancelRequest", of_op::<CancelLine>("cancel", generator)),
+    ]
+}
+
 /// The schema of a line for an operation other than `chat`, under its name.
-pub(super) fn named(mut line: Schema, op: &str) -> Schema {
+fn of_op<T: JsonSchema>(op: &str, generator: &mut SchemaGenerator) -> Schema {
+    let mut line = T::json_schema(generator);
     if let Some(field) = line.pointer_mut("/properties/op") {
         *field = json!({ "const": op });
     }

@@ -31,7 +31,6 @@ pub struct Span {
 enum Edge {
     /// The beginning of a day.
     Day(Date),
-    /// A moment.
     Moment(Timestamp),
 }
 
@@ -56,14 +55,12 @@ pub(super) struct CostsLine {
 }
 
 impl Span {
-    /// A week.
-    pub fn of_week(week: Week) -> Span {
+    pub(crate) fn of_week(week: Week) -> Span {
         let (from, to) = (Edge::Day(week.monday()), Edge::Day(week.next().monday()));
         Span { week: Some(week), from: Some(from), to: Some(to), ..Span::default() }
     }
 
-    /// A day.
-    pub fn of_day(date: Date) -> Span {
+    pub(crate) fn of_day(date: Date) -> Span {
         let next = date.tomorrow().unwrap_or(Date::MAX);
         Span { from: Some(Edge::Day(date)), to: Some(Edge::Day(next)), ..Span::default() }
     }
@@ -113,8 +110,7 @@ pub(super) fn span(line: CostsLine) -> Result<Span, String> {
 
 fn edge(name: &str, text: &str) -> Result<Edge, String> {
     let moment = text.parse().map(Edge::Moment);
-    let day = |_| text.parse().map(Edge::Day);
-    moment.or_else(day).map_err(|_: jiff::Error| {
+    moment.or_else(|_| text.parse().map(Edge::Day)).map_err(|_: jiff::Error| {
         format!(
             "`{name}`: expected a day such as \"2026-11-20\" or a moment such as \
              \"2026-11-20T10:00:00Z\""

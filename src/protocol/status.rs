@@ -1,5 +1,6 @@
 //! How the recorder is doing, as `health` shows it: the log, the database, what went wrong.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -7,7 +8,7 @@ use super::calendar::rfc3339_or_null;
 use crate::domain::time::Wall;
 
 /// How the recorder is doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "Status")]
 pub struct RecorderStatus {
@@ -44,16 +45,7 @@ pub struct RecorderStatus {
 
 /// State of the database.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, JsonSchema,
 )]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]

@@ -18,9 +18,7 @@ pub(super) const NO_TURN: &str = "Follow the instructions above.";
 /// How an answer is asked for. A later one asks for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Asking {
-    /// In one piece.
     Whole,
-    /// As a stream.
     Stream,
     /// As a stream that says what it consumed, where that must be asked for.
     StreamWithUsage,

@@ -185,7 +185,7 @@ impl Http {
 pub struct Look {
     /// The host that was asked.
     pub host: String,
-    /// HTTP status.
+    /// HTTP status of the answer.
     pub status: u16,
     /// Its clock, where it tells.
     pub date: Option<Wall>,

@@ -8,7 +8,6 @@ mod body;
 mod errors;
 #[cfg(test)]
 mod fixtures;
-mod format;
 mod formats;
 mod framing;
 mod gather;
@@ -35,9 +34,9 @@ use crate::protocol::chat::ChatRequest;
 
 /// One call to one model.
 pub struct Call<'a> {
-    /// The model.
+    /// The model that is to answer.
     pub model: &'a Model,
-    /// The caller's request.
+    /// The caller's request, as it came from the socket.
     pub request: &'a ChatRequest,
     /// Most tokens of the answer, already lowered to what the model gives.
     pub max_tokens: u32,
@@ -60,7 +59,7 @@ pub enum Step {
 /// A call that gave no answer. Nothing in it is secret: see [`Failure::message`].
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Which kind.
+    /// Which kind of failure it is.
     pub fault: Fault,
     /// HTTP status, where there was one.
     pub status: Option<u16>,

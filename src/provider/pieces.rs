@@ -1,13 +1,31 @@
-//! From what a wire format said to an [`Answer`], or to the failure it really is.
+//! An answer being put together from what a wire format says, and what becomes of it: an [`Answer`],
+//! or the failure it really is.
 //!
-//! The rules about empty, blocked, cut and malformed answers are the same for all providers, so
-//! they stand here once; the wire formats only translate their words into [`End`].
+//! What is the same for all formats, in one piece or as a stream, stands here once: fragments of
+//! tool calls, the bound on what is kept, and the rules about empty, blocked, cut and malformed
+//! answers; the formats only translate their words into [`End`]. A streamed answer is complete only
+//! when its provider said so with the format's own finish value. `[DONE]`, an orderly end of the
+//! body or a pause prove nothing.
 
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::errors::classify;
+use super::errors::redact::Secrets;
+use super::formats::Format;
 use super::{Failure, Outcome};
 use crate::domain::fault::Fault;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
 use crate::protocol::chat::{FunctionCall, FunctionKind, ToolCall};
+
+/// Most tool calls of one answer. APIs take 128 tools at most; every fragment looks through them.
+pub(super) const MOST_CALLS: usize = 512;
+
+/// What a tool call costs of the bound beside its texts.
+const CALL_BYTES: usize = 64;
 
 /// How a provider says that its answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +34,7 @@ pub(super) enum End {
     Done,
     /// A token limit cut it.
     Length,
-    /// Policy ended it.
+    /// Policy ended it, or the model declines.
     Refused,
     /// The provider calls its own model's output malformed.
     Glitch,
@@ -24,51 +42,247 @@ pub(super) enum End {
     Unknown,
 }
 
-/// What an answer is made of.
-pub(super) struct Pieces {
-    pub(super) text: String,
-    pub(super) tool_calls: Vec<ToolCall>,
-    pub(super) end: End,
+/// What has come of an answer.
+pub(super) struct Gathered {
+    text: String,
+    /// How much of `text` was given out as news.
+    told: usize,
+    life: bool,
+    calls: Vec<Call>,
+    refused: bool,
+    /// The provider's finish value; usage may still follow.
+    pub(super) finish: Option<End>,
+    /// The newest numbers that the provider told.
     pub(super) usage: Option<Usage>,
+    /// Nothing of use can follow.
+    pub(super) over: bool,
+    room: usize,
+    limit: usize,
+    secrets: Rc<Secrets>,
 }
 
-impl Pieces {
-    pub(super) fn finish(mut self) -> Outcome {
-        if self.end == End::Length {
-            // The cut may go through the last call's arguments; half a call must not be made.
-            self.tool_calls.retain(|call| is_json(&call.function.arguments));
+/// What is new since the last look.
+pub(super) struct News {
+    /// More text, never empty.
+    pub(super) text: Option<String>,
+    /// Content that is not text.
+    pub(super) life: bool,
+}
+
+/// A tool call whose pieces arrive one by one.
+#[derive(Default)]
+struct Call {
+    key: u64,
+    id: String,
+    name: String,
+    arguments: String,
+    /// Arguments that came as an object; fragments win.
+    whole: Option<String>,
+    extra: Option<Value>,
+}
+
+/// A piece of a tool call.
+#[derive(Default)]
+pub(super) struct Fragment<'a> {
+    /// Which of the calls it belongs to, in the provider's numbers.
+    pub(super) key: u64,
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    /// More of the arguments' text.
+    pub(super) arguments: &'a str,
+    /// All arguments, as JSON.
+    pub(super) whole: Option<String>,
+    /// To be carried back unchanged.
+    pub(super) extra: Option<Value>,
+}
+
+/// The answer in a whole 2xx body, which may hold an error all the same.
+pub(super) fn whole(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> Outcome {
+    // What came in one piece was bounded when it was read.
+    let mut gathered = Gathered::new(usize::MAX, secrets);
+    format.answer(body, &mut gathered)?;
+    gathered.outcome()
+}
+
+impl Gathered {
+    /// Nothing so far, of which at most `limit` bytes will be kept.
+    pub(super) fn new(limit: usize, secrets: &Rc<Secrets>) -> Gathered {
+        Gathered {
+            text: String::new(),
+            told: 0,
+            life: false,
+            calls: Vec::new(),
+            refused: false,
+            finish: None,
+            usage: None,
+            over: false,
+            room: limit,
+            limit,
+            secrets: Rc::clone(secrets),
         }
-        let empty = self.text.is_empty() && self.tool_calls.is_empty();
-        let finish = match self.end {
-            End::Refused => return Ok(self.answer(Finish::Refused)),
-            End::Length => return Ok(self.answer(Finish::Length)),
-            End::Glitch => {
-                return Err(self.fail(Fault::ModelGlitch, "the model's output was malformed"));
-            }
-            End::Done | End::Unknown if empty => {
-                return Err(
-                    self.fail(Fault::EmptyAnswer, "the answer has neither text nor tool calls")
-                );
-            }
-            End::Done | End::Unknown if self.tool_calls.is_empty() => Finish::Stop,
-            End::Done | End::Unknown => Finish::ToolCalls,
+    }
+
+    pub(super) fn say(&mut self, text: &str) -> Result<(), Failure> {
+        self.make_room(text.len())?;
+        self.text.push_str(text);
+        Ok(())
+    }
+
+    /// Notes content that is not text and is not kept.
+    pub(super) fn live(&mut self) {
+        self.life = true;
+    }
+
+    /// What is said is a refusal, whatever the finish value will be.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Whether there is no text so far.
+    pub(super) fn is_silent(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// A piece of a tool call. It begins a new one when its key is new, or when it brings another
+    /// id: some servers number all their calls 0.
+    pub(super) fn call(&mut self, piece: Fragment<'_>) -> Result<(), Failure> {
+        self.live();
+        let whole = piece.whole.as_ref().map_or(0, String::len);
+        let extra = piece.extra.as_ref().map_or(0, |extra| extra.to_string().len());
+        let texts = piece.id.len() + piece.name.len() + piece.arguments.len();
+        self.make_room(texts + whole + extra)?;
+        if let Some(call) = self.calls.iter_mut().rfind(|call| call.takes(&piece)) {
+            call.add(piece);
+            return Ok(());
+        }
+        if self.calls.len() == MOST_CALLS {
+            let what = format!("the answer calls more than {MOST_CALLS} tools");
+            return Err(self.fail(Failure::new(Fault::BadBody, what)));
+        }
+        self.make_room(CALL_BYTES)?;
+        let mut call = Call { key: piece.key, ..Call::default() };
+        call.add(piece);
+        self.calls.push(call);
+        Ok(())
+    }
+
+    /// Whether a tool call with this key has begun.
+    pub(super) fn has_call(&self, key: u64) -> bool {
+        self.calls.iter().any(|call| call.key == key)
+    }
+
+    /// How many tool calls there are.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.len() as u64
+    }
+
+    /// What came since the last call of this.
+    pub(super) fn news(&mut self) -> News {
+        let text = &self.text[self.told..];
+        let text = (!text.is_empty()).then(|| text.to_owned());
+        self.told = self.text.len();
+        News { text, life: std::mem::take(&mut self.life) }
+    }
+
+    /// Reads data that should be JSON of this shape.
+    pub(super) fn read<'a, T: Deserialize<'a>>(&self, data: &'a [u8]) -> Result<T, Failure> {
+        serde_json::from_slice(data).map_err(|error| self.fail(bad_body(data, &why(&error))))
+    }
+
+    /// The failure that an error within a 200 tells of: the value of its `error`. A request that
+    /// was good enough for a part of its answer is no invalid one.
+    pub(super) fn failed(&self, error: &Value) -> Failure {
+        let mut failure = classify::in_success(error, &self.secrets);
+        let has_begun = !self.text.is_empty() || !self.calls.is_empty();
+        if has_begun && failure.fault == Fault::InvalidRequest {
+            failure.fault = Fault::StreamCut;
+        }
+        self.fail(failure)
+    }
+
+    /// A failure with what this answer has consumed.
+    fn fail(&self, failure: Failure) -> Failure {
+        Failure { usage: self.usage.or(failure.usage), ..failure }.with_status(200)
+    }
+
+    pub(super) fn too_large(&self) -> Failure {
+        self.fail(too_large(self.limit))
+    }
+
+    fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.room = self.room.checked_sub(bytes).ok_or_else(|| self.too_large())?;
+        Ok(())
+    }
+
+    /// The answer; or that it was cut, when its finish value never came.
+    pub(super) fn outcome(mut self) -> Outcome {
+        let Some(end) = self.finish else {
+            let what = "the stream ended before the answer was finished";
+            return Err(self.fail(Failure::new(Fault::StreamCut, what)));
         };
-        Ok(self.answer(finish))
-    }
-
-    fn answer(self, finish: Finish) -> Answer {
-        let no_text = self.text.is_empty();
-        let keeps_empty = finish == Finish::Length && self.tool_calls.is_empty();
-        Answer {
-            content: (!no_text || keeps_empty).then_some(self.text),
-            tool_calls: self.tool_calls,
-            finish,
-            usage: self.usage,
+        let end = if self.refused { End::Refused } else { end };
+        let mut calls = std::mem::take(&mut self.calls);
+        if end == End::Length {
+            calls.retain(|call| !call.name.is_empty());
+        } else if calls.iter().any(|call| call.name.is_empty()) {
+            return Err(self.fail(bad_body(b"{", "a tool call has no name")));
         }
+        let mut tool_calls: Vec<ToolCall> = calls.into_iter().map(Call::into_tool_call).collect();
+        if end == End::Length {
+            // The cut may go through the last call's arguments; half a call must not be made.
+            tool_calls.retain(|call| is_json(&call.function.arguments));
+        }
+        let finish = match end {
+            End::Refused => Finish::Refused,
+            End::Length => Finish::Length,
+            End::Glitch => {
+                let what = "the model's output was malformed";
+                return Err(self.fail(Failure::new(Fault::ModelGlitch, what)));
+            }
+            End::Done | End::Unknown if !tool_calls.is_empty() => Finish::ToolCalls,
+            End::Done | End::Unknown if !self.text.is_empty() => Finish::Stop,
+            End::Done | End::Unknown => {
+                let what = "the answer has neither text nor tool calls";
+                return Err(self.fail(Failure::new(Fault::EmptyAnswer, what)));
+            }
+        };
+        let keeps_empty = finish == Finish::Length && tool_calls.is_empty();
+        let content = (!self.text.is_empty() || keeps_empty).then_some(self.text);
+        Ok(Answer { content, tool_calls, finish, usage: self.usage })
+    }
+}
+
+impl Call {
+    fn takes(&self, piece: &Fragment<'_>) -> bool {
+        let another = !piece.id.is_empty() && !self.id.is_empty() && self.id != piece.id;
+        self.key == piece.key && !another
     }
 
-    fn fail(&self, fault: Fault, message: &str) -> Failure {
-        Failure { usage: self.usage, ..Failure::new(fault, message).with_status(200) }
+    /// Id and name come once; servers that repeat them repeat the same.
+    fn add(&mut self, piece: Fragment<'_>) {
+        if self.id.is_empty() {
+            self.id.push_str(piece.id);
+        }
+        if self.name.is_empty() {
+            self.name.push_str(piece.name);
+        }
+        self.arguments.push_str(piece.arguments);
+        self.whole = piece.whole.or(self.whole.take());
+        self.extra = piece.extra.or(self.extra.take());
+    }
+
+    /// The call, with an id made up when the provider sent none.
+    fn into_tool_call(self) -> ToolCall {
+        let arguments = match (self.arguments.trim().is_empty(), self.whole) {
+            (false, _) => self.arguments,
+            (true, whole) => whole.unwrap_or_else(|| "{}".to_owned()),
+        };
+        ToolCall {
+            id: if self.id.is_empty() { made_up_id() } else { self.id },
+            kind: FunctionKind::Function,
+            function: FunctionCall { name: self.name, arguments },
+            extra_content: self.extra,
+        }
     }
 }
 
@@ -84,7 +298,7 @@ pub(super) fn bad_body(body: &[u8], why: &str) -> Failure {
 }
 
 /// A JSON reader's complaint as our own words: serde's would quote values of the body.
-pub(super) fn why(error: &serde_json::Error) -> String {
+fn why(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Eof => "the JSON ends too early",
         serde_json::error::Category::Data => "a field has an unexpected type",
@@ -93,15 +307,10 @@ pub(super) fn why(error: &serde_json::Error) -> String {
     format!("{what} (line {} column {})", error.line(), error.column())
 }
 
-/// A call of a tool, with an id made up when the provider sent none.
-pub(super) fn tool_call(id: Option<String>, name: String, arguments: String) -> ToolCall {
-    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(made_up_id);
-    ToolCall {
-        id,
-        kind: FunctionKind::Function,
-        function: FunctionCall { name, arguments },
-        extra_content: None,
-    }
+/// An answer above `limits.response_bytes`.
+pub(super) fn too_large(limit: usize) -> Failure {
+    let what = format!("the answer is larger than limits.response_bytes ({limit} bytes)");
+    Failure::new(Fault::BadBody, what).with_status(200)
 }
 
 fn made_up_id() -> String {
@@ -117,37 +326,46 @@ fn is_json(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn pieces(text: &str, end: End) -> Pieces {
-        Pieces { text: text.to_owned(), tool_calls: Vec::new(), end, usage: Some(Usage::default()) }
+    fn gathered(text: &str, end: End) -> Gathered {
+        let mut gathered = Gathered::new(usize::MAX, &Rc::default());
+        gathered.say(text).ok().unwrap();
+        gathered.finish = Some(end);
+        gathered.usage = Some(Usage::default());
+        gathered
+    }
+
+    fn call(into: &mut Gathered, name: &str, arguments: &str) {
+        let key = into.calls();
+        into.call(Fragment { key, name, arguments, ..Fragment::default() }).ok().unwrap();
     }
 
     #[test]
     fn an_answer_without_anything_is_empty_unless_it_was_cut_or_refused() {
-        let failure = pieces("", End::Done).finish().err().unwrap();
+        let failure = gathered("", End::Done).outcome().err().unwrap();
         assert_eq!((failure.fault, failure.usage), (Fault::EmptyAnswer, Some(Usage::default())));
-        let cut = pieces("", End::Length).finish().ok().unwrap();
+        let cut = gathered("", End::Length).outcome().ok().unwrap();
         assert_eq!((cut.content.as_deref(), cut.finish), (Some(""), Finish::Length));
-        let refused = pieces("", End::Refused).finish().ok().unwrap();
+        let refused = gathered("", End::Refused).outcome().ok().unwrap();
         assert_eq!((refused.content, refused.finish), (None, Finish::Refused));
     }
 
     #[test]
     fn an_unknown_end_with_text_is_a_stop() {
-        assert_eq!(pieces("x", End::Unknown).finish().ok().unwrap().finish, Finish::Stop);
+        assert_eq!(gathered("x", End::Unknown).outcome().ok().unwrap().finish, Finish::Stop);
     }
 
     #[test]
     fn a_glitch_keeps_its_usage() {
-        let failure = pieces("half", End::Glitch).finish().err().unwrap();
+        let failure = gathered("half", End::Glitch).outcome().err().unwrap();
         assert_eq!((failure.fault, failure.usage), (Fault::ModelGlitch, Some(Usage::default())));
     }
 
     #[test]
     fn a_tool_call_cut_in_its_arguments_is_left_out() {
-        let mut cut = pieces("", End::Length);
-        cut.tool_calls.push(tool_call(None, "a".into(), r#"{"x":1}"#.into()));
-        cut.tool_calls.push(tool_call(None, "b".into(), r#"{"x":"#.into()));
-        let answer = cut.finish().ok().unwrap();
+        let mut cut = gathered("", End::Length);
+        call(&mut cut, "a", r#"{"x":1}"#);
+        call(&mut cut, "b", r#"{"x":"#);
+        let answer = cut.outcome().ok().unwrap();
         assert_eq!(answer.tool_calls.len(), 1);
         assert_eq!(
             (answer.tool_calls[0].function.name.as_str(), answer.finish),
@@ -157,7 +375,7 @@ mod tests {
 
     #[test]
     fn made_up_ids_differ() {
-        let id = || tool_call(Some(String::new()), String::new(), String::new()).id;
+        let id = || Call::default().into_tool_call().id;
         assert!(id().starts_with("call_") && id() != id());
     }
 }

@@ -4,6 +4,7 @@
 //! headers cannot be built still gets an entry, so that a call to it says what is wrong.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -11,9 +12,9 @@ use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::errors::redact::Secrets;
-use super::format::Format;
+use super::formats::{self, Format};
 use super::sign::{Signer, secret_value, signer};
-use super::{Failure, formats, resolve};
+use super::{Failure, resolve};
 use crate::config::{Auth, Model, Provider};
 use crate::domain::fault::Fault;
 
@@ -25,7 +26,7 @@ pub(super) struct Prepared {
     pub(super) provider: Arc<str>,
     pub(super) format: &'static dyn Format,
     pub(super) host: String,
-    pub(super) secrets: Secrets,
+    pub(super) secrets: Rc<Secrets>,
     url: Url,
     /// Where streams are asked for; only Google has another place for them.
     stream_url: Url,
@@ -61,7 +62,7 @@ impl Prepared {
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
-            secrets: Secrets::new(provider.key.iter().chain(configured).chain(&encoded)),
+            secrets: Rc::new(Secrets::new(provider.key.iter().chain(configured).chain(&encoded))),
             signer: signer(provider.auth, provider.key.as_ref())
                 .ok_or_else(|| unusable(provider, "api_key"))?,
             headers: headers(provider, format)?,

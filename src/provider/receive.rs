@@ -3,7 +3,7 @@
 //! A stream is left when its first content is late, when it stops delivering, or at the deadline;
 //! bytes that bring no content buy no time. It is read no faster than its steps are asked for, and
 //! the time between two of them is nobody's silence. What the bytes mean is decided in
-//! [`super::gather`] and the wire formats.
+//! [`super::pieces`] and the wire formats.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
 use super::errors::transport;
-use super::gather::{self, News, Stream};
+use super::gather::Stream;
 use super::patience::{Pace, TAIL_TIME, Until};
+use super::pieces::{self, News};
 use super::prepare::Prepared;
 use super::{Failure, Outcome, Step};
 use crate::protocol::answer::Answer;
@@ -39,10 +40,12 @@ pub(super) struct Reading {
 
 /// What an answer is read from.
 enum Body {
-    /// Events come.
     Events(Box<Events>),
     /// All of it is here.
-    Whole { answer: Answer, told: bool },
+    Whole {
+        answer: Answer,
+        told: bool,
+    },
 }
 
 /// A stream of events, and what of it was not told yet.
@@ -88,12 +91,15 @@ impl Reading {
             clear => clear,
         };
         let body = if framing == Framing::Events {
-            let stream = Stream::new(prepared.format, limit);
+            let stream = Stream::new(prepared.format, limit, &prepared.secrets);
             Body::Events(Box::new(Events::new(stream, begun, pace.first())))
         } else {
             let body = whole(&mut response, begun, limit);
             let body = pace.complete().wait(&prepared.host, body).await??;
-            Body::Whole { answer: prepared.format.answer(&body, &prepared.secrets)?, told: false }
+            Body::Whole {
+                answer: pieces::whole(prepared.format, &body, &prepared.secrets)?,
+                told: false,
+            }
         };
         Ok(Reading { prepared, response, pace, body })
     }
@@ -125,7 +131,7 @@ impl Reading {
         match self.body {
             Body::Events(events) => {
                 finish_reading(self.response).await;
-                events.stream.outcome()
+                events.stream.gathered.outcome()
             }
             Body::Whole { answer, .. } => Ok(answer),
         }
@@ -134,7 +140,7 @@ impl Reading {
     /// A failure in the midst of events has what they told of usage.
     fn broken(&self, failure: Failure) -> Failure {
         let Body::Events(events) = &self.body else { return failure };
-        let usage = events.stream.usage().or(failure.usage);
+        let usage = events.stream.gathered.usage.or(failure.usage);
         Failure { usage, ..failure }.with_status(self.response.status().as_u16())
     }
 }
@@ -162,13 +168,13 @@ impl Events {
         if let Some(text) = self.untold.take() {
             return Ok(Some(Step::Text(text)));
         }
-        while !self.ended && !self.stream.is_over() {
+        while !self.ended && !self.stream.gathered.over {
             let chunk = match self.read(response, pace, prepared).await {
                 // A broken end takes nothing from an answer that is complete.
-                Err(_) if self.stream.is_finished() => break,
+                Err(_) if self.stream.gathered.finish.is_some() => break,
                 read => read?,
             };
-            if let Some(step) = self.take(chunk, prepared)? {
+            if let Some(step) = self.take(chunk)? {
                 return Ok(Some(step));
             }
         }
@@ -196,15 +202,15 @@ impl Events {
     }
 
     /// Takes what came, `None` for the end of the body; gives what is to be told of it.
-    fn take(&mut self, chunk: Option<Bytes>, prepared: &Prepared) -> Result<Option<Step>, Failure> {
-        let was_finished = self.stream.is_finished();
+    fn take(&mut self, chunk: Option<Bytes>) -> Result<Option<Step>, Failure> {
+        let was_finished = self.stream.gathered.finish.is_some();
         match &chunk {
-            Some(bytes) => self.stream.feed(bytes, &prepared.secrets)?,
-            None => self.stream.close(&prepared.secrets)?,
+            Some(bytes) => self.stream.feed(bytes)?,
+            None => self.stream.close()?,
         }
         self.ended = chunk.is_none();
-        let News { text, life } = self.stream.news();
-        if self.stream.is_finished() {
+        let News { text, life } = self.stream.gathered.news();
+        if self.stream.gathered.finish.is_some() {
             // What may follow is waited for once.
             if !was_finished {
                 self.patience = Patience::Tail;
@@ -282,7 +288,7 @@ async fn whole(
     limit: usize,
 ) -> Result<Bytes, Failure> {
     let status = response.status().as_u16();
-    let too_large = || gather::too_large(limit).with_status(status);
+    let too_large = || pieces::too_large(limit).with_status(status);
     if is_announced_too_large(response, limit) {
         return Err(too_large());
     }

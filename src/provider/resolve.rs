@@ -18,7 +18,6 @@ pub(super) struct Resolver;
 /// Why a name gave no address.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResolveError {
-    /// The resolver failed.
     #[error("the name cannot be resolved")]
     Lookup(#[source] io::Error),
     /// All addresses are refused.

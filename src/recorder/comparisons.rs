@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
+use super::logfile::LogFiles;
 use super::search::each_line;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
@@ -40,26 +41,24 @@ struct Side {
 
 /// One view per pair whose copies were sent between two moments, for one task or for all.
 pub(super) fn pairs(
-    (path, keep): (&Path, u32),
-    (from, to): (Wall, Wall),
+    files: &LogFiles,
+    range: &Range<Wall>,
     task: Option<&str>,
 ) -> io::Result<Vec<PairView>> {
     let mut pairs: BTreeMap<(Arc<str>, Arc<str>), Pair> = BTreeMap::new();
     let finder = Finder::new("\"event\":\"comparison\"");
-    each_line((path, keep), from, &finder, |line| {
+    each_line(files, range.start, &finder, |line| {
         let Ok(line) = serde_json::from_slice::<LogLine>(line) else { return };
         let Event::Comparison(its) = line.event else { return };
         let at = moment(&line.timestamp).unwrap_or_default();
         let wanted = task.is_none_or(|task| *its.task == *task);
-        if (from..to).contains(&at) && wanted {
+        if range.contains(&at) && wanted {
             let names = (its.model_used.clone(), its.backup.clone());
             pairs.entry(names).or_default().add(&its);
         }
     })?;
-    Ok(pairs
-        .into_iter()
-        .map(|((model_used, backup), pair)| pair.view(model_used, backup))
-        .collect())
+    let views = pairs.into_iter();
+    Ok(views.map(|((model_used, backup), pair)| pair.view(model_used, backup)).collect())
 }
 
 impl Pair {
@@ -82,7 +81,6 @@ impl Pair {
 
     fn view(&self, model_used: Arc<str>, backup: Arc<str>) -> PairView {
         let answered = self.copies - self.failed;
-        let share = |sum: f64| (answered > 0).then(|| sum / answered as f64);
         PairView {
             model_used,
             backup,
@@ -90,10 +88,10 @@ impl Pair {
             failed: self.failed,
             live: self.live.view(answered),
             shadow: self.shadow.view(answered),
-            same_finish: share(self.same_finish as f64),
-            same_json: share(self.same_json as f64),
-            length_ratio: (self.ratios.1 > 0).then(|| self.ratios.0 / self.ratios.1 as f64),
-            similarity: share(self.similarity),
+            same_finish: mean(self.same_finish as f64, answered),
+            same_json: mean(self.same_json as f64, answered),
+            length_ratio: mean(self.ratios.0, self.ratios.1),
+            similarity: mean(self.similarity, answered),
         }
     }
 }
@@ -109,14 +107,16 @@ impl Side {
     }
 
     fn view(&self, answers: u64) -> SideView {
-        let mean = |sum: u64| (answers > 0).then(|| sum as f64 / answers as f64);
-        let priced = self.priced as f64;
         SideView {
-            avg_latency_ms: mean(self.latency_ms),
-            avg_output_tokens: mean(self.output_tokens),
-            avg_cost_usd: (self.priced > 0).then(|| self.cost.dollars() / priced),
+            avg_latency_ms: mean(self.latency_ms as f64, answers),
+            avg_output_tokens: mean(self.output_tokens as f64, answers),
+            avg_cost_usd: mean(self.cost.dollars(), self.priced),
         }
     }
+}
+
+fn mean(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
 }
 
 #[cfg(test)]
@@ -150,8 +150,9 @@ mod tests {
         let path = folder.path().join("health.jsonl");
         let text = [line("b", true), line("b", true), line("b", false), line("c", false)].concat();
         std::fs::write(&path, text + "{\"event\":\"comparison\" torn").unwrap();
-        let all = (Wall(0), Wall(u64::MAX));
-        let found = pairs((&path, 3), all, None).unwrap();
+        let files = LogFiles { path, keep: 3 };
+        let all = Wall(0)..Wall(u64::MAX);
+        let found = pairs(&files, &all, None).unwrap();
         assert_eq!(found.len(), 2);
         let (b, c) = (&found[0], &found[1]);
         assert_eq!((b.copies, b.failed, c.copies, c.failed), (3, 1, 1, 1));
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!((b.same_json, b.length_ratio, b.similarity), (Some(1.0), Some(2.0), Some(0.5)));
         assert_eq!(c.similarity, None);
         let at = moment(AT).unwrap();
-        assert!(pairs((&path, 3), (Wall(0), at), None).unwrap().is_empty());
-        assert!(pairs((&path, 3), all, Some("other")).unwrap().is_empty());
+        assert!(pairs(&files, &(Wall(0)..at), None).unwrap().is_empty());
+        assert!(pairs(&files, &all, Some("other")).unwrap().is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! thread from the database and from what still waits in memory; nothing is rounded on the way.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -12,8 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
-use crate::protocol::calendar::Day;
-use crate::protocol::calendar::rfc3339;
+use crate::protocol::calendar::{Day, rfc3339};
 use crate::protocol::costs::{CostRowView, Costs, DayView, OutageView};
 use crate::protocol::span::Span;
 
@@ -23,10 +23,8 @@ const DAY_MS: u64 = 86_400_000;
 
 /// What is asked: about which time and task, and whose days are meant.
 #[derive(Clone, Debug)]
-pub struct Query {
-    /// The time and the task.
+pub(crate) struct Query {
     pub span: Span,
-    /// Whose days.
     pub zone: TimeZone,
 }
 
@@ -40,11 +38,10 @@ pub(super) struct Question {
 /// Task, primary and model.
 type Names = [Arc<str>; 3];
 
-/// Sums under way.
+/// The sums that a query asks for, while rows are added.
 pub(super) struct Adding<'a> {
     query: &'a Query,
-    from: Wall,
-    to: Wall,
+    range: Range<Wall>,
     all: BTreeMap<Names, Sums>,
     /// Keyed by the first moment of each day.
     days: BTreeMap<Wall, (Day, BTreeMap<Names, Sums>)>,
@@ -54,22 +51,22 @@ pub(super) struct Adding<'a> {
 
 impl Query {
     /// The stretch of time that is asked about; its end is not part of it.
-    pub(super) fn range(&self) -> (Wall, Wall) {
-        self.span.walls(&self.zone)
+    pub(super) fn range(&self) -> Range<Wall> {
+        let (from, to) = self.span.walls(&self.zone);
+        from..to
     }
 }
 
 impl<'a> Adding<'a> {
     pub(super) fn new(query: &'a Query) -> Adding<'a> {
-        let (from, to) = query.range();
-        let (all, days, last) = Default::default();
-        Adding { query, from, to, all, days, last }
+        let (all, days) = (BTreeMap::new(), BTreeMap::new());
+        Adding { query, range: query.range(), all, days, last: None }
     }
 
     /// Adds a row, if it is asked for: a quarter of an hour belongs where it begins.
     pub(super) fn add(&mut self, key: &LedgerKey, sums: Sums) {
         let wanted = self.query.span.task.as_deref().is_none_or(|task| *key.task == *task);
-        if !wanted || !(self.from..self.to).contains(&key.start) {
+        if !wanted || !self.range.contains(&key.start) {
             return;
         }
         let names = [&key.task, &key.primary, &key.model].map(Arc::clone);
@@ -89,7 +86,8 @@ impl<'a> Adding<'a> {
     /// The answer of this moment. Days say what they consist of if that is `whole`.
     pub(super) fn finish(
         mut self,
-        (mut outages, incomplete): (Vec<OutageView>, Option<String>),
+        mut outages: Vec<OutageView>,
+        incomplete: Option<String>,
         whole: bool,
         now: Wall,
     ) -> Costs {
@@ -98,23 +96,23 @@ impl<'a> Adding<'a> {
         if task.is_some() {
             outages.retain(|outage| self.concerns(&outage.model));
         }
-        let edge = |at: Wall, open: Wall| (at != open).then(|| rfc3339(at));
-        let day = |(day, rows): (Day, BTreeMap<Names, Sums>)| DayView {
+        let Range { start, end } = self.range;
+        let days = self.days.into_values().map(|(day, rows)| DayView {
             date: day.date.to_string(),
             from: rfc3339(day.start),
             sums: (&together(&rows)).into(),
             rows: if whole { views(rows) } else { Vec::new() },
-        };
+        });
         Costs {
             week: week.map(|week| week.to_string()),
             timezone: self.query.zone.iana_name().unwrap_or("local").to_owned(),
-            from: edge(self.from, Wall(0)),
-            to: edge(self.to, Wall(u64::MAX)),
+            from: (start > Wall(0)).then(|| rfc3339(start)),
+            to: (end < Wall(u64::MAX)).then(|| rfc3339(end)),
             as_of: rfc3339(now),
             task: task.clone(),
             totals: (&together(&self.all)).into(),
+            days: days.collect(),
             rows: views(self.all),
-            days: self.days.into_values().map(day).collect(),
             outages,
             incomplete,
             comparisons: None,
@@ -123,18 +121,17 @@ impl<'a> Adding<'a> {
 
     /// Whether what was asked for has to do with a model: it was called, or others in its place.
     fn concerns(&self, model: &str) -> bool {
-        self.all
-            .keys()
-            .any(|[_, primary, called]| [primary, called].iter().any(|it| &***it == model))
+        self.all.keys().any(|[_, primary, called]| **primary == *model || **called == *model)
     }
 
     /// Days between others, or of a short stretch, are there also when nothing was called.
     fn fill_in(&mut self) {
-        let bounded = self.to.0.saturating_sub(self.from.0) <= MOST_EMPTY_DAYS * DAY_MS;
+        let Range { start, end } = self.range;
+        let bounded = end.0.saturating_sub(start.0) <= MOST_EMPTY_DAYS * DAY_MS;
         let first = self.days.first_key_value().map(|(start, _)| *start);
         let last = self.days.last_key_value().map(|(_, (day, _))| day.end);
         let (from, to) = match (bounded, first.zip(last)) {
-            (true, _) => (self.from, self.to),
+            (true, _) => (start, end),
             (false, Some(known)) => known,
             (false, None) => return,
         };
@@ -153,9 +150,9 @@ fn together(rows: &BTreeMap<Names, Sums>) -> Sums {
 }
 
 fn views(rows: BTreeMap<Names, Sums>) -> Vec<CostRowView> {
-    let view = |([task, primary, model], sums): (Names, Sums)| {
+    let views = rows.into_iter().map(|([task, primary, model], sums)| {
         let sums = (&sums).into();
         CostRowView { task, primary, model, sums }
-    };
-    rows.into_iter().map(view).collect()
+    });
+    views.collect()
 }

@@ -13,17 +13,18 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use sled::{Batch, Db, Mode};
+use sled::{Batch, Db, IVec, Mode};
 use thiserror::Error;
 
 use super::logfile::make_dir;
 use super::outages::{Edge, OutageKey};
-use super::retention::{Plan, add};
+use super::retention::Plan;
 use super::rows::{
     BREAKERS, BUCKETS, LEDGER, META, OUTAGES, POSITION, Position, RowKey, RowValue, Rows, Slot,
     ledger_from,
@@ -40,13 +41,12 @@ mod rewrite;
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Version of the layout of keys.
 const SCHEMA: &[u8] = &[1];
-/// Damaged databases that are kept for whoever wants to look at them.
-const KEPT: u32 = 2;
+/// Damaged databases that are kept for whoever wants to look at them, the newest first.
+const KEPT: [&str; 2] = ["damaged-1", "damaged-2"];
 /// How often, and how far apart, a locked database is tried: three quarters of a second.
 const LOCK_TRIES: u32 = 30;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
-/// An open database.
 #[derive(Debug)]
 pub(super) struct Database {
     db: Option<Db>,
@@ -135,58 +135,41 @@ impl Database {
 
     /// All circuits there are.
     pub(super) fn breakers(&self) -> Result<Rows, StoreError> {
-        self.on(|db| {
-            let mut rows = Rows::new();
-            for row in db.scan_prefix(BREAKERS) {
-                let (key, value) = row?;
-                rows.extend(decode(&key, &value));
-            }
-            Ok(rows)
-        })
+        self.on(|db| readable(db.scan_prefix(BREAKERS)).collect())
     }
 
     /// The sums of one key of the ledger.
     pub(super) fn sums(&self, key: &LedgerKey) -> Result<Sums, StoreError> {
-        let key = RowKey::Ledger(key.clone());
-        let value = self.on(|db| db.get(key.encode()))?;
-        match value.and_then(|value| RowValue::decode(&key, &value)) {
+        match self.row(&RowKey::Ledger(key.clone()))? {
             Some(RowValue::Ledger(sums)) => Ok(sums),
             _ => Ok(Sums::default()),
         }
     }
 
-    /// The ledger between two moments, in the order of time; at most `most` rows of it.
+    /// The ledger of a stretch of time, in the order of time; at most `most` rows of it.
     pub(super) fn ledger(
         &self,
-        (from, to): (Wall, Wall),
+        range: &Range<Wall>,
         most: usize,
     ) -> Result<Vec<(LedgerKey, Sums)>, StoreError> {
-        let range = ledger_from(from)..ledger_from(to.max(from));
-        self.on(|db| {
-            let mut rows = Vec::new();
-            for row in db.range(range).take(most) {
-                let (key, value) = row?;
-                if let Some((RowKey::Ledger(key), RowValue::Ledger(sums))) = decode(&key, &value) {
-                    rows.push((key, sums));
-                }
-            }
-            Ok(rows)
-        })
+        let keys = ledger_from(range.start)..ledger_from(range.end.max(range.start));
+        let rows: Vec<_> = self.on(|db| readable(db.range(keys).take(most)).collect())?;
+        let ledger = rows.into_iter().filter_map(|row| match row {
+            (RowKey::Ledger(key), RowValue::Ledger(sums)) => Some((key, sums)),
+            _ => None,
+        });
+        Ok(ledger.collect())
     }
 
     /// All ends of outages before `to`, the oldest first.
     pub(super) fn outages(&self, to: Wall) -> Result<BTreeMap<OutageKey, Edge>, StoreError> {
-        let range = OUTAGES.to_vec()..[OUTAGES, &to.0.to_be_bytes()].concat();
-        self.on(|db| {
-            let mut edges = BTreeMap::new();
-            for row in db.range(range) {
-                let (key, value) = row?;
-                if let Some((RowKey::Outage(key), RowValue::Outage(edge))) = decode(&key, &value) {
-                    edges.insert(key, edge);
-                }
-            }
-            Ok(edges)
-        })
+        let keys = OUTAGES.to_vec()..[OUTAGES, &to.0.to_be_bytes()].concat();
+        let rows: Vec<_> = self.on(|db| readable(db.range(keys)).collect())?;
+        let edges = rows.into_iter().filter_map(|row| match row {
+            (RowKey::Outage(key), RowValue::Outage(edge)) => Some((key, edge)),
+            _ => None,
+        });
+        Ok(edges.collect())
     }
 
     /// Deletes and merges buckets, all or none.
@@ -200,7 +183,7 @@ impl Database {
             let mut sum = self.bucket(&into)?;
             for slot in &merge.from {
                 let key = RowKey::Bucket(slot.clone());
-                add(&mut sum, &self.bucket(&key)?);
+                sum.merge(&self.bucket(&key)?);
                 batch.remove(key.encode());
             }
             batch.insert(into.encode(), RowValue::Bucket(sum).encode());
@@ -208,7 +191,6 @@ impl Database {
         self.apply(batch)
     }
 
-    /// Deletes rows.
     pub(super) fn remove(&self, keys: &[RowKey]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         keys.iter().for_each(|key| batch.remove(key.encode()));
@@ -217,11 +199,15 @@ impl Database {
 
     /// A stored bucket; one that is missing or unreadable counts nothing.
     fn bucket(&self, key: &RowKey) -> Result<Bucket, StoreError> {
-        let value = self.on(|db| db.get(key.encode()))?;
-        match value.and_then(|value| RowValue::decode(key, &value)) {
+        match self.row(key)? {
             Some(RowValue::Bucket(bucket)) => Ok(bucket),
             _ => Ok(Bucket::default()),
         }
+    }
+
+    fn row(&self, key: &RowKey) -> Result<Option<RowValue>, StoreError> {
+        let value = self.on(|db| db.get(key.encode()))?;
+        Ok(value.and_then(|value| RowValue::decode(key, &value)))
     }
 
     fn scan(&self) -> Result<Contents, StoreError> {
@@ -259,8 +245,7 @@ impl Database {
     }
 
     fn on<T>(&self, ask: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, StoreError> {
-        let closed = || StoreError::Damaged("it is closed".into());
-        let db = self.db.as_ref().ok_or_else(closed)?;
+        let Some(db) = &self.db else { return Err(StoreError::Damaged("it is closed".into())) };
         guarded(|| ask(db))
     }
 }
@@ -279,16 +264,15 @@ impl Drop for Database {
 
 /// Moves a damaged database out of the way, and tells where to.
 pub(super) fn put_aside(dir: &Path) -> io::Result<PathBuf> {
-    let place = |number: u32| dir.with_extension(format!("damaged-{number}"));
-    let oldest = place(KEPT);
+    let [newest, oldest] = KEPT.map(|name| dir.with_extension(name));
     if oldest.exists() {
         std::fs::remove_dir_all(&oldest)?;
     }
-    for number in (1..KEPT).rev().filter(|&number| place(number).exists()) {
-        std::fs::rename(place(number), place(number + 1))?;
+    if newest.exists() {
+        std::fs::rename(&newest, &oldest)?;
     }
-    std::fs::rename(dir, place(1))?;
-    Ok(place(1))
+    std::fs::rename(dir, &newest)?;
+    Ok(newest)
 }
 
 /// Opens it, and waits a little for the one who has just closed it: sled's threads let go of its
@@ -301,6 +285,13 @@ fn open_patiently(config: &sled::Config) -> Result<Db, StoreError> {
         }
     }
     Err(StoreError::Locked)
+}
+
+/// The rows that can be read.
+fn readable(
+    rows: impl Iterator<Item = sled::Result<(IVec, IVec)>>,
+) -> impl Iterator<Item = sled::Result<(RowKey, RowValue)>> {
+    rows.filter_map(|row| row.map(|(key, value)| decode(&key, &value)).transpose())
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Option<(RowKey, RowValue)> {

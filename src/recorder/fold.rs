@@ -9,15 +9,14 @@
 
 use std::collections::HashSet;
 
-use super::line::{PREFIX_LEN, TIMESTAMP};
-use super::outages::{self, Edge, OutageKey};
+use super::line::{PREFIX_LEN, timestamp};
+use super::outages::{self, OutageKey};
 use super::rows::{ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
 use super::snapshot::Snapshot;
 use crate::domain::ledger::{self, Ledger};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, Sample};
-use crate::protocol::calendar::moment;
 use crate::protocol::log::{BreakerEvent, BreakerReplay, CallEvent, CallReplay};
 
 /// Rows, and what lines change about them.
@@ -77,9 +76,10 @@ impl Fold {
             Kind::Breaker => match serde_json::from_slice(line) {
                 Ok(BreakerEvent { model_name, from, to, reason, replay, .. }) => {
                     let BreakerReplay { identity, stored } = replay;
-                    let at = stamp(line);
+                    let at = timestamp(line);
                     if let (Some(at), Some(edge)) = (at, outages::edge(from, to, reason)) {
-                        self.outage(OutageKey { at, model: model_name.clone() }, edge);
+                        let (key, value) = OutageKey { at, model: model_name.clone() }.row(edge);
+                        self.put(key, value);
                     }
                     self.breaker(ModelKey { name: model_name, identity }, at, stored);
                 }
@@ -98,10 +98,7 @@ impl Fold {
                 (RowKey::Ledger(key), RowValue::Ledger(sums)) => {
                     self.ledger.insert(key, sums);
                 }
-                (key, value) => {
-                    self.touched.insert(key.clone());
-                    self.rows.insert(key, value);
-                }
+                (key, value) => self.put(key, value),
             }
         }
     }
@@ -122,33 +119,24 @@ impl Fold {
         let model = ModelKey { name: call.model_name, identity };
         let key = RowKey::Bucket(Slot { model: model.clone(), start, width: Width::Fine });
         self.touched.insert(key.clone());
-        let empty = || RowValue::Bucket(Bucket::default());
-        if let RowValue::Bucket(bucket) = self.rows.entry(key).or_insert_with(empty) {
+        let row = self.rows.entry(key).or_insert_with(|| RowValue::Bucket(Bucket::default()));
+        if let RowValue::Bucket(bucket) = row {
             bucket.add(sample);
         }
         if let Some(stored) = stored {
-            self.breaker(model, stamp(line), stored);
+            self.breaker(model, timestamp(line), stored);
         }
     }
 
-    fn outage(&mut self, key: OutageKey, edge: Edge) {
-        let key = RowKey::Outage(key);
-        self.touched.insert(key.clone());
-        self.rows.insert(key, RowValue::Outage(edge));
-    }
-
     fn breaker(&mut self, model: ModelKey, at: Option<Wall>, stored: StoredModel) {
-        let key = RowKey::Breaker(model);
-        self.touched.insert(key.clone());
         let saved = Saved { at: at.unwrap_or_default(), stored };
-        self.rows.insert(key, RowValue::Breaker(saved));
+        self.put(RowKey::Breaker(model), RowValue::Breaker(saved));
     }
-}
 
-/// The timestamp of a line, which stands at a fixed place.
-fn stamp(line: &[u8]) -> Option<Wall> {
-    let text = line.get(TIMESTAMP)?;
-    moment(std::str::from_utf8(text).ok()?)
+    fn put(&mut self, key: RowKey, value: RowValue) {
+        self.touched.insert(key.clone());
+        self.rows.insert(key, value);
+    }
 }
 
 #[cfg(test)]

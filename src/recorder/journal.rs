@@ -23,8 +23,9 @@ use super::rows::Row;
 use super::snapshot::Snapshot;
 use super::start::Keeping;
 use super::status::Shared;
-use super::write_behind::{Batch, WriteBehind};
+use super::write_behind::{Changes, WriteBehind};
 use crate::clock::Clock;
+use crate::domain::ledger;
 use crate::domain::time::Wall;
 use crate::protocol::log::Event;
 
@@ -34,7 +35,6 @@ const FULL: usize = 256 * 1024;
 /// What the handle sends.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Something happened.
     Entry(Box<Entry>),
     /// Somebody wants to know what the ledger says after all that came before.
     Ask(Question),
@@ -83,7 +83,7 @@ struct Outgoing {
     first: Option<Wall>,
     text: Vec<u8>,
     lines: u64,
-    batch: Batch,
+    changes: Changes,
     tickets: Vec<Ticket>,
     logged: Vec<Arc<Logged>>,
 }
@@ -118,11 +118,11 @@ impl Journal {
         self.write_behind.close();
     }
 
-    /// Adds one message to the batch.
+    /// Adds one message to what is on its way out.
     fn take(&mut self, message: Message, outgoing: &mut Outgoing) {
         match message {
             Message::Entry(entry) => self.entry(*entry, outgoing),
-            Message::Ask(question) => outgoing.batch.questions.push(question),
+            Message::Ask(question) => outgoing.changes.questions.push(question),
             Message::Checkpoint(parts) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);
                 for part in parts {
@@ -131,11 +131,11 @@ impl Journal {
             }
             Message::Keep(keeping) => {
                 self.log.keep(keeping.max_size, keeping.keep);
-                outgoing.batch.keeping = Some(keeping);
+                outgoing.changes.keeping = Some(keeping);
             }
             Message::Close(rows) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);
-                outgoing.batch.rows.extend(rows.into_iter().map(|row| (stamp, row)));
+                outgoing.changes.rows.extend(rows.into_iter().map(|row| row.split(stamp)));
             }
         }
     }
@@ -148,25 +148,23 @@ impl Journal {
             Event::Call(call) => {
                 let key = call.ledger_key();
                 let sums = key.sums(&call.paid());
-                outgoing.batch.ledger.push((key, sums));
+                ledger::add(&mut outgoing.changes.ledger, key, sums);
             }
             Event::Breaker(change) => {
-                outgoing.batch.urgent = true;
+                outgoing.changes.urgent = true;
                 let edge = outages::edge(change.from, change.to, change.reason.clone());
                 let key = OutageKey { at: stamp, model: change.model_name.clone() };
-                outgoing.batch.outages.extend(edge.map(|edge| (key, edge)));
+                outgoing.changes.rows.extend(edge.map(|edge| key.row(edge)));
             }
             // Whoever is gone, or new under an old name, has no open circuit any more.
             Event::Config(change) => {
                 let gone = change.removed.iter().chain(&change.added).cloned();
-                outgoing.batch.outages.extend(gone.map(|model| {
-                    let end = Edge { open: false, reason: String::new() };
-                    (OutageKey { at: stamp, model }, end)
-                }));
+                let ends = gone.map(|model| OutageKey { at: stamp, model }.row(Edge::END));
+                outgoing.changes.rows.extend(ends);
             }
             _ => {}
         }
-        outgoing.batch.rows.extend(rows.into_iter().map(|row| (stamp, row)));
+        outgoing.changes.rows.extend(rows.into_iter().map(|row| row.split(stamp)));
         outgoing.tickets.extend(ticket);
         if self.watchers.receiver_count() > 0 {
             outgoing.logged.push(Arc::new(Logged { at: stamp, event }));
@@ -183,12 +181,15 @@ impl Journal {
     }
 
     fn write(&mut self, outgoing: &mut Outgoing) {
+        let mut changes = std::mem::take(&mut outgoing.changes);
         if let Some(first) = outgoing.first.take() {
-            outgoing.batch.begun |= self.append(first, outgoing);
-            outgoing.batch.reached = self.log.position();
+            changes.begun = self.append(first, outgoing);
+            if let Some((position, file)) = self.log.position() {
+                (changes.reached, changes.files) = (Some(position), vec![file]);
+            }
         }
         self.waiters.settle(&mut outgoing.tickets);
-        self.write_behind.add(&mut outgoing.batch);
+        self.write_behind.add(changes);
         for logged in outgoing.logged.drain(..) {
             // The last watcher may just have left.
             let _ = self.watchers.send(logged);
@@ -197,7 +198,7 @@ impl Journal {
         outgoing.lines = 0;
     }
 
-    /// Writes the lines of a batch; true if that began a new file.
+    /// Writes the lines that are on their way out; true if that began a new file.
     fn append(&mut self, first: Wall, outgoing: &Outgoing) -> bool {
         let head = self.head(first);
         let written = self.log.append(&head, &outgoing.text, self.clock.mono());

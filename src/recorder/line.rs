@@ -12,26 +12,25 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::domain::time::Wall;
-use crate::protocol::calendar::rfc3339;
+use crate::protocol::calendar::{moment, rfc3339};
 use crate::protocol::log::Event;
 
 /// Version of the lines' format, named at the head of each file.
 const VERSION: u32 = 1;
-/// Length of `2026-11-20T10:00:00.`
+/// Length of `2026-11-20T10:00:00.`, which all lines of a second share.
 const PREFIX: usize = 20;
 
 /// An event as it stands in the log, for those who watch.
 #[derive(Clone, Debug)]
-pub struct Logged {
+pub(crate) struct Logged {
     /// The timestamp it was given.
     pub at: Wall,
-    /// What happened.
     pub event: Event,
 }
 
 impl Logged {
     /// Its JSON, the same text as in the file, without the newline.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut out = Vec::with_capacity(512);
         Stamper::new(self.at).line(self.at, &self.event, &mut out);
         out.pop();
@@ -80,10 +79,9 @@ impl Stamper {
             }
             self.second = second;
         }
-        let digit = |number: u64| b'0' + (number % 10) as u8;
         out.extend_from_slice(b"{\"timestamp\":\"");
         out.extend_from_slice(&self.prefix);
-        out.extend_from_slice(&[digit(millis / 100), digit(millis / 10), digit(millis)]);
+        out.extend([millis / 100, millis / 10, millis].map(|number| b'0' + (number % 10) as u8));
         out.extend_from_slice(b"Z\"");
     }
 
@@ -104,7 +102,12 @@ impl Stamper {
 pub(super) const PREFIX_LEN: usize = TIMESTAMP.end + 1;
 
 /// Where the timestamp stands in every line.
-pub(super) const TIMESTAMP: Range<usize> = 14..14 + PREFIX + 4;
+const TIMESTAMP: Range<usize> = 14..14 + PREFIX + 4;
+
+/// The timestamp of a line of this program, which stands at a fixed place.
+pub(super) fn timestamp(line: &[u8]) -> Option<Wall> {
+    moment(std::str::from_utf8(line.get(TIMESTAMP)?).ok()?)
+}
 
 #[derive(Serialize)]
 struct Head<'a> {

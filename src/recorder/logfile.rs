@@ -31,33 +31,50 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How much is read at a time in search of the last line's start.
 const BLOCK: u64 = 64 * 1024;
 
-/// The log and where it stands.
+/// Where the log is, and how many rotated files there may be beside it.
+#[derive(Clone, Debug)]
+pub(super) struct LogFiles {
+    pub(super) path: PathBuf,
+    pub(super) keep: u32,
+}
+
+impl LogFiles {
+    /// The paths of all files, those that are not there included.
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = PathBuf> {
+        let rotated = (1..=self.keep).rev().map(|number| numbered(&self.path, number));
+        rotated.chain([self.path.clone()])
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
     max_size: u64,
     keep: u32,
-    open: Option<Arc<File>>,
-    /// The open file's name for itself, and the end of the last whole line that was written to it.
-    position: Option<Position>,
-    /// Its length after the last write.
-    length: u64,
+    open: Option<Open>,
     /// What somebody did to it, until it was told.
     tampered: Option<&'static str>,
-    /// Whether the file ends in a piece of a line that could not be cut off.
-    torn: bool,
     failed: Option<(Mono, String)>,
-    /// Why the last rotation did not happen, until it was reported.
-    stuck: Option<io::Error>,
-    was_stuck: bool,
+    /// Whether it was reported that a full file cannot be moved out of the way.
+    stuck: bool,
 }
 
-/// What a new file begins with.
+/// The file that lines are written to.
+#[derive(Debug)]
+struct Open {
+    file: Arc<File>,
+    /// Its name for itself, and the end of the last whole line that was written to it.
+    position: Option<Position>,
+    /// How long it was when it was last written to or looked at.
+    length: u64,
+    /// Whether it ends in a piece of a line that could not be cut off.
+    torn: bool,
+}
+
+/// What a new file begins with: a line that says its name for itself.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// The file's name for itself.
     pub(super) file: Arc<str>,
-    /// The line that says it.
     pub(super) line: Vec<u8>,
 }
 
@@ -73,19 +90,7 @@ pub(super) struct Lost {
 impl LogFile {
     /// The log at `path`; nothing is opened yet.
     pub(super) fn new(path: PathBuf, max_size: u64, keep: u32) -> LogFile {
-        LogFile {
-            path,
-            max_size,
-            keep,
-            open: None,
-            position: None,
-            length: 0,
-            tampered: None,
-            torn: false,
-            failed: None,
-            stuck: None,
-            was_stuck: false,
-        }
+        LogFile { path, max_size, keep, open: None, tampered: None, failed: None, stuck: false }
     }
 
     /// Changes the size at which it is rotated, and how many rotated files are kept.
@@ -95,8 +100,8 @@ impl LogFile {
 
     /// Opens it, cuts off an unfinished last line, and returns the last whole line.
     pub(super) fn open(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let (file, _) = self.ready(0).map_err(|error| self.explain(&error))?;
-        last_line(&file).map_err(|error| self.explain(&error))
+        let last = self.ready(0).and_then(|ready| last_line(&ready.open.file));
+        last.map_err(|error| self.explain(&error))
     }
 
     /// Appends whole lines, after `head` in a new file; true if there is a new file.
@@ -106,10 +111,13 @@ impl LogFile {
         {
             return Err(Lost { lines: count(lines), why: why.clone(), fresh: false });
         }
-        match self.try_append(head, lines) {
-            Ok(begun) => {
+        let ready = self.ready(lines.len() as u64).map_err(|error| (count(lines), error));
+        let appended =
+            ready.and_then(|Ready { open, stuck }| Ok((open.append(head, lines)?, stuck)));
+        match appended {
+            Ok((begun, stuck)) => {
                 self.failed = None;
-                self.rotated().map(|()| begun)
+                self.rotated(stuck).map(|()| begun)
             }
             Err((lost, error)) => {
                 let why = self.explain(&error);
@@ -121,7 +129,8 @@ impl LogFile {
 
     /// The end of the last whole line, and the file it is in.
     pub(super) fn position(&self) -> Option<(Position, Arc<File>)> {
-        self.position.clone().zip(self.open.clone())
+        let open = self.open.as_ref()?;
+        Some((open.position.clone()?, Arc::clone(&open.file)))
     }
 
     /// What somebody did to the file since this was last asked.
@@ -134,110 +143,63 @@ impl LogFile {
         ))
     }
 
-    /// Whether the last attempt to move a full file out of the way worked.
-    fn rotated(&mut self) -> Result<(), Lost> {
-        let Some(error) = self.stuck.take() else {
-            self.was_stuck = false;
-            return Ok(());
-        };
+    /// Reports that a full file could not be moved out of the way, as new the first time.
+    fn rotated(&mut self, stuck: Option<io::Error>) -> Result<(), Lost> {
+        let told = std::mem::replace(&mut self.stuck, stuck.is_some());
+        let Some(error) = stuck else { return Ok(()) };
         let why = format!("cannot rotate the health log {}: {error}", self.path.display());
-        let fresh = !std::mem::replace(&mut self.was_stuck, true);
-        Err(Lost { lines: 0, why, fresh })
+        Err(Lost { lines: 0, why, fresh: !told })
     }
 
     /// Waits until what was written is on the disk.
     pub(super) fn sync(&self) -> Result<(), String> {
         let open = self.open.as_ref();
-        open.map_or(Ok(()), |file| file.sync_data()).map_err(|error| self.explain(&error))
+        open.map_or(Ok(()), |open| open.file.sync_data()).map_err(|error| self.explain(&error))
     }
 
-    fn try_append(&mut self, head: &Head, lines: &[u8]) -> Result<bool, (u64, io::Error)> {
-        let (file, length) =
-            self.ready(lines.len() as u64).map_err(|error| (count(lines), error))?;
-        let begun = length == 0;
-        let prefix = match (begun, self.torn) {
-            (true, _) => &*head.line,
-            (false, true) => b"\n",
-            (false, false) => b"",
-        };
-        let outcome = write_whole(&file, prefix)
-            .map_err(|broken| Broken { whole: 0, ..broken })
-            .and_then(|()| write_whole(&file, lines));
-        let whole = match &outcome {
-            Ok(()) => lines.len(),
-            Err(broken) => broken.whole,
-        };
-        self.torn = match &outcome {
-            Ok(()) => false,
-            Err(broken) => broken.torn || (self.torn && broken.whole == 0),
-        };
-        if begun && file.metadata().is_ok_and(|data| data.len() > 0) {
-            self.position = Some(Position { file: head.file.clone(), offset: 0 });
-        }
-        let end = length + (prefix.len() + whole) as u64;
-        if let Some(position) = self.position.as_mut().filter(|_| whole > 0 || outcome.is_ok()) {
-            position.offset = end;
-        }
-        self.length = match &outcome {
-            Ok(()) => end,
-            Err(_) => file.metadata().map_or(end, |data| data.len()),
-        };
-        outcome.map(|()| begun).map_err(|broken| (count(&lines[broken.whole..]), broken.error))
-    }
-
-    /// Takes the file to write `more` bytes to, and tells how long it is.
-    fn ready(&mut self, more: u64) -> io::Result<(Arc<File>, u64)> {
-        let mut length = self.length_if_ours()?;
-        if let Some(length) = length.filter(|length| *length != self.length) {
-            self.touched_by_somebody(length)?;
-        } else if length.is_none() && self.open.is_some() {
+    /// Finds the file to write `more` bytes to.
+    fn ready(&mut self, more: u64) -> io::Result<Ready<'_>> {
+        let length = self.length_if_ours()?;
+        let mut stuck = None;
+        let mut kept = None;
+        if let (Some(open), Some(length)) = (&mut self.open, length) {
+            let cut_short = length < open.length;
+            if cut_short {
+                self.tampered = Some("cut short");
+            } else if length > open.length {
+                open.torn = !ends_in_newline(&open.file, length)?;
+            }
+            let full = length.saturating_add(more) > self.max_size;
+            let done = length > 0 && (full || cut_short);
+            if done {
+                stuck = rotate(&self.path, self.keep).err();
+            }
+            // A file that cannot be moved grows on: too long a log is better than none.
+            if !done || stuck.is_some() {
+                open.length = length;
+                kept = self.open.take();
+            }
+        } else if self.open.is_some() {
             self.tampered = Some("moved or deleted");
         }
-        let full = length.is_some_and(|length| length.saturating_add(more) > self.max_size);
-        let cut_short = length.is_some_and(|length| length < self.length);
-        if length.is_some_and(|length| length > 0) && (full || cut_short) {
-            // A file that cannot be moved grows on: too long a log is better than none.
-            self.stuck = rotate(&self.path, self.keep).err();
-            length = length.filter(|_| self.stuck.is_some());
-        }
-        if let (Some(length), Some(file)) = (length, &self.open) {
-            return Ok((Arc::clone(file), length));
-        }
-        self.reopen()
+        self.open = None;
+        let open = kept.map_or_else(|| self.reopen(), Ok)?;
+        Ok(Ready { open: self.open.insert(open), stuck })
     }
 
     /// Opens what is at the path, after moving away what is not a log of this daemon.
-    fn reopen(&mut self) -> io::Result<(Arc<File>, u64)> {
-        (self.open, self.position) = (None, None);
-        let (mut file, mut torn) = open(&self.path)?;
-        let mut length = file.metadata()?.len();
-        let mut name = file_name(&file);
-        if length > 0 && name.is_none() && rotate(&self.path, self.keep).is_ok() {
+    fn reopen(&mut self) -> io::Result<Open> {
+        let open = Open::at(&self.path)?;
+        if open.length > 0 && open.position.is_none() && rotate(&self.path, self.keep).is_ok() {
             self.tampered = Some("replaced by another file");
-            (file, torn) = open(&self.path)?;
-            (length, name) = (file.metadata()?.len(), None);
+            return Open::at(&self.path);
         }
-        let file = Arc::new(file);
-        self.position = name.map(|file| Position { file, offset: length });
-        (self.open, self.torn, self.length) = (Some(Arc::clone(&file)), torn, length);
-        Ok((file, length))
-    }
-
-    /// Somebody wrote to the file, or cut it.
-    fn touched_by_somebody(&mut self, length: u64) -> io::Result<()> {
-        if length < self.length {
-            self.tampered = Some("cut short");
-        } else if let Some(file) = &self.open {
-            let mut last = [0];
-            file.read_exact_at(&mut last, length.saturating_sub(1))?;
-            self.torn = last != *b"\n";
-        }
-        Ok(())
+        Ok(open)
     }
 
     /// The length of the file at the path, if it is the one that is open.
     fn length_if_ours(&self) -> io::Result<Option<u64>> {
-        let Some(file) = &self.open else { return Ok(None) };
+        let Some(Open { file, .. }) = &self.open else { return Ok(None) };
         let there = match fs::metadata(&self.path) {
             Ok(there) => there,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -253,12 +215,62 @@ impl LogFile {
     }
 }
 
+/// The file to write to, and why it is not a new one although it should be.
+struct Ready<'a> {
+    open: &'a mut Open,
+    stuck: Option<io::Error>,
+}
+
+impl Open {
+    /// Opens or makes the file, and cuts off an unfinished last line.
+    fn at(path: &Path) -> io::Result<Open> {
+        let file = open(path)?;
+        let torn = cut_unfinished_line(&file)?;
+        let length = file.metadata()?.len();
+        let position = file_name(&file).map(|file| Position { file, offset: length });
+        Ok(Open { file: Arc::new(file), position, length, torn })
+    }
+
+    /// Appends whole lines, after `head` if it is empty, which is told; or says how many were lost.
+    fn append(&mut self, head: &Head, lines: &[u8]) -> Result<bool, (u64, io::Error)> {
+        let begun = self.length == 0;
+        let prefix = match (begun, self.torn) {
+            (true, _) => &*head.line,
+            (false, true) => b"\n",
+            (false, false) => b"",
+        };
+        let outcome = write_whole(&self.file, prefix)
+            .map_err(|broken| Broken { whole: 0, ..broken })
+            .and_then(|()| write_whole(&self.file, lines));
+        let whole = match &outcome {
+            Ok(()) => lines.len(),
+            Err(broken) => broken.whole,
+        };
+        self.torn = match &outcome {
+            Ok(()) => false,
+            Err(broken) => broken.torn || (self.torn && broken.whole == 0),
+        };
+        if begun && self.file.metadata().is_ok_and(|data| data.len() > 0) {
+            self.position = Some(Position { file: head.file.clone(), offset: 0 });
+        }
+        let end = self.length + (prefix.len() + whole) as u64;
+        if let Some(position) = self.position.as_mut().filter(|_| whole > 0 || outcome.is_ok()) {
+            position.offset = end;
+        }
+        self.length = match &outcome {
+            Ok(()) => end,
+            Err(_) => self.file.metadata().map_or(end, |data| data.len()),
+        };
+        outcome.map(|()| begun).map_err(|broken| (count(&lines[broken.whole..]), broken.error))
+    }
+}
+
 /// Makes a directory and those above it.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
 }
 
-fn open(path: &Path) -> io::Result<(File, bool)> {
+fn open(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         make_dir(dir)?;
     }
@@ -278,8 +290,13 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    let torn = cut_unfinished_line(&file)?;
-    Ok((file, torn))
+    Ok(file)
+}
+
+fn ends_in_newline(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [0];
+    file.read_exact_at(&mut last, length.saturating_sub(1))?;
+    Ok(last == *b"\n")
 }
 
 /// Cuts off what follows the last newline; true if that could not be done.
@@ -341,7 +358,7 @@ fn rotate(path: &Path, keep: u32) -> io::Result<()> {
 }
 
 /// The name of the rotated file of that number; 1 is the youngest.
-pub fn numbered(path: &Path, number: u32) -> PathBuf {
+pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()

@@ -1,9 +1,10 @@
 //! The health log, the database, and recovery.
 //!
 //! The rest of the program holds a [`Recorder`] and tells it what happened; that never fails, and
-//! only who wants to know that a line is written waits, and not for long. Behind it two plain threads work, because disks block: `journal` appends lines to
-//! the health log, `store` keeps rows in the database, so that an fsync never delays a line. A
-//! failing disk costs lines and rows, which are counted in [`RecorderStatus`], never an answer.
+//! only who wants to know that a line is written waits, and not for long. Behind it two plain
+//! threads work, because disks block: `journal` appends lines to the health log, `store` keeps rows
+//! in the database, so that an fsync never delays a line. A failing disk costs lines and rows,
+//! which are counted in [`RecorderStatus`], never an answer.
 //!
 //! ```text
 //! record ─▶ queue ─▶ journal ─▶ health.jsonl          (line, logfile)
@@ -22,16 +23,15 @@ mod costs;
 mod database;
 mod fold;
 mod journal;
-pub mod line;
+pub(crate) mod line;
 mod logfile;
 mod outages;
 mod queue;
 mod replay;
 mod reports;
-mod restore;
 mod retention;
 mod rows;
-pub mod search;
+pub(crate) mod search;
 mod snapshot;
 mod start;
 mod status;
@@ -40,7 +40,7 @@ mod write_behind;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -52,6 +52,7 @@ use self::ack::{Ticket, Waiters};
 use self::costs::Question;
 use self::journal::{Entry, Message};
 use self::line::Logged;
+use self::logfile::LogFiles;
 use self::queue::Queue;
 use self::status::Shared;
 use crate::domain::time::Wall;
@@ -59,11 +60,10 @@ use crate::protocol::costs::{Costs, PairView};
 use crate::protocol::log::{Event, LogLine};
 use crate::protocol::status::RecorderStatus;
 
-pub use self::costs::Query;
-pub use self::logfile::numbered;
-pub use self::restore::{Restored, RestoredModel};
-pub use self::rows::{ModelKey, Row};
-pub use self::start::{Keeping, Settings, StartError};
+pub(crate) use self::costs::Query;
+pub(crate) use self::logfile::numbered;
+pub(crate) use self::rows::{ModelKey, Row};
+pub(crate) use self::start::{Keeping, Restored, Settings, StartError};
 
 /// Turns of the runtime for which the first of a batch lets others join it: each is the time that
 /// what is ready takes, which is nothing on a quiet day. A batch costs two changes of thread, so
@@ -76,7 +76,7 @@ const MOST_OWED: usize = 4096;
 
 /// The handle; clones share everything.
 #[derive(Clone, Debug)]
-pub struct Recorder(Arc<Inner>);
+pub(crate) struct Recorder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -86,7 +86,6 @@ struct Inner {
     shared: Arc<Shared>,
     /// Rows whose line found the queue full; they go with the next one that does not.
     owed: Mutex<Vec<Row>>,
-    owes: AtomicBool,
     patience: Duration,
     /// Where the log is.
     log: PathBuf,
@@ -106,14 +105,14 @@ impl Recorder {
     /// Records what happened at `at`, and the rows that it changed.
     ///
     /// Never blocks and never fails: a line that finds the queue full is dropped and counted.
-    pub fn record(&self, at: Wall, event: Event, rows: impl IntoIterator<Item = Row>) {
+    pub(crate) fn record(&self, at: Wall, event: Event, rows: impl IntoIterator<Item = Row>) {
         self.0.push(at, event, rows.into_iter().collect(), None);
     }
 
     /// Records what happened at `at` and waits until its line, and so all earlier ones, are in the
-    /// log; at most `Settings::patience`, then it counts as late. A line that cannot be written is not waited
-    /// for.
-    pub async fn record_and_wait(&self, at: Wall, event: Event) {
+    /// log; at most `Settings::patience`, then it counts as late. A line that cannot be written
+    /// is not waited for.
+    pub(crate) async fn record_and_wait(&self, at: Wall, event: Event) {
         let (ticket, written) = ack::ticket(&self.0.waiters);
         let Some(first) = self.0.push(at, event, Vec::new(), Some(ticket)) else { return };
         if first {
@@ -129,7 +128,7 @@ impl Recorder {
     }
 
     /// What was paid, everything recorded so far included; `None` when the store does not answer.
-    pub async fn costs(&self, query: Query) -> Option<Costs> {
+    pub(crate) async fn costs(&self, query: Query) -> Option<Costs> {
         let (answer, answered) = oneshot::channel();
         self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
         self.0.queue.wake();
@@ -137,7 +136,7 @@ impl Recorder {
     }
 
     /// Keeps more or less from now on. Files that are too many go with the next rotation.
-    pub fn keep(&self, keeping: Keeping) {
+    pub(crate) fn keep(&self, keeping: Keeping) {
         self.0.keep.store(keeping.keep, Ordering::Relaxed);
         // A full queue means that the journal is stuck; what it keeps is then no matter of urgency,
         // and the next reload says it again.
@@ -149,10 +148,9 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file of the log is there and cannot be read.
-    pub async fn about(&self, request_id: &str) -> io::Result<Vec<LogLine>> {
-        let (path, keep) = (self.0.log.clone(), self.0.keep.load(Ordering::Relaxed));
-        let request_id = request_id.to_owned();
-        tokio::task::spawn_blocking(move || search::lines(&path, keep, &request_id))
+    pub(crate) async fn about(&self, request_id: &str) -> io::Result<Vec<LogLine>> {
+        let (files, request_id) = (self.0.files(), request_id.to_owned());
+        tokio::task::spawn_blocking(move || search::lines(&files, &request_id))
             .await
             .map_err(io::Error::other)?
     }
@@ -161,23 +159,20 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file of the log is there and cannot be read.
-    pub async fn comparisons(&self, query: &Query) -> io::Result<Vec<PairView>> {
-        let (path, keep) = (self.0.log.clone(), self.0.keep.load(Ordering::Relaxed));
-        let (range, task) = (query.range(), query.span.task.clone());
-        tokio::task::spawn_blocking(move || {
-            comparisons::pairs((&path, keep), range, task.as_deref())
-        })
-        .await
-        .map_err(io::Error::other)?
+    pub(crate) async fn comparisons(&self, query: &Query) -> io::Result<Vec<PairView>> {
+        let (files, range, task) = (self.0.files(), query.range(), query.span.task.clone());
+        tokio::task::spawn_blocking(move || comparisons::pairs(&files, &range, task.as_deref()))
+            .await
+            .map_err(io::Error::other)?
     }
 
     /// Everything that is logged from now on. A reader that lags loses the oldest.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Logged>> {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Logged>> {
         self.0.watchers.subscribe()
     }
 
     /// How the recorder is doing.
-    pub fn status(&self) -> RecorderStatus {
+    pub(crate) fn status(&self) -> RecorderStatus {
         RecorderStatus { log: self.0.log.display().to_string(), ..self.0.shared.status() }
     }
 
@@ -185,7 +180,7 @@ impl Recorder {
     /// longer than `limit` and was left to itself.
     ///
     /// Blocks. What other clones record afterwards is dropped.
-    pub fn close(self, limit: Duration) -> bool {
+    pub(crate) fn close(self, limit: Duration) -> bool {
         let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return true };
         self.0.queue.end(Some(Message::Close(self.0.settle(Vec::new()))));
@@ -209,18 +204,14 @@ impl Drop for WakeOnDrop<'_> {
 }
 
 impl Inner {
+    fn files(&self) -> LogFiles {
+        LogFiles { path: self.log.clone(), keep: self.keep.load(Ordering::Relaxed) }
+    }
+
     /// Queues an event and tells whether the caller is to wake; nothing, and its line counted as
     /// dropped, when there is no room.
-    fn push(
-        &self,
-        at: Wall,
-        event: Event,
-        mut rows: Vec<Row>,
-        ticket: Option<Ticket>,
-    ) -> Option<bool> {
-        if self.owes.load(Ordering::Relaxed) {
-            rows = self.settle(rows);
-        }
+    fn push(&self, at: Wall, event: Event, rows: Vec<Row>, ticket: Option<Ticket>) -> Option<bool> {
+        let rows = self.settle(rows);
         let waits = ticket.is_some();
         let entry = Message::Entry(Box::new(Entry { at, event, rows, ticket }));
         self.queue
@@ -234,9 +225,8 @@ impl Inner {
 
     /// Puts the rows of earlier lines before those of this one.
     fn settle(&self, rows: Vec<Row>) -> Vec<Row> {
-        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.owes.store(false, Ordering::Relaxed);
-        let mut all = std::mem::take(&mut *owed);
+        let mut all =
+            std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
         all.extend(rows);
         all
     }
@@ -248,7 +238,6 @@ impl Inner {
         let rows = entry.rows;
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         *owed = if rows.len() > MOST_OWED { rows::newest(rows) } else { rows };
-        self.owes.store(!owed.is_empty(), Ordering::Relaxed);
     }
 }
 

@@ -5,22 +5,21 @@
 //! part of the outage: it ends when the circuit closes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::rows::{RowKey, RowValue};
 use crate::domain::breaker::State;
 use crate::domain::time::Wall;
-use crate::protocol::calendar::moment;
-use crate::protocol::calendar::rfc3339;
+use crate::protocol::calendar::{moment, rfc3339};
 use crate::protocol::costs::OutageView;
 
-/// Which end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct OutageKey {
     /// When the circuit opened or closed.
     pub(super) at: Wall,
-    /// The model.
     pub(super) model: Arc<str>,
 }
 
@@ -34,13 +33,23 @@ pub(super) struct Edge {
     pub(super) reason: String,
 }
 
+impl Edge {
+    /// That the circuit closed.
+    pub(super) const END: Edge = Edge { open: false, reason: String::new() };
+}
+
+impl OutageKey {
+    /// The row that says what happened then.
+    pub(super) fn row(self, edge: Edge) -> (RowKey, RowValue) {
+        (RowKey::Outage(self), RowValue::Outage(edge))
+    }
+}
+
 /// The end of an outage that a change of a circuit is, if it is one.
 pub(super) fn edge(from: State, to: State, reason: String) -> Option<Edge> {
     match (from, to) {
         (State::Closed, State::Open) => Some(Edge { open: true, reason }),
-        (State::Open | State::HalfOpen, State::Closed) => {
-            Some(Edge { open: false, reason: String::new() })
-        }
+        (State::Open | State::HalfOpen, State::Closed) => Some(Edge::END),
         _ => None,
     }
 }
@@ -48,36 +57,38 @@ pub(super) fn edge(from: State, to: State, reason: String) -> Option<Edge> {
 /// The outages that touch a stretch of time, whole, by their beginning. One that lasts has lasted
 /// until `now`: nobody knows of a stretch that has not begun yet.
 pub(super) fn between(
-    (from, to): (Wall, Wall),
+    range: &Range<Wall>,
     now: Wall,
     edges: &BTreeMap<OutageKey, Edge>,
 ) -> Vec<OutageView> {
-    let mut open: BTreeMap<Arc<str>, (Wall, String)> = BTreeMap::new();
+    let mut open: BTreeMap<&Arc<str>, (&OutageKey, &Edge)> = BTreeMap::new();
     let mut outages = Vec::new();
     for (key, edge) in edges {
         if edge.open {
-            open.entry(key.model.clone()).or_insert((key.at, edge.reason.clone()));
-        } else if let Some(began) = open.remove(&key.model) {
-            outages.push((key.model.clone(), began, Some(key.at)));
+            open.entry(&key.model).or_insert((key, edge));
+        } else if let Some((began, why)) = open.remove(&key.model) {
+            outages.push((began, why, Some(key.at)));
         }
     }
-    outages.extend(open.into_iter().map(|(model, began)| (model, began, None)));
-    outages.retain(|(_, (began, _), ended)| *began < to && ended.unwrap_or(now) > from);
-    outages.sort_by(|(a, (at, _), _), (b, (bt, _), _)| (at, a).cmp(&(bt, b)));
-    let view = |(model, (began, reason), ended): (Arc<str>, (Wall, String), Option<Wall>)| {
-        OutageView { model, from: rfc3339(began), to: ended.map(rfc3339), reason }
-    };
-    outages.into_iter().map(view).collect()
+    outages.extend(open.into_values().map(|(began, why)| (began, why, None)));
+    outages.retain(|(key, _, ended)| key.at < range.end && ended.unwrap_or(now) > range.start);
+    outages.sort_by_key(|(key, ..)| *key);
+    let views = outages.into_iter().map(|(key, Edge { reason, .. }, ended)| OutageView {
+        model: key.model.clone(),
+        from: rfc3339(key.at),
+        to: ended.map(rfc3339),
+        reason: reason.clone(),
+    });
+    views.collect()
 }
 
 /// The ends of an outage that a report tells of.
 pub(super) fn edges(outage: &OutageView) -> impl Iterator<Item = (OutageKey, Edge)> {
-    let key = |at: Wall| OutageKey { at, model: outage.model.clone() };
-    let began = moment(&outage.from)
-        .map(|at| (key(at), Edge { open: true, reason: outage.reason.clone() }));
-    let ended = outage.to.as_deref().and_then(moment);
-    let ended = ended.map(|at| (key(at), Edge { open: false, reason: String::new() }));
-    began.into_iter().chain(ended)
+    let began = Edge { open: true, reason: outage.reason.clone() };
+    let ends = [(Some(&outage.from), began), (outage.to.as_ref(), Edge::END)];
+    ends.into_iter().filter_map(|(at, edge)| {
+        Some((OutageKey { at: moment(at?)?, model: outage.model.clone() }, edge))
+    })
 }
 
 #[cfg(test)]
@@ -96,7 +107,7 @@ mod tests {
 
     fn spans(range: (u64, u64), edges: &BTreeMap<OutageKey, Edge>) -> Vec<(u64, Option<u64>)> {
         let second = |text: &str| moment(text).unwrap().0 / 1000;
-        let outages = between((Wall(range.0 * 1000), Wall(range.1 * 1000)), NOW, edges);
+        let outages = between(&(Wall(range.0 * 1000)..Wall(range.1 * 1000)), NOW, edges);
         outages.iter().map(|o| (second(&o.from), o.to.as_deref().map(second))).collect()
     }
 
@@ -134,7 +145,7 @@ mod tests {
     fn a_report_gives_back_the_ends_that_it_was_made_of() {
         let all =
             known(&[(10, "a", State::Closed, State::Open), (30, "a", State::Open, State::Closed)]);
-        let told = between((Wall(0), Wall(20_000)), NOW, &all);
+        let told = between(&(Wall(0)..Wall(20_000)), NOW, &all);
         assert_eq!(told.iter().flat_map(edges).collect::<BTreeMap<_, _>>(), all);
     }
 }

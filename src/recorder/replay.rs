@@ -9,13 +9,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::fold::{Fold, Kind, kind};
-use super::logfile::{file_name, numbered};
-use super::rows::{Position, RowKey, Rows};
+use super::logfile::{LogFiles, file_name};
+use super::rows::{Position, Rows};
 use super::snapshot::Snapshot;
 use crate::domain::time::Wall;
 
@@ -42,12 +43,10 @@ pub(super) struct Caught {
     pub(super) ledger_from: Option<Wall>,
 }
 
-/// The files of the log at `path`, the oldest first.
-pub(super) fn segments(path: &Path, keep: u32) -> Vec<Segment> {
-    let rotated = (1..=keep).map(|number| numbered(path, number));
-    // There is a gap only behind the oldest, unless somebody made one.
-    let old: Vec<Segment> = rotated.filter_map(|path| segment(&path)).collect();
-    old.into_iter().rev().chain(segment(path)).collect()
+/// The files of the log, the oldest first. There is a gap only behind the oldest, unless somebody
+/// made one.
+pub(super) fn segments(files: &LogFiles) -> Vec<Segment> {
+    files.oldest_first().filter_map(|path| segment(&path)).collect()
 }
 
 fn segment(path: &Path) -> Option<Segment> {
@@ -66,7 +65,8 @@ pub(super) fn end(files: &[Segment]) -> Option<Position> {
 /// nothing, up to and not including `to`, or to the end.
 pub(super) fn catch_up(
     rows: Rows,
-    (from, to): (Option<&Position>, Option<&Position>),
+    from: Option<&Position>,
+    to: Option<&Position>,
     files: &[Segment],
 ) -> Caught {
     if from.is_some() && from == to {
@@ -92,8 +92,7 @@ pub(super) fn catch_up(
         if start > segment.length {
             caught.problems.push(missing("its newest file was cut short"));
         }
-        let range = (start, segment.upto(to));
-        let told = segment.lines(range, |_, line| {
+        let told = segment.lines(start..segment.upto(to), |_, line| {
             unreadable += u64::from(!caught.fold.line(line, None));
         });
         caught.problems.extend(told.err().map(|error| missing(&error.to_string())));
@@ -110,7 +109,7 @@ fn rebuild(to: Option<&Position>, files: &[Segment]) -> Caught {
     caught.ledger_from = known.as_ref().map(|(_, from)| *from);
     let mut unreadable = 0;
     for segment in files {
-        let told = segment.lines((0, segment.upto(to)), |offset, line| {
+        let told = segment.lines(0..segment.upto(to), |offset, line| {
             if before.as_ref().is_some_and(|(at, _)| segment.is_past(at, offset)) {
                 before = None;
                 checkpoint.iter().for_each(|part| caught.fold.checkpoint(part));
@@ -132,7 +131,7 @@ fn newest_checkpoint(files: &[Segment], to: Option<&Position>) -> Vec<Snapshot> 
         let mut whole: Vec<Snapshot> = Vec::new();
         let mut parts: Vec<Snapshot> = Vec::new();
         // What cannot be read is told when the lines are counted.
-        let _ = segment.lines((0, segment.upto(to)), |_, line| {
+        let _ = segment.lines(0..segment.upto(to), |_, line| {
             if kind(line) != Kind::Checkpoint {
                 return;
             }
@@ -158,11 +157,6 @@ fn missing(why: &str) -> String {
 }
 
 impl Caught {
-    /// The changed rows.
-    pub(super) fn changed(&self) -> impl Iterator<Item = &RowKey> {
-        self.fold.touched.iter()
-    }
-
     fn told(mut self, unreadable: u64) -> Caught {
         if unreadable > 0 {
             let what = format!("{unreadable} lines of the health log are unreadable");
@@ -188,11 +182,11 @@ impl Segment {
     }
 
     /// Calls `each` with the place and the text of every whole line that begins in the range.
-    fn lines(&self, (from, to): (u64, u64), mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
-        let reader = At { file: &self.file, offset: from }.take(to.saturating_sub(from));
+    fn lines(&self, range: Range<u64>, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
+        let mut offset = range.start;
+        let reader = At { file: &self.file, offset }.take(range.end.saturating_sub(offset));
         let mut reader = BufReader::with_capacity(BLOCK, reader);
         let mut line = Vec::new();
-        let mut offset = from;
         while reader.read_until(b'\n', &mut line)? > 0 {
             if let Some(text) = line.strip_suffix(b"\n") {
                 each(offset, text);

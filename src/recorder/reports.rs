@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,8 +38,7 @@ struct Report {
 
 /// A week as a report tells it.
 pub(super) struct Recalled {
-    /// Its first moment, and the first after it.
-    pub(super) range: (Wall, Wall),
+    pub(super) range: Range<Wall>,
     /// Its ledger, a day at a time.
     pub(super) ledger: Vec<(LedgerKey, Sums)>,
     /// What else it tells.
@@ -50,7 +50,8 @@ pub(super) struct Recalled {
 pub(super) fn due(
     now: Wall,
     zone: &TimeZone,
-    (first, kept): (Wall, Wall),
+    first: Wall,
+    kept: Wall,
     written: &BTreeSet<Week>,
 ) -> Vec<Week> {
     let mut weeks = Vec::new();
@@ -88,11 +89,7 @@ pub(super) fn written(dir: &Path) -> io::Result<BTreeSet<Week>> {
 }
 
 /// Writes both files of a week; tells where the page is.
-pub(super) fn write(
-    dir: &Path,
-    week: Week,
-    (costs, zone): (Costs, &TimeZone),
-) -> io::Result<PathBuf> {
+pub(super) fn write(dir: &Path, week: Week, costs: Costs, zone: &TimeZone) -> io::Result<PathBuf> {
     make_dir(dir)?;
     let page = dir.join(format!("{week}.html"));
     put(&page, html::page(&costs, zone).as_bytes())?;
@@ -104,9 +101,6 @@ pub(super) fn write(
 /// Everything that the reports tell; and which of them cannot be read.
 pub(super) fn recall(dir: &Path) -> (Vec<Recalled>, Vec<String>) {
     let mut problems = Vec::new();
-    let unreadable = |what: &Path, why: &dyn std::fmt::Display| {
-        format!("the report {} cannot be read: {why}; its week is missing in costs", what.display())
-    };
     let weeks = written(dir).unwrap_or_else(|error| {
         problems.push(unreadable(dir, &error));
         BTreeSet::new()
@@ -128,8 +122,12 @@ pub(super) fn recall(dir: &Path) -> (Vec<Recalled>, Vec<String>) {
     (recalled, problems)
 }
 
+fn unreadable(what: &Path, why: &io::Error) -> String {
+    format!("the report {} cannot be read: {why}; its week is missing in costs", what.display())
+}
+
 fn week_of(costs: Costs) -> Option<Recalled> {
-    let range = (moment(costs.from.as_deref()?)?, moment(costs.to.as_deref()?)?);
+    let range = moment(costs.from.as_deref()?)?..moment(costs.to.as_deref()?)?;
     let mut ledger = Vec::new();
     for day in &costs.days {
         let start = moment(&day.from)?;
@@ -171,7 +169,7 @@ mod tests {
         let paris = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let first = at("2026-12-30T12:00:00Z");
         let due = |now: &str, zone: &TimeZone| {
-            names(&super::due(at(now), zone, (first, Wall(0)), &BTreeSet::new()))
+            names(&super::due(at(now), zone, first, Wall(0), &BTreeSet::new()))
         };
         // The last week of 2026 is its 53rd and ends on Sunday, 3 January.
         assert!(due("2027-01-03T23:00:20Z", &paris).is_empty(), "a moment of grace");
@@ -196,7 +194,7 @@ mod tests {
         let first = at("2026-11-03T00:00:00Z");
         let now = at("2026-11-24T00:00:00Z");
         let written = BTreeSet::from(["2026-W46".parse().unwrap()]);
-        let all = |kept| names(&due(now, &TimeZone::UTC, (first, kept), &written));
+        let all = |kept| names(&due(now, &TimeZone::UTC, first, kept, &written));
         assert_eq!(all(Wall(0)), ["2026-W45", "2026-W47"]);
         assert_eq!(all(Wall(at("2026-11-02T00:00:00Z").0 + HOUR)), ["2026-W47"]);
     }
@@ -209,7 +207,7 @@ mod tests {
         let week: Week = "2026-W47".parse().unwrap();
         let (from, to) = ("2026-11-16T00:00:00Z".to_owned(), "2026-11-23T00:00:00Z".to_owned());
         let costs = Costs { from: Some(from), to: Some(to), ..Costs::default() };
-        write(&reports, week, (costs, &TimeZone::UTC)).unwrap();
+        write(&reports, week, costs, &TimeZone::UTC).unwrap();
         fs::write(reports.join("2026-W48.html"), "half").unwrap();
         fs::write(reports.join("2026-W49.tmp"), "half").unwrap();
         fs::write(reports.join("2026-W50.json"), "{\"version\":1,").unwrap();

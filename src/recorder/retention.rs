@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::rows::{ModelKey, Slot, Width};
 use crate::domain::time::Wall;
-use crate::domain::window::{Bucket, COARSE_MS, FINE_MS};
+use crate::domain::window::{COARSE_MS, FINE_MS};
 
 /// Most rows that one plan removes.
 pub(super) const MOST_DELETES: usize = 256;
@@ -20,9 +20,7 @@ pub(super) const MOST_DELETES: usize = 256;
 /// How long buckets are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ages {
-    /// Fine ones.
     pub(super) fine: Duration,
-    /// All of them.
     pub(super) all: Duration,
 }
 
@@ -31,16 +29,13 @@ pub(super) struct Ages {
 pub(super) struct Plan {
     /// Rows to throw away.
     pub(super) expired: Vec<Slot>,
-    /// Rows to merge.
     pub(super) merges: Vec<Merge>,
 }
 
 /// Fine buckets that become part of a coarse one.
 #[derive(Debug, PartialEq)]
 pub(super) struct Merge {
-    /// The coarse one.
     pub(super) into: Slot,
-    /// The fine ones.
     pub(super) from: Vec<Slot>,
 }
 
@@ -80,36 +75,10 @@ pub(super) fn plan(slots: impl IntoIterator<Item = Slot>, now: Wall, ages: Ages)
     plan
 }
 
-/// Adds the calls of one bucket to another.
-pub(super) fn add(sum: &mut Bucket, part: &Bucket) {
-    // Named one by one, so that a new field cannot be forgotten here.
-    let Bucket {
-        success,
-        failure,
-        neutral,
-        held,
-        judged_success,
-        judged_failure,
-        shadow,
-        probe,
-        latency_sum_ms,
-        latency,
-    } = part;
-    sum.success = sum.success.saturating_add(*success);
-    sum.failure = sum.failure.saturating_add(*failure);
-    sum.neutral = sum.neutral.saturating_add(*neutral);
-    sum.held = sum.held.saturating_add(*held);
-    sum.judged_success = sum.judged_success.saturating_add(*judged_success);
-    sum.judged_failure = sum.judged_failure.saturating_add(*judged_failure);
-    sum.shadow = sum.shadow.saturating_add(*shadow);
-    sum.probe = sum.probe.saturating_add(*probe);
-    sum.latency_sum_ms = sum.latency_sum_ms.saturating_add(*latency_sum_ms);
-    sum.latency.merge(latency);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::window::Bucket;
 
     const HOUR: u64 = 3_600_000;
     const AGES: Ages =
@@ -170,7 +139,7 @@ mod tests {
         (part.judged_success, part.judged_failure, part.latency_sum_ms) = (5, 6, 7);
         part.latency.add(7);
         let mut sum = part.clone();
-        add(&mut sum, &part);
+        sum.merge(&part);
         assert_eq!((sum.success, sum.failure, sum.neutral, sum.held), (2, 4, 6, 8));
         assert_eq!((sum.judged_success, sum.judged_failure), (10, 12));
         assert_eq!((sum.latency_sum_ms, sum.latency.count()), (14, 2));

@@ -20,13 +20,10 @@ use crate::protocol::log::Identity;
 
 /// Version of the values.
 const VERSION: u8 = 1;
-/// Prefix of buckets.
+/// Prefixes of the kinds of rows.
 pub(super) const BUCKETS: &[u8] = b"b/";
-/// Prefix of breaker states.
 pub(super) const BREAKERS: &[u8] = b"s/";
-/// Prefix of the ledger.
 pub(super) const LEDGER: &[u8] = b"l/";
-/// Prefix of the beginnings and ends of outages.
 pub(super) const OUTAGES: &[u8] = b"o/";
 /// Key of the place in the log up to which all rows count its lines.
 pub(super) const POSITION: &[u8] = b"p";
@@ -35,9 +32,8 @@ pub(super) const META: &[u8] = b"v";
 
 /// What makes a model the same model after a change of settings: its name, the address of its
 /// provider and the provider's name for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ModelKey {
-    /// Its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct ModelKey {
     pub name: Arc<str>,
     /// The rest of it, in short.
     pub identity: Identity,
@@ -45,7 +41,7 @@ pub struct ModelKey {
 
 impl ModelKey {
     /// The identity of a configured model.
-    pub fn new(name: &str, base_url: &str, model_id: &str) -> ModelKey {
+    pub(crate) fn new(name: &str, base_url: &str, model_id: &str) -> ModelKey {
         ModelKey { name: name.into(), identity: Identity::of(base_url, model_id) }
     }
 
@@ -60,31 +56,17 @@ impl ModelKey {
     }
 }
 
-/// A changed piece of a model's state.
+/// A changed piece of a model's state: the calls of ten seconds, `start` a multiple of them, or its
+/// circuit.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Row {
-    /// The calls of ten seconds.
-    Bucket {
-        /// The model.
-        model: ModelKey,
-        /// Start of the ten seconds, a multiple of them.
-        start: Wall,
-        /// All calls since then.
-        bucket: Bucket,
-    },
-    /// The circuit.
-    Breaker {
-        /// The model.
-        model: ModelKey,
-        /// Its state.
-        stored: StoredModel,
-    },
+pub(crate) enum Row {
+    Bucket { model: ModelKey, start: Wall, bucket: Bucket },
+    Breaker { model: ModelKey, stored: StoredModel },
 }
 
 /// Newest row per key.
 pub(super) type Rows = HashMap<RowKey, RowValue>;
 
-/// Which row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum RowKey {
     Bucket(Slot),
@@ -109,7 +91,6 @@ pub(super) struct Slot {
     pub(super) width: Width,
 }
 
-/// How long a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Width {
     Fine,
@@ -117,7 +98,8 @@ pub(super) enum Width {
 }
 
 /// What a row says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum RowValue {
     Bucket(Bucket),
     Breaker(Saved),
@@ -238,12 +220,7 @@ impl RowValue {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         out.push(VERSION);
-        let written = match self {
-            RowValue::Bucket(bucket) => serde_json::to_writer(&mut out, bucket),
-            RowValue::Breaker(saved) => serde_json::to_writer(&mut out, saved),
-            RowValue::Ledger(sums) => serde_json::to_writer(&mut out, sums),
-            RowValue::Outage(edge) => serde_json::to_writer(&mut out, edge),
-        };
+        let written = serde_json::to_writer(&mut out, self);
         // Plain structs with text keys: there is nothing in them that JSON cannot say. Should
         // that change, the reader finds an unreadable row and says so.
         debug_assert!(written.is_ok());

@@ -6,13 +6,12 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use memchr::memmem::Finder;
 use ulid::Ulid;
 
-use super::logfile::numbered;
+use super::logfile::LogFiles;
 use crate::domain::time::{Wall, millis};
 use crate::protocol::log::LogLine;
 
@@ -20,15 +19,15 @@ use crate::protocol::log::LogLine;
 const SLACK_MS: u64 = 60_000;
 
 /// When a request of this name arrived; `None` if it is no name of a request.
-pub fn arrived(request_id: &str) -> Option<Wall> {
+pub(crate) fn arrived(request_id: &str) -> Option<Wall> {
     Ulid::from_string(request_id).ok().map(|ulid| Wall(ulid.timestamp_ms()))
 }
 
 /// The lines about a request, in the order of the log.
-pub(super) fn lines(path: &Path, keep: u32, request_id: &str) -> io::Result<Vec<LogLine>> {
+pub(super) fn lines(files: &LogFiles, request_id: &str) -> io::Result<Vec<LogLine>> {
     let since = arrived(request_id).unwrap_or_default();
     let mut found = Vec::new();
-    each_line((path, keep), since, &Finder::new(request_id), |line| {
+    each_line(files, since, &Finder::new(request_id), |line| {
         if let Ok(line) = serde_json::from_slice::<LogLine>(line)
             && line.event.request_id().is_some_and(|its| **its == *request_id)
         {
@@ -41,13 +40,12 @@ pub(super) fn lines(path: &Path, keep: u32, request_id: &str) -> io::Result<Vec<
 /// Shows `look` the lines in which `finder` finds something, in the order of the log, of all files
 /// that were written to since then.
 pub(super) fn each_line(
-    (path, keep): (&Path, u32),
+    files: &LogFiles,
     since: Wall,
     finder: &Finder<'_>,
     mut look: impl FnMut(&[u8]),
 ) -> io::Result<()> {
-    let rotated = (1..=keep).rev().map(|number| numbered(path, number));
-    for path in rotated.chain([path.to_owned()]) {
+    for path in files.oldest_first() {
         match File::open(&path) {
             Ok(file) if written_after(&file, since) => scan(file, finder, &mut look)?,
             Ok(_) => {}
@@ -82,6 +80,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::recorder::logfile::numbered;
 
     const ID: &str = "01M7W9TJWBQC5AZC8MQKY1RQDG";
 
@@ -99,10 +98,11 @@ mod tests {
         std::fs::write(numbered(&path, 1), line(1, ID) + &line(2, other)).unwrap();
         let mention = format!("{{\"task\":\"{ID}\"}}\nnot json {ID}\n");
         std::fs::write(&path, mention + &line(3, ID)).unwrap();
-        let found = lines(&path, 8, ID).unwrap();
+        let found = lines(&LogFiles { path, keep: 8 }, ID).unwrap();
         let stamps: Vec<&str> = found.iter().map(|line| &*line.timestamp).collect();
         assert_eq!(stamps, ["2026-11-20T10:00:01.000Z", "2026-11-20T10:00:03.000Z"]);
-        assert!(lines(&folder.path().join("none"), 8, ID).unwrap().is_empty());
+        let none = LogFiles { path: folder.path().join("none"), keep: 8 };
+        assert!(lines(&none, ID).unwrap().is_empty());
     }
 
     #[test]

@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{ModelKey, Position, RowKey, RowValue, Rows, Saved};
 use crate::domain::ledger::{LedgerKey, Sums};
-use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
-use crate::protocol::log::Identity;
 
 /// Ledger rows per line.
 const PER_LINE: usize = 200;
@@ -25,7 +23,7 @@ const DAY_MS: u64 = 86_400_000;
 /// The first Monday of 1970 was its fifth day.
 const MONDAY_MS: u64 = 4 * DAY_MS;
 
-/// One `checkpoint` line.
+/// One line of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     #[serde(default = "checkpoint")]
@@ -42,18 +40,16 @@ pub(super) struct Snapshot {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Breaker {
-    name: Arc<str>,
-    identity: Identity,
-    at: Wall,
-    stored: StoredModel,
+    #[serde(flatten)]
+    model: ModelKey,
+    #[serde(flatten)]
+    saved: Saved,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    start: Wall,
-    task: Arc<str>,
-    primary: Arc<str>,
-    model: Arc<str>,
+    #[serde(flatten)]
+    key: LedgerKey,
     sums: Sums,
 }
 
@@ -75,14 +71,10 @@ pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Sn
     let mut ledger = Vec::new();
     for (key, value) in rows {
         match (key, value) {
-            (RowKey::Breaker(key), RowValue::Breaker(Saved { at, stored })) => {
-                let ModelKey { name, identity } = key;
-                breakers.push(Breaker { name, identity, at, stored });
+            (RowKey::Breaker(model), RowValue::Breaker(saved)) => {
+                breakers.push(Breaker { model, saved });
             }
-            (RowKey::Ledger(key), RowValue::Ledger(sums)) => {
-                let LedgerKey { start, task, primary, model } = key;
-                ledger.push(Entry { start, task, primary, model, sums });
-            }
+            (RowKey::Ledger(key), RowValue::Ledger(sums)) => ledger.push(Entry { key, sums }),
             _ => {}
         }
     }
@@ -91,17 +83,17 @@ pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Sn
     }
     let ledger_from = shorten(&mut ledger, from, bytes);
     let mut chunks = ledger.chunks(PER_LINE).map(<[Entry]>::to_vec);
-    let first = chunks.next().unwrap_or_default();
-    let line = |breakers, ledger| Snapshot {
+    let line = Snapshot {
         event: checkpoint(),
         at: at.clone(),
         ledger_from,
         more: true,
         breakers,
-        ledger,
+        ledger: chunks.next().unwrap_or_default(),
     };
-    let mut lines = vec![line(breakers, first)];
-    lines.extend(chunks.map(|chunk| line(Vec::new(), chunk)));
+    let further = Snapshot { breakers: Vec::new(), ledger: Vec::new(), ..line.clone() };
+    let mut lines = vec![line];
+    lines.extend(chunks.map(|ledger| Snapshot { ledger, ..further.clone() }));
     if let Some(last) = lines.last_mut() {
         last.more = false;
     }
@@ -110,30 +102,28 @@ pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Sn
 
 /// Leaves out whole quarters of an hour from the old end; gives the start of what is left.
 fn shorten(ledger: &mut Vec<Entry>, from: Wall, bytes: u64) -> Wall {
-    ledger.sort_by_key(|entry| entry.start);
+    ledger.sort_by_key(|entry| entry.key.start);
     let most = usize::try_from(bytes).unwrap_or(usize::MAX) / ROW_BYTES;
     let surplus = ledger.len().saturating_sub(most);
     let Some(last_out) = surplus.checked_sub(1).and_then(|at| ledger.get(at)) else {
         return from;
     };
-    let cut = last_out.start;
-    ledger.retain(|entry| entry.start > cut);
-    ledger.first().map_or(Wall(cut.0.saturating_add(1)), |entry| entry.start)
+    let cut = last_out.key.start;
+    ledger.retain(|entry| entry.key.start > cut);
+    ledger.first().map_or(Wall(cut.0.saturating_add(1)), |entry| entry.key.start)
 }
 
 impl Snapshot {
     /// The rows it holds.
     pub(super) fn rows(&self) -> Rows {
-        let breakers = self.breakers.iter().cloned().map(|breaker| {
-            let Breaker { name, identity, at, stored } = breaker;
-            let key = RowKey::Breaker(ModelKey { name, identity });
-            (key, RowValue::Breaker(Saved { at, stored }))
-        });
-        let ledger = self.ledger.iter().cloned().map(|entry| {
-            let Entry { start, task, primary, model, sums } = entry;
-            let key = RowKey::Ledger(LedgerKey { start, task, primary, model });
-            (key, RowValue::Ledger(sums))
-        });
+        let breakers = self
+            .breakers
+            .iter()
+            .cloned()
+            .map(|Breaker { model, saved }| (RowKey::Breaker(model), RowValue::Breaker(saved)));
+        let ledger = self.ledger.iter().cloned();
+        let ledger =
+            ledger.map(|Entry { key, sums }| (RowKey::Ledger(key), RowValue::Ledger(sums)));
         breakers.chain(ledger).collect()
     }
 }

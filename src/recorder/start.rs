@@ -4,35 +4,36 @@
 //! log, and may go on with it behind the daemon's back. Neither can keep the daemon from serving: what went wrong stands in
 //! [`Restored::problems`] and in the status, and is tried again.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
 use super::ack::Waiters;
 use super::journal::Journal;
-use super::line::Stamper;
-use super::logfile::LogFile;
+use super::line::{Stamper, timestamp};
+use super::logfile::{LogFile, LogFiles};
 use super::queue::Queue;
 use super::replay;
-use super::restore::Restored;
-use super::rows::ModelKey;
+use super::rows::{ModelKey, RowKey, RowValue, Rows};
 use super::status::Shared;
 use super::store::Store;
 use super::write_behind::WriteBehind;
 use super::{Inner, Recorder, Threads};
 use crate::clock::{Clock, zone};
 use crate::config::Config;
+use crate::domain::ledger::{LedgerKey, Sums};
+use crate::domain::model::StoredModel;
 use crate::domain::time::{Now, Wall};
-use crate::protocol::calendar::moment;
+use crate::domain::window::Bucket;
 
 /// Events that wait for the journal thread; a quarter of a second of a very busy day.
 const QUEUE: usize = 16_384;
@@ -43,7 +44,7 @@ const OPENING: Duration = Duration::from_secs(5);
 
 /// How much is kept, and how long; a reload may change it.
 #[derive(Clone, Debug)]
-pub struct Keeping {
+pub(crate) struct Keeping {
     /// Size at which a log file is rotated, in bytes.
     pub max_size: u64,
     /// Rotated files that are kept.
@@ -62,7 +63,7 @@ pub struct Keeping {
 
 impl Keeping {
     /// What a configuration says about it.
-    pub fn of(config: &Config) -> Keeping {
+    pub(crate) fn of(config: &Config) -> Keeping {
         let longest = config.models.iter().map(|model| model.health.window).max();
         Keeping {
             max_size: config.log.max_size,
@@ -78,8 +79,7 @@ impl Keeping {
 
 /// What the recorder is told.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The health log.
+pub(crate) struct Settings {
     pub health_log: PathBuf,
     /// Where the database lives.
     pub state_dir: PathBuf,
@@ -97,18 +97,61 @@ pub enum StartError {
     /// The system gives no more threads.
     #[error("cannot start the recorder's {name} thread; raise the limit of tasks (TasksMax)")]
     Thread {
-        /// Which thread.
         name: &'static str,
         /// What the system said.
         source: io::Error,
     },
 }
 
+/// What was stored, by model.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    pub models: HashMap<ModelKey, RestoredModel>,
+    /// The ledger of today, several additions per key.
+    pub today: Vec<(LedgerKey, Sums)>,
+    /// What went wrong, in words for the administrator.
+    pub problems: Vec<String>,
+}
+
+/// What was stored of one model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RestoredModel {
+    /// Its buckets in ascending order of their start. Those older than any window are five
+    /// minutes wide instead of ten seconds.
+    pub buckets: Vec<(Wall, Bucket)>,
+    pub breaker: Option<StoredModel>,
+}
+
+impl Restored {
+    /// Picks what belongs to the `wanted` models and begins at or after `oldest`. Rows of others
+    /// stay in the database until the retention ends: a model taken out of the configuration and
+    /// put back the next day finds its circuit again.
+    pub(super) fn pick(rows: Rows, wanted: &[ModelKey], oldest: Wall) -> Restored {
+        let mut models: HashMap<ModelKey, RestoredModel> = HashMap::new();
+        for (key, value) in rows {
+            let Some(name) = key.model().filter(|model| wanted.contains(model)) else { continue };
+            if key.start().is_some_and(|start| start < oldest) {
+                continue;
+            }
+            let model = models.entry(name.clone()).or_default();
+            match (key, value) {
+                (RowKey::Bucket(slot), RowValue::Bucket(bucket)) => {
+                    model.buckets.push((slot.start, bucket));
+                }
+                (_, RowValue::Breaker(saved)) => model.breaker = Some(saved.stored),
+                (_, RowValue::Bucket(_) | RowValue::Ledger(_) | RowValue::Outage(_)) => {}
+            }
+        }
+        models.values_mut().for_each(|model| model.buckets.sort_by_key(|(start, _)| *start));
+        Restored { models, ..Restored::default() }
+    }
+}
+
 impl Recorder {
     /// Starts both threads and hands back what was stored of the `wanted` models.
     ///
     /// Blocks until the database is open, at most five seconds.
-    pub fn start(
+    pub(crate) fn start(
         settings: Settings,
         wanted: &[ModelKey],
         now: Now,
@@ -138,15 +181,15 @@ impl Recorder {
             clock: settings.clock.clone(),
         };
         let begun = journal.begin(now.wall);
-        let log = (replay::segments(&path, settings.keeping.keep), begun);
+        let files = replay::segments(&LogFiles { path, keep: settings.keeping.keep });
 
         let (restored_out, restored) = sync_channel(1);
-        let store = Store::new(&settings, wanted, (&shared, &write_behind, &queue));
+        let store = Store::new(&settings, wanted, &shared, &write_behind, &queue);
         let asked = wanted.to_vec();
         let store = spawn("store", move || {
             // Dropped at the end, whichever way it comes: that is what `close` waits for.
             let _done = done_out;
-            store.run(&asked, log, &restored_out);
+            store.run(&asked, files, begun, &restored_out);
         })?;
         let mut restored = wait_for(&restored);
         if let Err(why) = opened {
@@ -162,7 +205,6 @@ impl Recorder {
             watchers,
             shared,
             owed: Mutex::default(),
-            owes: AtomicBool::new(false),
             patience: settings.patience,
             log: settings.health_log,
             keep: AtomicU32::new(settings.keeping.keep),
@@ -187,14 +229,4 @@ fn spawn(
 ) -> Result<JoinHandle<()>, StartError> {
     let thread = thread::Builder::new().name(name.into());
     thread.spawn(work).map_err(|source| StartError::Thread { name, source })
-}
-
-/// The timestamp of a line of the log, if it is one.
-fn timestamp(line: &[u8]) -> Option<Wall> {
-    #[derive(Deserialize)]
-    struct Stamped {
-        timestamp: String,
-    }
-    let stamped: Stamped = serde_json::from_slice(line).ok()?;
-    moment(&stamped.timestamp)
 }

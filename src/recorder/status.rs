@@ -4,7 +4,7 @@
 //! Reading them never waits for a disk. Changes for the worse or the better are also told to the
 //! daemon's own log, once each; what goes wrong during the start is told by whoever starts it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::time::Wall;
@@ -13,62 +13,40 @@ use crate::protocol::status::{RecorderStatus, StoreState};
 /// What the threads and the handle share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    lines: AtomicU64,
-    dropped: AtomicU64,
-    late: AtomicU64,
-    rows_lost: AtomicU64,
-    errors: AtomicU64,
     started: AtomicBool,
-    words: Mutex<Words>,
+    told: Mutex<Told>,
 }
 
 #[derive(Debug, Default)]
-struct Words {
-    log_error: Option<String>,
-    log_damage: Option<String>,
-    store: StoreState,
-    store_error: Option<String>,
-    store_put_aside: Option<String>,
-    store_too_large: Option<String>,
-    store_gave_up: Option<String>,
-    last_checkpoint: Option<Wall>,
+struct Told {
+    /// All but the path of the log, which the handle knows, and the size of the database.
+    status: RecorderStatus,
+    too_large: Option<String>,
+    gave_up: Option<String>,
 }
 
 impl Shared {
-    /// All but the path of the log, which the handle knows.
+    /// All but the path of the log.
     pub(super) fn status(&self) -> RecorderStatus {
-        let words = self.words();
-        RecorderStatus {
-            log: String::new(),
-            lines: self.lines.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
-            late: self.late.load(Relaxed),
-            log_error: words.log_error.clone(),
-            log_damage: words.log_damage.clone(),
-            store: words.store,
-            store_error: words.store_error.clone(),
-            store_put_aside: words.store_put_aside.clone(),
-            store_size: words.store_too_large.as_ref().or(words.store_gave_up.as_ref()).cloned(),
-            last_checkpoint: words.last_checkpoint,
-            rows_lost: self.rows_lost.load(Relaxed),
-            errors: self.errors.load(Relaxed),
-        }
+        let told = self.told();
+        let store_size = told.too_large.as_ref().or(told.gave_up.as_ref()).cloned();
+        RecorderStatus { store_size, ..told.status.clone() }
     }
 
     pub(super) fn written(&self, lines: u64) {
-        self.lines.fetch_add(lines, Relaxed);
+        self.told().status.lines += lines;
     }
 
     pub(super) fn dropped(&self, lines: u64) {
-        self.dropped.fetch_add(lines, Relaxed);
+        self.told().status.dropped += lines;
     }
 
     pub(super) fn late(&self) {
-        self.late.fetch_add(1, Relaxed);
+        self.told().status.late += 1;
     }
 
     pub(super) fn rows_lost(&self, rows: u64) {
-        self.rows_lost.fetch_add(rows, Relaxed);
+        self.told().status.rows_lost += rows;
     }
 
     /// From now on changes are told as they come.
@@ -77,73 +55,69 @@ impl Shared {
     }
 
     pub(super) fn log_works(&self) {
-        if self.words().log_error.take().is_some() {
+        if self.told().status.log_error.take().is_some() {
             tracing::info!("the health log is written again");
         }
     }
 
     pub(super) fn log_failed(&self, why: String) {
-        self.errors.fetch_add(1, Relaxed);
-        let mut words = self.words();
-        if words.log_error.is_none() {
-            self.warn(&why);
-        }
-        words.log_error = Some(why);
+        let status = &mut self.told().status;
+        status.errors += 1;
+        self.warn_once(&mut status.log_error, why);
     }
 
     pub(super) fn log_damaged(&self, what: String) {
         self.warn(&what);
-        self.words().log_damage = Some(what);
+        self.told().status.log_damage = Some(what);
     }
 
     pub(super) fn store_works(&self, put_aside: Option<String>) {
-        let mut words = self.words();
-        words.store = StoreState::Ok;
-        if words.store_error.take().is_some() {
+        let status = &mut self.told().status;
+        status.store = StoreState::Ok;
+        if status.store_error.take().is_some() {
             tracing::info!("the database is open again");
         }
         if let Some(place) = put_aside {
             self.warn(&format!("the database was damaged; it is now in {place}"));
-            words.store_put_aside = Some(place);
+            status.store_put_aside = Some(place);
         }
     }
 
     /// The database was rewritten, at the cost of some rows or of none.
     pub(super) fn store_rewritten(&self, gave_up: Option<String>) {
-        let mut words = self.words();
-        words.store_too_large = None;
+        let mut told = self.told();
+        told.too_large = None;
         if let Some(what) = gave_up {
             // The next time it is the same story with another date.
-            if words.store_gave_up.is_none() {
-                self.warn(&what);
-            }
-            words.store_gave_up = Some(what);
+            self.warn_once(&mut told.gave_up, what);
         }
     }
 
     pub(super) fn store_too_large(&self, why: String) {
-        self.errors.fetch_add(1, Relaxed);
-        let mut words = self.words();
-        if words.store_too_large.is_none() {
-            self.warn(&why);
-        }
-        words.store_too_large = Some(why);
+        let mut told = self.told();
+        told.status.errors += 1;
+        self.warn_once(&mut told.too_large, why);
     }
 
     pub(super) fn checkpoint(&self, at: Wall) {
-        self.words().last_checkpoint = Some(at);
+        self.told().status.last_checkpoint = Some(at);
     }
 
     pub(super) fn store_failed(&self, why: String) {
-        self.errors.fetch_add(1, Relaxed);
-        let mut words = self.words();
-        if words.store_error.is_none() {
+        let status = &mut self.told().status;
+        status.errors += 1;
+        if status.store == StoreState::Ok {
+            status.store = StoreState::Degraded;
+        }
+        self.warn_once(&mut status.store_error, why);
+    }
+
+    /// Replaces the last words, and says them if there were none.
+    fn warn_once(&self, last: &mut Option<String>, why: String) {
+        if last.is_none() {
             self.warn(&why);
         }
-        if words.store == StoreState::Ok {
-            words.store = StoreState::Degraded;
-        }
-        words.store_error = Some(why);
+        *last = Some(why);
     }
 
     fn warn(&self, why: &str) {
@@ -152,8 +126,8 @@ impl Shared {
         }
     }
 
-    fn words(&self) -> MutexGuard<'_, Words> {
+    fn told(&self) -> MutexGuard<'_, Told> {
         // Words are whole after every statement; a panic elsewhere spoils nothing here.
-        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,17 +21,17 @@ use jiff::tz::TimeZone;
 
 use super::database::{Database, StoreError};
 use super::journal::Message;
+use super::logfile::LogFiles;
 use super::queue::Queue;
 use super::replay::{self, Segment};
-use super::restore::{Restored, restore};
 use super::retention::Ages;
 use super::rows::{ModelKey, Position, RowKey, RowValue, Rows};
 use super::snapshot;
-use super::start::{Keeping, Settings};
+use super::start::{Keeping, Restored, Settings};
 use super::status::Shared;
-use super::write_behind::{Buffered, WriteBehind};
+use super::write_behind::{Changes, WriteBehind};
 use crate::clock::Clock;
-use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
+use crate::domain::ledger::{self, Ledger};
 use crate::domain::time::{Mono, Wall};
 use crate::protocol::calendar::Day;
 
@@ -60,7 +60,7 @@ const SNAPSHOT_SHARE: u64 = 4;
 pub(super) struct Store {
     dir: PathBuf,
     reports: PathBuf,
-    log: (PathBuf, u32),
+    log: LogFiles,
     snapshot_bytes: u64,
     ages: Ages,
     ledger_age: Duration,
@@ -108,12 +108,14 @@ impl Store {
     pub(super) fn new(
         settings: &Settings,
         wanted: &[ModelKey],
-        (shared, write_behind, queue): (&Arc<Shared>, &Arc<WriteBehind>, &Arc<Queue<Message>>),
+        shared: &Arc<Shared>,
+        write_behind: &Arc<WriteBehind>,
+        queue: &Arc<Queue<Message>>,
     ) -> Store {
         let mut store = Store {
             dir: settings.state_dir.join(DATABASE),
             reports: settings.state_dir.join(REPORTS),
-            log: (settings.health_log.clone(), settings.keeping.keep),
+            log: LogFiles { path: settings.health_log.clone(), keep: settings.keeping.keep },
             snapshot_bytes: 0,
             ages: Ages { fine: FINE_AT_LEAST, all: settings.keeping.retention },
             ledger_age: settings.keeping.ledger_retention,
@@ -147,7 +149,7 @@ impl Store {
 
     /// Keeps more or less from now on.
     fn keep(&mut self, keeping: &Keeping) {
-        self.log.1 = keeping.keep;
+        self.log.keep = keeping.keep;
         self.snapshot_bytes = keeping.max_size / SNAPSHOT_SHARE;
         self.ages = Ages { fine: keeping.fine.max(FINE_AT_LEAST), all: keeping.retention };
         self.ledger_age = keeping.ledger_retention;
@@ -168,7 +170,8 @@ impl Store {
     pub(super) fn run(
         mut self,
         wanted: &[ModelKey],
-        (files, begun): (Vec<Segment>, bool),
+        files: Vec<Segment>,
+        begun: bool,
         restored: &SyncSender<Restored>,
     ) {
         self.reached = replay::end(&files);
@@ -182,8 +185,8 @@ impl Store {
         let oldest = self.clock.now().wall.minus(self.ages.all);
         // Nobody waits for it any more if opening took too long.
         let day = Day::of(self.clock.now().wall, &self.zone);
-        let (today, _) = self.ledger_between((day.start, day.end));
-        let found = restore(rows, wanted, oldest, (today, problems));
+        let (today, _) = self.ledger_between(&(day.start..day.end));
+        let found = Restored { today, problems, ..Restored::pick(rows, wanted, oldest) };
         self.end_outages(&found);
         let _ = restored.try_send(found);
         self.next_sweep = self.clock.mono().plus(SWEEP);
@@ -198,8 +201,7 @@ impl Store {
             self.take_up(buffered);
             let now = self.clock.mono();
             if self.database.is_none() && (now >= self.next_try || closed) {
-                let (path, keep) = &self.log;
-                self.open(&replay::segments(path, *keep), false);
+                self.open(&replay::segments(&self.log), false);
             }
             questions.into_iter().for_each(|question| self.answer(question));
             self.checkpoint();
@@ -221,7 +223,7 @@ impl Store {
         if self.database.is_some() { sweep } else { sweep.min(self.next_try.since(now)) }
     }
 
-    fn take_up(&mut self, buffered: Buffered) {
+    fn take_up(&mut self, buffered: Changes) {
         self.known.extend(buffered.rows.keys().filter_map(RowKey::model).cloned());
         self.waiting.extend(buffered.rows);
         for (key, sums) in buffered.ledger {
@@ -288,8 +290,9 @@ impl Store {
         };
         let from = snapshot::ledger_from(self.clock.now().wall);
         let mut rows = database.breakers()?;
-        let ledger = database.ledger((from, Wall(u64::MAX)), usize::MAX)?;
-        rows.extend(ledger.into_iter().map(row));
+        let ledger = database.ledger(&(from..Wall(u64::MAX)), usize::MAX)?;
+        let ledger = ledger.into_iter();
+        rows.extend(ledger.map(|(key, sums)| (RowKey::Ledger(key), RowValue::Ledger(sums))));
         let lines = snapshot::lines(rows, at, from, self.snapshot_bytes);
         // If there is no room, the next file gets its lines.
         let _ = self.queue.push(Message::Checkpoint(lines), false);
@@ -319,10 +322,6 @@ impl Store {
         self.shared.store_failed(text.clone());
         text
     }
-}
-
-fn row((key, sums): (LedgerKey, Sums)) -> (RowKey, RowValue) {
-    (RowKey::Ledger(key), RowValue::Ledger(sums))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::Clock;
+use crate::domain::ledger::CallKind;
 use crate::domain::model::StoredModel;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::window::Bucket;
-use crate::protocol::log::{CallEvent, CallKind, CallReplay, DegradedEvent, StopEvent};
+use crate::protocol::log::{CallEvent, CallReplay, DegradedEvent, StopEvent};
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
@@ -206,7 +207,6 @@ fn unread(queue: Arc<Queue<Message>>) -> Recorder {
         watchers: broadcast::Sender::new(1),
         shared: Arc::default(),
         owed: Mutex::default(),
-        owes: AtomicBool::new(false),
         patience: PATIENCE,
         log: Default::default(),
         keep: Default::default(),

@@ -10,11 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::costs::Question;
-use super::outages::{Edge, OutageKey};
-use super::rows::{Position, Row, RowKey, RowValue, Rows};
+use super::rows::{Position, Rows};
 use super::start::Keeping;
-use crate::domain::ledger::{self, Ledger, LedgerKey, Sums};
-use crate::domain::time::Wall;
+use crate::domain::ledger::{self, Ledger};
 
 /// How long ordinary rows gather before the store takes them.
 pub(super) const GATHER: Duration = Duration::from_millis(500);
@@ -22,37 +20,16 @@ pub(super) const GATHER: Duration = Duration::from_millis(500);
 /// A buffer that one thread fills and another empties.
 #[derive(Debug, Default)]
 pub(super) struct WriteBehind {
-    buffered: Mutex<Buffered>,
+    buffered: Mutex<Changes>,
     changed: Condvar,
 }
 
-/// What one batch of lines changed.
+/// What lines changed, and what else goes with them.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// Changed rows, each with the moment of its line.
-    pub(super) rows: Vec<(Wall, Row)>,
-    /// Ends of outages.
-    pub(super) outages: Vec<(OutageKey, Edge)>,
-    /// Additions to the ledger.
-    pub(super) ledger: Vec<(LedgerKey, Sums)>,
-    /// The end of the batch in the log.
-    pub(super) reached: Option<(Position, Arc<File>)>,
-    /// Whether one of the rows must not wait.
-    pub(super) urgent: bool,
-    /// Whether the batch began a new file.
-    pub(super) begun: bool,
-    /// What somebody wants to know as it is after this batch.
-    pub(super) questions: Vec<Question>,
-    /// How much is to be kept from now on.
-    pub(super) keeping: Option<Keeping>,
-}
-
-/// What was in the buffer.
-#[derive(Debug, Default)]
-pub(super) struct Buffered {
+pub(super) struct Changes {
     /// Newest row per key.
     pub(super) rows: Rows,
-    /// Additions to the ledger.
+    /// Additions to the ledger, beside rows of it.
     pub(super) ledger: Ledger,
     /// The place in the log that all this reaches to.
     pub(super) reached: Option<Position>,
@@ -62,7 +39,7 @@ pub(super) struct Buffered {
     pub(super) urgent: bool,
     /// Whether a new file was begun.
     pub(super) begun: bool,
-    /// What somebody wants to know.
+    /// What somebody wants to know as it is after all this.
     pub(super) questions: Vec<Question>,
     /// How much is to be kept from now on.
     pub(super) keeping: Option<Keeping>,
@@ -70,7 +47,26 @@ pub(super) struct Buffered {
     pub(super) closed: bool,
 }
 
-impl Buffered {
+impl Changes {
+    /// Adds what came later.
+    pub(super) fn add(&mut self, later: Changes) {
+        self.rows.extend(later.rows);
+        for (key, sums) in later.ledger {
+            ledger::add(&mut self.ledger, key, sums);
+        }
+        self.reached = later.reached.or(self.reached.take());
+        for file in later.files {
+            if !self.files.last().is_some_and(|last| Arc::ptr_eq(last, &file)) {
+                self.files.push(file);
+            }
+        }
+        self.urgent |= later.urgent;
+        self.begun |= later.begun;
+        self.questions.extend(later.questions);
+        self.keeping = later.keeping.or(self.keeping.take());
+        self.closed |= later.closed;
+    }
+
     fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.ledger.is_empty() && !self.is_pressing()
     }
@@ -85,32 +81,11 @@ impl Buffered {
 }
 
 impl WriteBehind {
-    /// Adds a batch, and leaves it empty.
-    pub(super) fn add(&self, batch: &mut Batch) {
+    /// Adds what a batch of lines changed.
+    pub(super) fn add(&self, changes: Changes) {
         let mut buffered = self.buffered();
         let before = (buffered.is_empty(), buffered.is_pressing());
-        for (at, row) in batch.rows.drain(..) {
-            let (key, value) = row.split(at);
-            buffered.rows.insert(key, value);
-        }
-        for (key, edge) in batch.outages.drain(..) {
-            buffered.rows.insert(RowKey::Outage(key), RowValue::Outage(edge));
-        }
-        for (key, sums) in batch.ledger.drain(..) {
-            ledger::add(&mut buffered.ledger, key, sums);
-        }
-        if let Some((position, file)) = batch.reached.take() {
-            buffered.reached = Some(position);
-            if !buffered.files.last().is_some_and(|last| Arc::ptr_eq(last, &file)) {
-                buffered.files.push(file);
-            }
-        }
-        buffered.urgent |= std::mem::take(&mut batch.urgent);
-        buffered.begun |= std::mem::take(&mut batch.begun);
-        buffered.questions.append(&mut batch.questions);
-        if let Some(keeping) = batch.keeping.take() {
-            buffered.keeping = Some(keeping);
-        }
+        buffered.add(changes);
         // The store sleeps through ordinary rows once it knows that there are any.
         let news = before != (buffered.is_empty(), buffered.is_pressing());
         drop(buffered);
@@ -127,15 +102,16 @@ impl WriteBehind {
 
     /// Empties the buffer: half a second after the first row, at once when something in it is
     /// pressing, and after `idle` without any row.
-    pub(super) fn take(&self, idle: Duration) -> Buffered {
+    pub(super) fn take(&self, idle: Duration) -> Changes {
         let (buffered, _) = self
             .changed
             .wait_timeout_while(self.buffered(), idle, |buffered| buffered.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        let patient = |buffered: &mut Buffered| !buffered.is_empty() && !buffered.is_pressing();
         let (mut buffered, _) = self
             .changed
-            .wait_timeout_while(buffered, GATHER, patient)
+            .wait_timeout_while(buffered, GATHER, |buffered| {
+                !buffered.is_empty() && !buffered.is_pressing()
+            })
             .unwrap_or_else(PoisonError::into_inner);
         let closed = buffered.closed;
         let taken = std::mem::take(&mut *buffered);
@@ -143,7 +119,7 @@ impl WriteBehind {
         taken
     }
 
-    fn buffered(&self) -> MutexGuard<'_, Buffered> {
+    fn buffered(&self) -> MutexGuard<'_, Changes> {
         self.buffered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,24 +127,26 @@ impl WriteBehind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ledger::{LedgerKey, Sums};
+    use crate::domain::time::Wall;
     use crate::domain::window::Bucket;
-    use crate::recorder::rows::ModelKey;
+    use crate::recorder::rows::{ModelKey, Row, RowValue};
 
-    fn batch(successes: &[u32]) -> Batch {
+    fn batch(successes: &[u32]) -> Changes {
         let model = ModelKey::new("a", "b", "c");
         let bucket = |&success| Bucket { success, ..Bucket::default() };
         let row = |bucket| Row::Bucket { model: model.clone(), start: Wall(0), bucket };
-        let rows = successes.iter().map(bucket).map(row).map(|row| (Wall(1), row)).collect();
+        let rows = successes.iter().map(bucket).map(row).map(|row| row.split(Wall(1))).collect();
         let key = LedgerKey::new(Wall(0), &"t".into(), &"p".into(), &"m".into());
-        let ledger = vec![(key, Sums { calls: 1, ..Sums::default() })];
-        Batch { rows, ledger, ..Batch::default() }
+        let ledger = Ledger::from([(key, Sums { calls: 1, ..Sums::default() })]);
+        Changes { rows, ledger, ..Changes::default() }
     }
 
     #[test]
     fn only_the_newest_row_of_a_key_is_taken_and_sums_are_added_up() {
         let write_behind = WriteBehind::default();
-        write_behind.add(&mut batch(&[1, 2]));
-        write_behind.add(&mut batch(&[3]));
+        write_behind.add(batch(&[1, 2]));
+        write_behind.add(batch(&[3]));
         let taken = write_behind.take(Duration::ZERO);
         let values: Vec<RowValue> = taken.rows.into_values().collect();
         assert_eq!(values, [RowValue::Bucket(Bucket { success: 3, ..Bucket::default() })]);
@@ -179,7 +157,7 @@ mod tests {
     #[test]
     fn a_closed_buffer_stays_closed_and_waits_for_nobody() {
         let write_behind = WriteBehind::default();
-        write_behind.add(&mut batch(&[1]));
+        write_behind.add(batch(&[1]));
         write_behind.close();
         let hour = Duration::from_secs(3600);
         assert_eq!(write_behind.take(hour).rows.len(), 1);

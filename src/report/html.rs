@@ -10,10 +10,9 @@ use std::fmt::Write;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::money::{dollars, grouped, nano, places, short, signed};
+use super::money::{HEADING, amounts, cells, dollars, grouped, nano, places, short, signed};
 use super::plot::{self, Paper, text};
-use super::row::{HEADING, amounts, cells};
-use super::story::{Cause, Story, blamed};
+use super::story::{Cause, Story, blamed, edge};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
 use crate::protocol::calendar::{moment, zoned};
@@ -52,19 +51,22 @@ pub fn page(costs: &Costs, zone: &TimeZone) -> String {
 
 /// Which stretch of time, in words.
 pub fn title(costs: &Costs, zone: &TimeZone) -> String {
-    let day = |at: Wall| zoned(at, zone).strftime("%a %-d %b %Y").to_string();
-    let edge = |text: &Option<String>| text.as_deref().and_then(moment);
+    let from = edge(&costs.from).map(|at| day(at, zone));
     // What ends at midnight ends with the day before.
-    let last = |at: Wall| day(Wall(at.0.saturating_sub(1)));
-    let span = match (edge(&costs.from), edge(&costs.to)) {
-        (Some(from), Some(to)) => format!("{} to {}", day(from), last(to)),
-        (Some(from), None) => format!("from {} on", day(from)),
-        (None, Some(to)) => format!("until {}", last(to)),
+    let last = edge(&costs.to).map(|at| day(Wall(at.0.saturating_sub(1)), zone));
+    let span = match (from, last) {
+        (Some(from), Some(last)) => format!("{from} to {last}"),
+        (Some(from), None) => format!("from {from} on"),
+        (None, Some(last)) => format!("until {last}"),
         (None, None) => "all that is kept".to_owned(),
     };
     let week = costs.week.as_ref().map(|week| format!("{week}, ")).unwrap_or_default();
     let task = costs.task.as_ref().map(|task| format!(", task {task}")).unwrap_or_default();
     format!("{week}{span}{task}")
+}
+
+fn day(at: Wall, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%a %-d %b %Y").to_string()
 }
 
 fn tiles(page: &mut String, story: &Story) {
@@ -193,8 +195,8 @@ fn shares(page: &mut String, costs: &Costs) {
 
 fn rows(page: &mut String, costs: &Costs) {
     let heading = [&["Task", "Model"][..], &HEADING].concat();
-    let sums = || costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
-    let places = places(sums().flat_map(amounts));
+    let sums = costs.rows.iter().map(|row| &row.sums).chain([&costs.totals]);
+    let places = places(sums.flat_map(amounts));
     begin_table(page, "By task and model", &heading);
     for row in &costs.rows {
         let instead = Some(&*row.primary).filter(|primary| *primary != &*row.model);

@@ -7,5 +7,4 @@ pub mod csv;
 pub mod html;
 pub mod money;
 mod plot;
-pub mod row;
 pub mod story;

@@ -1,18 +1,21 @@
 //! Amounts of money as people read them, exact to the nano-dollar where it matters.
 //!
 //! Calls cost fractions of a cent, so no fixed number of places fits: a column shows as many as its
-//! most exact amount needs, and never fewer than two.
+//! most exact amount needs, and never fewer than two. A row of sums has the same cells on the page of a
+//! week and on the terminal.
+
+use crate::protocol::costs::SumsView;
 
 /// Nano-dollars in a dollar.
 const DOLLAR: u64 = 1_000_000_000;
 
 /// The places that all of these amounts need, 2 to 9.
 pub fn places(amounts: impl IntoIterator<Item = i64>) -> usize {
-    let needed = |amount: i64| {
-        let fraction = format!("{:09}", amount.unsigned_abs() % DOLLAR);
-        fraction.trim_end_matches('0').len()
-    };
-    amounts.into_iter().map(needed).max().unwrap_or(0).max(2)
+    amounts.into_iter().map(places_of).fold(2, usize::max)
+}
+
+fn places_of(amount: i64) -> usize {
+    format!("{:09}", amount.unsigned_abs() % DOLLAR).trim_end_matches('0').len()
 }
 
 /// An amount with so many places; what they cannot show is rounded, half away from zero.
@@ -63,6 +66,41 @@ pub fn grouped(number: u64) -> String {
 /// An amount of the ledger as one that may be negative.
 pub fn nano(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+/// What stands above [`cells`] on the page.
+pub const HEADING: [&str; 8] = [
+    "Answers",
+    "By fallback",
+    "Failed",
+    "Tokens in",
+    "Tokens out",
+    "Paid",
+    "Primary would",
+    "Difference",
+];
+
+/// What was paid, what the primary would have cost, and the difference, in nano-dollars.
+pub fn amounts(sums: &SumsView) -> [i64; 3] {
+    let sums = sums.exact();
+    [nano(sums.paid), nano(sums.primary_would), sums.difference]
+}
+
+/// Answers, those of fallbacks, failed calls, tokens in and out, and the three [`amounts`] with
+/// `places` after the point. A sum that holds an estimate has a `~` before it.
+pub fn cells(sums: &SumsView, places: usize) -> [String; 8] {
+    let guess = if sums.estimated_usd > 0.0 { "~" } else { "" };
+    let [paid, would, difference] = amounts(sums);
+    [
+        grouped(sums.calls),
+        grouped(sums.fallback_calls),
+        grouped(sums.failed_calls),
+        grouped(sums.input_tokens),
+        grouped(sums.output_tokens),
+        format!("{guess}{}", dollars(paid, places)),
+        dollars(would, places),
+        signed(difference, places),
+    ]
 }
 
 #[cfg(test)]

@@ -199,8 +199,8 @@ fn ticks(most: u64) -> Vec<u64> {
     while unit.saturating_mul(10) <= rough {
         unit *= 10;
     }
-    let fits = |step: &u64| step.saturating_mul(4) >= most;
-    let step = [1, 2, 5, 10].map(|times| unit.saturating_mul(times)).into_iter().find(fits);
+    let mut steps = [1, 2, 5].map(|times| unit.saturating_mul(times)).into_iter();
+    let step = steps.find(|step| step.saturating_mul(4) >= most);
     let step = step.unwrap_or(unit.saturating_mul(10));
     let count = most.div_ceil(step).max(1);
     (0..=count).map(|at| at.saturating_mul(step)).collect()
@@ -259,11 +259,10 @@ fn lanes(costs: &Costs) -> Vec<Vec<&OutageView>> {
             None => lanes.push(vec![outage]),
         }
     }
-    let open = |lane: &Vec<&OutageView>| -> u64 {
+    lanes.sort_by_key(|lane| {
         let times = lane.iter().filter_map(|outage| stretch(outage, costs));
-        times.map(|(from, to)| to.0 - from.0).sum()
-    };
-    lanes.sort_by_key(|lane| std::cmp::Reverse(open(lane)));
+        std::cmp::Reverse(times.map(|(from, to)| to.0 - from.0).sum::<u64>())
+    });
     lanes.truncate(MOST_LANES);
     lanes
 }

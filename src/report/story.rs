@@ -16,8 +16,7 @@ use crate::protocol::costs::{Costs, OutageView};
 /// What the sums say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Story {
-    /// Everything together.
-    pub totals: Sums,
+    pub(crate) totals: Sums,
     /// What instability cost, in nano-dollars: fallbacks beyond what the primaries would have cost,
     /// billed failures, and hedges in vain. Negative when cheap backups saved more.
     pub instability: i64,
@@ -30,8 +29,7 @@ pub struct Story {
 /// What one model caused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
-    /// The model.
-    pub model: Arc<str>,
+    pub(crate) model: Arc<str>,
     /// How often its circuit was open.
     pub outages: u64,
     /// For how long altogether, in milliseconds, within the stretch.
@@ -186,9 +184,13 @@ fn change(difference: i64) -> String {
     }
 }
 
+/// The moment that one end of a stretch names, if it has an end there.
+pub(super) fn edge(text: &Option<String>) -> Option<Wall> {
+    text.as_deref().and_then(moment)
+}
+
 /// The part of an outage that lies within the stretch and is over.
 pub(super) fn stretch(outage: &OutageView, costs: &Costs) -> Option<(Wall, Wall)> {
-    let edge = |text: &Option<String>| text.as_deref().and_then(moment);
     let ends = [edge(&outage.to), edge(&costs.to), moment(&costs.as_of)];
     let from = moment(&outage.from)?.max(edge(&costs.from).unwrap_or_default());
     let to = ends.into_iter().flatten().min()?;

@@ -15,16 +15,7 @@ pub(super) struct Budget {
     requests: Cell<usize>,
     bytes: Cell<usize>,
     by_uid: RefCell<HashMap<u32, usize>>,
-    most: Cell<Most>,
-}
-
-/// How much may be in use.
-#[derive(Clone, Copy)]
-struct Most {
-    connections: usize,
-    requests: usize,
-    bytes: usize,
-    per_uid: Option<usize>,
+    limits: Cell<Limits>,
 }
 
 /// A connection's place, given back when it is dropped.
@@ -50,13 +41,18 @@ impl Budget {
             requests: Cell::new(0),
             bytes: Cell::new(0),
             by_uid: RefCell::default(),
-            most: Cell::new(Most::of(limits)),
+            limits: Cell::new(*limits),
         }
     }
 
     /// Takes changed limits. What is in use stays, even above them.
     pub(super) fn renew(&self, limits: &Limits) {
-        self.most.set(Most::of(limits));
+        self.limits.set(*limits);
+    }
+
+    /// How much may be in use.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
     /// Clients that are connected.
@@ -71,7 +67,7 @@ impl Budget {
 
     /// A place for one more connection, if there is one.
     pub(super) fn connect(self: &Rc<Self>) -> Option<Place> {
-        if self.connections.get() >= self.most.get().connections {
+        if self.connections.get() >= self.limits.get().connections {
             return None;
         }
         self.connections.set(self.connections.get() + 1);
@@ -84,21 +80,21 @@ impl Budget {
         bytes: usize,
         uid: Option<u32>,
     ) -> Result<Ticket, String> {
-        let most = self.most.get();
-        if self.requests.get() >= most.requests {
+        let limits = self.limits.get();
+        if self.requests.get() >= limits.in_flight {
             return Err(format!(
                 "{} requests are outstanding (`limits.in_flight`); try again later",
-                most.requests
+                limits.in_flight
             ));
         }
-        if self.bytes.get().saturating_add(bytes) > most.bytes {
+        if self.bytes.get().saturating_add(bytes) > limits.request_bytes_total {
             return Err(format!(
                 "outstanding requests hold {} bytes (`limits.request_bytes_total`); try again later",
                 self.bytes.get()
             ));
         }
         if let Some(uid) = uid {
-            let most = most.per_uid.unwrap_or(usize::MAX);
+            let most = limits.requests_per_uid.unwrap_or(usize::MAX);
             let mut by_uid = self.by_uid.borrow_mut();
             let count = by_uid.entry(uid).or_default();
             if *count >= most {
@@ -120,22 +116,12 @@ impl Budget {
     }
 }
 
-impl Most {
-    fn of(limits: &Limits) -> Most {
-        Most {
-            connections: limits.connections,
-            requests: limits.in_flight,
-            bytes: limits.request_bytes_total,
-            per_uid: limits.requests_per_uid,
-        }
-    }
-}
-
 impl Arriving {
     /// Says how many bytes have arrived; false when there is no room for them.
     pub(super) fn hold(&mut self, bytes: usize) -> bool {
         let others = self.budget.bytes.get().saturating_sub(self.bytes);
-        let fits = bytes == 0 || others.saturating_add(bytes) <= self.budget.most.get().bytes;
+        let most = self.budget.limits.get().request_bytes_total;
+        let fits = bytes == 0 || others.saturating_add(bytes) <= most;
         self.bytes = if fits { bytes } else { 0 };
         self.budget.bytes.set(others + self.bytes);
         fits

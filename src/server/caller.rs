@@ -35,11 +35,11 @@ impl Caller {
     /// Whether it is root, the daemon's own user, or one that the configuration names.
     pub(super) fn may_steer(&self, server: &Server) -> bool {
         let Some(uid) = self.uid else { return false };
-        let rules = server.rules();
-        let gids = &rules.admin_gids;
+        let access = server.access();
+        let gids = &access.admin_gids;
         uid == 0
             || uid == geteuid().as_raw()
-            || rules.admin_uids.contains(&uid)
+            || access.admin_uids.contains(&uid)
             || (!gids.is_empty() && self.groups(uid).any(|gid| gids.contains(&gid)))
     }
 

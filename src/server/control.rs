@@ -1,14 +1,20 @@
 //! The operations that are not chats: what they answer, and who may use them.
 
+use super::Server;
 use super::caller::Caller;
-use super::{Server, costs, why};
 use crate::actors::router::{AskChains, AskHealth, SetBreaker};
 use crate::domain::time::millis;
 use crate::protocol::PROTOCOL;
 use crate::protocol::control::{Found, Ping};
+use crate::protocol::costs::{Costs, PairView};
 use crate::protocol::health::{BreakerOrdered, Health};
+use crate::protocol::log::Event;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::request::{BreakerOp, ControlOp};
+use crate::protocol::span::Span;
+use crate::protocol::why::Why;
+use crate::recorder::Query;
+use crate::recorder::search::arrived;
 
 /// Answers a control operation.
 pub(super) async fn answer(
@@ -30,10 +36,8 @@ pub(super) async fn answer(
             recorder: server.recorder.status(),
         }),
         ControlOp::Chains => Found::Chains(server.router.send(AskChains).await.map_err(gone)?),
-        ControlOp::Why { request_id } => {
-            Found::Why(Box::new(why::answer(server, &request_id).await?))
-        }
-        ControlOp::Costs(span) => Found::Costs(Box::new(costs::answer(server, span).await?)),
+        ControlOp::Why { request_id } => Found::Why(Box::new(why(server, &request_id).await?)),
+        ControlOp::Costs(span) => Found::Costs(Box::new(costs(server, span).await?)),
         ControlOp::Breaker(order) => Found::Breaker(breaker(server, caller, order).await?),
         ControlOp::Reload => {
             let allowed = caller.may_steer(server);
@@ -70,6 +74,54 @@ async fn breaker(
     let set = SetBreaker { order, peer_uid: caller.uid };
     let breaker = server.router.send(set).await.map_err(gone)??;
     Ok(BreakerOrdered { model, breaker })
+}
+
+/// Asks the ledger what was paid in `span`, and the log for comparisons if it wants them.
+async fn costs(server: &Server, span: Span) -> Result<Costs, ErrorBody> {
+    let zone = server.access().zone.clone();
+    let span =
+        span.checked(&zone).map_err(|message| ErrorBody::new(ErrorCode::BadRequest, message))?;
+    let query = Query { span, zone };
+    let comparisons = match query.span.shadow {
+        true => Some(pairs(server, &query).await?),
+        false => None,
+    };
+    let costs = server.recorder.costs(query).await.ok_or_else(|| {
+        let message =
+            "the ledger did not answer: its disk is slow, or the daemon is busy; try again";
+        ErrorBody::new(ErrorCode::Internal, message)
+    })?;
+    Ok(Costs { comparisons, ..costs })
+}
+
+async fn pairs(server: &Server, query: &Query) -> Result<Vec<PairView>, ErrorBody> {
+    server.recorder.comparisons(query).await.map_err(|error| {
+        let message = format!("cannot read the health log: {error}; see that the daemon may");
+        ErrorBody::new(ErrorCode::Internal, message)
+    })
+}
+
+/// Looks a request up in the log, rotated files included.
+async fn why(server: &Server, request_id: &str) -> Result<Why, ErrorBody> {
+    if arrived(request_id).is_none() {
+        let message = "`request_id`: expected the 26 letters and digits that a reply gives as its \
+                       `request_id`";
+        return Err(ErrorBody::new(ErrorCode::BadRequest, message));
+    }
+    let lines = server.recorder.about(request_id).await.map_err(|error| {
+        let message = format!("the health log cannot be read: {}", error.kind());
+        ErrorBody::new(ErrorCode::Internal, message)
+    })?;
+    // Comparisons of copies name it, too.
+    let (calls, others): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| matches!(line.event, Event::Call(_)));
+    let request = others.into_iter().rfind(|line| matches!(line.event, Event::Request(_)));
+    let request = request.ok_or_else(|| {
+        let message = "the health log has no answered request of this name: it is still running, \
+                       or its file has been rotated away";
+        ErrorBody::new(ErrorCode::BadRequest, message)
+    })?;
+    Ok(Why { request, calls })
 }
 
 fn forbidden(caller: &Caller, what: &str) -> ErrorBody {

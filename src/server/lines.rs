@@ -78,7 +78,7 @@ fn take_in(server: &Rc<Server>, stream: UnixStream) {
             actix::spawn(async move { Connection::new(server, stream, place).run().await });
         }
         None => {
-            let most = server.rules().limits.connections;
+            let most = server.budget.limits().connections;
             let message = format!(
                 "{most} connections are open (`limits.connections`); close some, or try again later"
             );

@@ -8,10 +8,8 @@ mod admit;
 mod budget;
 mod caller;
 mod control;
-mod costs;
 mod lines;
 pub mod listen;
-mod why;
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -23,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
 use crate::clock::{Clock, zone};
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
@@ -37,7 +35,7 @@ pub(crate) struct Server {
     recorder: Recorder,
     clock: Clock,
     reload: Reload,
-    rules: RefCell<Rc<Rules>>,
+    access: RefCell<Rc<Access>>,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
@@ -49,8 +47,7 @@ pub(crate) type Reload = Rc<dyn Fn() -> ReloadFuture>;
 pub(crate) type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, ErrorBody>>>>;
 
 /// What a reload may change about the socket.
-struct Rules {
-    limits: Limits,
+struct Access {
     /// Users, beside root and the daemon's own, who may use control operations.
     admin_uids: Vec<u32>,
     /// Groups whose members may.
@@ -80,15 +77,15 @@ impl Server {
         phase: watch::Receiver<Phase>,
     ) -> Server {
         let budget = Rc::new(Budget::new(&config.limits));
-        let rules = RefCell::new(Rc::new(Rules::of(config)));
-        Server { router, recorder, clock, reload, rules, budget, phase }
+        let access = RefCell::new(Rc::new(Access::of(config)));
+        Server { router, recorder, clock, reload, access, budget, phase }
     }
 
     /// Takes the limits and admins of a changed configuration. Connections that are open keep the
     /// longest line they began with.
     pub(crate) fn renew(&self, config: &Config) {
         self.budget.renew(&config.limits);
-        self.rules.replace(Rc::new(Rules::of(config)));
+        self.access.replace(Rc::new(Access::of(config)));
     }
 
     /// Clients that are connected.
@@ -106,15 +103,14 @@ impl Server {
         (self.reload)().await
     }
 
-    fn rules(&self) -> Rc<Rules> {
-        self.rules.borrow().clone()
+    fn access(&self) -> Rc<Access> {
+        self.access.borrow().clone()
     }
 }
 
-impl Rules {
-    fn of(config: &Config) -> Rules {
-        Rules {
-            limits: config.limits.clone(),
+impl Access {
+    fn of(config: &Config) -> Access {
+        Access {
             admin_uids: config.daemon.admin_uids.clone(),
             admin_gids: config.daemon.admin_gids.clone(),
             zone: zone(config.costs.timezone.as_deref()),

@@ -45,13 +45,13 @@ pub enum Behaviour {
     HugeBody(usize),
     /// The provider's error for a wrong key, with the whole received key in its text.
     EchoKey,
-    /// Exactly this.
+    /// Exactly this, whatever the format.
     Raw {
-        /// HTTP status.
+        /// HTTP status of the reply.
         status: u16,
-        /// Headers beside `content-length`.
+        /// More headers than `content-length`, names and values.
         headers: Vec<(String, String)>,
-        /// The body.
+        /// The body, which is called JSON.
         body: String,
     },
 }
@@ -59,9 +59,9 @@ pub enum Behaviour {
 /// An error, by meaning; fields that are set win over what the provider would say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorReply {
-    /// What went wrong.
+    /// What went wrong, by meaning.
     pub meaning: Meaning,
-    /// HTTP status.
+    /// HTTP status, instead of the usual one.
     pub status: Option<u16>,
     /// The provider's code: OpenAI's `code`, Anthropic's `type`, Google's `status`.
     pub code: Option<String>,
@@ -71,7 +71,7 @@ pub struct ErrorReply {
     pub message: Option<String>,
     /// How long to wait: the text of the header, or of Google's `RetryInfo` when it is a number.
     pub retry_after: Option<String>,
-    /// More headers.
+    /// More headers, names and values.
     pub headers: Vec<(String, String)>,
 }
 
@@ -80,7 +80,7 @@ pub struct ErrorReply {
 pub enum Meaning {
     /// Too busy at the moment.
     Overloaded,
-    /// Broken inside.
+    /// Broken inside, for any reason.
     ServerError,
     /// Too many requests of this caller.
     RateLimited,
@@ -88,7 +88,7 @@ pub enum Meaning {
     Quota,
     /// The key is wrong.
     Auth,
-    /// No such model.
+    /// There is no such model.
     ModelNotFound,
     /// The prompt does not fit.
     ContextTooLong,
@@ -256,6 +256,11 @@ impl ErrorReply {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::saying(Meaning::InvalidRequest, message)
     }
+}
+
+/// Refuses a request as one that is wrong, saying this about it.
+pub(super) fn refused<T>(message: impl Into<String>) -> Result<T, ErrorReply> {
+    Err(ErrorReply::invalid(message))
 }
 
 /// The scripts of one simulator. One-shot entries go first, and what is said for a model goes

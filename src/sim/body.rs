@@ -16,16 +16,25 @@ static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
 
 /// A body being sent.
 pub(super) enum Sending {
-    /// All of it.
     Whole(Bytes),
     /// The first half, then the connection ends.
-    Half { first: Bytes, whole: u64, flushed: bool },
+    Half {
+        first: Bytes,
+        whole: u64,
+        flushed: bool,
+    },
     /// This many blanks first.
-    Padded { blanks: usize, then: Bytes },
+    Padded {
+        blanks: usize,
+        then: Bytes,
+    },
     /// Piece by piece, as somebody else makes them.
     Live(mpsc::Receiver<io::Result<Bytes>>),
     /// The first half, then nothing, for ever.
-    Stuck { first: Bytes, whole: u64 },
+    Stuck {
+        first: Bytes,
+        whole: u64,
+    },
 }
 
 impl Sending {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::behaviour::{Behaviour, Meaning};
 
 /// A stream and what goes wrong with it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Flow {
     /// What is said; the usual answer without.
     pub text: Option<String>,
@@ -32,7 +32,7 @@ pub struct Flow {
 pub enum Fate {
     /// The body ends in good order, without a finish.
     Ends,
-    /// The connection breaks.
+    /// The connection breaks, as when a process dies.
     Breaks,
     /// Nothing more is sent, and the connection stays open.
     Stalls,
@@ -43,39 +43,14 @@ pub enum Fate {
 }
 
 impl Flow {
-    /// A good stream of the usual answer.
-    pub fn new() -> Self {
-        Self {
-            text: None,
-            first_after: Duration::ZERO,
-            pings: None,
-            pace: Duration::ZERO,
-            fate: None,
-            no_end: false,
-            plain: false,
-        }
-    }
-
     /// This text, which then breaks off.
     pub fn fated(text: impl Into<String>, after_tokens: usize, fate: Fate) -> Self {
-        Self { text: Some(text.into()), fate: Some((after_tokens, fate)), ..Self::new() }
+        Self { text: Some(text.into()), fate: Some((after_tokens, fate)), ..Self::default() }
     }
 
-    /// What a call gets that did not ask for a stream.
-    pub(super) fn unstreamed(&self) -> Unstreamed {
-        match self.fate {
-            _ if self.plain => Unstreamed::Whole,
-            Some((_, Fate::Ends | Fate::Breaks | Fate::Malformed)) => Unstreamed::Half,
-            Some((_, Fate::Stalls)) => Unstreamed::Hang,
-            Some((_, Fate::Fails(meaning))) => Unstreamed::Error(meaning),
-            None => Unstreamed::Whole,
-        }
-    }
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Self::new()
+    /// What ends the answer of a call that did not ask for a stream.
+    pub(super) fn unstreamed(&self) -> Option<Fate> {
+        self.fate.map(|(_, fate)| fate).filter(|_| !self.plain)
     }
 }
 
@@ -85,36 +60,14 @@ impl From<Flow> for Behaviour {
     }
 }
 
-/// The same in one piece.
-pub(super) enum Unstreamed {
-    Whole,
-    Half,
-    Hang,
-    Error(Meaning),
-}
-
 /// One event on the wire.
 #[derive(Debug, PartialEq)]
-pub(super) struct Item {
-    pub(super) text: String,
+pub(super) enum Item {
     /// It carries a token of the answer.
-    pub(super) token: bool,
+    Token(String),
     /// It is the format's end marker.
-    pub(super) end: bool,
-}
-
-impl Item {
-    pub(super) fn other(text: String) -> Self {
-        Self { text, token: false, end: false }
-    }
-
-    pub(super) fn token(text: String) -> Self {
-        Self { text, token: true, end: false }
-    }
-
-    pub(super) fn end(text: String) -> Self {
-        Self { text, token: false, end: true }
-    }
+    End(String),
+    Other(String),
 }
 
 /// The tokens of a text: four characters each.

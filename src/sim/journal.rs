@@ -22,7 +22,7 @@ pub struct Seen {
     pub number: u64,
     /// When its body was complete, since the simulator's start.
     pub at: Duration,
-    /// Path and query.
+    /// Path and query of its address.
     pub path: String,
     /// The model it asked for; empty if none.
     pub model: String,
@@ -61,11 +61,11 @@ impl fmt::Debug for Seen {
 /// How much happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls that arrived.
+    /// Calls that arrived, answered or not.
     pub calls: u64,
     /// Calls whose client left before the answer.
     pub cancelled: u64,
-    /// Connections accepted.
+    /// Connections that were accepted.
     pub connections: u64,
 }
 

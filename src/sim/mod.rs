@@ -13,7 +13,6 @@ mod background;
 mod behaviour;
 mod body;
 mod flow;
-mod format;
 mod formats;
 mod journal;
 mod schema;
@@ -107,7 +106,7 @@ impl Simulator {
         self.shared.kind
     }
 
-    /// Where it listens.
+    /// Where it listens, on loopback.
     pub fn address(&self) -> SocketAddr {
         lock(&self.shared.door).address()
     }

@@ -12,13 +12,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::ask::Ask;
-use super::behaviour::{Behaviour, ErrorReply, Meaning, Odd};
+use super::behaviour::{Behaviour, ErrorReply, Meaning};
 use super::body::Sending;
-use super::flow::{Flow, Unstreamed};
-use super::format::Format;
+use super::flow::{Fate, Flow};
+use super::formats::{self, Format};
 use super::journal::{Journal, Seen};
 use super::wire::{Incoming, Outgoing, Rules};
-use super::{Shared, formats, stream};
+use super::{Shared, stream};
 
 /// What a call gets; `None` is a reset connection.
 pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgoing, Sending)> {
@@ -56,9 +56,13 @@ pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgo
         Behaviour::Stream(flow) if streams && !flow.plain => {
             stream::stream(shared, number, &call, &mut reply, flow)
         }
-        Behaviour::Stream(flow) if !streams => flow.unstreamed().sending(&reply),
+        Behaviour::Stream(flow) if !streams => match flow.unstreamed() {
+            Some(Fate::Ends | Fate::Breaks | Fate::Malformed) => Sending::half(&reply.body),
+            Some(Fate::Stalls) => Sending::stuck(&reply.body),
+            Some(Fate::Fails(_)) | None => Sending::Whole(reply.body.clone()),
+        },
         _ if streams && behaviour.is_an_answer() && reply.status == 200 => {
-            let sending = stream::stream(shared, number, &call, &mut reply, &Flow::new());
+            let sending = stream::stream(shared, number, &call, &mut reply, &Flow::default());
             match (&behaviour, sending) {
                 (Behaviour::TruncatedBody, Sending::Whole(all)) => Sending::half(&all),
                 (_, sending) => sending,
@@ -68,16 +72,6 @@ pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgo
         _ => Sending::Whole(reply.body.clone()),
     };
     Some((reply, sending))
-}
-
-impl Unstreamed {
-    fn sending(&self, reply: &Outgoing) -> Sending {
-        match self {
-            Unstreamed::Half => Sending::half(&reply.body),
-            Unstreamed::Hang => Sending::stuck(&reply.body),
-            Unstreamed::Whole | Unstreamed::Error(_) => Sending::Whole(reply.body.clone()),
-        }
-    }
 }
 
 struct Guard<'a> {
@@ -138,11 +132,11 @@ impl Asked<'_> {
     fn reply(&self, rules: &Rules, behaviour: &Behaviour) -> Outgoing {
         match behaviour {
             Behaviour::Error(error) => self.error(error),
-            Behaviour::Odd(odd) => self.odd(*odd),
+            Behaviour::Odd(odd) => self.format.odd(*odd, &self.unread(), self.number),
             Behaviour::NotJson => Outgoing::html(200),
             Behaviour::Html404 => Outgoing::html(404),
             Behaviour::EchoKey => {
-                let message = format!("Incorrect API key provided: {}", self.key());
+                let message = format!("Incorrect API key provided: {}", self.format.key(self.call));
                 self.error(&ErrorReply::saying(Meaning::Auth, message))
             }
             Behaviour::Raw { status, headers, body } => {
@@ -157,7 +151,7 @@ impl Asked<'_> {
 
     fn unstreamed(&self, rules: &Rules, flow: &Flow) -> Outgoing {
         match flow.unstreamed() {
-            Unstreamed::Error(meaning) => self.error(&ErrorReply::new(meaning)),
+            Some(Fate::Fails(meaning)) => self.error(&ErrorReply::new(meaning)),
             _ => self.answer(rules, flow.text.as_deref()),
         }
     }
@@ -166,19 +160,14 @@ impl Asked<'_> {
         if let Some(other) = self.format.other(self.call, rules, self.number) {
             return other;
         }
-        let ask = match self.format.read(self.call, rules) {
-            Ok(ask) => ask,
-            Err(error) => return self.error(&error),
-        };
-        self.format.answer(&ask, &ask.reply(scripted), self.number)
+        match self.format.read(self.call, rules) {
+            Ok(ask) => self.format.answer(&ask, &ask.reply(scripted), self.number),
+            Err(error) => self.error(&error),
+        }
     }
 
     fn error(&self, error: &ErrorReply) -> Outgoing {
-        self.format.error(error, self.key(), &self.unread(), self.number)
-    }
-
-    fn odd(&self, odd: Odd) -> Outgoing {
-        self.format.odd(odd, &self.unread(), self.number)
+        self.format.error(error, self.format.key(self.call), &self.unread(), self.number)
     }
 
     /// As much of a request as can be said without checking it.
@@ -188,9 +177,5 @@ impl Asked<'_> {
             body => body.to_string().len(),
         };
         Ask { model: self.model.to_owned(), chars, ..Ask::default() }
-    }
-
-    fn key(&self) -> &str {
-        self.format.key(self.call)
     }
 }

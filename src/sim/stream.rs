@@ -13,13 +13,13 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::Shared;
 use super::ask::Ask;
 use super::behaviour::ErrorReply;
 use super::body::Sending;
 use super::flow::{Fate, Flow, Item};
-use super::format::Format;
+use super::formats::{self, Format};
 use super::wire::{Incoming, Outgoing};
-use super::{Shared, formats};
 
 /// A line of a stream that is cut off within its JSON.
 const MALFORMED: &str = "data: {\"choices\":[{\"delta\":{\"cont\n\n";
@@ -73,22 +73,25 @@ fn steps(format: &dyn Format, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut sent = 0;
     for item in items {
-        if item.token && sent == 0 {
-            wait(format, flow, &mut steps);
+        match item {
+            Item::Token(text) => {
+                if sent == 0 {
+                    wait(format, flow, &mut steps);
+                }
+                if let Some((_, fate)) = flow.fate.filter(|(after, _)| *after == sent)
+                    && ends(format, fate, &mut steps)
+                {
+                    return steps;
+                }
+                if sent > 0 && flow.pace > Duration::ZERO {
+                    steps.push(Step::Wait(flow.pace));
+                }
+                sent += 1;
+                send(&mut steps, &text);
+            }
+            Item::End(_) if flow.no_end => {}
+            Item::End(text) | Item::Other(text) => send(&mut steps, &text),
         }
-        if let Some((_, fate)) = flow.fate.filter(|(after, _)| *after == sent && item.token)
-            && ends(format, fate, &mut steps)
-        {
-            return steps;
-        }
-        if item.end && flow.no_end {
-            continue;
-        }
-        if item.token && sent > 0 && flow.pace > Duration::ZERO {
-            steps.push(Step::Wait(flow.pace));
-        }
-        sent += usize::from(item.token);
-        send(&mut steps, &item.text);
     }
     steps
 }
@@ -124,12 +127,10 @@ fn ends(format: &dyn Format, fate: Fate, steps: &mut Vec<Step>) -> bool {
             return false;
         }
         Fate::Fails(meaning) => {
-            let error = ErrorReply::new(meaning);
             let ask = Ask { model: "m".to_owned(), ..Ask::default() };
-            let reply = format.error(&error, "", &ask, 0);
+            let reply = format.error(&ErrorReply::new(meaning), "", &ask, 0);
             let body = String::from_utf8_lossy(&reply.body).into_owned();
-            let name = format.error_event();
-            send(steps, &format!("{name}data: {body}\n\n"));
+            send(steps, &format!("{}data: {body}\n\n", format.error_event()));
         }
     }
     true

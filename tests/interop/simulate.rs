@@ -90,11 +90,11 @@ fn by_name() -> [(&'static str, Behaviour); 19] {
         ("sim-blocked", Behaviour::blocked_200()),
         ("sim-hang", Behaviour::Hang),
         ("sim-text", Behaviour::Say(TEXT.to_owned())),
-        ("sim-drip", Flow { pace, text: text.clone(), ..Flow::new() }.into()),
+        ("sim-drip", Flow { pace, text: text.clone(), ..Flow::default() }.into()),
         ("sim-cut", fated(Fate::Breaks)),
         ("sim-malformed", fated(Fate::Malformed)),
         ("sim-fails", fated(Fate::Fails(Meaning::Overloaded))),
-        ("sim-no-end", Flow { no_end: true, text, ..Flow::new() }.into()),
+        ("sim-no-end", Flow { no_end: true, text, ..Flow::default() }.into()),
         ("sim-slow", Behaviour::delay(SLOW)),
     ]
 }

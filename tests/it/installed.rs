@@ -1,21 +1,20 @@
-//! What `fallbackctl generate` writes, read by those it is written for: manuals by a reader of
-//! manuals, completions by the shells, with a real daemon to ask.
+//! What `fallbackctl completions` prints, read by the shells it is printed for, with a real daemon
+//! to ask.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use super::harness::{Daemon, Setup, openai, skipped};
 
 const CTL: &str = env!("CARGO_BIN_EXE_fallbackctl");
 
-fn generated() -> tempfile::TempDir {
+/// A folder with the script for a shell, under this name.
+fn script_for(shell: &str, name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(CTL).arg("generate").arg(folder.path()).output().unwrap();
+    let output = Command::new(CTL).args(["completions", shell]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let named = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(named.lines().count(), 11);
-    assert!(named.lines().all(|path| fs::metadata(path).unwrap().len() > 100), "{named}");
+    fs::write(folder.path().join(name), output.stdout).unwrap();
     folder
 }
 
@@ -49,7 +48,7 @@ fn out(output: &Output) -> String {
 
 /// Lines to be completed, and what must and must not be offered.
 const ROWS: [(&[&str], &[&str], &[&str]); 6] = [
-    (&["fallbackctl", "he"], &["health"], &["ask", "generate"]),
+    (&["fallbackctl", "he"], &["health"], &["ask"]),
     (&["fallbackctl", "ask", "--model", "al"], &["alpha", "alpine"], &["beta"]),
     (&["fallbackctl", "breaker", "be"], &["beta"], &["alpha"]),
     (&["fallbackctl", "ask", "--task", "co"], &["coding"], &["default"]),
@@ -65,8 +64,8 @@ fn offers(said: &str, must: &[&str], not: &[&str]) -> bool {
 
 #[test]
 fn bash_completes_verbs_options_models_and_tasks() {
-    let (folder, daemon) = (generated(), two_models());
-    let file = folder.path().join("bash-completion/completions/fallbackctl");
+    let (folder, daemon) = (script_for("bash", "fallbackctl"), two_models());
+    let file = folder.path().join("fallbackctl");
     for (line, must, not) in ROWS {
         let quoted: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
         let (at, word) = (line.len() - 1, line[line.len() - 1]);
@@ -86,8 +85,8 @@ fn bash_completes_verbs_options_models_and_tasks() {
 
 #[test]
 fn fish_completes_verbs_options_models_and_tasks() {
-    let (folder, daemon) = (generated(), two_models());
-    let file = folder.path().join("fish/vendor_completions.d/fallbackctl.fish");
+    let (folder, daemon) = (script_for("fish", "fallbackctl.fish"), two_models());
+    let file = folder.path().join("fallbackctl.fish");
     for (line, must, not) in ROWS {
         let script = format!("source '{}'; complete -C '{}'", file.display(), line.join(" "));
         let Some(output) = shell("fish", &["--no-config", "-c", &script], &daemon) else {
@@ -101,7 +100,7 @@ fn fish_completes_verbs_options_models_and_tasks() {
 /// and the screen shows what was offered.
 #[test]
 fn zsh_completes_verbs_options_models_and_tasks_at_the_first_tab() {
-    let (folder, daemon) = (generated(), two_models());
+    let (folder, daemon) = (script_for("zsh", "_fallbackctl"), two_models());
     for (line, must, _) in ROWS {
         let script = format!(
             "zmodload zsh/zpty; zpty -b z zsh -f -i\n\
@@ -111,7 +110,7 @@ fn zsh_completes_verbs_options_models_and_tasks_at_the_first_tab() {
              zpty -n -w z $'{}\\t'\n\
              repeat 2000; do text=; zpty -r -t z text; print -rn -- $text; all+=$text; \
              {} && break; sleep 0.03; done",
-            folder.path().join("zsh/site-functions").display(),
+            folder.path().display(),
             line.join(" "),
             must.iter()
                 .map(|word| format!("[[ $all == *{word}* ]]"))
@@ -128,9 +127,9 @@ fn zsh_completes_verbs_options_models_and_tasks_at_the_first_tab() {
 
 #[test]
 fn without_a_daemon_names_come_from_the_configuration() {
-    let folder = generated();
+    let folder = script_for("bash", "fallbackctl");
     let ended = two_models().terminate();
-    let file = folder.path().join("bash-completion/completions/fallbackctl");
+    let file = folder.path().join("fallbackctl");
     let config = ended.setup.config();
     let script = format!(
         "source '{}'; COMP_WORDS=(fallbackctl --config '{}' ask -m al); COMP_CWORD=5\n\
@@ -145,35 +144,4 @@ fn without_a_daemon_names_come_from_the_configuration() {
         return skipped("without_a_daemon_names_come_from_the_configuration", "no bash here");
     };
     assert!(offers(&out(&output), &["alpha", "alpine"], &["beta"]), "{}", out(&output));
-}
-
-#[test]
-fn manuals_are_read_without_a_complaint() {
-    let folder = generated();
-    let pages: Vec<PathBuf> = [
-        "man1/fallbackctl.1",
-        "man5/fallbackd.toml.5",
-        "man7/fallbackd-protocol.7",
-        "man8/fallbackd.8",
-    ]
-    .map(|page| folder.path().join("man").join(page))
-    .into();
-    let mut read = 0;
-    for (program, words) in [
-        ("mandoc", &["-Tlint", "-Wwarning"][..]),
-        ("groff", &["-ww", "-man", "-Kutf8", "-Tutf8", "-z"][..]),
-    ] {
-        for page in &pages {
-            let Ok(output) = Command::new(program).args(words).arg(page).output() else {
-                skipped("manuals_are_read_without_a_complaint", &format!("no {program} here"));
-                break;
-            };
-            let said = out(&output);
-            // The pages carry no date: the same sources give the same bytes on any day.
-            let complaints = said.lines().filter(|line| !line.contains("missing date"));
-            assert_eq!(complaints.collect::<Vec<_>>(), [""; 0], "{program} {}", page.display());
-            read += 1;
-        }
-    }
-    assert!(read == 0 || read >= pages.len());
 }

@@ -45,10 +45,11 @@ fn expected(fault: &str) -> Expected {
         "quota_exhausted" | "auth" | "model_not_found" | "bad_endpoint" => {
             (1, true, Circuit::Opens)
         }
-        "context_too_long" | "too_large" | "unsupported_param" => (1, true, Circuit::Neutral),
+        "context_too_long" | "too_large" | "unsupported_param" | "invalid_request" => {
+            (1, true, Circuit::Neutral)
+        }
         "conflict" | "model_glitch" => (2, true, Circuit::Neutral),
         "refused" => (1, false, Circuit::Success),
-        "invalid_request" => (1, false, Circuit::Neutral),
         other => panic!("no row for {other}"),
     };
     Expected { calls, next, circuit }

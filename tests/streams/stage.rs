@@ -54,7 +54,7 @@ pub(crate) fn text_of(letter: char) -> String {
 /// A good stream of the model asked first.
 pub(crate) fn good() -> Flow {
     let pace = Duration::from_millis(2);
-    Flow { text: Some(text_of('a')), pace, ..Flow::new() }
+    Flow { text: Some(text_of('a')), pace, ..Flow::default() }
 }
 
 /// The answer of the backup.

@@ -136,11 +136,10 @@ impl AttemptLog {
 
     /// How many models other than `answering` were called and failed.
     pub(super) fn failed_models(&self, answering: &str) -> u32 {
-        let failed = |attempt: &&Attempt| attempt.outcome == AttemptOutcome::Failed;
         let mut models: Vec<&str> = self
             .attempts
             .iter()
-            .filter(failed)
+            .filter(|attempt| attempt.outcome == AttemptOutcome::Failed)
             .map(|attempt| &*attempt.model)
             .filter(|model| *model != answering)
             .collect();
@@ -159,10 +158,10 @@ impl AttemptLog {
         let mut refusal = self.refusal.take()?;
         refusal.request_cost_usd = refusal.request_cost_usd.and(self.cost);
         refusal.cost_estimated = self.estimated;
-        let its_call = |attempt: &&mut Attempt| {
+        let call = self.attempts.iter_mut().rev().find(|attempt| {
             attempt.model == refusal.model_used && attempt.error_type == Some(Fault::Refused)
-        };
-        if let Some(call) = self.attempts.iter_mut().rev().find(its_call) {
+        });
+        if let Some(call) = call {
             let latency_ms = call.latency_ms;
             *call =
                 Attempt { latency_ms, ..attempt(&refusal.model_used, AttemptOutcome::Answered) };

@@ -27,7 +27,6 @@ pub(super) struct ClientStream {
     events: Option<Events>,
     /// Whether nothing is told before the answer is known to be good.
     hold_back: bool,
-    /// Who answers now.
     model: Arc<str>,
     splice: Splice,
     /// Bytes of the splice's text that were told.
@@ -46,7 +45,6 @@ enum Opening {
     Start,
     /// `restart`: the text told before is void.
     Restart,
-    /// Nothing.
     Told,
 }
 

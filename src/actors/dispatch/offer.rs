@@ -7,7 +7,7 @@ use super::attempt_log::AttemptLog;
 use crate::domain::compare::Text;
 use crate::protocol::answer::Finish;
 use crate::protocol::log::AnswerFacts;
-use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody, ErrorCode};
+use crate::protocol::reply::{Answered, AttemptOutcome, ErrorBody, ErrorCode};
 
 /// The request as it is offered for a copy, if it is fit for one and of any use.
 pub(super) fn facts(
@@ -37,8 +37,8 @@ pub(super) fn facts(
 
 /// The answer as it is remembered for a comparison.
 fn reference(answered: &Answered, log: &AttemptLog) -> Reference {
-    let its_call = |a: &&Attempt| a.outcome == AttemptOutcome::Answered;
-    let call = log.attempts().iter().rev().find(its_call);
+    let mut attempts = log.attempts().iter().rev();
+    let call = attempts.find(|attempt| attempt.outcome == AttemptOutcome::Answered);
     Reference {
         model: answered.model_used.clone(),
         facts: AnswerFacts {

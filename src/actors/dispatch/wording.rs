@@ -9,7 +9,7 @@ use crate::domain::rank;
 use crate::domain::route::Finish;
 use crate::domain::route::outcome::{Tried, Unanswered, unanswered};
 use crate::domain::time::millis;
-use crate::protocol::reply::{Answered, Attempt, AttemptOutcome, ErrorBody, ErrorCode};
+use crate::protocol::reply::{Answered, Attempt, ErrorBody, ErrorCode};
 
 /// What a request that was given up has come to.
 pub(super) fn given_up(stop: Stop) -> ErrorBody {
@@ -29,12 +29,9 @@ impl Dispatch<'_> {
         log: &mut AttemptLog,
     ) -> Result<Box<Answered>, ErrorBody> {
         match why {
-            Finish::Exhausted => {}
+            Finish::Exhausted | Finish::GivenUp => {}
             Finish::Interrupted => return Err(interrupted(log)),
             Finish::Refused => return Err(ErrorBody::new(ErrorCode::Refused, last_message(log))),
-            Finish::Invalid => {
-                return Err(ErrorBody::new(ErrorCode::InvalidRequest, last_message(log)));
-            }
         }
         if let Some(mut refusal) = log.take_refusal() {
             refusal.latency_ms = millis(self.services.clock.mono().since(self.arrived.mono));
@@ -58,6 +55,9 @@ impl Dispatch<'_> {
                 let message = "no model of the chain takes a prompt this long; shorten it, or add \
                                a model with a larger context window to the chain";
                 return Err(ErrorBody::new(ErrorCode::ContextTooLong, message));
+            }
+            Unanswered::Invalid => {
+                return Err(ErrorBody::new(ErrorCode::InvalidRequest, refusals(log)));
             }
             Unanswered::NobodyCalled => (ErrorCode::NoModelAvailable, self.left_out(log)),
             Unanswered::AllFailed => (ErrorCode::AllModelsFailed, all_failed(log)),
@@ -118,15 +118,29 @@ fn all_failed(log: &AttemptLog) -> String {
     format!("every model that was tried failed ({})", failed.join("; "))
 }
 
+/// What each model that was asked has against the request, the first one first.
+fn refusals(log: &AttemptLog) -> String {
+    let failed = log.attempts().iter().filter(|attempt| attempt.error_type.is_some());
+    let said: Vec<(&str, &str)> = failed
+        .map(|attempt| (&*attempt.model, attempt.message.as_deref().unwrap_or_default()))
+        .collect();
+    match said.as_slice() {
+        [(_, alone)] => (*alone).to_owned(),
+        said => {
+            let said: Vec<String> =
+                said.iter().map(|(model, why)| format!("{model}: {why}")).collect();
+            said.join("; ")
+        }
+    }
+}
+
 fn last_message(log: &AttemptLog) -> String {
     log.last_failure().and_then(|failed| failed.message.clone()).unwrap_or_default()
 }
 
 fn refusal_message(log: &AttemptLog) -> String {
-    let refused = |attempt: &&Attempt| {
-        attempt.outcome == AttemptOutcome::Failed && attempt.error_type == Some(Fault::Refused)
-    };
-    let last = log.attempts().iter().rev().find(refused);
+    let mut attempts = log.attempts().iter().rev();
+    let last = attempts.find(|attempt| attempt.error_type == Some(Fault::Refused));
     last.and_then(|attempt| attempt.message.clone())
         .unwrap_or_else(|| "refused by content policy".to_owned())
 }

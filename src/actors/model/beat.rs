@@ -11,12 +11,11 @@ use crate::domain::breaker::State;
 /// How is the model, in one word?
 #[derive(Message)]
 #[rtype(result = "Condition")]
-pub struct Beat;
+pub(crate) struct Beat;
 
 /// Whether a model may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It may.
+pub(crate) enum Condition {
     Up,
     /// Its circuit is open, or being tried.
     CircuitOpen,

@@ -75,7 +75,7 @@ pub(super) async fn send(
     };
     let mode = Mode { kind, early: false, others_behind: false };
     let Ok(mut call) = assignment.start(&model, mode).await else { return };
-    let began = services.clock.mono();
+    let began = call.began;
     let displaced = call.displaced();
     tokio::pin!(displaced);
     let outcome = loop {
@@ -127,20 +127,20 @@ fn comparison(
     latency_ms: u64,
 ) -> ComparisonEvent {
     let usage = ended.usage.unwrap_or_default();
-    let facts = |likeness: &Likeness| AnswerFacts {
+    let facts = likeness.as_ref().map(|likeness| AnswerFacts {
         latency_ms,
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
         cost_usd: ended.cost.amount,
         finish_reason: likeness.finish,
-    };
+    });
     ComparisonEvent {
         request_id: offer.facts.label.request_id.clone(),
         task: offer.facts.label.task.clone(),
         model_used: live.model.clone(),
         backup: model.name().clone(),
         live: live.facts.clone(),
-        shadow: likeness.as_ref().map(facts),
+        shadow: facts,
         error_type: ended.fault.as_ref().map(|ending| ending.fault),
         agreement: likeness.map(|likeness| likeness.agreement),
     }

@@ -17,7 +17,7 @@ use crate::actors::table::ModelHandle;
 use crate::clock::Clock;
 use crate::domain::need::Needs;
 use crate::domain::price::Nano;
-use crate::domain::shadow::{Budget, Rules};
+use crate::domain::shadow::{Budget, ShadowRules};
 use crate::domain::time::{Mono, Wall};
 use crate::protocol::chat::ChatRequest;
 use crate::provider::Provider;
@@ -28,9 +28,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What is configured about copies.
 #[derive(Clone, Debug)]
-pub struct Terms {
-    /// The section `[shadow]`.
-    pub rules: Rules,
+pub(crate) struct Terms {
+    pub rules: ShadowRules,
     /// Whose days the budget is for.
     pub zone: TimeZone,
     /// Requests under way from which on the daemon is busy.
@@ -39,7 +38,7 @@ pub struct Terms {
 
 /// The way to the owner of the copies; clones share everything.
 #[derive(Clone)]
-pub struct Shadows {
+pub(crate) struct Shadows {
     actor: Addr<ShadowActor>,
     gate: Rc<Gate>,
 }
@@ -47,11 +46,11 @@ pub struct Shadows {
 /// So many callers wait that copies have to give way.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Busy;
+pub(crate) struct Busy;
 
 /// What the owner tells, and what is counted for it.
 pub(super) struct Gate {
-    rules: Cell<Rules>,
+    rules: Cell<ShadowRules>,
     budget: Cell<Budget>,
     busy_at: Cell<usize>,
     under_way: Cell<usize>,
@@ -61,12 +60,12 @@ pub(super) struct Gate {
 }
 
 /// A request under way.
-pub struct UnderWay(Rc<Gate>);
+pub(crate) struct UnderWay(Rc<Gate>);
 
 impl Shadows {
     /// Starts the owner of the copies. They are made with `provider`, and `spent` says what they
     /// have cost on a day.
-    pub fn start(
+    pub(crate) fn start(
         terms: Terms,
         provider: Rc<dyn Provider>,
         recorder: &Recorder,
@@ -103,14 +102,14 @@ impl Shadows {
     }
 
     /// What may be spent on a copy of a request; `None` if none may be sent at all.
-    pub fn left(&self, needs: &Needs, now: Wall) -> Option<Nano> {
+    pub(crate) fn left(&self, needs: &Needs, now: Wall) -> Option<Nano> {
         let allowed = self.gate.rules.get().tools || !needs.tools;
         let works = self.actor.connected() && !self.gate.ended.get();
         self.gate.budget.get().left(now).filter(|_| allowed && works)
     }
 
     /// Counts a request as under way until what is returned is dropped.
-    pub fn under_way(&self) -> UnderWay {
+    pub(crate) fn under_way(&self) -> UnderWay {
         let count = self.gate.under_way.get() + 1;
         self.gate.under_way.set(count);
         if count == self.gate.busy_at.get() {
@@ -120,34 +119,35 @@ impl Shadows {
     }
 
     /// Whether a request that uses these models is of any use to the owner of the copies.
-    pub fn wants(&self, models: &[ModelHandle], needs: &Needs, answered: bool, now: Mono) -> bool {
+    pub(crate) fn wants(
+        &self,
+        models: &[ModelHandle],
+        needs: &Needs,
+        answered: bool,
+        now: Mono,
+    ) -> bool {
         let sampled = answered && self.gate.rules.get().rate > 0.0;
-        let recovering = |model: &ModelHandle| {
-            let opened = model.open_until.borrow().is_some();
-            opened && !self.gate.is_quiet(model.name(), now)
-        };
         let allowed = self.gate.rules.get().tools || !needs.tools;
-        allowed && (sampled || models.iter().any(recovering))
+        allowed && (sampled || models.iter().any(|model| self.gate.is_recovering(model, now)))
     }
 
     /// Whether answers are to be compared, for which the caller's has to be known.
-    pub fn compares(&self) -> bool {
+    pub(crate) fn compares(&self) -> bool {
         self.gate.rules.get().compare
     }
 
     /// Offers a request that was answered. It is let go if the owner is behind.
-    pub fn offer(&self, request: Box<ChatRequest>, facts: Facts) {
+    pub(crate) fn offer(&self, request: Box<ChatRequest>, facts: Facts) {
         // Another request will do as well.
         let _ = self.actor.try_send(Offer { request: request.into(), facts });
     }
 
-    /// Takes other terms.
-    pub fn renew(&self, terms: Terms) {
+    pub(crate) fn renew(&self, terms: Terms) {
         self.actor.do_send(Renew(terms));
     }
 
     /// Gives up all copies and makes no more.
-    pub async fn cease(&self) {
+    pub(crate) async fn cease(&self) {
         self.gate.ended.set(true);
         // An owner that is gone has no copies either.
         let _ = self.actor.send(Cease).await;
@@ -172,6 +172,11 @@ impl Gate {
     /// Takes note that a model is to be probed no sooner than `wait` from now.
     pub(super) fn quiet(&self, model: &Arc<str>, wait: Duration, now: Mono) {
         self.quiet.borrow_mut().insert(model.clone(), now.plus(wait.min(LOOK)));
+    }
+
+    /// Whether a model has a circuit that was opened, and may be looked at again.
+    fn is_recovering(&self, model: &ModelHandle, now: Mono) -> bool {
+        model.open_until.borrow().is_some() && !self.is_quiet(model.name(), now)
     }
 
     fn is_quiet(&self, model: &str, now: Mono) -> bool {

@@ -15,25 +15,21 @@ use crate::protocol::log::AnswerFacts;
 /// A request that is over.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Offer {
+pub(crate) struct Offer {
     /// The request. It is not copied, only pointed to.
     pub(super) request: Arc<ChatRequest>,
     pub(super) facts: Facts,
 }
 
 /// What is to be known of a request that is over.
-pub struct Facts {
+pub(crate) struct Facts {
     /// What the log tells about its calls.
     pub label: CallLabel,
-    /// The models of its chain.
     pub models: Vec<ModelHandle>,
-    /// The models that were called for it.
     pub called: Vec<Arc<str>>,
-    /// What it needs of a model.
     pub needs: Needs,
     /// Its temperature, with the default filled in.
     pub temperature: f64,
-    /// The checks that an answer must pass.
     pub accept: Option<Arc<Accept>>,
     /// Whether it got an answer. One that did not can still test a model that recovers.
     pub answered: bool,
@@ -42,11 +38,8 @@ pub struct Facts {
 }
 
 /// The answer that a caller got.
-pub struct Reference {
-    /// Who gave it.
+pub(crate) struct Reference {
     pub model: Arc<str>,
-    /// What it took.
     pub facts: AnswerFacts,
-    /// Its text.
     pub text: Text,
 }

@@ -4,7 +4,7 @@
 //! explicitly allowed to be neither. Messages never repeat the address: user names, passwords
 //! and keys are found in URLs.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use reqwest::Url;
 
@@ -63,8 +63,7 @@ fn refusal(url: &Url, http_allowed: bool) -> Option<(&'static str, &'static str)
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The address that most providers of this kind have.

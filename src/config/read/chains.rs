@@ -4,28 +4,30 @@
 //! map simply has none: what an unknown task gets is decided where requests are routed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::accept;
+use regex::Regex;
+use serde_json::Value;
+
 use super::field::Field;
-use super::name;
 use super::section::Section;
 use crate::config::key::shown;
-use crate::config::{Chain, suggest};
+use crate::config::{Chain, file, suggest};
+use crate::domain::accept::{Accept, Schema};
 use crate::domain::ceiling::Ceilings;
-use crate::domain::price::Nano;
 
 pub(super) fn read(
     root: &mut Section<'_>,
     models: &BTreeSet<&str>,
 ) -> BTreeMap<String, Arc<Chain>> {
     let entries = root.entries("chains");
-    let chain = |field: &Field<'_>| Some((field.key.to_owned(), Arc::new(chain(field, models)?)));
-    entries.iter().filter_map(chain).collect()
+    let chains = entries.iter().map(|field| (field.key.to_owned(), chain(field, models)));
+    chains.filter_map(|(task, chain)| Some((task, Arc::new(chain?)))).collect()
 }
 
 fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
-    name::check(field, "task");
+    field.check_name("task");
     let value = field.value.get_ref();
     if value.is_array() {
         let models = models(field, known)?;
@@ -36,18 +38,19 @@ fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
     }
     let mut section = field.section()?;
     let models = section.required("models", "[\"gpt-4o\"]", |f| models(f, known));
-    let timeout = section.value("timeout", Field::duration);
-    let system = section.value("system", Field::text).map(Arc::from);
-    let accept = section.value("accept", accept::read).map(Arc::new);
-    let nano = |f: &Field<'_>| f.dollars().and_then(Nano::from_dollars);
-    let ceilings = Ceilings {
-        max_factor: section.value("max_cost_factor", |f| f.number(1.0..=f64::INFINITY)),
-        max_cost: section.value("max_cost_usd", nano),
-        daily_budget: section.value("daily_budget_usd", nano),
-    };
-    let hedge_after = section.value("hedge_after", Field::duration);
-    section.done();
-    Some(Chain { models: models?, timeout, system, accept, ceilings, hedge_after })
+    Some(Chain {
+        timeout: section.value("timeout", Field::duration),
+        system: section.value("system", Field::text).map(Arc::from),
+        accept: section.value("accept", accept).map(Arc::new),
+        ceilings: Ceilings {
+            max_factor: section.value("max_cost_factor", |f| f.number(1.0..=f64::INFINITY)),
+            max_cost: section.value("max_cost_usd", Field::dollars),
+            daily_budget: section.value("daily_budget_usd", Field::dollars),
+        },
+        hedge_after: section.value("hedge_after", Field::duration),
+        // Last, so that the other keys are looked at even when this one is wrong.
+        models: models?,
+    })
 }
 
 fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
@@ -69,4 +72,56 @@ fn models(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Vec<Arc<str>>> {
         seen.push(name.into());
     }
     Some(seen)
+}
+
+/// What answers of a chain must be, made ready for use once.
+fn accept(field: &Field<'_>) -> Option<Accept> {
+    let mut section = field.section()?;
+    Some(Accept {
+        non_empty: section.or("non_empty", Field::flag, false),
+        json: section.or("json", Field::flag, false),
+        schema: section.value("json_schema", schema),
+        max_chars: section.value("max_chars", |f| f.whole(1)),
+        deny: section.or("deny", |f| f.list(pattern), Vec::new()),
+    })
+}
+
+/// The schema in a file, beside the configuration if its path is relative.
+fn schema(field: &Field<'_>) -> Option<Schema> {
+    let path = field.report.folder().join(field.text()?);
+    match schema_in(&path) {
+        Ok(schema) => Some(schema),
+        Err((problem, hint)) => {
+            field.mistake(&format!("the schema {} {problem}", path.display()), hint);
+            None
+        }
+    }
+}
+
+/// The schema in a file, or what is wrong and a hint.
+fn schema_in(path: &Path) -> Result<Schema, (String, &'static str)> {
+    let text = file::read(path).map_err(|error| {
+        let hint = "name a file; a relative path begins at the configuration's folder";
+        (format!("cannot be read: {error}"), hint)
+    })?;
+    let schema: Value = serde_json::from_slice(&text)
+        .map_err(|error| (format!("is not JSON: {error}"), "correct the file"))?;
+    Schema::new(&schema).map_err(|why| {
+        let why: String = why.chars().take(200).collect();
+        (format!("cannot be used: {why}"), "schemas elsewhere are not fetched")
+    })
+}
+
+fn pattern(field: &Field<'_>) -> Option<Regex> {
+    let text = field.text()?;
+    Regex::new(text)
+        .map_err(|error| {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            field.mistake(
+                &format!("not a regular expression: {why}"),
+                "the syntax is that of Rust's regex: no look-around, no backreferences",
+            );
+        })
+        .ok()
 }

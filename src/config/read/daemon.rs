@@ -15,20 +15,16 @@ use crate::config::{Daemon, Env, locate};
 const SOCKET_PATH: usize = 107;
 
 pub(super) fn read(mut section: Section<'_>, env: &Env) -> Daemon {
-    let daemon = Daemon {
+    Daemon {
         socket: section.value("socket", socket).unwrap_or_else(|| locate::default_socket(env)),
-        socket_mode: section.value("socket_mode", mode).unwrap_or(0o660),
+        socket_mode: section.or("socket_mode", mode, 0o660),
         socket_group: section.value("socket_group", Field::text).map(str::to_owned),
         state_dir: section.value("state_dir", path).unwrap_or_else(|| locate::state_dir(env)),
         health_log: section.value("health_log", path).unwrap_or_else(|| locate::health_log(env)),
-        drain_timeout: section
-            .value("drain_timeout", Field::duration)
-            .unwrap_or(Duration::from_secs(20)),
+        drain_timeout: section.or("drain_timeout", Field::duration, Duration::from_secs(20)),
         admin_uids: section.value("admin_uids", ids).unwrap_or_default(),
         admin_gids: section.value("admin_gids", ids).unwrap_or_default(),
-    };
-    section.done();
-    daemon
+    }
 }
 
 fn ids(field: &Field<'_>) -> Option<Vec<u32>> {

@@ -14,6 +14,7 @@ use super::section::Section;
 use crate::config::finding::Report;
 use crate::config::key::{looks_like_key, shown};
 use crate::config::suggest;
+use crate::domain::price::Nano;
 
 /// Ten years: beyond it, adding to a clock may overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -40,6 +41,11 @@ impl<'a> Field<'a> {
     /// Reports a mistake in the value; `problem` follows the name of the field.
     pub(super) fn mistake(&self, problem: &str, hint: impl Into<String>) {
         self.report.mistake(self.at(), format!("{}: {problem}", self.name), hint);
+    }
+
+    /// Reports a mistake in the key itself.
+    pub(super) fn key_mistake(&self, problem: &str, hint: impl Into<String>) {
+        self.report.mistake(self.key_at, format!("{}: {problem}", self.name), hint);
     }
 
     /// Reports something that works, but probably not as wished.
@@ -73,6 +79,20 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Reports a key that could not be used everywhere as the name of a `thing`. Such names appear in
+    /// log lines, tables, commands and URLs, so they hold no blanks and nothing that a terminal could
+    /// take for a command, and begin with nothing that a command takes for an option.
+    pub(super) fn check_name(&self, thing: &str) {
+        let name = self.key;
+        let fits = (1..=128).contains(&name.len())
+            && !name.starts_with('-')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte));
+        if !fits {
+            let hint = "a name is 1 to 128 letters, digits and the signs - _ . : / @ +, and does not begin with -";
+            self.key_mistake(&format!("not usable as the name of a {thing}"), hint);
+        }
+    }
+
     /// A string that is not empty.
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.value.get_ref() {
@@ -91,7 +111,6 @@ impl<'a> Field<'a> {
         text.or_else(|| self.wrong("a string in quotes", "\"…\""))
     }
 
-    /// `true` or `false`.
     pub(super) fn flag(&self) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(flag) => Some(*flag),
@@ -142,8 +161,9 @@ impl<'a> Field<'a> {
     }
 
     /// An amount of dollars.
-    pub(super) fn dollars(&self) -> Option<f64> {
+    pub(super) fn dollars(&self) -> Option<Nano> {
         let amount = self.float().filter(|amount| (0.0..=1e6).contains(amount));
+        let amount = amount.and_then(Nano::from_dollars);
         amount.or_else(|| self.wrong("an amount of dollars of at least 0", "0.0025"))
     }
 
@@ -198,8 +218,7 @@ impl<'a> Field<'a> {
         let DeValue::Array(list) = self.value.get_ref() else {
             return self.wrong("a list", "[…]");
         };
-        let item = |value: &'a Spanned<DeValue<'a>>| Field { key: "", value, ..self.clone() };
-        Some(list.iter().map(item).collect())
+        Some(list.iter().map(|value| Field { key: "", value, ..self.clone() }).collect())
     }
 
     /// A list of which each item is read by `read`; items that are wrong are left out.

@@ -4,15 +4,12 @@
 //! read every section even after a mistake, so that one run reports everything. Only a text that
 //! is no TOML at all ends early, since nothing behind a syntax error can be trusted.
 
-mod accept;
 mod address;
-mod api_key;
 mod chains;
 mod daemon;
 mod field;
 mod general;
 mod models;
-mod name;
 mod prices;
 mod providers;
 mod rules;
@@ -42,24 +39,19 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let shadow = general::shadow(root.section("shadow"));
     let providers = providers::read(&mut root, env);
     let prices = prices::built_in();
-    let models = models::read(&mut root, (&providers, &prices), &rules);
-    let chains = chains::read(&mut root, &models.names);
-    root.done();
-    let models = models.list;
-    let retention = rules.retention;
-    let prices_as_of = prices.as_of;
+    let models = models::read(&mut root, &providers, &prices, &rules);
     Some(Config {
         daemon,
         limits,
         request,
-        retention,
+        retention: rules.retention,
         shadow,
         costs,
         log,
         store,
-        models,
-        chains,
-        prices_as_of,
+        chains: chains::read(&mut root, &models.names),
+        models: models.list,
+        prices_as_of: prices.as_of,
     })
 }
 

@@ -10,7 +10,6 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 
 use super::field::Field;
-use super::name;
 use super::prices::PriceList;
 use super::providers::Providers;
 use super::rules::{self, Rules};
@@ -18,7 +17,7 @@ use super::section::Section;
 use crate::config::key::shown;
 use crate::config::{Model, Provider, suggest};
 use crate::domain::need::Abilities;
-use crate::domain::price::{Nano, Price};
+use crate::domain::price::Price;
 
 /// The models of a configuration.
 pub(super) struct Models<'a> {
@@ -30,7 +29,8 @@ pub(super) struct Models<'a> {
 
 pub(super) fn read<'a>(
     root: &mut Section<'a>,
-    (providers, prices): (&Providers<'_>, &PriceList),
+    providers: &Providers<'_>,
+    prices: &PriceList,
     rules: &Rules,
 ) -> Models<'a> {
     let entries = root.entries("models");
@@ -39,7 +39,7 @@ pub(super) fn read<'a>(
         root.report().warning(None, "no model is configured", hint);
     }
     let names = entries.iter().map(|field| field.key).collect();
-    let models = entries.iter().filter_map(|field| model(field, (providers, prices), rules));
+    let models = entries.iter().filter_map(|field| model(field, providers, prices, rules));
     let mut list: Vec<_> = models.map(Arc::new).collect();
     list.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     Models { names, list }
@@ -47,14 +47,15 @@ pub(super) fn read<'a>(
 
 fn model(
     field: &Field<'_>,
-    (providers, prices): (&Providers<'_>, &PriceList),
+    providers: &Providers<'_>,
+    prices: &PriceList,
     rules: &Rules,
 ) -> Option<Model> {
-    name::check(field, "model");
+    field.check_name("model");
     let mut section = field.section()?;
     let provider = section.required("provider", "\"openai\"", |f| provider(f, providers));
     let model_id = section.required("model_id", "\"gpt-4o\"", Field::text);
-    let priority = section.value("priority", Field::signed).unwrap_or(i64::MAX);
+    let priority = section.or("priority", Field::signed, i64::MAX);
     let max_tokens = section.value("max_tokens", |f| f.whole(1));
     let own_price = price(&mut section);
     let listed = model_id.filter(|_| own_price.is_none());
@@ -68,9 +69,8 @@ fn model(
     let tokens_per_minute = section.value("tokens_per_minute", |f| f.whole(1));
     let system_prefix = section.value("system_prefix", Field::text).map(str::to_owned);
     let system_suffix = section.value("system_suffix", Field::text).map(str::to_owned);
-    let extra = section.value("extra", json_object).unwrap_or_default();
+    let extra = section.or("extra", json_object, Map::new());
     let rules = rules::of_model(&mut section, rules);
-    section.done();
     Some(Model {
         name: field.key.into(),
         provider: provider??,
@@ -112,41 +112,39 @@ pub(super) fn price(section: &mut Section<'_>) -> Option<Price> {
     let input = section.field("cost_per_1k_input");
     let output = section.field("cost_per_1k_output");
     let cached = section.field("cost_per_1k_cached");
-    let dollars = |field: &Field<'_>| field.dollars().and_then(Nano::from_dollars);
     let [input_price, output_price, cached_price] =
-        [&input, &output, &cached].map(|field| field.as_ref().and_then(dollars));
+        [&input, &output, &cached].map(|field| field.as_ref().and_then(Field::dollars));
     let lonely = match (&input, &output, &cached) {
         (Some(field), None, _) => Some((field, "cost_per_1k_output")),
         (None, Some(field), _) | (None, None, Some(field)) => Some((field, "cost_per_1k_input")),
         _ => None,
     };
     if let Some((field, other)) = lonely {
-        let message = format!("{}: a price without {other}", field.name);
-        field.report.mistake(field.key_at, message, format!("add {other}, or 0 if it is free"));
+        let hint = format!("add {other}, or 0 if it is free");
+        field.key_mistake(&format!("a price without {other}"), hint);
     }
     let (input, output) = (input_price?, output_price?);
     Some(Price { input, output, cached: cached_price.unwrap_or(input) })
 }
 
 fn abilities(mut section: Section<'_>) -> Abilities {
-    let default = Abilities::default();
-    let abilities = Abilities {
-        tools: section.value("tools", Field::flag).unwrap_or(default.tools),
-        images: section.value("images", Field::flag).unwrap_or(default.images),
-        json_schema: section.value("json_schema", Field::flag).unwrap_or(default.json_schema),
-        temperature: section.value("temperature", Field::flag).unwrap_or(default.temperature),
-        prefill: section.value("prefill", Field::flag).unwrap_or(default.prefill),
-        reasoning: section.value("reasoning", Field::flag).unwrap_or(default.reasoning),
-    };
-    section.done();
-    abilities
+    let usual = Abilities::default();
+    Abilities {
+        tools: section.or("tools", Field::flag, usual.tools),
+        images: section.or("images", Field::flag, usual.images),
+        json_schema: section.or("json_schema", Field::flag, usual.json_schema),
+        temperature: section.or("temperature", Field::flag, usual.temperature),
+        prefill: section.or("prefill", Field::flag, usual.prefill),
+        reasoning: section.or("reasoning", Field::flag, usual.reasoning),
+    }
 }
 
 fn json_object(field: &Field<'_>) -> Option<Map<String, Value>> {
-    let entry = |entry: &Field<'_>| Some((entry.key.to_owned(), json(entry)?));
     // All of them first: collecting into an option would stop at the first mistake.
-    let entries: Vec<_> = field.entries()?.iter().map(entry).collect();
-    entries.into_iter().collect()
+    let entries = field.entries()?;
+    let values: Vec<_> = entries.iter().map(json).collect();
+    let named = entries.iter().zip(values);
+    named.map(|(entry, value)| Some((entry.key.to_owned(), value?))).collect()
 }
 
 fn json(field: &Field<'_>) -> Option<Value> {

@@ -17,11 +17,9 @@ use crate::domain::price::Price;
 const FILE: &str = "config/prices.toml";
 const TEXT: &str = include_str!("../../../config/prices.toml");
 
-/// Prices by `model_id`.
 pub(super) struct PriceList {
     /// The day they were looked up.
     pub(super) as_of: String,
-    /// The prices.
     pub(super) by_model_id: HashMap<String, Price>,
 }
 
@@ -37,15 +35,11 @@ fn read(report: &Report<'_>) -> PriceList {
     }
     let mut root = Section::root(report, tree.get_ref());
     let as_of = root.required("as_of", "\"2026-11-20\"", Field::text).unwrap_or_default();
-    let price = |field: &Field<'_>| {
-        let mut section = field.section()?;
-        let price = models::price(&mut section);
-        section.done();
-        Some((field.key.to_owned(), price?))
-    };
-    let by_model_id = root.entries("models").iter().filter_map(price).collect();
-    root.done();
-    PriceList { as_of: as_of.to_owned(), by_model_id }
+    let entries = root.entries("models");
+    let prices = entries
+        .iter()
+        .filter_map(|field| Some((field.key.to_owned(), models::price(&mut field.section()?)?)));
+    PriceList { as_of: as_of.to_owned(), by_model_id: prices.collect() }
 }
 
 #[cfg(test)]

@@ -5,20 +5,15 @@
 //! query parameters may be secret and stay out of every message.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
-use toml::Spanned;
-use toml::de::DeValue;
 
 use super::address::{self, Address};
-use super::api_key;
 use super::field::Field;
-use super::name;
 use super::section::Section;
-use crate::config::key::Source;
+use crate::config::key::{KeyPlace, looks_like_key};
 use crate::config::{Auth, Env, Kind, MaxTokensField, Provider};
 
 /// All providers by name; `None` for those with mistakes.
@@ -40,39 +35,40 @@ const TOKEN_FIELDS: [(&str, Option<MaxTokensField>); 3] = [
     ("max_completion_tokens", Some(MaxTokensField::MaxCompletionTokens)),
 ];
 
+const PLACES: &str =
+    "api_key = { credential = \"NAME\" }, { env = \"VARIABLE\" } or { file = \"PATH\" }";
+
 pub(super) fn read<'a>(root: &mut Section<'a>, env: &Env) -> Providers<'a> {
     let entries = root.entries("providers");
     let in_use = in_use(root);
-    let read = |field: &Field<'a>| {
+    let providers = entries.iter().map(|field| {
         let is_used = in_use.contains(field.key);
         (field.key, provider(field, env, is_used).map(Arc::new))
-    };
-    entries.iter().map(read).collect()
+    });
+    providers.collect()
 }
 
 /// The providers that models name. Nobody needs to hear that the key of another one is missing.
 fn in_use<'a>(root: &Section<'a>) -> BTreeSet<&'a str> {
     let models = root.peek("models").and_then(|field| field.value.get_ref().as_table());
-    let provider =
-        |model: &'a Spanned<DeValue<'a>>| model.get_ref().get("provider")?.get_ref().as_str();
-    models.into_iter().flat_map(|models| models.values()).filter_map(provider).collect()
+    let models = models.into_iter().flat_map(|models| models.values());
+    models.filter_map(|model| model.get_ref().get("provider")?.get_ref().as_str()).collect()
 }
 
 fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
-    name::check(field, "provider");
+    field.check_name("provider");
     let mut section = field.section()?;
     let kind = section.required("kind", "\"openai\"", |f| f.choice(&Kind::choices()));
-    let allow_http = section.value("allow_http", Field::flag).unwrap_or(false);
+    let allow_http = section.or("allow_http", Field::flag, false);
     let sample = format!("\"{}\"", address::sample(kind));
     let address = section.required("base_url", &sample, |f| address::read(f, kind, allow_http));
     let api_key = section.field("api_key");
-    let source = api_key.as_ref().map(api_key::read);
+    let source = api_key.as_ref().map(key_source);
     let auth = section.value("auth", |f| f.choice(&AUTHS));
-    let headers = section.value("headers", headers).unwrap_or_default();
-    let query = section.value("query", query).unwrap_or_default();
-    let max_tokens_field = section.value("max_tokens_field", |f| f.choice(&TOKEN_FIELDS)).flatten();
-    let streams = section.value("upstream_stream", |f| f.choice(&STREAMS)).unwrap_or(true);
-    section.done();
+    let headers = section.or("headers", headers, Vec::new());
+    let query = section.or("query", query, Vec::new());
+    let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
+    let streams = section.or("upstream_stream", |f| f.choice(&STREAMS), true);
 
     let (kind, address) = (kind?, address?);
     let auth = auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some()));
@@ -86,18 +82,16 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     if let Some(reason) = misconfigured.as_ref().filter(|_| is_used) {
         warn_of(reason, field, api_key.as_ref());
     }
-    let max_tokens_field = max_tokens_field.unwrap_or_else(|| address::auto_field(&address.host));
-    let (name, base_url) = (field.key.into(), address.base_url);
     Some(Provider {
-        name,
+        name: field.key.into(),
         kind,
-        base_url,
+        max_tokens_field: token_field.unwrap_or_else(|| address::auto_field(&address.host)),
+        base_url: address.base_url,
         auth,
         key,
         misconfigured,
         headers,
         query,
-        max_tokens_field,
         streams,
     })
 }
@@ -109,7 +103,7 @@ fn default_auth(kind: Kind, address: &Address, has_key: bool) -> Auth {
 /// The key, or the reason why there is none.
 fn fetch(
     field: &Field<'_>,
-    source: Source<'_>,
+    source: KeyPlace<'_>,
     auth: Auth,
     env: &Env,
 ) -> (Option<SecretString>, Option<String>) {
@@ -117,8 +111,7 @@ fn fetch(
         field.warning("not used, as auth is \"none\"", "remove one of the two");
         return (None, None);
     }
-    let folder = Path::new(field.report.file()).parent().unwrap_or(Path::new(""));
-    match source.fetch(env, folder) {
+    match source.fetch(env, field.report.folder()) {
         Ok(fetched) => {
             if let Some(path) = fetched.open_to_all {
                 let problem = "everybody on this machine can read the key file";
@@ -154,13 +147,11 @@ fn header(field: &Field<'_>) -> Option<(String, SecretString)> {
     const FRAMING: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
     let name = field.key.to_ascii_lowercase();
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        let hint = "header names are letters, digits and hyphens";
-        field.report.mistake(field.key_at, format!("{}: not a header name", field.name), hint);
+        field.key_mistake("not a header name", "header names are letters, digits and hyphens");
         return None;
     }
     if FRAMING.contains(&name.as_str()) {
-        let message = format!("{}: this header belongs to the connection", field.name);
-        field.report.mistake(field.key_at, message, "remove it");
+        field.key_mistake("this header belongs to the connection", "remove it");
         return None;
     }
     let value = field.text()?;
@@ -172,6 +163,63 @@ fn header(field: &Field<'_>) -> Option<(String, SecretString)> {
 }
 
 fn query(field: &Field<'_>) -> Option<Vec<(String, SecretString)>> {
-    let parameter = |entry: &Field<'_>| Some((entry.key.to_owned(), entry.text()?.into()));
-    Some(field.entries()?.iter().filter_map(parameter).collect())
+    let entries = field.entries()?;
+    let parameters = entries.iter().map(|entry| (entry.key, entry.text()));
+    Some(parameters.filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect())
+}
+
+/// Where the key is: a table that names the place. A key written inline is refused, because
+/// configurations are copied, shared and committed; what was written is never shown, not even in part.
+fn key_source<'a>(field: &Field<'a>) -> Option<KeyPlace<'a>> {
+    if field.value.get_ref().is_str() {
+        field.mistake("a key must not stand in the configuration", format!("use {PLACES}"));
+        return None;
+    }
+    let mut section = field.section()?;
+    let credential = section.value("credential", place);
+    let env = section.value("env", place);
+    let file = section.value("file", place);
+    let sources = [
+        credential.map(KeyPlace::Credential),
+        env.map(KeyPlace::Variable),
+        file.map(KeyPlace::File),
+    ];
+    let mut given = sources.into_iter().flatten();
+    let source = given.next();
+    if given.next().is_some() {
+        field.mistake("names more than one place", format!("use one of {PLACES}"));
+    } else if field.value.get_ref().as_table().is_some_and(|table| table.is_empty()) {
+        field.mistake("names no place", format!("use {PLACES}"));
+    }
+    source.filter(|source| fits(field, *source))
+}
+
+fn place<'a>(field: &Field<'a>) -> Option<&'a str> {
+    let text = field.text()?;
+    if looks_like_key(text) {
+        field.mistake("looks like the key itself", format!("name its place: {PLACES}"));
+        return None;
+    }
+    Some(text)
+}
+
+fn fits(field: &Field<'_>, source: KeyPlace<'_>) -> bool {
+    match source {
+        KeyPlace::Credential(name) if name.contains('/') || name.starts_with('.') => {
+            field
+                .mistake("a credential is a plain name", "the name of LoadCredential= in the unit");
+            false
+        }
+        KeyPlace::Variable(name) if !is_variable(name) => {
+            let hint = "for example env = \"OPENAI_API_KEY\", without a dollar sign";
+            field.mistake("not the name of an environment variable", hint);
+            false
+        }
+        _ => true,
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts_well && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -26,7 +26,7 @@ pub(super) struct Rules {
 pub(super) fn global(root: &mut Section<'_>) -> Rules {
     let mut rules = Rules::default();
     let mut section = root.section("health");
-    rules.retention = section.value("retention", Field::duration).unwrap_or(rules.retention);
+    rules.retention = section.or("retention", Field::duration, rules.retention);
     health(section, &mut rules);
     others(root, &mut rules);
     rules
@@ -47,55 +47,44 @@ fn others(parent: &mut Section<'_>, rules: &mut Rules) {
 }
 
 fn timeouts(mut section: Section<'_>, timeouts: &mut Timeouts) {
-    set(&mut timeouts.connect, section.value("connect", Field::duration));
-    set(&mut timeouts.first_token, section.value("first_token", Field::duration));
-    set(&mut timeouts.idle, section.value("idle", Field::duration));
-    set(&mut timeouts.attempt, section.value("attempt", Field::duration));
-    section.done();
+    timeouts.connect = section.or("connect", Field::duration, timeouts.connect);
+    timeouts.first_token = section.or("first_token", Field::duration, timeouts.first_token);
+    timeouts.idle = section.or("idle", Field::duration, timeouts.idle);
+    timeouts.attempt = section.or("attempt", Field::duration, timeouts.attempt);
 }
 
 fn retry(mut section: Section<'_>, retry: &mut Retry) {
-    set(&mut retry.max, section.value("max", |f| f.whole(0)));
-    set(&mut retry.base, section.value("base", Field::duration));
-    set(&mut retry.cap, section.value("cap", Field::duration));
-    let wait = section.value("wait_for_retry_after", Field::duration);
-    set(&mut retry.wait_for_retry_after, wait);
+    retry.max = section.or("max", |f| f.whole(0), retry.max);
+    retry.base = section.or("base", Field::duration, retry.base);
+    retry.cap = section.or("cap", Field::duration, retry.cap);
+    let wait = &mut retry.wait_for_retry_after;
+    *wait = section.or("wait_for_retry_after", Field::duration, *wait);
     section.ordered(("base", retry.base), ("cap", retry.cap));
-    section.done();
 }
 
 fn breaker(mut section: Section<'_>, rules: &mut Rules) {
     let breaker = &mut rules.breaker;
-    set(&mut breaker.failures, section.value("failures", |f| f.whole(0)));
-    set(&mut breaker.open_for, section.value("open_for", Field::duration));
-    set(&mut breaker.open_for_max, section.value("open_for_max", Field::duration));
-    set(&mut breaker.blocked_for, section.value("blocked_for", Field::duration));
-    set(&mut breaker.failure_rate, section.value("failure_rate", Field::rate));
-    set(&mut breaker.rate_min_calls, section.value("rate_min_calls", |f| f.whole(1)));
+    breaker.failures = section.or("failures", |f| f.whole(0), breaker.failures);
+    breaker.open_for = section.or("open_for", Field::duration, breaker.open_for);
+    breaker.open_for_max = section.or("open_for_max", Field::duration, breaker.open_for_max);
+    breaker.blocked_for = section.or("blocked_for", Field::duration, breaker.blocked_for);
+    breaker.failure_rate = section.or("failure_rate", Field::rate, breaker.failure_rate);
+    breaker.rate_min_calls = section.or("rate_min_calls", |f| f.whole(1), breaker.rate_min_calls);
     let probers = [("shadow", Prober::Background), ("live", Prober::Caller)];
-    set(&mut breaker.probe, section.value("probe", |f| f.choice(&probers)));
-    set(&mut breaker.probe_every, section.value("probe_every", Field::duration));
+    breaker.probe = section.or("probe", |f| f.choice(&probers), breaker.probe);
+    breaker.probe_every = section.or("probe_every", Field::duration, breaker.probe_every);
     let when_all_open = [("nearest", true), ("fail", false)];
-    let nearest = section.value("when_all_open", |f| f.choice(&when_all_open));
-    set(&mut rules.probe_nearest, nearest);
-    let (open_for, open_for_max) = (breaker.open_for, breaker.open_for_max);
-    section.ordered(("open_for", open_for), ("open_for_max", open_for_max));
-    section.done();
+    rules.probe_nearest =
+        section.or("when_all_open", |f| f.choice(&when_all_open), rules.probe_nearest);
+    section.ordered(("open_for", breaker.open_for), ("open_for_max", breaker.open_for_max));
 }
 
 fn health(mut section: Section<'_>, rules: &mut Rules) {
     let health = &mut rules.health;
-    set(&mut health.window, section.value("window", Field::duration));
-    set(&mut health.degraded_below, section.value("degraded_below", Field::rate));
-    set(&mut health.min_calls, section.value("min_calls", |f| f.whole(1)));
+    health.window = section.or("window", Field::duration, health.window);
+    health.degraded_below = section.or("degraded_below", Field::rate, health.degraded_below);
+    health.min_calls = section.or("min_calls", |f| f.whole(1), health.min_calls);
     section.ordered(("window", health.window), ("retention", rules.retention));
-    section.done();
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
 }
 
 impl Default for Rules {

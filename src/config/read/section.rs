@@ -1,11 +1,13 @@
 //! One table with known keys: a cursor that remembers which keys were asked for.
 //!
-//! A reader asks for each key once, in one line, and ends with [`Section::done`], which reports
-//! every key that nobody asked for. So a key is known exactly if it is read, and a new key is one
-//! new line. A section that is absent reads like an empty one.
+//! A reader asks for each key once, in one line. When it lets go of the table, every key that nobody
+//! asked for is reported. So a key is known exactly if it is read, and a new key is one new line;
+//! a reader that gives up does so after the last of them. A section that is absent reads like an
+//! empty one.
 
 use std::time::Duration;
 
+use humantime::format_duration;
 use toml::de::DeTable;
 
 use super::field::{self, Field};
@@ -17,7 +19,6 @@ pub(super) struct Section<'a> {
     report: &'a Report<'a>,
     /// Its full name; empty for the document.
     name: String,
-    /// Where it begins.
     at: usize,
     fields: Vec<Field<'a>>,
     known: Vec<&'static str>,
@@ -25,7 +26,6 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The whole document.
     pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>) -> Section<'a> {
         Section::of(report, String::new(), 0, field::entries(report, "", table))
     }
@@ -54,6 +54,16 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&Field<'a>) -> Option<T>,
     ) -> Option<T> {
         read(&self.field(key)?)
+    }
+
+    /// The same, or what holds without it.
+    pub(super) fn or<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Field<'a>) -> Option<T>,
+        default: T,
+    ) -> T {
+        self.value(key, read).unwrap_or(default)
     }
 
     /// Like [`Section::value`] for a key that must be there; `sample` is what to write.
@@ -107,9 +117,9 @@ impl<'a> Section<'a> {
 
     /// Reports a pair of durations that is the wrong way round, if this section sets one of them.
     pub(super) fn ordered(&self, low: (&str, Duration), high: (&str, Duration)) {
-        let as_text = |duration| humantime::format_duration(duration).to_string();
         if low.1 > high.1 {
-            self.disordered((low.0, &as_text(low.1)), (high.0, &as_text(high.1)));
+            let (few, many) = (format_duration(low.1), format_duration(high.1));
+            self.disordered((low.0, &few.to_string()), (high.0, &many.to_string()));
         }
     }
 
@@ -128,16 +138,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports every key that was never asked for.
-    pub(super) fn done(self) {
-        let things = if self.name.is_empty() { "known sections" } else { "known keys" };
-        for field in self.fields.iter().filter(|field| !self.known.contains(&field.key)) {
-            let message = format!("{}: unknown key", field.name);
-            let hint = suggest::hint(field.key, &self.known, things);
-            self.report.mistake(field.key_at, message, hint);
-        }
-    }
-
     /// The value of `key` without asking for it: it stays unknown, and nothing is checked.
     pub(super) fn peek(&self, key: &str) -> Option<&Field<'a>> {
         self.fields.iter().find(|field| field.key == key)
@@ -146,5 +146,15 @@ impl<'a> Section<'a> {
     /// Where its findings go.
     pub(super) fn report(&self) -> &'a Report<'a> {
         self.report
+    }
+}
+
+/// Reports every key that was never asked for.
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        let things = if self.name.is_empty() { "known sections" } else { "known keys" };
+        for field in self.fields.iter().filter(|field| !self.known.contains(&field.key)) {
+            field.key_mistake("unknown key", suggest::hint(field.key, &self.known, things));
+        }
     }
 }

@@ -12,8 +12,9 @@ use serde_json::json;
 use super::super::circuit::Obstacles;
 use super::super::connect::Link;
 use super::super::failure::Failure;
-use super::super::{health, moment, text};
+use super::super::{health, text};
 use super::Finding;
+use crate::clock::{Clock, wall};
 use crate::protocol::control::Ping;
 use crate::protocol::health::Health;
 use crate::protocol::status::RecorderStatus;
@@ -58,8 +59,9 @@ impl Answers {
 /// Asks for `ping` and `health` at once.
 pub(super) fn ask(socket: &Path) -> Answers {
     let (ping, health) = (question(socket, "ping"), question(socket, "health"));
-    let (ping, waited) = moment::timed(|| answer(&ping, PATIENCE));
-    Answers { ping, health: answer(&health, PATIENCE.saturating_sub(waited)) }
+    let clock = Clock::system();
+    let ping = answer(&ping, PATIENCE);
+    Answers { ping, health: answer(&health, PATIENCE.saturating_sub(clock.mono().0)) }
 }
 
 fn answer<T>(told: &mpsc::Receiver<Answer<T>>, patience: Duration) -> Answer<T> {
@@ -149,7 +151,7 @@ fn keys(health: &Health) -> Vec<Finding> {
 
 /// Models whose circuit is not closed.
 fn circuits(health: &Health) -> Vec<Finding> {
-    let now = moment::wall();
+    let now = wall();
     let shut = health.models.iter().filter_map(|(name, model)| {
         let why = Obstacles::from(model).explain(now).filter(|_| model.misconfigured.is_none())?;
         let todo = format!("`fallbackctl tail --since 1h --model {name} --failed` shows its calls");

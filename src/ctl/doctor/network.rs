@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::super::{moment, text};
+use super::super::text;
 use super::Finding;
+use crate::clock::wall;
 use crate::config::Config;
 use crate::domain::fault::Fault;
 use crate::domain::time::{Wall, millis};
@@ -27,7 +28,7 @@ const EARLIEST: Wall = Wall(1_767_225_600_000);
 pub(super) fn look(config: Option<&Config>) -> Vec<Finding> {
     let Some(config) = config else {
         let why = "without a configuration no address is known";
-        return vec![Finding::skipped("network", why), clock(moment::wall(), &[])];
+        return vec![Finding::skipped("network", why), clock(wall(), &[])];
     };
     let addresses: BTreeMap<&str, &str> = config
         .models
@@ -40,7 +41,7 @@ pub(super) fn look(config: Option<&Config>) -> Vec<Finding> {
     };
     let asked = addresses.values().map(|address| look_at(address, PATIENCE));
     let answers = runtime.block_on(join_all(asked));
-    let now = moment::wall();
+    let now = wall();
     let dates: Vec<Wall> = answers.iter().flatten().filter_map(|look| look.date).collect();
     let mut findings: Vec<Finding> =
         addresses.keys().zip(&answers).map(|(name, answer)| judge(name, answer)).collect();

@@ -1,11 +1,15 @@
 //! The units of systemd: are they there, do they run, how did they end.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
 use super::Finding;
 
 const CHECK: &str = "unit";
+/// What systemd is asked about a unit.
+const PROPERTIES: [&str; 7] =
+    ["LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NRestarts", "TriggeredBy"];
 const UNITS: [&str; 2] = ["fallbackd.service", "fallbackd.socket"];
 
 /// Asks systemd about both units: this user's own for a socket of this user, else the system's.
@@ -21,7 +25,7 @@ fn ask(unit: &str, words: &[&str]) -> Finding {
     let output = Command::new("systemctl")
         .args(words)
         .args(["show", unit, "--no-pager"])
-        .args(["-p", "LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,TriggeredBy"])
+        .args(["-p", &PROPERTIES.join(",")])
         .output();
     match output {
         Ok(output) if output.status.success() => {
@@ -37,16 +41,14 @@ fn ask(unit: &str, words: &[&str]) -> Finding {
 
 /// What `systemctl show` says about a unit.
 fn judge(unit: &str, shown: &str) -> Finding {
-    let of = |key: &str| {
-        let line = shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_default()
-    };
-    let (active, sub, result) = (of("ActiveState"), of("SubState"), of("Result"));
-    let file = of("UnitFileState");
-    if of("LoadState") == "not-found" {
+    let properties: HashMap<&str, &str> =
+        shown.lines().filter_map(|line| line.split_once('=')).collect();
+    let [load, active, sub, result, file, restarts, triggered] =
+        PROPERTIES.map(|name| properties.get(name).copied().unwrap_or_default());
+    if load == "not-found" {
         return Finding::skipped(CHECK, format!("{unit} is not installed"));
     }
-    if of("LoadState") == "masked" {
+    if load == "masked" {
         let todo = format!("`systemctl unmask {unit}`");
         return Finding::wrong(CHECK, format!("{unit} is masked, so it cannot start"), todo);
     }
@@ -54,13 +56,12 @@ fn judge(unit: &str, shown: &str) -> Finding {
     let why = format!("`journalctl -u {unit} -b` says why; then `systemctl restart {unit}`");
     match active {
         "failed" => Finding::wrong(CHECK, format!("{unit} has failed: {result}"), why),
-        "active" | "reloading" if of("NRestarts").parse().unwrap_or(0) > 0 => {
-            let restarts = of("NRestarts");
+        "active" | "reloading" if restarts.parse().unwrap_or(0) > 0 => {
             Finding::warning(CHECK, format!("{state}, restarted {restarts} times by systemd"), why)
         }
         "active" | "reloading" => Finding::ok(CHECK, state),
         // Enabled or not: systemd starts it for its first client.
-        _ if of("TriggeredBy").contains(".socket") => {
+        _ if triggered.contains(".socket") => {
             Finding::ok(CHECK, format!("{state}; its socket starts it"))
         }
         _ if file == "disabled" => {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::super::names;
-use super::told::Told;
+use super::Told;
 use crate::domain::breaker::State;
 use crate::protocol::log::{Event, LeftOut};
 use crate::protocol::request::EventType;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::screen::{Paper, Tone};
 use super::super::{attempts, text};
-use super::told::Told;
+use super::Told;
 use crate::domain::breaker::State;
 use crate::domain::ledger::CallKind;
 use crate::domain::need::Verdict;
@@ -34,9 +34,9 @@ pub(super) fn render(told: &Told, now: Wall, zone: &TimeZone, paper: Paper) -> O
             Some(format!("{time} {kind:<8} {}", paper.paint(&text, tone)))
         }
         Told::Foreign(event) => {
-            let word = |key| event.get(key).and_then(Value::as_str);
-            let time = time(word("timestamp").unwrap_or("-"), now, zone, paper);
-            Some(format!("{time} {:<8} {}", word("event").unwrap_or("?"), fields(event)))
+            let [stamp, kind] = ["timestamp", "event"].map(|key| event.get(key)?.as_str());
+            let time = time(stamp.unwrap_or("-"), now, zone, paper);
+            Some(format!("{time} {:<8} {}", kind.unwrap_or("?"), fields(event)))
         }
     }
 }

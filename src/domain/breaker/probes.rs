@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Ask, Asker, Breaker, Change, Finding, Lease, Permit, Phase, Prober, State};
+use super::{Ask, Asker, Breaker, Change, CircuitPermit, Finding, Lease, Phase, Prober, State};
 use crate::domain::time::{Deadline, Now};
 
 /// Probes in a row that prove nothing before the circuit pauses again.
@@ -16,21 +16,21 @@ const WASTED_PROBES: u32 = 3;
 
 impl Breaker {
     /// Whether a call may be made. A refusal says how long to wait, where that is known.
-    pub fn admit(
+    pub(crate) fn admit(
         &mut self,
         ask: Ask,
         now: Now,
-    ) -> Result<(Permit, Option<Change>), Option<Duration>> {
+    ) -> Result<(CircuitPermit, Option<Change>), Option<Duration>> {
         if let Some(wait) = self.refusal(ask.by, now) {
             return Err(wait);
         }
         if self.is_closed(now) {
-            return Ok((Permit { epoch: self.epoch, probe: false }, None));
+            return Ok((CircuitPermit { epoch: self.epoch, probe: false }, None));
         }
         let early = self.state(now) == State::Open;
         self.epoch += 1;
         self.probe = Some(Lease { until: Deadline::after(now, ask.lease), by: ask.by });
-        let permit = Permit { epoch: self.epoch, probe: true };
+        let permit = CircuitPermit { epoch: self.epoch, probe: true };
         if ask.by == Asker::Probe {
             let open = now.mono.since(self.since.mono).max(now.wall.since(self.since.wall));
             self.background.probed(open, self.is_blocked(), now);
@@ -50,7 +50,7 @@ impl Breaker {
 
     /// Why a call would not be admitted now, without changing anything: `None` if it would be,
     /// else how long to wait, where that is known.
-    pub fn refusal(&self, by: Asker, now: Now) -> Option<Option<Duration>> {
+    pub(crate) fn refusal(&self, by: Asker, now: Now) -> Option<Option<Duration>> {
         if self.is_closed(now) {
             // A closed circuit needs no probe.
             return (by == Asker::Probe).then_some(None);
@@ -75,7 +75,7 @@ impl Breaker {
     }
 
     /// When an early probe may be made: `None` if never for this opening.
-    pub fn early_in(&self, now: Now) -> Option<Duration> {
+    pub(crate) fn early_in(&self, now: Now) -> Option<Duration> {
         match &self.phase {
             Phase::Open { blocked: false, .. } if self.forced(now).is_none() => {
                 let spaced = self.early_after.map_or(Duration::ZERO, |after| after.left(now));
@@ -86,14 +86,14 @@ impl Breaker {
     }
 
     /// When a probe in the background may be made: `None` if never.
-    pub fn probe_in(&self, now: Now) -> Option<Duration> {
+    pub(crate) fn probe_in(&self, now: Now) -> Option<Duration> {
         let open = matches!(self.phase, Phase::Open { .. }) && self.forced(now).is_none();
         let in_background = self.rules.probe == Prober::Background;
         (open && in_background).then(|| self.background.left(now).max(self.probe_left(now)))
     }
 
     /// Whether the next caller would be its probe, although copies of requests can be.
-    pub fn awaits_copy(&self, now: Now) -> bool {
+    pub(crate) fn awaits_copy(&self, now: Now) -> bool {
         self.rules.probe == Prober::Background && self.state(now) == State::HalfOpen
     }
 

@@ -13,28 +13,27 @@ use crate::domain::time::{Deadline, Wall};
 
 /// When a circuit opens and how it closes again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Consecutive failures that open it; 0 switches this rule off.
-    pub failures: u32,
-    /// Length of the first opening.
-    pub open_for: Duration,
+    pub(crate) failures: u32,
+    pub(crate) open_for: Duration,
     /// Longest opening; re-openings double up to it.
-    pub open_for_max: Duration,
+    pub(crate) open_for_max: Duration,
     /// Length of an opening for a reason that needs a person.
-    pub blocked_for: Duration,
+    pub(crate) blocked_for: Duration,
     /// Share of failures that opens it, 0 to 1; 0 switches this rule off.
-    pub failure_rate: f64,
+    pub(crate) failure_rate: f64,
     /// Decided calls below which the share says nothing.
-    pub rate_min_calls: u32,
+    pub(crate) rate_min_calls: u32,
     /// Who tries an open circuit.
-    pub probe: Prober,
+    pub(crate) probe: Prober,
     /// Least time between two probes before an opening's time is over.
-    pub probe_every: Duration,
+    pub(crate) probe_every: Duration,
 }
 
 /// Who tries an open circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prober {
+pub(crate) enum Prober {
     /// A copy of a request in the background, again and again.
     Background,
     /// The first caller after the opening's time.
@@ -57,10 +56,10 @@ pub enum Prober {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum State {
-    /// Everybody is admitted.
+    /// Every call is admitted, as long as it works well enough.
     #[default]
     Closed,
-    /// Nobody is admitted.
+    /// Nobody is admitted until its time is over.
     Open,
     /// One probe is admitted.
     HalfOpen,
@@ -73,7 +72,7 @@ pub enum State {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Force {
-    /// Nobody is admitted.
+    /// Nobody is admitted, whatever the breaker knows.
     Open,
     /// Everybody is admitted; failures count but do not open it.
     Closed,
@@ -81,8 +80,7 @@ pub enum Force {
 
 /// An order in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Override {
-    /// What was ordered.
+pub(crate) struct Override {
     pub set: Force,
     /// When it ends by itself; `None` for never.
     pub until: Option<Deadline>,
@@ -91,24 +89,22 @@ pub struct Override {
 /// The right to make one call. Settle it exactly once, a lost call with [`Finding::Nothing`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not settled blocks a probe slot until its lease ends"]
-pub struct Permit {
+pub(crate) struct CircuitPermit {
     pub(super) epoch: u64,
     pub(super) probe: bool,
 }
 
 /// How a call is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// How long a probe may take before its slot is given to another.
     pub lease: Duration,
-    /// For whom.
     pub by: Asker,
 }
 
 /// For whom a call is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
-    /// A caller.
+pub(crate) enum Asker {
     Caller,
     /// A caller, for the one early probe allowed when every circuit is open.
     Nearest,
@@ -120,7 +116,7 @@ pub enum Asker {
 
 impl Asker {
     /// For whom a call of this kind is, `early` if it is to be the one probe ahead of time.
-    pub fn of(kind: CallKind, early: bool) -> Asker {
+    pub(crate) fn of(kind: CallKind, early: bool) -> Asker {
         match kind {
             CallKind::Shadow => Asker::Shadow,
             CallKind::Probe => Asker::Probe,
@@ -132,16 +128,13 @@ impl Asker {
 
 /// What a finished call says about the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// It works.
+pub(crate) enum Finding {
     Success,
     /// It answered, but the answer says nothing about its health.
     Alive,
-    /// Nothing was learnt.
     Nothing,
     /// It asked for a pause.
     Hold,
-    /// It failed.
     Failure(Fault),
     /// It refuses to work until a person does something.
     Block(Fault),
@@ -149,12 +142,9 @@ pub enum Finding {
 
 /// A change of state, for the log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    /// State before.
+pub(crate) struct Change {
     pub from: State,
-    /// State after.
     pub to: State,
-    /// Why.
     pub reason: String,
     /// When it may be probed, if it is open now.
     pub retry_at: Option<Wall>,
@@ -162,23 +152,19 @@ pub struct Change {
 
 /// What became of a result.
 #[derive(Debug, PartialEq)]
-pub struct Settled {
+pub(crate) struct Settled {
     /// Whether it could still change the state.
     pub counted: bool,
-    /// The change it caused.
     pub change: Option<Change>,
 }
 
 /// The breaker as it stands, for people.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Status {
-    /// The state.
+pub(crate) struct Status {
     pub state: State,
     /// Why it is not simply closed.
     pub reason: Option<String>,
-    /// Since when.
     pub since: Wall,
-    /// When it may be called again.
     pub retry_at: Option<Wall>,
     /// The running count of consecutive failures.
     pub consecutive_failures: u32,
@@ -188,16 +174,13 @@ pub struct Status {
 
 /// What of a breaker survives a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Whether it was open; half-open counts as open.
     pub open: bool,
-    /// Why it was open.
     pub reason: String,
     /// Whether that reason needs a person.
     pub blocked: bool,
-    /// When its state began.
     pub since: Wall,
-    /// When it may be probed.
     pub until: Wall,
     /// How many openings in a row had no healthy window between them.
     pub openings: u32,
@@ -207,22 +190,22 @@ pub struct Stored {
     pub forced: Option<(Force, Option<Wall>)>,
 }
 
-impl Permit {
+impl CircuitPermit {
     /// The permit of a breaker that is gone; its result changes nothing.
-    pub fn outlived() -> Permit {
+    pub(crate) fn stale() -> CircuitPermit {
         // Epochs count up from zero, so none is ever this one.
-        Permit { epoch: u64::MAX, probe: false }
+        CircuitPermit { epoch: u64::MAX, probe: false }
     }
 
     /// Whether the call is the probe of a circuit that is not closed.
-    pub fn is_probe(&self) -> bool {
+    pub(crate) fn is_probe(&self) -> bool {
         self.probe
     }
 }
 
 impl Finding {
     /// What the fault table makes of a failed call.
-    pub fn of(fault: Fault) -> Finding {
+    pub(crate) fn of(fault: Fault) -> Finding {
         match fault.meaning().circuit {
             Circuit::Failure => Finding::Failure(fault),
             Circuit::Neutral if fault.provider_answered() => Finding::Alive,
@@ -236,14 +219,14 @@ impl Finding {
 
 impl Force {
     /// Its name in replies and in the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }
 
 impl State {
     /// Its name as people write it.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             State::Closed => "closed",
             State::Open => "open",
@@ -252,7 +235,7 @@ impl State {
     }
 
     /// Its name in replies and in the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }

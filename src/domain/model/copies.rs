@@ -5,18 +5,16 @@
 
 use std::time::Duration;
 
-use super::ModelState;
 use crate::domain::breaker::Asker;
 use crate::domain::ledger::CallKind;
-use crate::domain::minute::Limits;
-use crate::domain::need::{Needs, Verdict};
+use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
-use crate::domain::time::{Now, Wall};
+use crate::domain::time::Wall;
 use crate::domain::window::Window;
 
 /// How a model stands towards a copy of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CopyStanding {
+pub(crate) struct CopyStanding {
     /// Whether a call that is admitted now is the test of its circuit, although a copy can be.
     pub awaited: bool,
     /// How long until a copy may test its circuit, if ever.
@@ -29,7 +27,7 @@ pub struct CopyStanding {
 
 /// When a model was last found working or failing, and by whose call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// Its last call that was decided either way.
     pub decided: Option<Wall>,
     /// Its last call that worked. After a restart, the start of the ten seconds in which it did.
@@ -62,7 +60,7 @@ impl Evidence {
 
 impl Asker {
     /// The kind of call it asks for.
-    pub fn kind(self) -> CallKind {
+    pub(crate) fn kind(self) -> CallKind {
         match self {
             Asker::Caller | Asker::Nearest => CallKind::Live,
             Asker::Shadow => CallKind::Shadow,
@@ -74,33 +72,4 @@ impl Asker {
 /// Whether a call of this kind is made for no caller.
 pub(super) fn is_copy(kind: CallKind) -> bool {
     matches!(kind, CallKind::Shadow | CallKind::Probe)
-}
-
-impl ModelState {
-    /// How it stands towards a copy of a request.
-    pub(super) fn copy_standing(&self, needs: &Needs, now: Now) -> CopyStanding {
-        let price = self.settings.price;
-        CopyStanding {
-            awaited: self.breaker.awaits_copy(now),
-            probe_in: self.breaker.probe_in(now),
-            cost: price.map(|price| price.of(&self.estimate(needs))).unwrap_or_default(),
-            data: self.evidence.decided,
-        }
-    }
-
-    /// Whether as many calls are under way as may be.
-    pub(super) fn is_full(&self) -> bool {
-        self.settings.max_in_flight.is_some_and(|most| self.in_flight >= most)
-    }
-
-    /// The limits per minute for one who asks: callers keep at least half for themselves.
-    pub(super) fn minute_limits(&self, by: Asker) -> Limits {
-        let Limits { requests, tokens } = self.settings.per_minute;
-        match is_copy(by.kind()) {
-            true => {
-                Limits { requests: requests.map(|most| most / 2), tokens: tokens.map(|t| t / 2) }
-            }
-            false => Limits { requests, tokens },
-        }
-    }
 }

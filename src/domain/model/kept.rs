@@ -7,14 +7,14 @@
 //! belong to the state that is gone.
 
 use super::{Admission, ModelState, Settings, StoredModel};
-use crate::domain::breaker::Permit;
+use crate::domain::breaker::CircuitPermit;
 use crate::domain::ledger::CallKind;
 use crate::domain::time::{Now, Wall};
 use crate::domain::window::Bucket;
 
 /// A model's settings and what was stored of it.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     settings: Settings,
     model: StoredModel,
     buckets: Vec<(Wall, Bucket)>,
@@ -22,7 +22,7 @@ pub struct Kept {
 
 impl Kept {
     /// All that would be stored of `state`.
-    pub fn of(state: &ModelState, now: Now) -> Kept {
+    pub(crate) fn of(state: &ModelState, now: Now) -> Kept {
         Kept {
             settings: state.settings.clone(),
             model: state.stored(now),
@@ -32,7 +32,7 @@ impl Kept {
 
     /// Takes note of a call that was stored in its bucket. Once per new bucket all of them are
     /// copied, because old ones may have been merged or forgotten.
-    pub fn keep_call(&mut self, (start, bucket): (Wall, &Bucket), state: &ModelState, now: Now) {
+    pub(crate) fn keep_call(&mut self, start: Wall, bucket: &Bucket, state: &ModelState, now: Now) {
         self.keep_circuit(state, now);
         let known = self.buckets.binary_search_by_key(&start, |&(start, _)| start);
         match known {
@@ -44,22 +44,21 @@ impl Kept {
     }
 
     /// Takes note of a circuit that was stored.
-    pub fn keep_circuit(&mut self, state: &ModelState, now: Now) {
+    pub(crate) fn keep_circuit(&mut self, state: &ModelState, now: Now) {
         self.model = state.stored(now);
     }
 
     /// Takes new settings, before a state does.
-    pub fn configure(&mut self, settings: Settings) {
+    pub(crate) fn configure(&mut self, settings: Settings) {
         self.settings = settings;
     }
 
-    /// The model's settings.
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
     /// A state made of what is kept, with `in_flight` calls of the lost one still under way.
-    pub fn rebuilt(&self, in_flight: u32, now: Now) -> ModelState {
+    pub(crate) fn rebuilt(&self, in_flight: u32, now: Now) -> ModelState {
         let mut state = ModelState::new(self.settings.clone(), now);
         state.restore(Some(&self.model), self.buckets.clone(), now);
         ModelState { in_flight, ..state }
@@ -69,8 +68,8 @@ impl Kept {
 impl Admission {
     /// What the admission of a lost state is worth to the next one: its call is counted and takes
     /// its place in flight, but it changes no circuit, and nothing is reserved for it.
-    pub fn outlived(kind: CallKind) -> Admission {
-        let permit = Permit::outlived();
-        Admission { permit, reserved_tokens: 0, probe: false, displaces: false, kind }
+    pub(crate) fn stale(kind: CallKind) -> Admission {
+        let permit = CircuitPermit::stale();
+        Admission { permit, reserved_tokens: 0, displaces: false, kind }
     }
 }

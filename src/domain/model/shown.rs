@@ -9,42 +9,36 @@ use crate::domain::window::Bucket;
 
 impl ModelState {
     /// The circuit, for people.
-    pub fn circuit(&self, now: Now) -> Status {
+    pub(crate) fn circuit(&self, now: Now) -> Status {
         self.breaker.status(now)
     }
 
-    /// All calls of the last `window`.
-    pub fn total(&self, window: Duration, now: Now) -> Bucket {
+    pub(crate) fn total(&self, window: Duration, now: Now) -> Bucket {
         self.window.total(window, now.wall)
     }
 
-    /// Whether it is degraded.
-    pub fn degraded(&self) -> bool {
+    pub(crate) fn degraded(&self) -> bool {
         self.degraded
     }
 
-    /// Calls under way.
-    pub fn in_flight(&self) -> u32 {
+    pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    /// The last failure.
-    pub fn last_error(&self) -> Option<&LastError> {
+    pub(crate) fn last_error(&self) -> Option<&LastError> {
         self.last_error.as_ref()
     }
 
-    /// When a running hold ends.
-    pub fn hold_until(&self, now: Now) -> Option<Deadline> {
+    pub(crate) fn hold_until(&self, now: Now) -> Option<Deadline> {
         self.hold.until(now)
     }
 
-    /// What is configured.
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
     /// When it was last found working, and by whose call.
-    pub fn evidence(&self) -> &Evidence {
+    pub(crate) fn evidence(&self) -> &Evidence {
         &self.evidence
     }
 }

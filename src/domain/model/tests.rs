@@ -19,7 +19,7 @@ fn settings() -> Settings {
         max_tokens: None,
         price: None,
         max_in_flight: None,
-        per_minute: Limits::default(),
+        per_minute: PerMinute::default(),
         breaker: Rules {
             failures: 3,
             open_for: 300 * SECOND,
@@ -189,7 +189,7 @@ fn a_rebuilt_model_has_what_was_stored_and_the_calls_under_way() {
     for count in 0..600 {
         let fault = (count % 5 == 0).then_some(Fault::Timeout);
         let (start, bucket) = call(&mut model, fault, now).bucket;
-        kept.keep_call((start, &bucket), &model, now);
+        kept.keep_call(start, &bucket, &model, now);
         // Back and forth between buckets, and long enough for old ones to be merged.
         let step = if count % 7 == 0 { 0 } else { 37 };
         now = now.plus(step * SECOND);
@@ -210,7 +210,7 @@ fn a_call_that_outlived_its_state_is_counted_and_changes_no_circuit() {
     }
     let mut rebuilt = Kept::of(&model, start()).rebuilt(1, start());
     let failed = ended(Some(Fault::Reset));
-    let settled = rebuilt.settle(Admission::outlived(CallKind::Live), &failed, 100, start());
+    let settled = rebuilt.settle(Admission::stale(CallKind::Live), &failed, 100, start());
     assert!(!settled.counted);
     assert_eq!(settled.changes.circuit, []);
     assert_eq!((rebuilt.in_flight(), settled.bucket.1.failure), (0, 3));

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::progress::{Candidate, Progress, Turn};
-use crate::domain::fault::{Again, Fault, Next as AfterFault};
+use crate::domain::fault::{AfterFault, Again, Fault};
 use crate::domain::need::{Skip, SkipReason};
 use crate::domain::time::Mono;
 
 /// What has happened since the last decision.
 #[derive(Clone, Debug)]
-pub enum Happened {
+pub(crate) enum Happened {
     /// The order was made.
     Ranked,
     /// The model that was to be passed over is.
@@ -26,10 +26,9 @@ pub enum Happened {
 
 /// A call that failed.
 #[derive(Clone, Copy, Debug)]
-pub struct FailedCall {
+pub(crate) struct FailedCall {
     /// Place of its model in the chain.
     pub at: usize,
-    /// With what.
     pub fault: Fault,
     /// What the provider said about trying again, over the table's own word.
     pub should_retry: Option<bool>,
@@ -41,14 +40,13 @@ pub struct FailedCall {
 
 impl FailedCall {
     /// A failed call of which nothing else was said, and which delivered nothing.
-    pub fn new(at: usize, fault: Fault) -> FailedCall {
+    pub(crate) fn new(at: usize, fault: Fault) -> FailedCall {
         FailedCall { at, fault, should_retry: None, hinted_hold: None, delivered: false }
     }
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Call this model; `early` as the one probe ahead of time when every circuit is open.
     Try {
         /// Its place in the chain.
@@ -60,7 +58,6 @@ pub enum Next {
     Wait {
         /// Its place in the chain.
         at: usize,
-        /// For so long.
         wait: Duration,
     },
     /// Leave this model out.
@@ -70,27 +67,25 @@ pub enum Next {
         /// Why, and when that may be different.
         skip: Skip,
     },
-    /// It is over.
     Finish(Finish),
 }
 
 /// Why a request ends without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub(crate) enum Finish {
     /// Everybody was asked, or left out.
     Exhausted,
     /// Half an answer was delivered, and no other is wanted.
     Interrupted,
     /// The prompt was refused, and nobody else is to see it.
     Refused,
-    /// The request can never work.
-    Invalid,
+    /// Nobody waits for an answer any more.
+    GivenUp,
 }
 
 /// Whom to call beside one that takes long.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Spare {
-    /// This model.
+pub(crate) enum Spare {
     Try {
         /// Its place in the chain.
         at: usize,
@@ -99,16 +94,14 @@ pub enum Spare {
     PassOver {
         /// Its place in the chain.
         at: usize,
-        /// Why.
         skip: Skip,
     },
-    /// Nobody.
     None,
 }
 
 impl Progress {
     /// What to do after what happened. `chance` (0 to 1) shortens a backoff.
-    pub fn next(
+    pub(crate) fn next(
         &mut self,
         happened: Happened,
         chain: &[Candidate],
@@ -208,7 +201,7 @@ impl Progress {
             AfterFault::Yes | AfterFault::NotAsSmall => self.turn(chain, now),
             AfterFault::ByRefusalRule if self.rules.refusal_falls_back => self.turn(chain, now),
             AfterFault::ByRefusalRule => Next::Finish(Finish::Refused),
-            AfterFault::No => Next::Finish(Finish::Invalid),
+            AfterFault::No => Next::Finish(Finish::GivenUp),
         }
     }
 
@@ -219,13 +212,13 @@ impl Progress {
     }
 
     /// Whether a call that takes long may get another one beside it.
-    pub fn may_hedge(&self) -> bool {
+    pub(crate) fn may_hedge(&self) -> bool {
         !self.hedged && self.has_others()
     }
 
     /// Whom to call beside the one that takes long. A provider that is being left in peace gets no
     /// call that nobody may need.
-    pub fn spare(&mut self, chain: &[Candidate], now: Mono) -> Spare {
+    pub(crate) fn spare(&mut self, chain: &[Candidate], now: Mono) -> Spare {
         let Some(&at) = self.order.front() else { return Spare::None };
         let Some(candidate) = chain.get(at) else { return Spare::None };
         if !self.pause_left(candidate, now).is_zero() {
@@ -239,12 +232,12 @@ impl Progress {
     }
 
     /// A call was made beside another.
-    pub fn hedged(&mut self) {
+    pub(crate) fn hedged(&mut self) {
         self.hedged = true;
     }
 
     /// A model whose call was outrun has done nothing wrong, and may yet be needed.
-    pub fn give_back(&mut self, at: usize) {
+    pub(crate) fn give_back(&mut self, at: usize) {
         self.order.push_back(at);
     }
 }

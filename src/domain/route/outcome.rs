@@ -1,16 +1,14 @@
 //! Which error a request gets that nobody answered.
 
-use crate::domain::fault::{Fault, Next};
+use crate::domain::fault::{AfterFault, Fault};
 use crate::domain::need::SkipReason;
 
 /// What became of one model, as far as the error depends on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Tried {
-    /// Its call failed.
+pub(crate) enum Tried {
     Failed(Fault),
     /// It was left out.
     Skipped {
-        /// Why.
         reason: SkipReason,
         /// Whether the prompt is known to be longer than it takes.
         too_small: bool,
@@ -21,13 +19,15 @@ pub enum Tried {
 
 /// The kind of that error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
+pub(crate) enum Unanswered {
     /// A model refused the prompt.
     Refused,
     /// The deadline has passed.
     TooLate,
     /// The prompt's length is all that is wrong.
     TooLong,
+    /// Everybody who was called refused the request itself.
+    Invalid,
     /// Nobody could be called.
     NobodyCalled,
     /// Everybody who was called failed.
@@ -35,10 +35,10 @@ pub enum Unanswered {
 }
 
 /// The error for a request that is at the end of its chain.
-pub fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
+pub(crate) fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
     let called = tried.iter().any(|one| !matches!(one, Tried::Skipped { .. }));
     let proven = tried.iter().any(|one| match one {
-        Tried::Failed(fault) => fault.meaning().next == Next::NotAsSmall,
+        Tried::Failed(fault) => fault.meaning().next == AfterFault::NotAsSmall,
         Tried::Skipped { .. } | Tried::Cancelled => false,
     });
     if tried.contains(&Tried::Failed(Fault::Refused)) {
@@ -47,6 +47,8 @@ pub fn unanswered(tried: &[Tried], is_late: bool) -> Unanswered {
         Unanswered::TooLate
     } else if !tried.is_empty() && tried.iter().all(|one| is_about_length(one, proven)) {
         Unanswered::TooLong
+    } else if called && tried.iter().all(is_about_the_request) {
+        Unanswered::Invalid
     } else if called {
         Unanswered::AllFailed
     } else {
@@ -60,6 +62,21 @@ fn is_about_length(one: &Tried, proven: bool) -> bool {
         Tried::Failed(fault) => matches!(fault, Fault::ContextTooLong | Fault::TooLarge),
         Tried::Skipped { reason: SkipReason::Incapable, too_small } => *too_small || proven,
         Tried::Skipped { .. } | Tried::Cancelled => false,
+    }
+}
+
+/// Whether the request itself is what is wrong, or nothing is known because nobody was called.
+fn is_about_the_request(one: &Tried) -> bool {
+    match one {
+        Tried::Failed(fault) => matches!(
+            fault,
+            Fault::InvalidRequest
+                | Fault::UnsupportedParam
+                | Fault::ContextTooLong
+                | Fault::TooLarge
+        ),
+        Tried::Skipped { .. } => true,
+        Tried::Cancelled => false,
     }
 }
 
@@ -78,7 +95,13 @@ mod tests {
         let incapable = skipped(SkipReason::Incapable, false);
         let long = Tried::Failed(Fault::ContextTooLong);
         let down = Tried::Failed(Fault::Overloaded);
-        let rows: [(&[Tried], Unanswered); 9] = [
+        let invalid = Tried::Failed(Fault::InvalidRequest);
+        let lacking = Tried::Failed(Fault::UnsupportedParam);
+        let rows: [(&[Tried], Unanswered); 13] = [
+            (&[invalid, lacking], Unanswered::Invalid),
+            (&[invalid, open, long], Unanswered::Invalid),
+            (&[invalid, down], Unanswered::AllFailed),
+            (&[invalid, Tried::Cancelled], Unanswered::AllFailed),
             (&[], Unanswered::NobodyCalled),
             (&[open, open], Unanswered::NobodyCalled),
             (&[small, small], Unanswered::TooLong),

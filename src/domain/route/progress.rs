@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::next::FailedCall;
-use crate::domain::fault::{Fault, Next as AfterFault};
+use crate::domain::fault::{AfterFault, Fault};
 use crate::domain::pace::Backoff;
 use crate::domain::time::Mono;
 
 /// What has to be known of a model of the chain to decide about its turn.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Who serves it: a provider in trouble is left in peace for a moment.
     pub provider: Arc<str>,
     /// Largest prompt that it takes, in tokens; `None` where that is not configured.
@@ -26,7 +26,7 @@ pub struct Candidate {
 
 /// What the request itself says about its way.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub(crate) struct RouteRules {
     /// No wait outlives it.
     pub deadline: Mono,
     /// Whether a refusal is a reason to ask another model.
@@ -37,8 +37,8 @@ pub struct Rules {
 
 /// How far a request has come.
 #[derive(Debug)]
-pub struct Progress {
-    pub(super) rules: Rules,
+pub(crate) struct Progress {
+    pub(super) rules: RouteRules,
     /// Places in the chain of the models that are still to be asked.
     pub(super) order: VecDeque<usize>,
     pub(super) turn: Turn,
@@ -54,14 +54,22 @@ pub struct Progress {
 /// Whose turn it is.
 #[derive(Clone, Debug)]
 pub(super) enum Turn {
-    /// Nobody's.
     Nobody,
     /// A model's whose provider is left in peace until its call begins.
-    Pausing { at: usize },
+    Pausing {
+        at: usize,
+    },
     /// A model's that is being called, for the first time or again.
-    Calling { at: usize, repeats: u32 },
+    Calling {
+        at: usize,
+        repeats: u32,
+    },
     /// A model's whose call failed and will be repeated.
-    Repeating { at: usize, repeats: u32, failed: FailedCall },
+    Repeating {
+        at: usize,
+        repeats: u32,
+        failed: FailedCall,
+    },
     /// A model's that is tried ahead of time, because nobody else can be.
     Early,
 }
@@ -76,7 +84,11 @@ pub(super) struct Pause {
 
 impl Progress {
     /// A request that begins with this order; `nearest` is tried early if nobody can be called.
-    pub fn new(order: VecDeque<usize>, nearest: Option<usize>, rules: Rules) -> Progress {
+    pub(crate) fn new(
+        order: VecDeque<usize>,
+        nearest: Option<usize>,
+        rules: RouteRules,
+    ) -> Progress {
         Progress {
             rules,
             order,
@@ -89,13 +101,13 @@ impl Progress {
     }
 
     /// Whether other models are still to be asked, so that time has to be kept for them.
-    pub fn has_others(&self) -> bool {
+    pub(crate) fn has_others(&self) -> bool {
         !self.order.is_empty()
     }
 
     /// Learns from a failed call, whichever it was: its provider is left in peace for a moment by
     /// `chance` (0 to 1), and no model as small is asked with a prompt that was too long.
-    pub fn learn(&mut self, candidate: &Candidate, fault: Fault, now: Mono, chance: f64) {
+    pub(crate) fn learn(&mut self, candidate: &Candidate, fault: Fault, now: Mono, chance: f64) {
         if fault.meaning().next == AfterFault::NotAsSmall {
             self.too_small = self.too_small.max(candidate.context_window);
         }

@@ -22,7 +22,7 @@ pub struct CallReplay {
 pub struct BreakerReplay {
     /// Tells models of one name apart.
     pub identity: Identity,
-    /// The circuit.
+    /// The circuit as it was stored.
     pub stored: StoredModel,
 }
 
@@ -58,6 +58,7 @@ impl TryFrom<String> for Identity {
 /// FNV-1a in 64 bits. Nobody gains by making two addresses collide, so a hash that is fixed for
 /// ever is worth more than a strong one.
 fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.fold(0xcbf2_9ce4_8422_2325, step)
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -18,9 +18,7 @@ use crate::provider::Failure;
 
 /// A whole answer that is no success.
 pub(crate) struct Reply<'a> {
-    /// HTTP status.
     pub(crate) status: u16,
-    /// Its headers.
     pub(crate) headers: &'a HeaderMap,
     /// Its body, as much as was read.
     pub(crate) body: &'a [u8],

@@ -111,7 +111,6 @@ pub(crate) fn from_duration_text(text: &str) -> Option<Duration> {
     positive(text.trim().strip_suffix('s')?.parse().ok()?)
 }
 
-/// What `x-should-retry` says.
 pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
     match headers.get("x-should-retry")?.as_bytes() {
         b"true" => Some(true),
@@ -137,7 +136,6 @@ fn until_date(text: &str, now: Wall) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// 2026-11-20T00:00:00Z
     const NOW: Wall = Wall(1_795_132_800_000);
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {

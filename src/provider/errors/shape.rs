@@ -71,7 +71,6 @@ pub(crate) struct ErrorBody {
     codes: Vec<String>,
     /// Texts for people, the outermost first.
     texts: Vec<String>,
-    /// Google's `RetryInfo`.
     pub(crate) retry_delay: Option<Duration>,
     /// OpenRouter names the input that moderation flagged.
     pub(crate) moderated: bool,

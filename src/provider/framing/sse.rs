@@ -13,7 +13,6 @@ const NAME_BYTES: usize = 64;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider) struct Event<'a> {
     /// From its `event:` line; empty without one.

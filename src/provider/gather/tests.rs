@@ -8,8 +8,12 @@ use proptest::prelude::*;
 
 use super::super::fixtures::any_json;
 use super::super::formats;
+use super::super::pieces::MOST_CALLS;
 use super::*;
 use crate::config::Kind;
+use crate::domain::price::Usage;
+use crate::protocol::answer::{Answer, Finish};
+use crate::protocol::chat::ToolCall;
 
 mod samples;
 
@@ -45,26 +49,25 @@ pub(in super::super) struct Bad {
 
 /// Runs a stream that comes in these pieces.
 pub(in crate::provider) fn run<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
-    let secrets = Secrets::default();
-    let mut stream = Stream::new(formats::of(kind), LIMIT);
+    let mut stream = Stream::new(formats::of(kind), LIMIT, &Rc::default());
     let (mut told, mut life) = (String::new(), false);
     let mut listen = |stream: &mut Stream| {
-        let news = stream.news();
+        let news = stream.gathered.news();
         assert!(news.text.as_ref().is_none_or(|text| !text.is_empty()));
         told.push_str(news.text.as_deref().unwrap_or_default());
         life |= news.life;
     };
     let mut fed = Ok(());
     for piece in pieces {
-        fed = stream.feed(piece, &secrets);
+        fed = stream.feed(piece);
         listen(&mut stream);
         if fed.is_err() {
             break;
         }
     }
-    let fed = fed.and_then(|()| stream.close(&secrets));
+    let fed = fed.and_then(|()| stream.close());
     listen(&mut stream);
-    let end = match fed.and_then(|()| stream.outcome()) {
+    let end = match fed.and_then(|()| stream.gathered.outcome()) {
         Ok(answer) => {
             assert_eq!(told, answer.content.as_deref().unwrap_or_default());
             Ok(good(answer))

@@ -9,12 +9,13 @@ use super::super::rows::Row;
 use super::*;
 use crate::domain::breaker::{Ask, Asker, Change, Force, Override, Prober, Rules};
 use crate::domain::fault::Fault;
-use crate::domain::minute::Limits;
+use crate::domain::ledger::CallKind;
+use crate::domain::minute::PerMinute;
 use crate::domain::model::{Ended, Ending, ModelState, Settings, Settlement};
 use crate::domain::need::{Abilities, Needs};
 use crate::domain::price::Nano;
 use crate::domain::time::{Mono, Now};
-use crate::protocol::log::{BreakerEvent, CallEvent, CallKind, Event, StopEvent};
+use crate::protocol::log::{BreakerEvent, CallEvent, Event, StopEvent};
 
 /// What happens to one of two models, some milliseconds after what happened before.
 #[derive(Clone, Debug)]
@@ -182,7 +183,7 @@ fn settings(name: &str) -> Settings {
         max_tokens: None,
         price: None,
         max_in_flight: None,
-        per_minute: Limits::default(),
+        per_minute: PerMinute::default(),
         breaker: Rules {
             failures: 3,
             open_for: seconds(60),

@@ -171,8 +171,9 @@ fn a_piece_of_a_line_is_ended_when_it_could_not_be_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = log(dir.path(), 1000, 2);
     put(&mut log, "one\n");
-    (&**log.open.as_ref().unwrap()).write_all(b"{\"tim").unwrap();
-    log.torn = true;
+    let open = log.open.as_mut().unwrap();
+    (&*open.file).write_all(b"{\"tim").unwrap();
+    open.torn = true;
     put(&mut log, "two\n");
     put(&mut log, "three\n");
     assert_eq!(text(&log), "head\none\n{\"tim\ntwo\nthree\n");

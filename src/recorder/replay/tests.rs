@@ -8,11 +8,12 @@ use jiff::tz::TimeZone;
 use super::super::tests::{LONG, model, small_files, until};
 use super::super::{Query, Recorder, Restored, Row};
 use crate::clock::Clock;
+use crate::domain::ledger::CallKind;
 use crate::domain::need::Verdict;
 use crate::domain::price::Nano;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, FINE_MS, Sample};
-use crate::protocol::log::{CallEvent, CallKind, CallReplay, Event};
+use crate::protocol::log::{CallEvent, CallReplay, Event};
 use crate::protocol::span::Span;
 
 /// A machine on which daemons come and go.

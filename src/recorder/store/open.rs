@@ -23,7 +23,7 @@ impl Store {
             // The same as before, or a checkpoint later: one that seemed to have failed.
             Caught::default()
         } else {
-            replay::catch_up(rows, (position.as_ref(), self.counted.as_ref()), files)
+            replay::catch_up(rows, position.as_ref(), self.counted.as_ref(), files)
         };
         if position.is_none() && self.database.is_some() {
             let told = self.recall(&mut caught.fold);
@@ -47,7 +47,7 @@ impl Store {
 
     /// Takes over what the log told, where nothing newer waits already.
     fn adopt(&mut self, caught: &Caught) {
-        for key in caught.changed() {
+        for key in &caught.fold.touched {
             if let Some(value) = caught.fold.rows.get(key) {
                 self.waiting.entry(key.clone()).or_insert_with(|| value.clone());
             }

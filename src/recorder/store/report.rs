@@ -10,7 +10,6 @@ use super::super::fold::Fold;
 use super::super::journal::{Entry, Message};
 use super::super::outages;
 use super::super::reports::{self, Recalled};
-use super::super::rows::{RowKey, RowValue};
 use super::Store;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::price::Nano;
@@ -28,7 +27,7 @@ impl Store {
             return;
         }
         let Some(Ok(first)) =
-            self.database.as_ref().map(|database| database.ledger((Wall(0), Wall(u64::MAX)), 1))
+            self.database.as_ref().map(|database| database.ledger(&(Wall(0)..Wall(u64::MAX)), 1))
         else {
             return;
         };
@@ -54,7 +53,7 @@ impl Store {
         let written = reports::written(&dir)
             .map_err(|error| format!("cannot look into {}: {error}", dir.display()))?;
         let kept = now.minus(self.ledger_age);
-        for week in reports::due(now, &self.zone, (first, kept), &written) {
+        for week in reports::due(now, &self.zone, first, kept, &written) {
             let query = Query { span: Span::of_week(week), zone: self.zone.clone() };
             let mut costs = self.costs(&query, true);
             if let Some(why) = costs.incomplete {
@@ -65,7 +64,7 @@ impl Store {
                 costs.incomplete = Some(why.to_owned());
             }
             let event = event(week, &costs);
-            let page = reports::write(&dir, week, (costs, &self.zone)).map_err(|error| {
+            let page = reports::write(&dir, week, costs, &self.zone).map_err(|error| {
                 format!("cannot write the report of {week} in {}: {error}", dir.display())
             })?;
             tracing::info!(
@@ -88,13 +87,13 @@ impl Store {
     pub(super) fn recall(&mut self, fold: &mut Fold) -> Vec<String> {
         let (weeks, problems) = reports::recall(&self.reports);
         let mut ledger: HashMap<LedgerKey, Sums> = HashMap::new();
-        for Recalled { range: (from, to), ledger: told, costs } in weeks {
-            fold.ledger.retain(|key, _| !(from..to).contains(&key.start));
+        for Recalled { range, ledger: told, costs } in weeks {
+            fold.ledger.retain(|key, _| !range.contains(&key.start));
             ledger.extend(told);
             for (key, edge) in costs.outages.iter().flat_map(outages::edges) {
-                let key = RowKey::Outage(key);
+                let (key, row) = key.row(edge);
                 fold.touched.insert(key.clone());
-                fold.rows.entry(key).or_insert(RowValue::Outage(edge));
+                fold.rows.entry(key).or_insert(row);
             }
         }
         fold.ledger.extend(ledger);

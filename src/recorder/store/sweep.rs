@@ -60,7 +60,7 @@ fn sweep_breakers(
 
 fn sweep_ledger(database: &Database, before: Wall) -> Result<(), StoreError> {
     for _ in 0..MOST_STEPS {
-        let old = database.ledger((Wall(0), before), MOST_DELETES)?;
+        let old = database.ledger(&(Wall(0)..before), MOST_DELETES)?;
         if old.is_empty() {
             break;
         }

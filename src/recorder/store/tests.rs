@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::window::{Bucket, FINE_MS};
 use crate::protocol::status::StoreState;
 use crate::recorder::tests::{LONG, breaker, bucket, event, model, settings, start, until};
@@ -227,7 +228,7 @@ fn the_ledger_is_kept_as_long_as_it_is_configured_and_not_longer() {
     store.checkpoint();
     store.sweep();
     let database = store.database.as_ref().unwrap();
-    let kept = database.ledger((Wall(0), Wall(u64::MAX)), usize::MAX).unwrap();
+    let kept = database.ledger(&(Wall(0)..Wall(u64::MAX)), usize::MAX).unwrap();
     assert_eq!(kept.len(), 2);
     assert!(kept.iter().all(|(key, _)| key.start > days(400)));
 }
@@ -265,5 +266,5 @@ pub(super) fn store(dir: &Path) -> Store {
 
 pub(super) fn store_of(settings: &Settings) -> Store {
     let queue = Arc::new(Queue::new(8));
-    Store::new(settings, &[], (&Arc::default(), &Arc::default(), &queue))
+    Store::new(settings, &[], &Arc::default(), &Arc::default(), &queue)
 }

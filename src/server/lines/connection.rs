@@ -104,8 +104,7 @@ impl Stream for Request {
 
 impl Connection {
     pub(super) fn new(server: Rc<Server>, stream: UnixStream, place: Place) -> Connection {
-        let rules = server.rules();
-        let limits = &rules.limits;
+        let limits = server.budget.limits();
         Connection {
             caller: Caller::of(&stream, EventRoom::new(EVENTS)),
             phase: server.phase.clone(),

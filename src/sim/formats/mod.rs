@@ -1,11 +1,66 @@
-//! The wire formats that can be served, one folder each.
+//! The wire formats that can be served, one folder each, and what a wire format is from the
+//! server's side: the counterpart of `provider/formats/mod.rs`.
 
 mod anthropic;
 mod google;
 mod openai;
 
-use super::format::Format;
+use serde_json::Value;
+
+use super::ask::{Ask, Reply};
+use super::behaviour::{ErrorReply, Odd};
+use super::flow::Item;
+use super::wire::{Incoming, Outgoing, Rules};
 use crate::config::Kind;
+
+/// One wire format, served.
+pub(super) trait Format: Sync {
+    /// The path that a client's base URL has.
+    fn base_path(&self) -> &'static str;
+
+    /// The model that a call is for.
+    fn model<'c>(&self, call: &'c Incoming) -> &'c str {
+        call.body_model()
+    }
+
+    /// The key that a call was sent with.
+    fn key<'c>(&self, call: &'c Incoming) -> &'c str;
+
+    /// Whether a call asks for a stream.
+    fn asks_to_stream(&self, call: &Incoming) -> bool {
+        call.body["stream"] == true
+    }
+
+    /// An answer to what is no chat, such as a list of models; `None` for a chat.
+    fn other(&self, _call: &Incoming, _rules: &Rules, _number: u64) -> Option<Outgoing> {
+        None
+    }
+
+    /// Reads a request as strictly as the real service.
+    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply>;
+
+    /// A whole answer, in this format.
+    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing;
+
+    /// The events that a whole answer is streamed as; `None` for a call that wants no events.
+    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>>;
+
+    /// An answer that is odd in a way that this format can be.
+    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing;
+
+    /// An error; the key appears in it only as far as the real service shows it.
+    fn error(&self, error: &ErrorReply, key: &str, ask: &Ask, number: u64) -> Outgoing;
+
+    /// The line before the data of an error in a stream.
+    fn error_event(&self) -> &'static str {
+        ""
+    }
+
+    /// What keeps a silent stream alive.
+    fn keep_alive(&self) -> &'static str {
+        ": keep-alive\n\n"
+    }
+}
 
 /// The format that a kind of provider serves: the one place that tells them apart.
 pub(super) fn of(kind: Kind) -> &'static dyn Format {

@@ -38,7 +38,7 @@ fn text(kind: Kind, events: &[Value]) -> String {
 }
 
 fn saying() -> Flow {
-    Flow { text: Some(TEXT.to_owned()), ..Flow::new() }
+    Flow { text: Some(TEXT.to_owned()), ..Flow::default() }
 }
 
 #[tokio::test]

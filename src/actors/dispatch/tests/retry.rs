@@ -53,7 +53,7 @@ fn every_fault_is_repeated_and_passed_on_as_the_table_says() {
             let reply = rig.hello().await;
             let calls = if meaning.again == Again::Repeat { 2 } else { 1 };
             assert_eq!(rig.script.count("a"), calls, "{fault}");
-            let stops = meaning.next == crate::domain::fault::Next::No;
+            let stops = meaning.next == crate::domain::fault::AfterFault::No;
             assert_eq!(rig.script.count("b"), usize::from(!stops), "{fault}");
             assert_eq!(reply["ok"], !stops, "{fault}");
         }
@@ -126,15 +126,38 @@ fn who_waits_to_repeat_leaves_when_the_circuit_opens() {
 }
 
 #[test]
-fn a_request_that_can_never_work_stops_at_once_with_the_providers_reason() {
+fn a_request_that_one_model_refuses_is_answered_by_the_next() {
     play(async || {
         let rig = Rig::new(THREE);
         rig.script.always("a", fails(Fault::InvalidRequest));
+        assert_eq!(tried(&rig.hello().await), ["a invalid_request", "b answered"]);
+        assert_eq!(rig.health("a").await["success_rate"], 1.0, "it is not the model's fault");
+    });
+}
+
+#[test]
+fn a_request_that_everybody_refuses_fails_with_every_reason() {
+    play(async || {
+        let rig = Rig::new(THREE);
+        rig.script.always("a", fails(Fault::InvalidRequest));
+        rig.script.always("b", fails(Fault::UnsupportedParam));
+        rig.script.always("c", fails(Fault::InvalidRequest));
         let reply = rig.hello().await;
         assert_eq!(code(&reply), "invalid_request");
-        assert_eq!(reply["error"]["message"], "the provider says invalid_request");
-        assert_eq!(tried(&reply), ["a invalid_request"]);
-        assert_eq!(rig.health("a").await["success_rate"], 1.0, "it is not the model's fault");
+        let reasons = "a: the provider says invalid_request; b: the provider says \
+                       unsupported_param; c: the provider says invalid_request";
+        assert_eq!(reply["error"]["message"], reasons);
+    });
+}
+
+#[test]
+fn with_an_outage_among_the_refusals_it_may_work_later() {
+    play(async || {
+        let rig = Rig::new(THREE);
+        rig.script.always("a", fails(Fault::InvalidRequest));
+        rig.script.always("b", fails(Fault::BadBody));
+        rig.script.always("c", fails(Fault::InvalidRequest));
+        assert_eq!(code(&rig.hello().await), "all_models_failed");
     });
 }
 

@@ -9,7 +9,7 @@ fn opened_in_background(fault: Fault) -> Breaker {
     let rules = Rules { probe: Prober::Background, failures: 1, ..rules() };
     let mut breaker = Breaker::new(rules, 10 * MINUTE, start());
     let (permit, _) = breaker.admit(ASK, start()).unwrap();
-    breaker.settle(permit, Finding::of(fault), (NONE, 0.0), start());
+    breaker.settle(permit, Finding::of(fault), NONE, 0.0, start());
     assert_eq!(breaker.state(start()), State::Open);
     breaker
 }
@@ -17,7 +17,7 @@ fn opened_in_background(fault: Fault) -> Breaker {
 fn probe(breaker: &mut Breaker, finding: Finding, now: Now) -> Option<Change> {
     let (permit, told) = breaker.admit(PROBE, now).unwrap();
     assert_eq!(told, None, "nobody hears of a probe that has found nothing yet");
-    breaker.settle(permit, finding, (NONE, 0.0), now).change
+    breaker.settle(permit, finding, NONE, 0.0, now).change
 }
 
 #[test]

@@ -69,7 +69,7 @@ proptest! {
         let rules = Rules { probe, ..rules() };
         let mut breaker = Breaker::new(rules.clone(), 10 * MINUTE, start());
         let mut now = start();
-        let mut permits: Vec<(Permit, Now)> = Vec::new();
+        let mut permits: Vec<(CircuitPermit, Now)> = Vec::new();
         for step in steps {
             breaker.expire(now);
             let deadline = match &breaker.phase {
@@ -88,7 +88,7 @@ proptest! {
                         breaker.forced(now).is_some_and(|forced| forced.set == Force::Open);
                     if let Ok((permit, _)) = breaker.admit(Ask { by, ..ASK }, now) {
                         prop_assert!(!forced_open);
-                        let live = |(held, at): &&(Permit, Now)| held.probe
+                        let live = |(held, at): &&(CircuitPermit, Now)| held.probe
                             && held.epoch == epoch
                             && !Deadline::after(*at, MINUTE).passed(now);
                         prop_assert_eq!(permits.iter().filter(live).count(), 0);
@@ -104,7 +104,7 @@ proptest! {
                 Step::Settle { which, finding, chance } if !permits.is_empty() => {
                     let (permit, _) = permits.swap_remove(which % permits.len());
                     let stale = permit.epoch != breaker.epoch;
-                    let settled = breaker.settle(permit, finding, (NONE, chance), now);
+                    let settled = breaker.settle(permit, finding, NONE, chance, now);
                     prop_assert_eq!(settled.counted, !stale);
                     prop_assert!(!stale || settled.change.is_none());
                     if let (Some(before), Phase::Open { until, .. }) = (deadline, &breaker.phase) {

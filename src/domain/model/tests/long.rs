@@ -50,7 +50,7 @@ impl Dice {
 }
 
 fn limited() -> Settings {
-    let per_minute = Limits { requests: Some(20), tokens: None };
+    let per_minute = PerMinute { requests: Some(20), tokens: None };
     Settings { per_minute, retention: 7200 * SECOND, ..settings() }
 }
 
@@ -229,7 +229,7 @@ impl World {
         self.model = Kept::of(&self.model, self.now).rebuilt(running, self.now);
         self.record.restored(before, &self.model, self.now);
         for call in &mut self.record.running {
-            *call = Running::outlived();
+            *call = Running::stale();
         }
     }
 

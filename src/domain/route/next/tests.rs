@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use super::super::progress::Rules;
+use super::super::progress::RouteRules;
 use super::*;
 use crate::domain::pace::Backoff;
 
@@ -24,8 +24,8 @@ fn at(seconds: u32) -> Mono {
     Mono(seconds * SECOND)
 }
 
-fn rules(deadline: u32) -> Rules {
-    Rules { deadline: at(deadline), refusal_falls_back: false, break_interrupts: false }
+fn rules(deadline: u32) -> RouteRules {
+    RouteRules { deadline: at(deadline), refusal_falls_back: false, break_interrupts: false }
 }
 
 fn progress(models: usize, deadline: u32) -> Progress {
@@ -104,7 +104,7 @@ fn no_model_as_small_is_asked_with_a_prompt_that_was_too_long() {
 fn half_an_answer_ends_a_request_that_wants_no_other_unless_its_time_is_over() {
     for (now, end) in [(0, Finish::Interrupted), (60, Finish::Exhausted)] {
         let chain = [candidate("p", None)];
-        let rules = Rules { break_interrupts: true, ..rules(60) };
+        let rules = RouteRules { break_interrupts: true, ..rules(60) };
         let mut progress = Progress::new(VecDeque::from([0]), None, rules);
         progress.next(Happened::Ranked, &chain, at(0), 0.0);
         let cut = FailedCall { delivered: true, ..failed(0, Fault::StreamCut) };
@@ -116,7 +116,7 @@ fn half_an_answer_ends_a_request_that_wants_no_other_unless_its_time_is_over() {
 fn a_refusal_goes_to_the_caller_or_to_the_next_model_as_the_request_says() {
     for (refusal_falls_back, next) in [(false, Next::Finish(Finish::Refused)), (true, call(1))] {
         let chain = [candidate("p", None), candidate("q", None)];
-        let rules = Rules { refusal_falls_back, ..rules(60) };
+        let rules = RouteRules { refusal_falls_back, ..rules(60) };
         let mut progress = Progress::new(VecDeque::from([0, 1]), None, rules);
         progress.next(Happened::Ranked, &chain, at(0), 0.0);
         assert_eq!(fails(&mut progress, &chain, failed(0, Fault::Refused), at(0)), next);

@@ -17,21 +17,20 @@ use crate::protocol::chat::{
 };
 use crate::protocol::content::{Content, ImageUrl, Part};
 use crate::provider::body::{self, Asking, NO_TURN};
-use crate::provider::errors::redact::Secrets;
-use crate::provider::format::{self, Format, ReadEvents};
-use crate::provider::{Call, Failure, Outcome};
+use crate::provider::formats::{self, Format, ReadEvents};
+use crate::provider::pieces::Gathered;
+use crate::provider::{Call, Failure};
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2023-06-01";
 
-/// Anthropic's messages.
 pub(super) struct Anthropic;
 
 impl Format for Anthropic {
     /// The version may already be part of the base, as in other programs' settings.
     fn address(&self, url: &mut Url, _: &str, _: bool) {
         let has_version = url.path().trim_end_matches('/').ends_with("/v1");
-        format::append(url, if has_version { "/messages" } else { "/v1/messages" });
+        formats::append(url, if has_version { "/messages" } else { "/v1/messages" });
     }
 
     fn headers(&self, headers: &mut HeaderMap) {
@@ -43,8 +42,8 @@ impl Format for Anthropic {
         body(call, asking)
     }
 
-    fn answer(&self, body: &[u8], secrets: &Secrets) -> Outcome {
-        reply::answer(body, secrets)
+    fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
+        reply::answer(body, into)
     }
 
     fn events(&self) -> Box<dyn ReadEvents> {
@@ -149,7 +148,6 @@ enum OutputFormat<'a> {
     JsonSchema { schema: &'a Value },
 }
 
-/// The request body.
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = system(call);

@@ -7,129 +7,84 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::stream::{Block, block_begins};
 use crate::domain::price::Usage;
-use crate::provider::errors::classify;
-use crate::provider::errors::redact::Secrets;
-use crate::provider::pieces::{self, End, Pieces};
-use crate::provider::{Failure, Outcome};
+use crate::provider::Failure;
+use crate::provider::pieces::{self, End, Gathered};
 
 #[derive(Deserialize)]
 struct Reply<'a> {
-    #[serde(default)]
     content: Option<Vec<Block>>,
-    #[serde(default)]
     stop_reason: Option<String>,
-    #[serde(default)]
     stop_details: Option<Value>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(default)]
     error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Block {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    input: Option<Box<RawValue>>,
 }
 
 /// What was spent, as far as it is said.
 #[derive(Clone, Copy, Default, Deserialize)]
 pub(super) struct Spent {
-    #[serde(default)]
     input_tokens: Option<u64>,
-    #[serde(default)]
     output_tokens: Option<u64>,
-    #[serde(default)]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
     cache_read_input_tokens: Option<u64>,
-    #[serde(default)]
     output_tokens_details: Option<Details>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Details {
-    #[serde(default)]
     thinking_tokens: Option<u64>,
 }
 
-/// The answer in a 2xx body.
-pub(super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
-    let reply: Reply<'_> = serde_json::from_slice(bytes)
-        .map_err(|error| pieces::bad_body(bytes, &pieces::why(&error)))?;
-    let usage = reply.usage.and_then(usage);
+/// Takes a whole answer.
+pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
+    let reply: Reply<'_> = into.read(bytes)?;
+    let spent = reply.usage.and_then(Spent::read);
+    into.usage = spent.and_then(|spent| spent.usage()).or(into.usage);
     if let Some(error) = reply.error {
-        return Err(Failure { usage, ..classify::in_success(&error, secrets) });
+        return Err(into.failed(&error));
     }
-    let end = end(reply.stop_reason.as_deref());
-    let blocks = match (reply.content, end) {
-        (Some(blocks), _) => blocks,
-        (None, End::Refused) => Vec::new(),
-        (None, _) => return Err(pieces::bad_body(bytes, "`content` is missing")),
-    };
-    let mut pieces = Pieces { text: String::new(), tool_calls: Vec::new(), end, usage };
-    blocks.into_iter().for_each(|block| take(&mut pieces, block));
-    if pieces.end == End::Refused && pieces.text.is_empty() {
-        pieces.text = explanation(reply.stop_details.as_ref()).to_owned();
+    let end = end(reply.stop_reason.as_deref().unwrap_or_default());
+    if reply.content.is_none() && end != End::Refused {
+        return Err(pieces::bad_body(bytes, "`content` is missing"));
     }
-    pieces.finish()
+    let mut blocks = reply.content.unwrap_or_default().into_iter();
+    blocks.try_for_each(|block| block_begins(into.calls(), block, into))?;
+    into.finish = Some(end);
+    explain(end, reply.stop_details.as_ref(), into)
 }
 
-/// Why it was refused; empty when nothing is said.
-pub(super) fn explanation(details: Option<&Value>) -> &str {
-    let text = details.and_then(|details| details.get("explanation"));
-    text.and_then(Value::as_str).unwrap_or_default()
-}
-
-fn take(pieces: &mut Pieces, block: Block) {
-    match block.kind.as_str() {
-        "text" if pieces.text.is_empty() => pieces.text = block.text.unwrap_or_default(),
-        "text" => pieces.text.push_str(block.text.as_deref().unwrap_or_default()),
-        "tool_use" => {
-            let arguments = match block.input {
-                Some(input) if input.get() != "null" => input.get().to_owned(),
-                _ => "{}".to_owned(),
-            };
-            let name = block.name.unwrap_or_default();
-            pieces.tool_calls.push(pieces::tool_call(block.id, name, arguments));
-        }
-        _ => {}
+/// Says why an answer without text was refused, as far as that is told.
+pub(super) fn explain(
+    end: End,
+    details: Option<&Value>,
+    into: &mut Gathered,
+) -> Result<(), Failure> {
+    let text = details.and_then(|details| details.get("explanation")).and_then(Value::as_str);
+    match text.filter(|_| end == End::Refused && into.is_silent()) {
+        Some(text) => into.say(text),
+        None => Ok(()),
     }
 }
 
-pub(super) fn end(reason: Option<&str>) -> End {
+pub(super) fn end(reason: &str) -> End {
     match reason {
-        Some("end_turn" | "stop_sequence" | "tool_use") => End::Done,
-        Some("max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction") => {
-            End::Length
-        }
-        Some("refusal") => End::Refused,
+        "end_turn" | "stop_sequence" | "tool_use" => End::Done,
+        "max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction" => End::Length,
+        "refusal" => End::Refused,
         _ => End::Unknown,
     }
 }
 
-/// Numbers that cannot be read are unknown, not zero.
-fn usage(raw: &RawValue) -> Option<Usage> {
-    Spent::read(raw)?.usage()
-}
-
 impl Spent {
+    /// Numbers that cannot be read are unknown, not zero.
     pub(super) fn read(raw: &RawValue) -> Option<Spent> {
         serde_json::from_str(raw.get()).ok()
     }
 
     /// In a stream, numbers are repeated as they grow, and those that stay may be left out.
     pub(super) fn grow(&mut self, newer: &Spent) {
-        let thinking = |spent: &Spent| spent.output_tokens_details?.thinking_tokens;
         *self = Spent {
             input_tokens: self.input_tokens.max(newer.input_tokens),
             output_tokens: self.output_tokens.max(newer.output_tokens),
@@ -139,9 +94,7 @@ impl Spent {
             cache_read_input_tokens: self
                 .cache_read_input_tokens
                 .max(newer.cache_read_input_tokens),
-            output_tokens_details: Some(Details {
-                thinking_tokens: thinking(self).max(thinking(newer)),
-            }),
+            output_tokens_details: self.output_tokens_details.max(newer.output_tokens_details),
         };
     }
 

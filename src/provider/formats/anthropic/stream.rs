@@ -8,14 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::reply::{Spent, answer, end, explanation};
+use super::reply::{Spent, answer, end, explain};
 use crate::provider::Failure;
-use crate::provider::errors::classify;
-use crate::provider::errors::redact::Secrets;
-use crate::provider::format::ReadEvents;
+use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
-use crate::provider::gather::{Fragment, Gathered};
-use crate::provider::pieces::End;
+use crate::provider::pieces::{End, Fragment, Gathered};
 
 /// What must be remembered between two events.
 #[derive(Default)]
@@ -28,39 +25,31 @@ pub(super) struct Progress {
 struct Item<'a> {
     #[serde(rename = "type", default)]
     kind: String,
-    #[serde(default)]
     index: Option<u64>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     message: Option<Start<'a>>,
-    #[serde(default)]
     content_block: Option<Block>,
-    #[serde(default)]
     delta: Option<Delta>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(default)]
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Start<'a> {
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
+/// A block of content: its beginning, or in a whole answer all of it.
 #[derive(Deserialize)]
-struct Block {
+pub(super) struct Block {
     #[serde(rename = "type", default)]
     kind: String,
-    #[serde(default)]
     text: Option<String>,
-    #[serde(default)]
     thinking: Option<String>,
-    #[serde(default)]
     id: Option<String>,
-    #[serde(default)]
     name: Option<String>,
-    #[serde(default)]
     input: Option<Box<RawValue>>,
 }
 
@@ -68,30 +57,19 @@ struct Block {
 struct Delta {
     #[serde(rename = "type", default)]
     kind: String,
-    #[serde(default)]
     text: Option<String>,
-    #[serde(default)]
     thinking: Option<String>,
-    #[serde(default)]
     partial_json: Option<String>,
-    #[serde(default)]
     stop_reason: Option<String>,
-    #[serde(default)]
     stop_details: Option<Value>,
 }
 
 impl ReadEvents for Progress {
-    fn take(
-        &mut self,
-        event: Event<'_>,
-        into: &mut Gathered,
-        secrets: &Secrets,
-    ) -> Result<(), Failure> {
+    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
         if event.bare {
-            return into.adopt(answer(event.data, secrets)?);
+            return answer(event.data, into);
         }
-        let item: Item<'_> = serde_json::from_slice(event.data)
-            .map_err(|error| into.unreadable(event.data, &error))?;
+        let item: Item<'_> = into.read(event.data)?;
         let begun = item.message.and_then(|start| start.usage);
         for raw in begun.into_iter().chain(item.usage) {
             self.spent.grow(&Spent::read(raw).unwrap_or_default());
@@ -103,7 +81,7 @@ impl ReadEvents for Progress {
             error => error,
         };
         if let Some(error) = error {
-            return Err(into.fail(classify::in_success(&error, secrets)));
+            return Err(into.failed(&error));
         }
         let index = item.index.unwrap_or_default();
         match (item.kind.as_str(), item.content_block, item.delta) {
@@ -123,16 +101,13 @@ impl ReadEvents for Progress {
 impl Progress {
     fn message_ends(&mut self, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
         if let Some(reason) = &delta.stop_reason {
-            self.end = Some(end(Some(reason)));
+            self.end = Some(end(reason));
         }
-        if self.end == Some(End::Refused) && into.is_silent() {
-            into.say(explanation(delta.stop_details.as_ref()))?;
-        }
-        Ok(())
+        explain(self.end.unwrap_or(End::Unknown), delta.stop_details.as_ref(), into)
     }
 }
 
-fn block_begins(index: u64, block: Block, into: &mut Gathered) -> Result<(), Failure> {
+pub(super) fn block_begins(index: u64, block: Block, into: &mut Gathered) -> Result<(), Failure> {
     match block.kind.as_str() {
         "text" => into.say(&block.text.unwrap_or_default()),
         "thinking" if block.thinking.is_some_and(|text| !text.is_empty()) => {

@@ -19,9 +19,9 @@ use crate::protocol::chat::{
 };
 use crate::protocol::content::{Content, ImageUrl, Part};
 use crate::provider::body::{self, Asking, NO_TURN};
-use crate::provider::errors::redact::Secrets;
-use crate::provider::format::{self, Format, ReadEvents};
-use crate::provider::{Call, Failure, Outcome};
+use crate::provider::formats::{self, Format, ReadEvents};
+use crate::provider::pieces::Gathered;
+use crate::provider::{Call, Failure};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -162,14 +162,13 @@ enum Thinking {
     ThinkingLevel(&'static str),
 }
 
-/// Google's Gemini.
 pub(super) struct Google;
 
 impl Format for Google {
     fn address(&self, url: &mut Url, model_id: &str, streams: bool) {
         let folder = if model_id.contains('/') { "" } else { "models/" };
         let method = if streams { "streamGenerateContent" } else { "generateContent" };
-        format::append(url, &format!("/{folder}{model_id}:{method}"));
+        formats::append(url, &format!("/{folder}{model_id}:{method}"));
         if streams {
             // Events instead of a list.
             url.query_pairs_mut().append_pair("alt", "sse");
@@ -180,16 +179,15 @@ impl Format for Google {
         body(call)
     }
 
-    fn answer(&self, body: &[u8], secrets: &Secrets) -> Outcome {
-        reply::answer(body, secrets)
+    fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
+        reply::answer(body, into)
     }
 
     fn events(&self) -> Box<dyn ReadEvents> {
-        Box::new(stream::Responses)
+        Box::new(reply::Responses)
     }
 }
 
-/// The request body.
 fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = body::system_text(call);
@@ -377,7 +375,6 @@ fn tool_config(request: &ChatRequest) -> Option<ToolConfig<'_>> {
 }
 
 mod reply;
-mod stream;
 
 #[cfg(test)]
 mod tests;

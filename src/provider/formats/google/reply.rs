@@ -1,184 +1,186 @@
-//! Reads an answer of Gemini's `generateContent`.
+//! Reads answers of Gemini's `generateContent`, and the events of `streamGenerateContent`.
 //!
 //! A blocked prompt gives no candidate at all, a blocked answer a candidate without parts. There
 //! is no finish reason for tool calls, and often no id on them. Thoughts are passed over, but
 //! the signature they leave on a call is kept.
+//!
+//! Every event is a whole response whose parts are only what is new. The stream has no end marker:
+//! an answer is finished with a finish reason or with a blocked prompt. Errors may stand there as
+//! bare JSON or within a list, and a proxy that drops `alt=sse` gives a list of all responses.
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::price::Usage;
-use crate::protocol::chat::ToolCall;
-use crate::provider::errors::classify;
-use crate::provider::errors::redact::Secrets;
-use crate::provider::pieces::{self, End, Pieces};
-use crate::provider::{Failure, Outcome};
+use crate::provider::Failure;
+use crate::provider::formats::ReadEvents;
+use crate::provider::framing::sse::Event;
+use crate::provider::pieces::{self, End, Fragment, Gathered};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Reply<'a> {
-    #[serde(default)]
-    pub(super) candidates: Option<Vec<Candidate>>,
-    #[serde(default)]
-    pub(super) prompt_feedback: Option<Feedback>,
-    #[serde(default, borrow)]
-    pub(super) usage_metadata: Option<&'a RawValue>,
-    #[serde(default)]
-    pub(super) error: Option<Value>,
+struct Reply<'a> {
+    candidates: Option<Vec<Candidate>>,
+    prompt_feedback: Option<Feedback>,
+    #[serde(borrow)]
+    usage_metadata: Option<&'a RawValue>,
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Feedback {
-    #[serde(default)]
-    pub(super) block_reason: Option<String>,
+struct Feedback {
+    block_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Candidate {
-    #[serde(default)]
-    pub(super) content: Option<Said>,
-    #[serde(default)]
-    pub(super) finish_reason: Option<String>,
+struct Candidate {
+    content: Option<Said>,
+    finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Said {
-    #[serde(default)]
-    pub(super) parts: Option<Vec<SaidPart>>,
+struct Said {
+    parts: Option<Vec<SaidPart>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SaidPart {
-    #[serde(default)]
-    pub(super) text: Option<String>,
-    #[serde(default)]
-    pub(super) thought: Option<bool>,
-    #[serde(default)]
-    pub(super) thought_signature: Option<String>,
-    #[serde(default)]
-    pub(super) function_call: Option<SaidCall>,
+struct SaidPart {
+    text: Option<String>,
+    thought: Option<bool>,
+    thought_signature: Option<String>,
+    function_call: Option<SaidCall>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct SaidCall {
-    #[serde(default)]
-    pub(super) id: Option<String>,
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) args: Option<Box<RawValue>>,
+struct SaidCall {
+    id: Option<String>,
+    name: String,
+    args: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spent {
     prompt_token_count: u64,
-    #[serde(default)]
     tool_use_prompt_token_count: Option<u64>,
-    #[serde(default)]
     cached_content_token_count: Option<u64>,
-    #[serde(default)]
     candidates_token_count: Option<u64>,
-    #[serde(default)]
     thoughts_token_count: Option<u64>,
 }
 
-/// The answer in a 2xx body.
-pub(super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
-    let reply = read(bytes).map_err(|e| pieces::bad_body(bytes, &pieces::why(&e)))?;
-    let usage = reply.usage_metadata.and_then(usage);
-    if let Some(error) = reply.error {
-        return Err(Failure { usage, ..classify::in_success(&error, secrets) });
-    }
-    let mut pieces =
-        Pieces { text: String::new(), tool_calls: Vec::new(), end: End::Refused, usage };
-    let Some(candidate) = reply.candidates.and_then(|all| all.into_iter().next()) else {
-        return match reply.prompt_feedback.and_then(|feedback| feedback.block_reason) {
-            Some(_) => pieces.finish(),
-            None => Err(pieces::bad_body(bytes, "`candidates` is missing or empty")),
-        };
-    };
-    pieces.end = end(candidate.finish_reason.as_deref());
-    let parts = candidate.content.and_then(|said| said.parts).unwrap_or_default();
-    parts.into_iter().for_each(|part| take(&mut pieces, part));
-    pieces.finish()
-}
+/// Reads responses; nothing has to be remembered between two of them.
+pub(super) struct Responses;
 
-/// The reply, which may be alone in a list: errors are often sent so.
-fn read(bytes: &[u8]) -> Result<Reply<'_>, serde_json::Error> {
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return serde_json::from_slice(bytes).map(|[reply]: [Reply<'_>; 1]| reply);
-    }
-    serde_json::from_slice(bytes)
-}
-
-fn take(pieces: &mut Pieces, part: SaidPart) {
-    if let Some(call) = part.function_call {
-        pieces.tool_calls.push(tool_call(call, part.thought_signature));
-    } else if part.thought != Some(true)
-        && let Some(text) = part.text
-    {
-        match pieces.text.is_empty() {
-            true => pieces.text = text,
-            false => pieces.text.push_str(&text),
+impl ReadEvents for Responses {
+    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+        if !is_list(event.data) {
+            return take_reply(into.read(event.data)?, into);
         }
+        let list: Vec<&RawValue> = into.read(event.data)?;
+        list.into_iter().try_for_each(|one| take_reply(into.read(one.get().as_bytes())?, into))
     }
 }
 
-fn tool_call(said: SaidCall, signature: Option<String>) -> ToolCall {
-    let arguments = said.arguments().unwrap_or("{}").to_owned();
-    let call = pieces::tool_call(said.id, said.name, arguments);
-    ToolCall { extra_content: signature.map(carried), ..call }
+/// Takes a whole answer, which may be alone in a list: errors are often sent so.
+pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
+    let reply: Reply<'_> = match is_list(bytes) {
+        true => into.read(bytes).map(|[reply]: [Reply<'_>; 1]| reply)?,
+        false => into.read(bytes)?,
+    };
+    let has_candidate = reply.candidates.as_ref().is_some_and(|all| !all.is_empty());
+    take_reply(reply, into)?;
+    if into.finish.is_none() && !has_candidate {
+        return Err(pieces::bad_body(bytes, "`candidates` is missing or empty"));
+    }
+    into.finish.get_or_insert(End::Unknown);
+    Ok(())
 }
 
-impl SaidCall {
-    pub(super) fn arguments(&self) -> Option<&str> {
-        self.args.as_deref().map(RawValue::get).filter(|args| *args != "null")
+fn is_list(data: &[u8]) -> bool {
+    data.trim_ascii_start().starts_with(b"[")
+}
+
+fn take_reply(reply: Reply<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    into.usage = reply.usage_metadata.and_then(usage).or(into.usage);
+    if let Some(error) = reply.error {
+        return Err(into.failed(&error));
     }
+    let Some(candidate) = reply.candidates.and_then(|all| all.into_iter().next()) else {
+        if reply.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some()) {
+            into.finish = Some(End::Refused);
+        }
+        return Ok(());
+    };
+    let parts = candidate.content.and_then(|said| said.parts).unwrap_or_default();
+    parts.into_iter().try_for_each(|part| take_part(part, into))?;
+    let reason = candidate.finish_reason.unwrap_or_default();
+    if !matches!(reason.as_str(), "" | "FINISH_REASON_UNSPECIFIED") {
+        into.finish = Some(end(&reason));
+    }
+    Ok(())
+}
+
+fn take_part(part: SaidPart, into: &mut Gathered) -> Result<(), Failure> {
+    if let Some(call) = part.function_call {
+        let arguments = call.args.as_deref().map(RawValue::get).filter(|args| *args != "null");
+        return into.call(Fragment {
+            key: into.calls(),
+            id: call.id.as_deref().unwrap_or_default(),
+            name: &call.name,
+            arguments: arguments.unwrap_or("{}"),
+            extra: part.thought_signature.map(carried),
+            ..Fragment::default()
+        });
+    }
+    let text = part.text.unwrap_or_default();
+    if part.thought != Some(true) {
+        return into.say(&text);
+    }
+    if !text.is_empty() {
+        into.live();
+    }
+    Ok(())
 }
 
 /// A call's signature as it travels through this project.
-pub(super) fn carried(signature: String) -> Value {
+fn carried(signature: String) -> Value {
     serde_json::json!({"google": {"thought_signature": signature}})
 }
 
-pub(super) fn end(reason: Option<&str>) -> End {
+fn end(reason: &str) -> End {
     match reason {
-        Some("STOP") => End::Done,
-        Some("MAX_TOKENS" | "CONTINUATION") => End::Length,
-        Some(
-            "SAFETY"
-            | "RECITATION"
-            | "LANGUAGE"
-            | "BLOCKLIST"
-            | "PROHIBITED_CONTENT"
-            | "SPII"
-            | "IMAGE_SAFETY"
-            | "IMAGE_PROHIBITED_CONTENT"
-            | "IMAGE_RECITATION"
-            | "ESCALATION"
-            | "MODEL_ARMOR"
-            | "PUP_LIMITED_DISABLED",
-        ) => End::Refused,
-        Some(
-            "MALFORMED_FUNCTION_CALL"
-            | "MALFORMED_RESPONSE"
-            | "UNEXPECTED_TOOL_CALL"
-            | "TOO_MANY_TOOL_CALLS"
-            | "MISSING_THOUGHT_SIGNATURE"
-            | "NO_IMAGE"
-            | "IMAGE_OTHER"
-            | "OTHER",
-        ) => End::Glitch,
+        "STOP" => End::Done,
+        "MAX_TOKENS" | "CONTINUATION" => End::Length,
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "ESCALATION"
+        | "MODEL_ARMOR"
+        | "PUP_LIMITED_DISABLED" => End::Refused,
+        "MALFORMED_FUNCTION_CALL"
+        | "MALFORMED_RESPONSE"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MISSING_THOUGHT_SIGNATURE"
+        | "NO_IMAGE"
+        | "IMAGE_OTHER"
+        | "OTHER" => End::Glitch,
         _ => End::Unknown,
     }
 }
 
 /// Numbers that cannot be read, or believed, are unknown, not zero.
-pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
+fn usage(raw: &RawValue) -> Option<Usage> {
     let spent: Spent = serde_json::from_str(raw.get()).ok()?;
     let thoughts = spent.thoughts_token_count.unwrap_or(0);
     let tools = spent.tool_use_prompt_token_count.unwrap_or(0);

@@ -17,24 +17,23 @@ use crate::protocol::chat::{
 };
 use crate::protocol::content::Content;
 use crate::provider::body::{self, Asking};
-use crate::provider::errors::redact::Secrets;
-use crate::provider::format::{self, Format, ReadEvents};
-use crate::provider::{Call, Failure, Outcome};
+use crate::provider::formats::{self, Format, ReadEvents};
+use crate::provider::pieces::Gathered;
+use crate::provider::{Call, Failure};
 
-/// OpenAI's form.
 pub(super) struct OpenAi;
 
 impl Format for OpenAi {
     fn address(&self, url: &mut Url, _: &str, _: bool) {
-        format::append(url, "/chat/completions");
+        formats::append(url, "/chat/completions");
     }
 
     fn body(&self, call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
         body(call, asking)
     }
 
-    fn answer(&self, body: &[u8], secrets: &Secrets) -> Outcome {
-        reply::answer(body, secrets)
+    fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
+        reply::answer(body, into)
     }
 
     fn events(&self) -> Box<dyn ReadEvents> {
@@ -153,7 +152,6 @@ enum OutputFormat<'a> {
     JsonSchema { json_schema: &'a JsonSchema },
 }
 
-/// The request body.
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let dialect = Dialect::of(&call.model.provider);

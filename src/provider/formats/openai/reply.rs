@@ -10,114 +10,80 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::stream::{Said, take_said};
 use crate::domain::price::Usage;
-use crate::protocol::chat::ToolCall;
-use crate::provider::errors::classify;
-use crate::provider::errors::redact::Secrets;
-use crate::provider::pieces::{self, End, Pieces};
-use crate::provider::{Failure, Outcome};
+use crate::provider::Failure;
+use crate::provider::pieces::{self, End, Gathered};
 
 #[derive(Deserialize)]
 struct Reply<'a> {
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(default)]
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    message: Option<Said>,
-    #[serde(default)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    message: Option<Said<'a>>,
     finish_reason: Option<String>,
-    #[serde(default)]
     error: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct Said {
-    #[serde(default)]
-    content: Text,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default)]
-    tool_calls: Option<Vec<SaidCall>>,
-}
-
-#[derive(Deserialize)]
-struct SaidCall {
-    #[serde(default)]
-    id: Option<String>,
-    function: SaidFunction,
-    #[serde(default)]
-    extra_content: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct SaidFunction {
-    name: String,
-    /// Text everywhere but with some local servers, which send the object itself.
-    #[serde(default)]
-    arguments: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Spent {
     prompt_tokens: u64,
-    #[serde(default)]
     completion_tokens: Option<u64>,
-    #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
     /// DeepSeek's name for the cached part.
-    #[serde(default)]
     prompt_cache_hit_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct PromptDetails {
-    #[serde(default)]
     cached_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct CompletionDetails {
-    #[serde(default)]
     reasoning_tokens: Option<u64>,
 }
 
-/// The answer in a 2xx body.
-pub(super) fn answer(bytes: &[u8], secrets: &Secrets) -> Outcome {
-    let reply: Reply<'_> = serde_json::from_slice(bytes)
-        .map_err(|error| pieces::bad_body(bytes, &pieces::why(&error)))?;
-    let usage = reply.usage.and_then(usage);
-    let choice = reply.choices.and_then(|choices| choices.into_iter().next());
-    let Some(choice) = choice else {
+/// Takes a whole answer.
+pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
+    let reply: Reply<'_> = into.read(bytes)?;
+    into.usage = reply.usage.and_then(usage).or(into.usage);
+    let Some(choice) = reply.choices.and_then(|choices| choices.into_iter().next()) else {
         return Err(match reply.error {
-            Some(error) => Failure { usage, ..classify::in_success(&error, secrets) },
+            Some(error) => into.failed(&error),
             None => pieces::bad_body(bytes, "`choices` is missing or empty"),
         });
     };
-    let finish = choice.finish_reason.as_deref();
-    if let Some(error) = choice.error.or(reply.error).or_else(|| failed(finish)) {
-        return Err(Failure { usage, ..classify::in_success(&error, secrets) });
+    let finish = choice.finish_reason.unwrap_or_default();
+    if let Some(error) = choice.error.or(reply.error).or_else(|| failed(&finish)) {
+        return Err(into.failed(&error));
     }
-    let Some(said) = choice.message else {
-        return match end(finish) {
-            End::Refused => pieces(Said::default(), End::Refused, usage).finish(),
-            _ => Err(pieces::bad_body(bytes, "`choices[0].message` is missing")),
-        };
-    };
-    pieces(said, end(finish), usage).finish()
+    match choice.message {
+        Some(mut said) => {
+            // Each is a call of its own, though it may have neither index nor id.
+            for (call, index) in said.tool_calls.iter_mut().flatten().zip(into.calls()..) {
+                call.index = Some(index);
+            }
+            take_said(said, into)?;
+        }
+        None if end(&finish) == End::Refused => {}
+        None => return Err(pieces::bad_body(bytes, "`choices[0].message` is missing")),
+    }
+    into.finish = Some(end(&finish));
+    Ok(())
 }
 
 /// The error that some finish reasons stand for.
-pub(super) fn failed(finish: Option<&str>) -> Option<Value> {
-    let kind = match finish? {
+pub(super) fn failed(finish: &str) -> Option<Value> {
+    let kind = match finish {
         "error" => "server_error",
         "insufficient_system_resource" => "overloaded_error",
         _ => return None,
@@ -126,33 +92,11 @@ pub(super) fn failed(finish: Option<&str>) -> Option<Value> {
     Some(serde_json::json!({ "type": kind, "message": message }))
 }
 
-fn pieces(said: Said, end: End, usage: Option<Usage>) -> Pieces {
-    let calls = said.tool_calls.unwrap_or_default();
-    let refusal = said.refusal.filter(|text| !text.is_empty());
-    let end = if refusal.is_some() { End::Refused } else { end };
-    Pieces {
-        text: refusal.unwrap_or(said.content.text),
-        tool_calls: calls.into_iter().map(tool_call).collect(),
-        end,
-        usage,
-    }
-}
-
-fn tool_call(said: SaidCall) -> ToolCall {
-    let arguments = match said.function.arguments {
-        Some(Value::String(text)) if !text.trim().is_empty() => text,
-        None | Some(Value::Null | Value::String(_)) => "{}".to_owned(),
-        Some(object) => object.to_string(),
-    };
-    let call = pieces::tool_call(said.id, said.function.name, arguments);
-    ToolCall { extra_content: said.extra_content, ..call }
-}
-
-pub(super) fn end(finish: Option<&str>) -> End {
+pub(super) fn end(finish: &str) -> End {
     match finish {
-        Some("stop" | "tool_calls" | "function_call") => End::Done,
-        Some("length" | "model_length") => End::Length,
-        Some("content_filter") => End::Refused,
+        "stop" | "tool_calls" | "function_call" => End::Done,
+        "length" | "model_length" => End::Length,
+        "content_filter" => End::Refused,
         _ => End::Unknown,
     }
 }

@@ -9,79 +9,65 @@ use serde_json::value::RawValue;
 
 use super::reply::{Text, answer, end, failed, usage};
 use crate::provider::Failure;
-use crate::provider::errors::classify;
-use crate::provider::errors::redact::Secrets;
-use crate::provider::format::ReadEvents;
+use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
-use crate::provider::gather::{Fragment, Gathered};
+use crate::provider::pieces::{Fragment, Gathered};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(default)]
     error: Option<Value>,
     /// `"error"` in the flat errors of some servers.
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     object: Option<&'a RawValue>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     x_groq: Option<Groq<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Groq<'a> {
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(default)]
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
-    #[serde(default)]
     index: Option<u64>,
-    #[serde(default, borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(default)]
+    #[serde(borrow)]
+    delta: Option<Said<'a>>,
     finish_reason: Option<String>,
-    #[serde(default)]
     error: Option<Value>,
 }
 
+/// What is said: a piece of it, or in a whole answer all of it.
 #[derive(Deserialize)]
-struct Delta<'a> {
+pub(super) struct Said<'a> {
     #[serde(default)]
     content: Text,
-    #[serde(default)]
     refusal: Option<String>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     reasoning: Option<&'a RawValue>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     reasoning_content: Option<&'a RawValue>,
-    #[serde(default)]
-    tool_calls: Option<Vec<CallDelta>>,
+    pub(super) tool_calls: Option<Vec<SaidCall>>,
 }
 
 #[derive(Deserialize)]
-struct CallDelta {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
+pub(super) struct SaidCall {
+    pub(super) index: Option<u64>,
     id: Option<String>,
-    #[serde(default)]
-    function: Option<FunctionDelta>,
-    #[serde(default)]
+    function: Option<SaidFunction>,
     extra_content: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
-struct FunctionDelta {
-    #[serde(default)]
+struct SaidFunction {
     name: Option<String>,
     /// Text everywhere but with some local servers, which send the object itself.
-    #[serde(default)]
     arguments: Option<Value>,
 }
 
@@ -89,22 +75,16 @@ struct FunctionDelta {
 pub(super) struct Chunks;
 
 impl ReadEvents for Chunks {
-    fn take(
-        &mut self,
-        event: Event<'_>,
-        into: &mut Gathered,
-        secrets: &Secrets,
-    ) -> Result<(), Failure> {
+    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
         match event.bare {
-            true => into.adopt(answer(event.data, secrets)?),
-            false => take(event, into, secrets),
+            true => answer(event.data, into),
+            false => take_chunk(event, into),
         }
     }
 }
 
-fn take(event: Event<'_>, into: &mut Gathered, secrets: &Secrets) -> Result<(), Failure> {
-    let chunk: Chunk<'_> =
-        serde_json::from_slice(event.data).map_err(|error| into.unreadable(event.data, &error))?;
+fn take_chunk(event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    let chunk: Chunk<'_> = into.read(event.data)?;
     let groq = chunk.x_groq.unwrap_or(Groq { usage: None, error: None });
     let newest = chunk.usage.or(groq.usage).and_then(usage);
     into.usage = newest.or(into.usage);
@@ -115,47 +95,47 @@ fn take(event: Event<'_>, into: &mut Gathered, secrets: &Secrets) -> Result<(), 
         error => error,
     };
     if let Some(error) = error {
-        return Err(into.fail(classify::in_success(&error, secrets)));
+        return Err(into.failed(&error));
     }
     let choices = chunk.choices.unwrap_or_default().into_iter();
     for choice in choices.filter(|choice| choice.index.unwrap_or(0) == 0) {
-        take_choice(choice, into, secrets)?;
+        take_choice(choice, into)?;
     }
     Ok(())
 }
 
-fn take_choice(choice: Choice<'_>, into: &mut Gathered, secrets: &Secrets) -> Result<(), Failure> {
-    let finish = choice.finish_reason.as_deref().filter(|word| !word.is_empty());
-    if let Some(error) = choice.error.or_else(|| failed(finish)) {
-        return Err(into.fail(classify::in_success(&error, secrets)));
+fn take_choice(choice: Choice<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    let finish = choice.finish_reason.unwrap_or_default();
+    if let Some(error) = choice.error.or_else(|| failed(&finish)) {
+        return Err(into.failed(&error));
     }
-    if let Some(delta) = choice.delta {
-        take_delta(delta, into)?;
+    if let Some(said) = choice.delta {
+        take_said(said, into)?;
     }
-    if finish.is_some() {
-        into.finish = Some(end(finish));
+    if !finish.is_empty() {
+        into.finish = Some(end(&finish));
     }
     Ok(())
 }
 
-fn take_delta(delta: Delta<'_>, into: &mut Gathered) -> Result<(), Failure> {
-    let thinks = [delta.reasoning, delta.reasoning_content].into_iter().flatten();
-    if delta.content.has_other || thinks.into_iter().any(is_something) {
+pub(super) fn take_said(said: Said<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    let thinks = [said.reasoning, said.reasoning_content].into_iter().flatten();
+    if said.content.has_other || thinks.into_iter().any(is_something) {
         into.live();
     }
-    into.say(&delta.content.text)?;
-    if let Some(refusal) = delta.refusal.filter(|text| !text.is_empty()) {
+    into.say(&said.content.text)?;
+    if let Some(refusal) = said.refusal.filter(|text| !text.is_empty()) {
         into.refuse();
         into.say(&refusal)?;
     }
-    for call in delta.tool_calls.unwrap_or_default() {
+    for call in said.tool_calls.unwrap_or_default() {
         take_call(call, into)?;
     }
     Ok(())
 }
 
 /// Without an index, a piece belongs to the last call unless it brings an id of its own.
-fn take_call(piece: CallDelta, into: &mut Gathered) -> Result<(), Failure> {
+fn take_call(piece: SaidCall, into: &mut Gathered) -> Result<(), Failure> {
     let id = piece.id.unwrap_or_default();
     let function = piece.function.unwrap_or_default();
     let (arguments, whole) = match function.arguments {

@@ -20,7 +20,7 @@ const HOUR: u64 = 3_600_000;
 fn contents(store: &mut Store) -> (Rows, Option<Position>) {
     store.database = None;
     let (database, contents) = Database::open(&store.dir).unwrap();
-    let ledger = database.ledger((Wall(0), Wall(u64::MAX)), usize::MAX).unwrap();
+    let ledger = database.ledger(&(Wall(0)..Wall(u64::MAX)), usize::MAX).unwrap();
     store.database = Some(database);
     assert_eq!((contents.unreadable, contents.lost), (0, false));
     let mut rows = contents.rows;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::super::super::database::size;
-use super::super::super::logfile::{Head, LogFile};
+use super::super::super::logfile::{Head, LogFile, LogFiles};
 use super::super::super::replay::segments;
 use super::super::super::rows::{Row, Slot, Width};
 use super::super::tests::store_of;
@@ -163,7 +163,8 @@ fn weeks_at_fifty_calls_a_second_stay_inside_all_configured_bounds() {
     }
     assert!(database <= BUDGET, "{database}");
     assert!(log <= LOG_SIZE * u64::from(LOG_KEEP + 1), "{log}");
-    assert_eq!(segments(&daemon.log_path, 100).len() as u32, LOG_KEEP + 1);
+    let files = LogFiles { path: daemon.log_path.clone(), keep: 100 };
+    assert_eq!(segments(&files).len() as u32, LOG_KEEP + 1);
     let status = daemon.store.shared.status();
     assert_eq!((status.rows_lost, status.errors, status.store_size), (0, 0, None));
 }

@@ -133,7 +133,7 @@ impl Connection {
     }
 
     pub(super) fn no_room_for_line(&mut self) {
-        let most = self.server.rules().limits.request_bytes_total;
+        let most = self.server.budget.limits().request_bytes_total;
         let message = format!(
             "requests of {most} bytes are outstanding (`limits.request_bytes_total`); the line was \
              skipped, try again later"

@@ -4,16 +4,15 @@
 //! error because of money has the same type as a rate limit and differs only in its details. What
 //! is accepted and what is refused is in [`read`].
 
-mod events;
 mod read;
 
 use serde_json::{Value, json};
 
 use crate::sim::ask::{Ask, Finish, Reply};
 use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::Item;
-use crate::sim::format::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules};
+use crate::sim::flow::{Item, tokens};
+use crate::sim::formats::Format;
+use crate::sim::wire::{Incoming, Outgoing, Rules, items, text};
 
 const HEADERS: &[(&str, &str)] = &[
     ("anthropic-organization-id", "00000000-0000-4000-8000-000000000000"),
@@ -28,7 +27,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T12:00:00Z"),
 ];
 
-/// Anthropic's messages, served.
 pub(super) struct Anthropic;
 
 impl Format for Anthropic {
@@ -37,7 +35,7 @@ impl Format for Anthropic {
     }
 
     fn key<'c>(&self, call: &'c Incoming) -> &'c str {
-        key(call)
+        call.header("x-api-key").or_else(|| call.bearer()).unwrap_or_default()
     }
 
     fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
@@ -45,19 +43,69 @@ impl Format for Anthropic {
     }
 
     fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-        answer(ask, reply, number)
+        let content = match &reply.tool {
+            Some((name, input)) => {
+                let id = format!("toolu_sim{number:08}");
+                json!([{ "type": "tool_use", "id": id, "name": name, "input": input }])
+            }
+            None if reply.text.is_empty() => json!([]),
+            None => json!([{ "type": "text", "text": reply.text }]),
+        };
+        let (stop, sequence) = match &reply.finish {
+            Finish::Stop => ("end_turn", None),
+            Finish::Sequence(sequence) => ("stop_sequence", Some(sequence.as_str())),
+            Finish::Length => ("max_tokens", None),
+            Finish::Tool => ("tool_use", None),
+        };
+        let mut body = message(ask, content, stop, (reply.input, reply.output), number);
+        body["stop_sequence"] = json!(sequence);
+        good(&body, number)
     }
 
     fn events(&self, body: &Value, _: &Incoming) -> Option<Vec<Item>> {
-        Some(events::events(body))
+        Some(events(body))
     }
 
     fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
-        self::odd(odd, ask, number)
+        let stop = match odd {
+            Odd::ErrorIn200 => {
+                let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
+                return good(&json!({ "type": "error", "error": error }), number);
+            }
+            Odd::Blocked | Odd::Refusal => "refusal",
+            Odd::Empty | Odd::Glitch => "end_turn",
+        };
+        let mut body = message(ask, json!([]), stop, (ask.input_tokens(), 1), number);
+        if odd == Odd::Refusal {
+            body["stop_details"] = json!({
+                "type": "refusal",
+                "category": "cyber",
+                "explanation": "The request asks for something that is not allowed.",
+            });
+        }
+        good(&body, number)
     }
 
     fn error(&self, error: &ErrorReply, _: &str, ask: &Ask, number: u64) -> Outgoing {
-        self::error(error, &ask.model, number)
+        let (status, kind, details, message) = usual(error.meaning, &ask.model);
+        let mut inner = json!({
+            "type": error.code.as_deref().unwrap_or(kind),
+            "message": error.message.as_deref().unwrap_or(&message),
+        });
+        if let Some(code) = details {
+            inner["details"] = json!({ "error_visibility": "user_facing", "error_code": code });
+        }
+        let id = request_id(number);
+        let body = json!({ "type": "error", "error": inner, "request_id": id });
+        let status = error.status.unwrap_or(status);
+        let mut reply = Outgoing::json(status, &body).with("request-id", &id);
+        if matches!(status, 429 | 529) {
+            reply = reply.fixed(HEADERS);
+        }
+        if let Some(wait) = &error.retry_after {
+            reply = reply.with("retry-after", wait);
+        }
+        reply.scripted(error)
     }
 
     fn error_event(&self) -> &'static str {
@@ -67,53 +115,6 @@ impl Format for Anthropic {
     fn keep_alive(&self) -> &'static str {
         "event: ping\ndata: {\"type\": \"ping\"}\n\n"
     }
-}
-
-/// The key a call was sent with.
-fn key(call: &Incoming) -> &str {
-    call.header("x-api-key").or_else(|| call.bearer()).unwrap_or_default()
-}
-
-/// An answer.
-fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-    let content = match &reply.tool {
-        Some((name, input)) => {
-            let id = format!("toolu_sim{number:08}");
-            json!([{ "type": "tool_use", "id": id, "name": name, "input": input }])
-        }
-        None if reply.text.is_empty() => json!([]),
-        None => json!([{ "type": "text", "text": reply.text }]),
-    };
-    let (stop, sequence) = match &reply.finish {
-        Finish::Stop => ("end_turn", None),
-        Finish::Sequence(sequence) => ("stop_sequence", Some(sequence.as_str())),
-        Finish::Length => ("max_tokens", None),
-        Finish::Tool => ("tool_use", None),
-    };
-    let mut body = message(ask, content, stop, (reply.input, reply.output), number);
-    body["stop_sequence"] = json!(sequence);
-    good(&body, number)
-}
-
-/// A complete reply without an answer.
-fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
-    let stop = match odd {
-        Odd::ErrorIn200 => {
-            let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
-            return good(&json!({ "type": "error", "error": error }), number);
-        }
-        Odd::Blocked | Odd::Refusal => "refusal",
-        Odd::Empty | Odd::Glitch => "end_turn",
-    };
-    let mut body = message(ask, json!([]), stop, (ask.input_tokens(), 1), number);
-    if odd == Odd::Refusal {
-        body["stop_details"] = json!({
-            "type": "refusal",
-            "category": "cyber",
-            "explanation": "The request asks for something that is not allowed.",
-        });
-    }
-    good(&body, number)
 }
 
 fn message(ask: &Ask, content: Value, stop: &str, used: (u64, u64), number: u64) -> Value {
@@ -134,29 +135,6 @@ fn message(ask: &Ask, content: Value, stop: &str, used: (u64, u64), number: u64)
             "service_tier": "standard",
         },
     })
-}
-
-/// An error.
-fn error(error: &ErrorReply, model: &str, number: u64) -> Outgoing {
-    let (status, kind, details, message) = usual(error.meaning, model);
-    let mut inner = json!({
-        "type": error.code.as_deref().unwrap_or(kind),
-        "message": error.message.as_deref().unwrap_or(&message),
-    });
-    if let Some(code) = details {
-        inner["details"] = json!({ "error_visibility": "user_facing", "error_code": code });
-    }
-    let id = request_id(number);
-    let body = json!({ "type": "error", "error": inner, "request_id": id });
-    let status = error.status.unwrap_or(status);
-    let mut reply = Outgoing::json(status, &body).with("request-id", &id);
-    if matches!(status, 429 | 529) {
-        reply = reply.fixed(HEADERS);
-    }
-    if let Some(wait) = &error.retry_after {
-        reply = reply.with("retry-after", wait);
-    }
-    reply.scripted(error)
 }
 
 type Usual = (u16, &'static str, Option<&'static str>, String);
@@ -199,4 +177,67 @@ fn good(body: &Value, number: u64) -> Outgoing {
 
 fn request_id(number: u64) -> String {
     format!("req_sim{number:08}")
+}
+
+/// A whole message taken apart into the events of a stream.
+///
+/// Every event has its name and says it again in its data. The start counts the input, the end the
+/// output; a ping follows the start of the first block, as it nearly always does.
+fn events(body: &Value) -> Vec<Item> {
+    if body["type"] == "error" {
+        return vec![Item::Other(event(body))];
+    }
+    let mut start = body.clone();
+    start["content"] = json!([]);
+    start["stop_reason"] = Value::Null;
+    start["stop_sequence"] = Value::Null;
+    start["usage"]["output_tokens"] = json!(1);
+    if let Some(start) = start.as_object_mut() {
+        start.shift_remove("stop_details");
+    }
+    let mut all = vec![Item::Other(event(&json!({ "type": "message_start", "message": start })))];
+    for (index, block) in items(body, "content").iter().enumerate() {
+        block_events(index, block, &mut all);
+    }
+    let mut delta = json!({
+        "stop_reason": body["stop_reason"],
+        "stop_sequence": body["stop_sequence"],
+    });
+    if let Some(details) = body.get("stop_details") {
+        delta["stop_details"] = details.clone();
+    }
+    let usage = json!({ "output_tokens": body["usage"]["output_tokens"] });
+    let last = json!({ "type": "message_delta", "delta": delta, "usage": usage });
+    all.push(Item::Other(event(&last)));
+    all.push(Item::End(event(&json!({ "type": "message_stop" }))));
+    all
+}
+
+fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
+    let is_tool = block["type"] == "tool_use";
+    let (mut begin, pieces) = match is_tool {
+        true => (block.clone(), tokens(&block["input"].to_string())),
+        false => (block.clone(), tokens(text(block, "text"))),
+    };
+    begin[if is_tool { "input" } else { "text" }] = if is_tool { json!({}) } else { json!("") };
+    all.push(Item::Other(event(
+        &json!({ "type": "content_block_start", "index": index, "content_block": begin }),
+    )));
+    if index == 0 {
+        all.push(Item::Other("event: ping\ndata: {\"type\": \"ping\"}\n\n".to_owned()));
+    }
+    for piece in pieces {
+        let delta = match is_tool {
+            true => json!({ "type": "input_json_delta", "partial_json": piece }),
+            false => json!({ "type": "text_delta", "text": piece }),
+        };
+        all.push(Item::Token(event(
+            &json!({ "type": "content_block_delta", "index": index, "delta": delta }),
+        )));
+    }
+    all.push(Item::Other(event(&json!({ "type": "content_block_stop", "index": index }))));
+}
+
+fn event(data: &Value) -> String {
+    format!("event: {}\ndata: {data}\n\n", text(data, "type"))
 }

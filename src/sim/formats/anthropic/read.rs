@@ -6,9 +6,10 @@
 
 use serde_json::Value;
 
-use super::key;
+use super::Anthropic;
 use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning};
+use crate::sim::behaviour::{ErrorReply, Meaning, refused};
+use crate::sim::formats::Format;
 use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
@@ -34,27 +35,27 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     if call.get || call.path != "/v1/messages" {
         return Err(ErrorReply::saying(Meaning::ModelNotFound, "Not Found"));
     }
-    if !rules.accepts(key(call)) {
-        let missing = key(call).is_empty().then(|| "x-api-key header is required".to_owned());
+    if !rules.accepts(Anthropic.key(call)) {
+        let missing =
+            Anthropic.key(call).is_empty().then(|| "x-api-key header is required".to_owned());
         return Err(ErrorReply { message: missing, ..ErrorReply::new(Meaning::Auth) });
     }
     let version = call.header("anthropic-version").unwrap_or_default();
     if version.is_empty() {
-        return Err(ErrorReply::invalid("anthropic-version: header is required"));
+        return refused("anthropic-version: header is required");
     }
     if !VERSIONS.contains(&version) {
-        let message = format!("anthropic-version: \"{version}\" is not a valid version.");
-        return Err(ErrorReply::invalid(message));
+        return refused(format!("anthropic-version: \"{version}\" is not a valid version."));
     }
     let Some(body) = call.body.as_object() else {
-        return Err(ErrorReply::invalid("The request body is not valid JSON"));
+        return refused("The request body is not valid JSON");
     };
     let needed = ["model", "max_tokens", "messages"];
     if let Some(name) = needed.into_iter().find(|name| given(&call.body, name).is_none()) {
-        return Err(ErrorReply::invalid(format!("{name}: Field required")));
+        return refused(format!("{name}: Field required"));
     }
     if let Some(name) = unknown(body, FIELDS) {
-        return Err(ErrorReply::invalid(format!("{name}: Extra inputs are not permitted")));
+        return refused(format!("{name}: Extra inputs are not permitted"));
     }
     let mut ask = Ask { model: call.body_model().to_owned(), ..Ask::default() };
     if !rules.knows(&ask.model) {
@@ -83,23 +84,20 @@ fn blocks(value: Option<&Value>) -> Vec<&str> {
 fn limits(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     ask.max_tokens = body["max_tokens"].as_u64().filter(|limit| *limit > 0);
     let Some(limit) = ask.max_tokens else {
-        let message = "max_tokens: Input should be greater than or equal to 1";
-        return Err(ErrorReply::invalid(message));
+        return refused("max_tokens: Input should be greater than or equal to 1");
     };
     ask.stop = strings(body, "stop_sequences");
     if ask.stop.iter().any(|sequence| sequence.trim().is_empty()) {
-        let message = "stop_sequences: each stop sequence must contain non-whitespace";
-        return Err(ErrorReply::invalid(message));
+        return refused("stop_sequences: each stop sequence must contain non-whitespace");
     }
     if let Some(budget) = body.pointer("/thinking/budget_tokens").and_then(Value::as_u64) {
         if budget < 1024 {
-            let message =
-                "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024";
-            return Err(ErrorReply::invalid(message));
+            return refused(
+                "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+            );
         }
         if budget >= limit {
-            let message = "`max_tokens` must be greater than `thinking.budget_tokens`.";
-            return Err(ErrorReply::invalid(message));
+            return refused("`max_tokens` must be greater than `thinking.budget_tokens`.");
         }
     }
     Ok(())
@@ -111,12 +109,11 @@ fn sampling(body: &Value, model: &str, version: &str) -> Result<(), ErrorReply> 
         let Some(value) = given(body, name) else { continue };
         let newest = version == "2026-10-21";
         if newest || (strict && !(name == "temperature" && value.as_f64() == Some(1.0))) {
-            let message = format!("`{name}` is deprecated for this model.");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!("`{name}` is deprecated for this model."));
         }
         let range = if name == "top_k" { 0.0..=f64::MAX } else { 0.0..=1.0 };
         if !value.as_f64().is_some_and(|value| range.contains(&value)) {
-            return Err(ErrorReply::invalid(format!("{name}: range: 0..1")));
+            return refused(format!("{name}: range: 0..1"));
         }
     }
     Ok(())
@@ -125,17 +122,16 @@ fn sampling(body: &Value, model: &str, version: &str) -> Result<(), ErrorReply> 
 fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     let messages = items(body, "messages");
     let Some(last) = messages.last() else {
-        return Err(ErrorReply::invalid("messages: at least one message is required"));
+        return refused("messages: at least one message is required");
     };
     let mut open: Vec<&str> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         let role = text(message, "role");
         if role != "user" && role != "assistant" {
-            let message = format!("messages.{at}.role: Input should be 'user' or 'assistant'");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!("messages.{at}.role: Input should be 'user' or 'assistant'"));
         }
         if at == 0 && role != "user" {
-            return Err(ErrorReply::invalid("messages: first message must use the \"user\" role"));
+            return refused("messages: first message must use the \"user\" role");
         }
         results(message, &mut open, at)?;
         content(message, at, ask)?;
@@ -145,10 +141,10 @@ fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     }
     let fixed = NO_SAMPLING.iter().chain(NO_PREFILL).any(|part| ask.model.contains(part));
     if fixed && text(last, "role") == "assistant" {
-        return Err(ErrorReply::invalid(
+        return refused(
             "This model does not support assistant message prefill. The conversation must end \
              with a user message.",
-        ));
+        );
     }
     Ok(())
 }
@@ -158,11 +154,11 @@ fn results(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), Error
     let results = items(message, "content").iter().filter(|b| text(b, "type") == "tool_result");
     for id in results.map(|block| text(block, "tool_use_id")) {
         let Some(place) = open.iter().position(|one| *one == id) else {
-            return Err(ErrorReply::invalid(format!(
+            return refused(format!(
                 "messages.{at}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: \
                  {id}. Each `tool_result` block must have a corresponding `tool_use` block in the \
                  previous message."
-            )));
+            ));
         };
         open.remove(place);
     }
@@ -188,13 +184,11 @@ fn content(message: &Value, at: usize, ask: &mut Ask) -> Result<(), ErrorReply> 
             }
         }
         Some(Value::String(_) | Value::Array(_)) => {
-            let message = format!("messages.{at}: all messages must have non-empty content");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!("messages.{at}: all messages must have non-empty content"));
         }
-        None => return Err(ErrorReply::invalid(format!("{place}: Field required"))),
+        None => return refused(format!("{place}: Field required")),
         Some(_) => {
-            let message = format!("{place}: Input should be a valid string or list");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!("{place}: Input should be a valid string or list"));
         }
     }
     Ok(())
@@ -203,7 +197,7 @@ fn content(message: &Value, at: usize, ask: &mut Ask) -> Result<(), ErrorReply> 
 fn block(block: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), ErrorReply> {
     match text(block, "type") {
         "text" if text(block, "text").is_empty() => {
-            return Err(ErrorReply::invalid("messages: text content blocks must be non-empty"));
+            return refused("messages: text content blocks must be non-empty");
         }
         "text" => ask.hear(text(block, "text"), first),
         "image" => {
@@ -212,14 +206,14 @@ fn block(block: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), E
             ask.images += 1;
         }
         "tool_use" if !block.get("input").is_some_and(Value::is_object) => {
-            let message = format!("{place}.tool_use.input: Input should be an object");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!("{place}.tool_use.input: Input should be an object"));
         }
         "tool_result" => ask.hear(&blocks(block.get("content")).join("\n"), first),
         "tool_use" | "thinking" | "redacted_thinking" | "document" => ask.hear("", first),
         other => {
-            let message = format!("{place}: Input tag '{other}' found using 'type' is not valid");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!(
+                "{place}: Input tag '{other}' found using 'type' is not valid"
+            ));
         }
     }
     Ok(())
@@ -230,10 +224,10 @@ fn image(source: &Value, place: &str) -> Result<(), ErrorReply> {
         "url" => text(source, "url").starts_with("http"),
         "base64" => {
             if !IMAGES.contains(&text(source, "media_type")) {
-                return Err(ErrorReply::invalid(format!(
+                return refused(format!(
                     "{place}.image.source.base64.media_type: Input should be 'image/jpeg', \
                      'image/png', 'image/gif' or 'image/webp'"
-                )));
+                ));
             }
             is_base64(text(source, "data"))
         }
@@ -246,30 +240,30 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     let tools = items(body, "tools");
     for (at, tool) in tools.iter().enumerate() {
         if text(tool, "name").is_empty() {
-            return Err(ErrorReply::invalid(format!("tools.{at}.custom.name: Field required")));
+            return refused(format!("tools.{at}.custom.name: Field required"));
         }
         if tool.pointer("/input_schema/type") != Some(&Value::from("object")) {
-            let message = format!("tools.{at}.custom.input_schema.type: Input should be 'object'");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!(
+                "tools.{at}.custom.input_schema.type: Input should be 'object'"
+            ));
         }
     }
     let Some(choice) = given(body, "tool_choice") else { return Ok(()) };
     let wanted = match text(choice, "type") {
         "auto" | "none" => return Ok(()),
         _ if tools.is_empty() => {
-            let message = "tool_choice: may only be specified while providing tools.";
-            return Err(ErrorReply::invalid(message));
+            return refused("tool_choice: may only be specified while providing tools.");
         }
         "any" => tools.first(),
         "tool" => tools.iter().find(|tool| text(tool, "name") == text(choice, "name")),
         other => {
-            let message =
-                format!("tool_choice: Input tag '{other}' found using 'type' is not valid");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!(
+                "tool_choice: Input tag '{other}' found using 'type' is not valid"
+            ));
         }
     };
     let Some(tool) = wanted else {
-        return Err(ErrorReply::invalid("tool_choice: Tool not found in provided tools"));
+        return refused("tool_choice: Tool not found in provided tools");
     };
     let name = text(tool, "name").to_owned();
     ask.tool = Some(Tool { name, schema: tool["input_schema"].clone() });

@@ -4,7 +4,6 @@
 //! time to wait stands in the body instead of a header, there is no finish reason for tools, and no
 //! request id is sent. What is accepted and what is refused is in [`read`].
 
-mod events;
 mod names;
 mod read;
 
@@ -12,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::sim::ask::{Ask, Finish, Reply};
 use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::Item;
-use crate::sim::format::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules};
+use crate::sim::flow::{Item, tokens};
+use crate::sim::formats::Format;
+use crate::sim::wire::{Incoming, Outgoing, Rules, text};
 
 const HEADERS: &[(&str, &str)] = &[
     ("vary", "Origin, X-Origin, Referer"),
@@ -25,7 +24,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
 ];
 
-/// Google's Gemini, served.
 pub(super) struct Google;
 
 impl Format for Google {
@@ -34,11 +32,12 @@ impl Format for Google {
     }
 
     fn model<'c>(&self, call: &'c Incoming) -> &'c str {
-        model(call)
+        let rest = call.path.strip_prefix("/v1beta/models/").unwrap_or_default();
+        rest.rsplit_once(':').map_or(rest, |(model, _)| model)
     }
 
     fn key<'c>(&self, call: &'c Incoming) -> &'c str {
-        key(call)
+        call.header("x-goog-api-key").or_else(|| call.query_value("key")).unwrap_or_default()
     }
 
     fn asks_to_stream(&self, call: &Incoming) -> bool {
@@ -50,77 +49,83 @@ impl Format for Google {
     }
 
     fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-        answer(ask, reply, number)
+        let part = match &reply.tool {
+            Some((name, args)) => json!({ "functionCall": { "name": name, "args": args } }),
+            None => json!({ "text": reply.text }),
+        };
+        let finish = if reply.finish == Finish::Length { "MAX_TOKENS" } else { "STOP" };
+        let candidate = json!({
+            "content": { "parts": [part], "role": "model" },
+            "finishReason": finish,
+            "index": 0,
+        });
+        let mut body = response(ask, candidate, number);
+        body["usageMetadata"]["candidatesTokenCount"] = json!(reply.output);
+        body["usageMetadata"]["totalTokenCount"] = json!(reply.input + reply.output);
+        sent(200, &body)
     }
 
     /// Without `alt=sse` a stream is a list in one piece.
     fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>> {
-        (call.query_value("alt") == Some("sse")).then(|| events::events(body))
+        (call.query_value("alt") == Some("sse")).then(|| events(body))
     }
 
     fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
-        self::odd(odd, ask, number)
+        let finish = match odd {
+            Odd::ErrorIn200 => {
+                let error = json!({
+                    "code": 503,
+                    "message": "The model is overloaded. Please try again later.",
+                    "status": "UNAVAILABLE",
+                });
+                return sent(200, &json!([{ "error": error }]));
+            }
+            Odd::Blocked => {
+                let mut body = response(ask, Value::Null, number);
+                if let Some(fields) = body.as_object_mut() {
+                    fields.shift_remove("candidates");
+                }
+                body["promptFeedback"] = json!({ "blockReason": "PROHIBITED_CONTENT" });
+                return sent(200, &body);
+            }
+            Odd::Empty => "STOP",
+            Odd::Refusal => "SAFETY",
+            Odd::Glitch => "MALFORMED_FUNCTION_CALL",
+        };
+        let candidate =
+            json!({ "content": { "role": "model" }, "finishReason": finish, "index": 0 });
+        sent(200, &response(ask, candidate, number))
     }
 
     fn error(&self, error: &ErrorReply, _: &str, ask: &Ask, number: u64) -> Outgoing {
-        self::error(error, ask, number)
+        if error.meaning == Meaning::ContentPolicy {
+            return self.odd(Odd::Blocked, ask, number);
+        }
+        let (status, name, message) = usual(error.meaning, &ask.model);
+        let status = error.status.unwrap_or(status);
+        let mut details = details(error.meaning, &ask.model);
+        let mut header = None;
+        match error.retry_after.as_deref() {
+            Some(wait) if wait.parse::<f64>().is_ok() => details.push(json!({
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": format!("{wait}s"),
+            })),
+            other => header = other,
+        }
+        let mut inner = json!({
+            "code": status,
+            "message": error.message.as_deref().unwrap_or(&message),
+            "status": error.code.as_deref().unwrap_or(name),
+        });
+        if !details.is_empty() {
+            inner["details"] = Value::Array(details);
+        }
+        let mut reply = sent(status, &json!({ "error": inner }));
+        if let Some(wait) = header {
+            reply = reply.with("retry-after", wait);
+        }
+        reply.scripted(error)
     }
-}
-
-/// The model a call is for.
-fn model(call: &Incoming) -> &str {
-    let rest = call.path.strip_prefix("/v1beta/models/").unwrap_or_default();
-    rest.rsplit_once(':').map_or(rest, |(model, _)| model)
-}
-
-/// The key a call was sent with.
-fn key(call: &Incoming) -> &str {
-    call.header("x-goog-api-key").or_else(|| call.query_value("key")).unwrap_or_default()
-}
-
-/// An answer.
-fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-    let part = match &reply.tool {
-        Some((name, args)) => json!({ "functionCall": { "name": name, "args": args } }),
-        None => json!({ "text": reply.text }),
-    };
-    let finish = if reply.finish == Finish::Length { "MAX_TOKENS" } else { "STOP" };
-    let candidate = json!({
-        "content": { "parts": [part], "role": "model" },
-        "finishReason": finish,
-        "index": 0,
-    });
-    let mut body = response(ask, candidate, number);
-    body["usageMetadata"]["candidatesTokenCount"] = json!(reply.output);
-    body["usageMetadata"]["totalTokenCount"] = json!(reply.input + reply.output);
-    sent(200, &body)
-}
-
-/// A complete reply without an answer.
-fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
-    let finish = match odd {
-        Odd::ErrorIn200 => {
-            let error = json!({
-                "code": 503,
-                "message": "The model is overloaded. Please try again later.",
-                "status": "UNAVAILABLE",
-            });
-            return sent(200, &json!([{ "error": error }]));
-        }
-        Odd::Blocked => {
-            let mut body = response(ask, Value::Null, number);
-            if let Some(fields) = body.as_object_mut() {
-                fields.shift_remove("candidates");
-            }
-            body["promptFeedback"] = json!({ "blockReason": "PROHIBITED_CONTENT" });
-            return sent(200, &body);
-        }
-        Odd::Empty => "STOP",
-        Odd::Refusal => "SAFETY",
-        Odd::Glitch => "MALFORMED_FUNCTION_CALL",
-    };
-    let candidate = json!({ "content": { "role": "model" }, "finishReason": finish, "index": 0 });
-    sent(200, &response(ask, candidate, number))
 }
 
 fn response(ask: &Ask, candidate: Value, number: u64) -> Value {
@@ -135,37 +140,6 @@ fn response(ask: &Ask, candidate: Value, number: u64) -> Value {
         "modelVersion": ask.model,
         "responseId": format!("sim{number:08}"),
     })
-}
-
-/// An error. A prompt against the rules is none here, but a blocked answer.
-fn error(error: &ErrorReply, ask: &Ask, number: u64) -> Outgoing {
-    if error.meaning == Meaning::ContentPolicy {
-        return odd(Odd::Blocked, ask, number);
-    }
-    let (status, name, message) = usual(error.meaning, &ask.model);
-    let status = error.status.unwrap_or(status);
-    let mut details = details(error.meaning, &ask.model);
-    let mut header = None;
-    match error.retry_after.as_deref() {
-        Some(wait) if wait.parse::<f64>().is_ok() => details.push(json!({
-            "@type": "type.googleapis.com/google.rpc.RetryInfo",
-            "retryDelay": format!("{wait}s"),
-        })),
-        other => header = other,
-    }
-    let mut inner = json!({
-        "code": status,
-        "message": error.message.as_deref().unwrap_or(&message),
-        "status": error.code.as_deref().unwrap_or(name),
-    });
-    if !details.is_empty() {
-        inner["details"] = Value::Array(details);
-    }
-    let mut reply = sent(status, &json!({ "error": inner }));
-    if let Some(wait) = header {
-        reply = reply.with("retry-after", wait);
-    }
-    reply.scripted(error)
 }
 
 fn usual(meaning: Meaning, model: &str) -> (u16, &'static str, String) {
@@ -230,4 +204,46 @@ fn details(meaning: Meaning, model: &str) -> Vec<Value> {
 
 fn sent(status: u16, body: &Value) -> Outgoing {
     Outgoing::json(status, body).fixed(HEADERS)
+}
+
+/// A whole response taken apart into the responses of a stream.
+///
+/// Every event is a response of which only the parts are new; the last one has the finish reason
+/// and the final numbers. There is no end marker, and an error may stand there without `data:`.
+fn events(body: &Value) -> Vec<Item> {
+    if body.is_array() {
+        return vec![Item::Other(format!("{body:#}\n"))];
+    }
+    let part = &body["candidates"][0]["content"]["parts"][0];
+    let mut pieces = tokens(text(part, "text"));
+    let Some(last) = pieces.pop() else {
+        return vec![Item::Token(event(body))];
+    };
+    let mut items: Vec<Item> =
+        pieces.iter().map(|piece| Item::Token(part_of(body, piece))).collect();
+    let mut end = body.clone();
+    end["candidates"][0]["content"]["parts"][0]["text"] = json!(last);
+    items.push(Item::Token(event(&end)));
+    items
+}
+
+fn part_of(body: &Value, piece: &str) -> String {
+    let mut one = body.clone();
+    one["candidates"][0]["content"]["parts"][0]["text"] = json!(piece);
+    if let Some(candidate) = one["candidates"][0].as_object_mut() {
+        candidate.shift_remove("finishReason");
+    }
+    let used = &mut one["usageMetadata"];
+    if let Some(used) = used.as_object_mut() {
+        used.shift_remove("candidatesTokenCount");
+        used.insert(
+            "totalTokenCount".to_owned(),
+            body["usageMetadata"]["promptTokenCount"].clone(),
+        );
+    }
+    event(&one)
+}
+
+fn event(data: &Value) -> String {
+    format!("data: {data}\r\n\r\n")
 }

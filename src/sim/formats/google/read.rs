@@ -6,9 +6,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{key, model, names};
+use super::{Google, names};
 use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning};
+use crate::sim::behaviour::{ErrorReply, Meaning, refused};
+use crate::sim::formats::Format;
 use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
@@ -34,10 +35,14 @@ const PART: &[&str] = &[
 
 /// Checks a call and takes from it what the answer depends on.
 pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
-    if !rules.accepts(key(call)) {
-        return Err(if key(call).is_empty() { stranger() } else { ErrorReply::new(Meaning::Auth) });
+    if !rules.accepts(Google.key(call)) {
+        return Err(if Google.key(call).is_empty() {
+            stranger()
+        } else {
+            ErrorReply::new(Meaning::Auth)
+        });
     }
-    let mut ask = Ask { model: model(call).to_owned(), ..Ask::default() };
+    let mut ask = Ask { model: Google.model(call).to_owned(), ..Ask::default() };
     let method = call.path.rsplit_once(':').map_or("", |(_, method)| method);
     let known_method = matches!(method, "generateContent" | "streamGenerateContent");
     if call.get || !known_method || !rules.knows(&ask.model) {
@@ -45,7 +50,7 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     }
     let body = names::camel(&call.body);
     let Some(fields) = body.as_object() else {
-        return Err(ErrorReply::invalid("Invalid JSON payload received. Expected an object."));
+        return refused("Invalid JSON payload received. Expected an object.");
     };
     known(fields, FIELDS, "")?;
     for part in body.get("systemInstruction").map_or(&[][..], |all| items(all, "parts")) {
@@ -84,31 +89,30 @@ fn known(object: &Map<String, Value>, names: &[&str], place: &str) -> Result<(),
 fn contents(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     let contents = items(body, "contents");
     if contents.is_empty() {
-        let message = "* GenerateContentRequest.contents: contents is not specified\n";
-        return Err(ErrorReply::invalid(message));
+        return refused("* GenerateContentRequest.contents: contents is not specified\n");
     }
     let mut calls = 0;
     for (at, content) in contents.iter().enumerate() {
         let role = text(content, "role");
         let only = role.is_empty() && contents.len() == 1;
         if !only && !["user", "model"].contains(&role) {
-            return Err(ErrorReply::invalid("Please use a valid role: user, model."));
+            return refused("Please use a valid role: user, model.");
         }
         let parts = items(content, "parts");
         if parts.is_empty() {
-            return Err(ErrorReply::invalid(format!(
+            return refused(format!(
                 "* GenerateContentRequest.contents[{at}].parts: contents.parts must not be empty.\n"
-            )));
+            ));
         }
         for (number, one) in parts.iter().enumerate() {
             part(one, &format!("contents[{at}].parts[{number}]"), number == 0, ask)?;
         }
         let count = |name| parts.iter().filter(|part| given(part, name).is_some()).count();
         if count("functionResponse") != calls {
-            return Err(ErrorReply::invalid(
+            return refused(
                 "Please ensure that the number of function response parts is equal to the number \
                  of function call parts of the function call turn.",
-            ));
+            );
         }
         calls = count("functionCall");
     }
@@ -122,15 +126,15 @@ fn part(part: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), Err
         ask.hear(said.as_str().unwrap_or_default(), first);
     } else if let Some(data) = given(part, "inlineData") {
         if text(data, "mimeType").is_empty() || !is_base64(&standard(text(data, "data"))) {
-            return Err(ErrorReply::invalid("Unable to process input image."));
+            return refused("Unable to process input image.");
         }
         ask.hear("", first);
         ask.images += 1;
     } else if let Some(response) = given(part, "functionResponse") {
         if text(response, "name").is_empty() {
-            return Err(ErrorReply::invalid(format!(
+            return refused(format!(
                 "* GenerateContentRequest.{place}.function_response.name: Name cannot be empty.\n"
-            )));
+            ));
         }
         ask.hear(&result(response.get("response").unwrap_or(&Value::Null), place)?, first);
     } else if let Some(call) = given(part, "functionCall") {
@@ -141,10 +145,10 @@ fn part(part: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), Err
     } else if given(part, "fileData").is_some() {
         ask.hear("", first);
     } else {
-        return Err(ErrorReply::invalid(format!(
+        return refused(format!(
             "* GenerateContentRequest.{place}.data: required oneof field 'data' must have one \
              initialized field\n"
-        )));
+        ));
     }
     Ok(())
 }
@@ -176,22 +180,20 @@ fn limits(config: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     if let Some(limit) = given(config, "maxOutputTokens") {
         ask.max_tokens = limit.as_u64().filter(|limit| *limit > 0);
         if ask.max_tokens.is_none() {
-            let message = "max_output_tokens must be positive.";
-            return Err(ErrorReply::invalid(message));
+            return refused("max_output_tokens must be positive.");
         }
     }
     for (name, most) in [("temperature", 2.0), ("topP", 1.0)] {
         let Some(value) = given(config, name) else { continue };
         if !value.as_f64().is_some_and(|value| (0.0..=most).contains(&value)) {
-            let message = format!(
+            return refused(format!(
                 "* GenerateContentRequest.generation_config.{name}: must be in the range [0.0, {most:.1}].\n"
-            );
-            return Err(ErrorReply::invalid(message));
+            ));
         }
     }
     ask.stop = strings(config, "stopSequences");
     if ask.stop.len() > 5 {
-        return Err(ErrorReply::invalid("At most 5 stop sequences are allowed."));
+        return refused("At most 5 stop sequences are allowed.");
     }
     Ok(())
 }
@@ -204,14 +206,14 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
         let legal = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
         let name = text(tool, "name");
         if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
-            let message =
-                format!("* GenerateContentRequest.{place}.name: Invalid function name.\n");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!(
+                "* GenerateContentRequest.{place}.name: Invalid function name.\n"
+            ));
         }
         if given(tool, "parameters").is_some() && given(tool, "parametersJsonSchema").is_some() {
-            let message =
-                format!("{place}: parameters and parameters_json_schema cannot both be set.");
-            return Err(ErrorReply::invalid(message));
+            return refused(format!(
+                "{place}: parameters and parameters_json_schema cannot both be set."
+            ));
         }
     }
     let config = body.pointer("/toolConfig/functionCallingConfig").unwrap_or(&Value::Null);
@@ -220,16 +222,15 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
         if allowed.is_empty() {
             return Ok(());
         }
-        let message =
-            "Function calling config is set with allowed function names, but the mode is not ANY.";
-        return Err(ErrorReply::invalid(message));
+        return refused(
+            "Function calling config is set with allowed function names, but the mode is not ANY.",
+        );
     }
     let wanted = |tool: &&&Value| {
         allowed.is_empty() || allowed.iter().any(|name| name == text(tool, "name"))
     };
     let Some(tool) = offered.iter().find(wanted) else {
-        let message = "Function calling mode is ANY but no allowed function is declared.";
-        return Err(ErrorReply::invalid(message));
+        return refused("Function calling mode is ANY but no allowed function is declared.");
     };
     let schema = given(tool, "parametersJsonSchema").or_else(|| given(tool, "parameters"));
     let schema = schema.cloned().unwrap_or_else(|| Value::Object(Map::new()));
@@ -242,8 +243,7 @@ fn json_wanted(config: &Value) -> Result<Option<Value>, ErrorReply> {
     let mut schemas = names.iter().filter_map(|name| given(config, name));
     let schema = schemas.next();
     if schemas.next().is_some() {
-        let message = "Only one of response_schema and response_json_schema may be set.";
-        return Err(ErrorReply::invalid(message));
+        return refused("Only one of response_schema and response_json_schema may be set.");
     }
     match (text(config, "responseMimeType"), schema) {
         ("application/json", schema) => Ok(Some(schema.cloned().unwrap_or_default())),

@@ -5,16 +5,15 @@
 //! in the path wins over `model`, and `api-key` is taken as a key. What is accepted and what is
 //! refused is in [`read`].
 
-mod events;
 mod read;
 
 use serde_json::{Value, json};
 
 use crate::sim::ask::{Ask, Finish, Reply};
 use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::Item;
-use crate::sim::format::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules};
+use crate::sim::flow::{Item, tokens};
+use crate::sim::formats::Format;
+use crate::sim::wire::{Incoming, Outgoing, Rules, text};
 
 /// Seconds since 1970 that answers give as their time; fixed, so that answers are repeatable.
 const CREATED: u64 = 1_795_000_000;
@@ -31,7 +30,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-ratelimit-reset-tokens", "0s"),
 ];
 
-/// OpenAI's form, served.
 pub(super) struct OpenAi;
 
 impl Format for OpenAi {
@@ -45,11 +43,26 @@ impl Format for OpenAi {
     }
 
     fn key<'c>(&self, call: &'c Incoming) -> &'c str {
-        key(call)
+        call.bearer().or_else(|| call.header("api-key")).unwrap_or_default()
     }
 
     fn other(&self, call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
-        models(call, rules, number)
+        if !call.get || call.path != "/v1/models" {
+            return None;
+        }
+        if !rules.accepts(self.key(call)) {
+            return Some(self.error(
+                &ErrorReply::new(Meaning::Auth),
+                self.key(call),
+                &Ask::default(),
+                number,
+            ));
+        }
+        let names = rules.models.as_deref().unwrap_or_default().iter();
+        let data: Vec<Value> = names
+            .map(|name| json!({ "id": name, "object": "model", "created": CREATED, "owned_by": "system" }))
+            .collect();
+        Some(sent(200, &json!({ "object": "list", "data": data }), number))
     }
 
     fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
@@ -57,83 +70,68 @@ impl Format for OpenAi {
     }
 
     fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-        answer(ask, reply, number)
+        let mut message = json!({
+            "role": "assistant",
+            "content": reply.text,
+            "refusal": null,
+            "annotations": [],
+        });
+        if let Some((name, arguments)) = &reply.tool {
+            message["content"] = Value::Null;
+            message["tool_calls"] = json!([{
+                "id": format!("call_sim{number:08}"),
+                "type": "function",
+                "function": { "name": name, "arguments": arguments.to_string() },
+            }]);
+        }
+        let finish = match reply.finish {
+            Finish::Stop | Finish::Sequence(_) => "stop",
+            Finish::Length => "length",
+            Finish::Tool => "tool_calls",
+        };
+        let body = completion(ask, &message, finish, (reply.input, reply.output), number);
+        sent(200, &body, number)
     }
 
     fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>> {
-        Some(events::events(body, call))
+        Some(events(body, call))
     }
 
     fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
-        self::odd(odd, ask, number)
+        let (content, refusal, finish) = match odd {
+            Odd::ErrorIn200 => {
+                let error = json!({ "message": "Provider returned error", "code": 502 });
+                return sent(200, &json!({ "error": error }), number);
+            }
+            Odd::Glitch => {
+                let error = ErrorReply {
+                    code: Some("tool_use_failed".to_owned()),
+                    ..ErrorReply::invalid("Failed to call a function. Please adjust your prompt.")
+                };
+                return self.error(&error, "", ask, number);
+            }
+            Odd::Blocked => (Value::Null, Value::Null, "content_filter"),
+            Odd::Empty => (json!(""), Value::Null, "stop"),
+            Odd::Refusal => (Value::Null, json!("I'm sorry, I can't help with that."), "stop"),
+        };
+        let message = json!({ "role": "assistant", "content": content, "refusal": refusal });
+        sent(200, &completion(ask, &message, finish, (ask.input_tokens(), 0), number), number)
     }
 
     fn error(&self, error: &ErrorReply, key: &str, ask: &Ask, number: u64) -> Outgoing {
-        self::error(error, key, &ask.model, number)
-    }
-}
-
-/// The key a call was sent with.
-fn key(call: &Incoming) -> &str {
-    call.bearer().or_else(|| call.header("api-key")).unwrap_or_default()
-}
-
-/// The list of models, where a call asks for it.
-fn models(call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
-    if !call.get || call.path != "/v1/models" {
-        return None;
-    }
-    if !rules.accepts(key(call)) {
-        return Some(error(&ErrorReply::new(Meaning::Auth), key(call), "", number));
-    }
-    let names = rules.models.as_deref().unwrap_or_default().iter();
-    let data: Vec<Value> = names
-        .map(|name| json!({ "id": name, "object": "model", "created": CREATED, "owned_by": "system" }))
-        .collect();
-    Some(sent(200, &json!({ "object": "list", "data": data }), number))
-}
-
-/// An answer.
-fn answer(ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
-    let mut message =
-        json!({ "role": "assistant", "content": reply.text, "refusal": null, "annotations": [] });
-    if let Some((name, arguments)) = &reply.tool {
-        message["content"] = Value::Null;
-        message["tool_calls"] = json!([{
-            "id": format!("call_sim{number:08}"),
-            "type": "function",
-            "function": { "name": name, "arguments": arguments.to_string() },
-        }]);
-    }
-    let finish = match reply.finish {
-        Finish::Stop | Finish::Sequence(_) => "stop",
-        Finish::Length => "length",
-        Finish::Tool => "tool_calls",
-    };
-    let body = completion(ask, &message, finish, (reply.input, reply.output), number);
-    sent(200, &body, number)
-}
-
-/// A complete reply without an answer.
-fn odd(odd: Odd, ask: &Ask, number: u64) -> Outgoing {
-    let (content, refusal, finish) = match odd {
-        Odd::ErrorIn200 => {
-            let error = json!({ "message": "Provider returned error", "code": 502 });
-            return sent(200, &json!({ "error": error }), number);
+        let (status, kind, code, message) = usual(error.meaning, key, &ask.model);
+        let body = json!({ "error": {
+            "message": error.message.clone().unwrap_or(message),
+            "type": kind,
+            "param": error.param,
+            "code": error.code.as_deref().or(code),
+        } });
+        let mut reply = sent(error.status.unwrap_or(status), &body, number);
+        if let Some(wait) = &error.retry_after {
+            reply = reply.with("retry-after", wait);
         }
-        Odd::Glitch => {
-            let error = ErrorReply {
-                code: Some("tool_use_failed".to_owned()),
-                ..ErrorReply::invalid("Failed to call a function. Please adjust your prompt.")
-            };
-            return self::error(&error, "", &ask.model, number);
-        }
-        Odd::Blocked => (Value::Null, Value::Null, "content_filter"),
-        Odd::Empty => (json!(""), Value::Null, "stop"),
-        Odd::Refusal => (Value::Null, json!("I'm sorry, I can't help with that."), "stop"),
-    };
-    let message = json!({ "role": "assistant", "content": content, "refusal": refusal });
-    sent(200, &completion(ask, &message, finish, (ask.input_tokens(), 0), number), number)
+        reply.scripted(error)
+    }
 }
 
 fn completion(ask: &Ask, message: &Value, finish: &str, used: (u64, u64), number: u64) -> Value {
@@ -159,22 +157,6 @@ fn completion(ask: &Ask, message: &Value, finish: &str, used: (u64, u64), number
         "service_tier": "default",
         "system_fingerprint": "fp_simulated",
     })
-}
-
-/// An error. The key appears in it only as far as the real provider shows it.
-fn error(error: &ErrorReply, key: &str, model: &str, number: u64) -> Outgoing {
-    let (status, kind, code, message) = usual(error.meaning, key, model);
-    let body = json!({ "error": {
-        "message": error.message.clone().unwrap_or(message),
-        "type": kind,
-        "param": error.param,
-        "code": error.code.as_deref().or(code),
-    } });
-    let mut reply = sent(error.status.unwrap_or(status), &body, number);
-    if let Some(wait) = &error.retry_after {
-        reply = reply.with("retry-after", wait);
-    }
-    reply.scripted(error)
 }
 
 const TOO_LONG: &str = "This model's maximum context length is 128000 tokens. However, your \
@@ -253,4 +235,74 @@ fn wrong_key(key: &str) -> String {
 
 fn sent(status: u16, body: &Value, number: u64) -> Outgoing {
     Outgoing::json(status, body).fixed(HEADERS).with("x-request-id", &format!("req_sim{number:08}"))
+}
+
+/// A whole chat completion taken apart into the chunks of a stream.
+///
+/// The first chunk has only the role; a tool call comes in fragments; usage is a chunk of its own
+/// without choices, and only when it was asked for; `[DONE]` is last.
+fn events(body: &Value, call: &Incoming) -> Vec<Item> {
+    let end = Item::End("data: [DONE]\n\n".to_owned());
+    if body.get("choices").is_none() {
+        return vec![Item::Other(format!("data: {body}\n\n")), end];
+    }
+    let with_usage = call.body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
+    let message = &body["choices"][0]["message"];
+    let mut items = vec![Item::Other(chunk(
+        body,
+        &json!({ "role": "assistant", "content": "", "refusal": null }),
+        &Value::Null,
+        with_usage,
+    ))];
+    let mut token = |delta: Value| {
+        items.push(Item::Token(chunk(body, &delta, &Value::Null, with_usage)));
+    };
+    for piece in tokens(text(message, "content")) {
+        token(json!({ "content": piece }));
+    }
+    for piece in tokens(text(message, "refusal")) {
+        token(json!({ "refusal": piece }));
+    }
+    if let Some(called) = message.pointer("/tool_calls/0") {
+        let mut first = called.clone();
+        first["index"] = json!(0);
+        first["function"]["arguments"] = json!("");
+        token(json!({ "tool_calls": [first] }));
+        for piece in tokens(text(&called["function"], "arguments")) {
+            let fragment = json!({ "index": 0, "function": { "arguments": piece } });
+            token(json!({ "tool_calls": [fragment] }));
+        }
+    }
+    let finish = &body["choices"][0]["finish_reason"];
+    items.push(Item::Other(chunk(body, &json!({}), finish, with_usage)));
+    if with_usage {
+        let mut last = head(body);
+        last["choices"] = json!([]);
+        last["usage"] = body["usage"].clone();
+        items.push(Item::Other(format!("data: {last}\n\n")));
+    }
+    items.push(end);
+    items
+}
+
+fn head(body: &Value) -> Value {
+    json!({
+        "id": body["id"],
+        "object": "chat.completion.chunk",
+        "created": body["created"],
+        "model": body["model"],
+        "service_tier": "default",
+        "system_fingerprint": "fp_simulated",
+    })
+}
+
+fn chunk(body: &Value, delta: &Value, finish: &Value, with_usage: bool) -> String {
+    let mut chunk = head(body);
+    chunk["choices"] =
+        json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]);
+    if with_usage {
+        chunk["usage"] = Value::Null;
+    }
+    chunk["obfuscation"] = json!("x7Jq2");
+    format!("data: {chunk}\n\n")
 }

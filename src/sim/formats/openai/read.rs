@@ -7,10 +7,9 @@
 use serde_json::{Map, Value};
 
 use super::OpenAi;
-use super::key;
 use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning};
-use crate::sim::format::Format;
+use crate::sim::behaviour::{ErrorReply, Meaning, refused};
+use crate::sim::formats::Format;
 use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
@@ -31,7 +30,7 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
         let message = format!("Invalid URL (POST {})", call.path);
         return Err(ErrorReply { status: Some(404), ..ErrorReply::invalid(message) });
     }
-    if !rules.accepts(key(call)) {
+    if !rules.accepts(OpenAi.key(call)) {
         return Err(ErrorReply::new(Meaning::Auth));
     }
     let body = call
@@ -43,7 +42,7 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     }
     let model = OpenAi.model(call);
     if model.is_empty() {
-        return Err(ErrorReply::invalid("you must provide a model parameter"));
+        return refused("you must provide a model parameter");
     }
     if !rules.knows(model) {
         return Err(ErrorReply::new(Meaning::ModelNotFound));

@@ -59,9 +59,9 @@ pub(super) struct Record {
 }
 
 impl Running {
-    pub(super) fn outlived() -> Running {
+    pub(super) fn stale() -> Running {
         let note = Note { probe: false, era: None, lease: None };
-        Running { admission: Admission::outlived(CallKind::Live), note }
+        Running { admission: Admission::stale(CallKind::Live), note }
     }
 }
 
@@ -109,7 +109,7 @@ impl Record {
         self.begun.retain(|begun| now.mono.since(*begun) < 59 * SECOND);
         self.holds(self.begun.len() < 20, "no more calls in a minute than allowed");
         self.begun.push(now.mono);
-        let probe = admission.probe;
+        let probe = admission.permit.is_probe();
         self.holds(probe == (state != State::Closed), "only a closed circuit admits freely");
         if probe {
             let live = |call: &&Running| {

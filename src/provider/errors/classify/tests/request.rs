@@ -177,3 +177,54 @@ mod within_a_200 {
         assert_eq!(fault_of(serde_json::json!("it broke")), Fault::ServerError);
     }
 }
+
+mod by_meaning {
+    use super::*;
+
+    /// A `message` alone, as many compatible servers send it.
+    fn said(status: u16, message: &str) -> Fault {
+        fault_of(status, &serde_json::json!({"error": {"message": message}}).to_string())
+    }
+
+    #[test]
+    fn a_status_that_misleads_is_corrected_by_what_is_said() {
+        for (status, message, fault) in [
+            (403, "Content violates usage guidelines. Failed check: SAFETY", Fault::Refused),
+            (500, "The output was blocked by our content filter", Fault::Refused),
+            (404, "No endpoints found that support image input", Fault::UnsupportedParam),
+            (403, "Your credit balance is too low", Fault::QuotaExhausted),
+            (400, "Incorrect API key provided", Fault::Auth),
+            (400, "The model `x` has been decommissioned", Fault::ModelNotFound),
+            (500, "The input exceeds the context window of this model", Fault::ContextTooLong),
+            (413, "prompt is too long: 9 tokens > 8 maximum", Fault::ContextTooLong),
+            (400, "Request payload size exceeds the limit", Fault::TooLarge),
+            (400, "The engine is currently overloaded", Fault::Overloaded),
+            (400, "Too many requests, slow down", Fault::RateLimited),
+            (429, "Your account balance is insufficient, please recharge", Fault::QuotaExhausted),
+            (429, "You exceeded your current quota, please check billing", Fault::RateLimited),
+            (401, "Streaming is not supported with this key", Fault::Auth),
+        ] {
+            assert_eq!(said(status, message), fault, "{status} {message}");
+        }
+    }
+
+    #[test]
+    fn a_4xx_of_which_nothing_is_known_blocks_no_model() {
+        for status in [400, 406, 411, 412, 416, 417, 418, 421, 422, 423, 425, 426, 428, 444, 460] {
+            for body in ["", "no", "{}", r#"{"error":{"message":"Provider returned error"}}"#] {
+                assert_eq!(fault_of(status, body), Fault::InvalidRequest, "{status} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_from_limits_and_texts_of_a_rate_limit() {
+        let limits =
+            [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "45s")];
+        let slow = openai("x", "rate_limit_exceeded", "slow down");
+        assert_eq!(reply(429, &limits, &slow).retry_after, Some(Duration::from_secs(45)));
+        let text = openai("x", "rate_limit_exceeded", "Please try again in 20s.");
+        assert_eq!(reply(429, &[], &text).retry_after, Some(Duration::from_secs(20)));
+        assert_eq!(reply(400, &limits, "{}").retry_after, None);
+    }
+}

@@ -1,15 +1,22 @@
 //! Answers as OpenAI and its imitators send them.
 
+use std::rc::Rc;
+
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::config::Kind;
 use crate::domain::fault::Fault;
 use crate::protocol::answer::{Answer, Finish};
-use crate::provider::fixtures;
+use crate::provider::{Outcome, fixtures, formats, pieces};
+
+fn read(bytes: &[u8]) -> Outcome {
+    pieces::whole(formats::of(Kind::OpenAi), bytes, &Rc::default())
+}
 
 fn outcome(body: &Value) -> Outcome {
-    answer(body.to_string().as_bytes(), &Secrets::default())
+    read(body.to_string().as_bytes())
 }
 
 fn good(body: &Value) -> Answer {
@@ -155,7 +162,7 @@ fn what_is_not_such_an_answer_is_a_bad_body() {
     for text in
         ["", "null", "[]", "{}", html, truncated, r#"{"choices":[]}"#, r#"{"choices":[{}]}"#]
     {
-        let failure = answer(text.as_bytes(), &Secrets::default()).err().unwrap();
+        let failure = read(text.as_bytes()).err().unwrap();
         assert_eq!(failure.fault, Fault::BadBody, "{text}");
         assert!(!failure.message.contains("secret words"));
     }
@@ -169,7 +176,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = answer(&bytes, &Secrets::default());
+        let _ = read(&bytes);
     }
 
     #[test]

@@ -154,8 +154,9 @@ fn errors_are_classified_by_what_they_say_and_done_does_not_heal_them() {
         ),
         (json!({"error": "broken"}), Fault::ServerError),
         (
+            // A request that was answered in part was good enough.
             json!({"object": "error", "message": "x", "type": "BadRequestError", "code": 400}),
-            Fault::InvalidRequest,
+            Fault::StreamCut,
         ),
         (
             json!({"choices": [{"index": 0, "delta": {"content": ""}, "error": {"code": 502, "message": "x"}, "finish_reason": "error"}]}),

@@ -10,33 +10,32 @@ use std::io;
 use clap::Command;
 use clap_mangen::Man;
 
-use super::markdown::{roff, section, tidy, verbatim};
+use crate::markdown::{roff, section, tidy, verbatim};
 
 const README: &str = include_str!("../../../README.md");
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
 const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 
 /// One page of the manual.
-pub(super) struct Page {
-    pub(super) name: &'static str,
-    pub(super) section: u8,
-    pub(super) text: String,
+pub(crate) struct Page {
+    pub(crate) name: &'static str,
+    pub(crate) section: u8,
+    pub(crate) text: String,
 }
 
-/// All pages.
-pub(super) fn all(daemon: &Command) -> io::Result<Vec<Page>> {
+/// Those of both programs, their configuration and their protocol.
+pub(crate) fn all(daemon: &Command) -> io::Result<Vec<Page>> {
     let pages = [
         ("fallbackctl", 1, fallbackctl()?),
         ("fallbackd", 8, fallbackd(daemon)?),
         ("fallbackd.toml", 5, configuration()),
         ("fallbackd-protocol", 7, protocol()),
     ];
-    let page = |(name, section, text): (_, _, String)| Page { name, section, text: tidy(&text) };
-    Ok(pages.map(page).into())
+    Ok(pages.map(|(name, section, text)| Page { name, section, text: tidy(&text) }).into())
 }
 
 fn fallbackctl() -> io::Result<String> {
-    let mut command = super::ctl().disable_help_subcommand(true);
+    let mut command = fallbackd::ctl::command().disable_help_subcommand(true);
     command.build();
     let mut page =
         head("fallbackctl", 1, "talk to fallbackd, the gateway with fallback between AI models");

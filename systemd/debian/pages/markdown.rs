@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 /// A page or a part of one as roff; its headings of `level` become sections.
-pub(super) fn roff(markdown: &str, level: usize) -> String {
+pub(crate) fn roff(markdown: &str, level: usize) -> String {
     let mut out = String::new();
     let mut lines = markdown.lines().peekable();
     while let Some(line) = lines.next() {
@@ -48,7 +48,7 @@ pub(super) fn roff(markdown: &str, level: usize) -> String {
 }
 
 /// The section of a page below a heading, without it.
-pub(super) fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
+pub(crate) fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
     let from = page.find(&format!("\n{heading}\n"))? + heading.len() + 2;
     let depth = heading.bytes().take_while(|&byte| byte == b'#').count();
     let rest = &page[from..];
@@ -107,7 +107,7 @@ fn paragraph(text: &str, is_item: bool, out: &mut String) {
 }
 
 /// Code, as it stands.
-pub(super) fn verbatim(code: &str, out: &mut String) {
+pub(crate) fn verbatim(code: &str, out: &mut String) {
     out.push_str(".PP\n.RS 4\n.nf\n");
     for line in code.lines() {
         let _ = writeln!(out, "{}", guarded(&escape(line)));
@@ -190,7 +190,7 @@ fn guarded(line: &str) -> String {
 
 /// Without what a reader of roff would take for a gap where none is meant: empty lines outside
 /// of code, a paragraph or a break that begins where something begins anyway, space at the ends.
-pub(super) fn tidy(roff: &str) -> String {
+pub(crate) fn tidy(roff: &str) -> String {
     let mut lines: Vec<&str> = Vec::new();
     let mut code = false;
     for line in roff.lines() {
