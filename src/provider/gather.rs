@@ -1,4 +1,4 @@
-//! A stream of an answer being read: bytes in, news and in the end an [`Outcome`] out.
+//! A stream of an answer being read: bytes in, news and in the end an [`Outcome`](super::Outcome) out.
 //!
 //! The provider's format reads each event; what it says is put together in [`super::pieces`].
 //!
