@@ -19,6 +19,7 @@ mod receive;
 mod resolve;
 mod reuse;
 mod sign;
+mod tool_calls;
 
 use std::pin::Pin;
 use std::time::Duration;

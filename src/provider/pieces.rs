@@ -15,11 +15,12 @@ use serde_json::Value;
 use super::errors::classify;
 use super::errors::redact::Secrets;
 use super::formats::Format;
+use super::tool_calls::{self, Call, Fragment};
 use super::{Failure, Outcome};
 use crate::domain::fault::Fault;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
-use crate::protocol::chat::{FunctionCall, FunctionKind, ToolCall};
+use crate::protocol::chat::ToolCall;
 
 /// Most tool calls of one answer. APIs take 128 tools at most; every fragment looks through them.
 pub(super) const MOST_CALLS: usize = 512;
@@ -38,8 +39,27 @@ pub(super) enum End {
     Refused,
     /// The provider calls its own model's output malformed.
     Glitch,
+    /// The provider broke it off.
+    Cut,
     /// Missing, or a word not known yet.
     Unknown,
+}
+
+impl End {
+    /// What a finish word means, in whatever case; formats know their own words better.
+    pub(super) fn of(word: &str) -> End {
+        match word.to_ascii_lowercase().as_str() {
+            "stop" | "end_turn" | "stop_sequence" | "eos" | "eos_token" => End::Done,
+            "tool_calls" | "tool_use" | "function_call" => End::Done,
+            "length" | "max_tokens" | "max_output_tokens" | "model_length" => End::Length,
+            "model_context_window_exceeded" | "context_length_exceeded" => End::Length,
+            "sensitive" | "refusal" | "safety" | "recitation" | "blocklist" => End::Refused,
+            "prohibited_content" | "guardrail_intervened" | "content_policy" => End::Refused,
+            "abort" | "aborted" | "error" | "network_error" | "cancelled" => End::Cut,
+            word if word.starts_with("content_filter") => End::Refused,
+            _ => End::Unknown,
+        }
+    }
 }
 
 /// What has come of an answer.
@@ -67,33 +87,6 @@ pub(super) struct News {
     pub(super) text: Option<String>,
     /// Content that is not text.
     pub(super) life: bool,
-}
-
-/// A tool call whose pieces arrive one by one.
-#[derive(Default)]
-struct Call {
-    key: u64,
-    id: String,
-    name: String,
-    arguments: String,
-    /// Arguments that came as an object; fragments win.
-    whole: Option<String>,
-    extra: Option<Value>,
-}
-
-/// A piece of a tool call.
-#[derive(Default)]
-pub(super) struct Fragment<'a> {
-    /// Which of the calls it belongs to, in the provider's numbers.
-    pub(super) key: u64,
-    pub(super) id: &'a str,
-    pub(super) name: &'a str,
-    /// More of the arguments' text.
-    pub(super) arguments: &'a str,
-    /// All arguments, as JSON.
-    pub(super) whole: Option<String>,
-    /// To be carried back unchanged.
-    pub(super) extra: Option<Value>,
 }
 
 /// The answer in a whole 2xx body, which may hold an error all the same.
@@ -138,20 +131,24 @@ impl Gathered {
         self.refused = true;
     }
 
+    /// Whether nothing of the answer has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.calls.is_empty()
+    }
+
     /// Whether there is no text so far.
     pub(super) fn is_silent(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// A piece of a tool call. It begins a new one when its key is new, or when it brings another
-    /// id: some servers number all their calls 0.
+    /// A piece of a tool call.
     pub(super) fn call(&mut self, piece: Fragment<'_>) -> Result<(), Failure> {
         self.live();
         let whole = piece.whole.as_ref().map_or(0, String::len);
         let extra = piece.extra.as_ref().map_or(0, |extra| extra.to_string().len());
         let texts = piece.id.len() + piece.name.len() + piece.arguments.len();
         self.make_room(texts + whole + extra)?;
-        if let Some(call) = self.calls.iter_mut().rfind(|call| call.takes(&piece)) {
+        if let Some(call) = tool_calls::owner(&mut self.calls, &piece) {
             call.add(piece);
             return Ok(());
         }
@@ -160,7 +157,7 @@ impl Gathered {
             return Err(self.fail(Failure::new(Fault::BadBody, what)));
         }
         self.make_room(CALL_BYTES)?;
-        let mut call = Call { key: piece.key, ..Call::default() };
+        let mut call = Call::new(piece.key);
         call.add(piece);
         self.calls.push(call);
         Ok(())
@@ -168,7 +165,7 @@ impl Gathered {
 
     /// Whether a tool call with this key has begun.
     pub(super) fn has_call(&self, key: u64) -> bool {
-        self.calls.iter().any(|call| call.key == key)
+        self.calls.iter().any(|call| call.key == Some(key))
     }
 
     /// How many tool calls there are.
@@ -193,8 +190,7 @@ impl Gathered {
     /// was good enough for a part of its answer is no invalid one.
     pub(super) fn failed(&self, error: &Value) -> Failure {
         let mut failure = classify::in_success(error, &self.secrets);
-        let has_begun = !self.text.is_empty() || !self.calls.is_empty();
-        if has_begun && failure.fault == Fault::InvalidRequest {
+        if !self.is_empty() && failure.fault == Fault::InvalidRequest {
             failure.fault = Fault::StreamCut;
         }
         self.fail(failure)
@@ -239,6 +235,10 @@ impl Gathered {
                 let what = "the model's output was malformed";
                 return Err(self.fail(Failure::new(Fault::ModelGlitch, what)));
             }
+            End::Cut => {
+                let what = "the provider says that it broke the answer off";
+                return Err(self.fail(Failure::new(Fault::StreamCut, what)));
+            }
             End::Done | End::Unknown if !tool_calls.is_empty() => Finish::ToolCalls,
             End::Done | End::Unknown if !self.text.is_empty() => Finish::Stop,
             End::Done | End::Unknown => {
@@ -249,40 +249,6 @@ impl Gathered {
         let keeps_empty = finish == Finish::Length && tool_calls.is_empty();
         let content = (!self.text.is_empty() || keeps_empty).then_some(self.text);
         Ok(Answer { content, tool_calls, finish, usage: self.usage })
-    }
-}
-
-impl Call {
-    fn takes(&self, piece: &Fragment<'_>) -> bool {
-        let another = !piece.id.is_empty() && !self.id.is_empty() && self.id != piece.id;
-        self.key == piece.key && !another
-    }
-
-    /// Id and name come once; servers that repeat them repeat the same.
-    fn add(&mut self, piece: Fragment<'_>) {
-        if self.id.is_empty() {
-            self.id.push_str(piece.id);
-        }
-        if self.name.is_empty() {
-            self.name.push_str(piece.name);
-        }
-        self.arguments.push_str(piece.arguments);
-        self.whole = piece.whole.or(self.whole.take());
-        self.extra = piece.extra.or(self.extra.take());
-    }
-
-    /// The call, with an id made up when the provider sent none.
-    fn into_tool_call(self) -> ToolCall {
-        let arguments = match (self.arguments.trim().is_empty(), self.whole) {
-            (false, _) => self.arguments,
-            (true, whole) => whole.unwrap_or_else(|| "{}".to_owned()),
-        };
-        ToolCall {
-            id: if self.id.is_empty() { made_up_id() } else { self.id },
-            kind: FunctionKind::Function,
-            function: FunctionCall { name: self.name, arguments },
-            extra_content: self.extra,
-        }
     }
 }
 
@@ -313,11 +279,6 @@ pub(super) fn too_large(limit: usize) -> Failure {
     Failure::new(Fault::BadBody, what).with_status(200)
 }
 
-fn made_up_id() -> String {
-    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
-    format!("call_{random}")
-}
-
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
@@ -335,7 +296,7 @@ mod tests {
     }
 
     fn call(into: &mut Gathered, name: &str, arguments: &str) {
-        let key = into.calls();
+        let key = Some(into.calls());
         into.call(Fragment { key, name, arguments, ..Fragment::default() }).ok().unwrap();
     }
 
@@ -371,11 +332,5 @@ mod tests {
             (answer.tool_calls[0].function.name.as_str(), answer.finish),
             ("a", Finish::Length)
         );
-    }
-
-    #[test]
-    fn made_up_ids_differ() {
-        let id = || Call::default().into_tool_call().id;
-        assert!(id().starts_with("call_") && id() != id());
     }
 }

@@ -81,11 +81,12 @@ impl Reading {
     ) -> Result<Reading, Failure> {
         let mut begun = None;
         let framing = match framing(&response) {
-            _ if !asked_to_stream => Framing::Whole,
-            Framing::Unclear if is_announced_too_large(&response, limit) => Framing::Whole,
-            Framing::Unclear => {
-                // Its first bytes tell.
-                let first = next(&mut response, pace.first(), &prepared).await?;
+            Framing::Unclear(_) if is_announced_too_large(&response, limit) => Framing::Whole,
+            Framing::Unclear(label) => {
+                // Its first bytes tell. What says that it is whole may take its time to begin.
+                let is_whole = !asked_to_stream || label == Label::Json;
+                let until = if is_whole { pace.complete() } else { pace.first() };
+                let first = next(&mut response, until, &prepared).await?;
                 guess(begun.insert(first.unwrap_or_default()))
             }
             clear => clear,
@@ -210,12 +211,15 @@ impl Events {
         }
         self.ended = chunk.is_none();
         let News { text, life } = self.stream.gathered.news();
-        if self.stream.gathered.finish.is_some() {
+        let is_finished = self.stream.gathered.finish.is_some();
+        let has_news = life || text.is_some();
+        if is_finished && !was_finished && !self.stream.gathered.is_empty() {
             // What may follow is waited for once.
-            if !was_finished {
-                self.patience = Patience::Tail;
-            }
-        } else if life || text.is_some() {
+            self.patience = Patience::Tail;
+        } else if is_finished && (has_news || !was_finished) {
+            // A finish that content follows, or that comes before all content, ends nothing.
+            self.patience = Patience::More;
+        } else if has_news {
             self.patience = Patience::More;
         }
         let life = life && !std::mem::replace(&mut self.told_life, true);
@@ -240,7 +244,14 @@ async fn next(
 enum Framing {
     Events,
     Whole,
-    Unclear,
+    /// Labels of JSON are not relied on: some servers put them on events.
+    Unclear(Label),
+}
+
+#[derive(PartialEq)]
+enum Label {
+    Json,
+    Other,
 }
 
 /// What the head of an answer says that its body is.
@@ -249,8 +260,9 @@ fn framing(response: &Response) -> Framing {
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     match () {
         () if kind.starts_with("text/event-stream") => Framing::Events,
-        () if kind.contains("json") || kind.contains("html") => Framing::Whole,
-        () => Framing::Unclear,
+        () if kind.contains("html") => Framing::Whole,
+        () if kind.contains("json") => Framing::Unclear(Label::Json),
+        () => Framing::Unclear(Label::Other),
     }
 }
 

@@ -14,7 +14,6 @@ use table::TABLE;
 /// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topic {
-    /// Content policy.
     Policy,
     /// What the model wrote is malformed, says its own provider.
     Glitch,
@@ -38,7 +37,7 @@ pub(crate) enum Topic {
 
 /// One way to speak of a topic: a phrase out of every group of `all`, and none of `none`. A phrase
 /// begins where a word begins and may end within one: ` exceed` is in "exceeds".
-struct Row {
+struct Wording {
     topic: Topic,
     all: &'static [&'static [&'static str]],
     none: &'static [&'static str],
@@ -64,7 +63,7 @@ impl Words {
         Words(out)
     }
 
-    /// Whether this phrase stands in it; see [`Row`].
+    /// Whether this phrase stands in it; see [`Wording`].
     pub(crate) fn say(&self, phrase: &str) -> bool {
         memchr::memmem::find(self.0.as_bytes(), phrase.as_bytes()).is_some()
     }
@@ -74,7 +73,7 @@ impl Words {
         TABLE.iter().any(|row| row.topic == topic && self.fit(row))
     }
 
-    fn fit(&self, row: &Row) -> bool {
+    fn fit(&self, row: &Wording) -> bool {
         row.all.iter().all(|group| group.iter().any(|phrase| self.say(phrase)))
             && !row.none.iter().any(|phrase| self.say(phrase))
     }

@@ -1,13 +1,13 @@
 //! The words of every topic. Each row is one way to speak of it, and rows that stand first win.
 
-use super::{Row, Topic};
+use super::{Topic, Wording};
 
 const fn row(
     topic: Topic,
     all: &'static [&'static [&'static str]],
     none: &'static [&'static str],
-) -> Row {
-    Row { topic, all, none }
+) -> Wording {
+    Wording { topic, all, none }
 }
 
 /// Rules about data and people that are not about content.
@@ -33,7 +33,7 @@ const TOO_MUCH: &[&str] = &[
 ];
 
 #[rustfmt::skip]
-pub(super) const TABLE: &[Row] = &[
+pub(super) const TABLE: &[Wording] = &[
     row(
         Topic::Policy,
         &[&[

@@ -73,7 +73,7 @@ pub(super) fn end(reason: &str) -> End {
         "end_turn" | "stop_sequence" | "tool_use" => End::Done,
         "max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction" => End::Length,
         "refusal" => End::Refused,
-        _ => End::Unknown,
+        other => End::of(other),
     }
 }
 

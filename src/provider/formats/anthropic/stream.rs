@@ -12,7 +12,8 @@ use super::reply::{Spent, answer, end, explain};
 use crate::provider::Failure;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
-use crate::provider::pieces::{End, Fragment, Gathered};
+use crate::provider::pieces::{End, Gathered};
+use crate::provider::tool_calls::Fragment;
 
 /// What must be remembered between two events.
 #[derive(Default)]
@@ -121,7 +122,7 @@ pub(super) fn block_begins(index: u64, block: Block, into: &mut Gathered) -> Res
         "tool_use" => {
             let input = block.input.as_deref().map(RawValue::get);
             into.call(Fragment {
-                key: index,
+                key: Some(index),
                 id: &block.id.unwrap_or_default(),
                 name: &block.name.unwrap_or_default(),
                 whole: input.filter(|input| *input != "null").map(str::to_owned),
@@ -138,7 +139,7 @@ fn block_grows(index: u64, delta: &Delta, into: &mut Gathered) -> Result<(), Fai
         ("thinking_delta", _, Some(text), _) if !text.is_empty() => into.live(),
         ("signature_delta", ..) => into.live(),
         ("input_json_delta", .., Some(json)) if into.has_call(index) => {
-            into.call(Fragment { key: index, arguments: json, ..Fragment::default() })?;
+            into.call(Fragment { key: Some(index), arguments: json, ..Fragment::default() })?;
         }
         // The input of a tool that runs at the provider's.
         ("input_json_delta", .., Some(json)) if !json.is_empty() => into.live(),

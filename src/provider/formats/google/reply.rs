@@ -16,7 +16,8 @@ use crate::domain::price::Usage;
 use crate::provider::Failure;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
-use crate::provider::pieces::{self, End, Fragment, Gathered};
+use crate::provider::pieces::{self, End, Gathered};
+use crate::provider::tool_calls::Fragment;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -128,7 +129,7 @@ fn take_part(part: SaidPart, into: &mut Gathered) -> Result<(), Failure> {
     if let Some(call) = part.function_call {
         let arguments = call.args.as_deref().map(RawValue::get).filter(|args| *args != "null");
         return into.call(Fragment {
-            key: into.calls(),
+            key: Some(into.calls()),
             id: call.id.as_deref().unwrap_or_default(),
             name: &call.name,
             arguments: arguments.unwrap_or("{}"),
@@ -175,7 +176,7 @@ fn end(reason: &str) -> End {
         | "NO_IMAGE"
         | "IMAGE_OTHER"
         | "OTHER" => End::Glitch,
-        _ => End::Unknown,
+        other => End::of(other),
     }
 }
 

@@ -36,6 +36,7 @@ struct Choice<'a> {
 struct Spent {
     prompt_tokens: u64,
     completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
     /// DeepSeek's name for the cached part.
@@ -81,24 +82,15 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The error that some finish reasons stand for.
+/// The error that a finish reason of DeepSeek stands for.
 pub(super) fn failed(finish: &str) -> Option<Value> {
-    let kind = match finish {
-        "error" => "server_error",
-        "insufficient_system_resource" => "overloaded_error",
-        _ => return None,
-    };
     let message = "the provider says that it failed during the answer";
-    Some(serde_json::json!({ "type": kind, "message": message }))
+    (finish == "insufficient_system_resource")
+        .then(|| serde_json::json!({ "type": "overloaded_error", "message": message }))
 }
 
 pub(super) fn end(finish: &str) -> End {
-    match finish {
-        "stop" | "tool_calls" | "function_call" => End::Done,
-        "length" | "model_length" => End::Length,
-        "content_filter" => End::Refused,
-        _ => End::Unknown,
-    }
+    End::of(finish)
 }
 
 /// Numbers that cannot be read, or believed, are unknown, not zero.
@@ -106,11 +98,16 @@ pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
     let spent: Spent = serde_json::from_str(raw.get()).ok()?;
     let cached = spent.prompt_tokens_details.and_then(|details| details.cached_tokens);
     let reasoning = spent.completion_tokens_details.and_then(|details| details.reasoning_tokens);
+    let reasoning = reasoning.unwrap_or(0);
+    let said = spent.completion_tokens.unwrap_or(0);
+    // Some count thoughts beside the answer; the total tells.
+    let both = said.saturating_add(reasoning);
+    let apart = spent.total_tokens == spent.prompt_tokens.checked_add(both);
     Usage {
         input_tokens: spent.prompt_tokens,
-        output_tokens: spent.completion_tokens.unwrap_or(0),
+        output_tokens: if apart { both } else { said },
         cached_tokens: cached.or(spent.prompt_cache_hit_tokens).unwrap_or(0),
-        reasoning_tokens: reasoning.unwrap_or(0),
+        reasoning_tokens: reasoning,
     }
     .believed()
 }

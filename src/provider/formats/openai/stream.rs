@@ -1,7 +1,7 @@
 //! Reads one event of a stream in OpenAI's form, tolerantly.
 //!
 //! Imitators differ in where usage stands (a chunk of its own, the last one, `x_groq`), in what
-//! they leave out, and in how an error looks. Chunks without choices are no end: Azure begins with one.
+//! they leave out, and in how an error looks. Some put usage into a choice. Chunks without choices are no end: Azure begins with one.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +11,8 @@ use super::reply::{Text, answer, end, failed, usage};
 use crate::provider::Failure;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
-use crate::provider::pieces::{Fragment, Gathered};
+use crate::provider::pieces::{End, Gathered};
+use crate::provider::tool_calls::Fragment;
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -39,7 +40,12 @@ struct Choice<'a> {
     index: Option<u64>,
     #[serde(borrow)]
     delta: Option<Said<'a>>,
+    /// A whole answer as one event.
+    #[serde(borrow)]
+    message: Option<Said<'a>>,
     finish_reason: Option<String>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     error: Option<Value>,
 }
 
@@ -109,10 +115,14 @@ fn take_choice(choice: Choice<'_>, into: &mut Gathered) -> Result<(), Failure> {
     if let Some(error) = choice.error.or_else(|| failed(&finish)) {
         return Err(into.failed(&error));
     }
-    if let Some(said) = choice.delta {
+    // What was said piece by piece may be said as a whole once more.
+    let whole = choice.message.filter(|_| into.is_empty());
+    if let Some(said) = choice.delta.or(whole) {
         take_said(said, into)?;
     }
-    if !finish.is_empty() {
+    into.usage = choice.usage.and_then(usage).or(into.usage);
+    // The last finish counts, but nothing heals an answer that was broken off.
+    if !finish.is_empty() && into.finish != Some(End::Cut) {
         into.finish = Some(end(&finish));
     }
     Ok(())
@@ -134,7 +144,6 @@ pub(super) fn take_said(said: Said<'_>, into: &mut Gathered) -> Result<(), Failu
     Ok(())
 }
 
-/// Without an index, a piece belongs to the last call unless it brings an id of its own.
 fn take_call(piece: SaidCall, into: &mut Gathered) -> Result<(), Failure> {
     let id = piece.id.unwrap_or_default();
     let function = piece.function.unwrap_or_default();
@@ -144,7 +153,7 @@ fn take_call(piece: SaidCall, into: &mut Gathered) -> Result<(), Failure> {
         Some(object) => (String::new(), Some(object.to_string())),
     };
     into.call(Fragment {
-        key: piece.index.unwrap_or_else(|| into.calls().saturating_sub(1)),
+        key: piece.index,
         id: &id,
         name: &function.name.unwrap_or_default(),
         arguments: &arguments,

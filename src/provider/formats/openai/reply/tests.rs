@@ -150,7 +150,7 @@ fn errors_in_a_200_are_told_by_their_code() {
         "error": {"code": 502, "message": "Provider broke"}}]});
     assert_eq!(bad(&in_choice).fault, Fault::ServerError);
     let words_only = choice(&json!({"content": "half"}), &json!("error"));
-    assert_eq!(bad(&words_only).fault, Fault::ServerError);
+    assert_eq!(bad(&words_only).fault, Fault::StreamCut);
     let busy = choice(&json!({"content": ""}), &json!("insufficient_system_resource"));
     assert_eq!(bad(&busy).fault, Fault::Overloaded);
 }

@@ -162,7 +162,7 @@ fn errors_are_classified_by_what_they_say_and_done_does_not_heal_them() {
             json!({"choices": [{"index": 0, "delta": {"content": ""}, "error": {"code": 502, "message": "x"}, "finish_reason": "error"}]}),
             Fault::ServerError,
         ),
-        (finish("error"), Fault::ServerError),
+        (finish("error"), Fault::StreamCut),
         (finish("insufficient_system_resource"), Fault::Overloaded),
     ] {
         let failure = bad(&[text.clone(), error.clone(), finish("stop")]);
