@@ -51,7 +51,8 @@ pub(super) const TABLE: &[Wording] = &[
         Topic::Policy,
         &[
             &[
-                " content", " prompt", " input", " output", " request", " response", " text", " image",
+                " content", " prompt", " input", " output", " request", " response", " text",
+                " image",
             ],
             &[
                 " unsafe", " sensitive", " prohibited", " objectionable", " offensive",
@@ -77,7 +78,8 @@ pub(super) const TABLE: &[Wording] = &[
     row(
         Topic::Rate,
         &[&[
-            " rate limit", " ratelimit", " rate exceeded", " too many requests", " requests per ", " resource exhausted",
+            " rate limit", " ratelimit", " rate exceeded", " too many requests",
+            " requests per ", " resource exhausted",
             " tokens per min", " tokens per day", " tpm ", " rpm ", " throttl",
             " concurrency limit", " concurrent requests", " slow down",
         ]],
@@ -207,11 +209,14 @@ pub(super) const TABLE: &[Wording] = &[
     row(
         Topic::Key,
         &[&[
-            " unauthenticated", " failed precondition", " not authenticated", " unauthorized", " permission denied",
+            " unauthenticated", " failed precondition", " not authenticated", " unauthorized",
+            " permission denied",
             " permission error", " access denied", " account suspended", " account is suspended",
             " account deactivated", " account has been disabled",
-            " organization has been disabled", " location is not supported", " country not supported",
-            " country region territory", " not supported in your country",
+            " organization has been disabled", " location is not supported",
+            " country not supported",
+            " country region territory", " unsupported country", " unsupported region",
+            " not supported in your country",
             " region is not supported", " country region or territory", " not allowed from your",
         ]],
         &[],
