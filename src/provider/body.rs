@@ -4,6 +4,8 @@
 //! go through a tree, so that the additions can be merged in; `stream` is never taken from there,
 //! because how an answer is read is decided here.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -90,17 +92,24 @@ pub(super) fn system_text(call: &Call<'_>) -> String {
     joined
 }
 
-/// The arguments of a call as a JSON object; an empty text means no arguments.
-pub(super) fn arguments(call: &ToolCall) -> Result<&RawValue, Failure> {
+/// The arguments of a call as a JSON object; an empty text or `null` means no arguments. What a model
+/// got wrong is wrapped into one: the conversation must go on with every model.
+pub(super) fn arguments(call: &ToolCall) -> Cow<'_, RawValue> {
     let text = match call.function.arguments.trim() {
-        "" => "{}",
+        "" | "null" => "{}",
         text => text,
     };
     let object: Option<&RawValue> = serde_json::from_str(text).ok();
-    object.filter(|raw| raw.get().starts_with('{')).ok_or_else(|| {
-        let name: String = call.function.name.chars().take(64).collect();
-        invalid(format!("the arguments of the tool call `{name}` are not a JSON object"))
-    })
+    match object.filter(|raw| raw.get().starts_with('{')) {
+        Some(object) => Cow::Borrowed(object),
+        None => Cow::Owned(wrapped(text)),
+    }
+}
+
+fn wrapped(text: &str) -> Box<RawValue> {
+    let object = serde_json::json!({ "arguments": text });
+    // The text of a JSON value is a JSON text.
+    RawValue::from_string(object.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// A `data:` URL taken apart: media type and base64 text.

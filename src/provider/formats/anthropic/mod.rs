@@ -6,6 +6,9 @@
 //!
 //! Nothing here touches the network or decides what a failure means.
 
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -51,6 +54,9 @@ impl Format for Anthropic {
     }
 }
 
+/// Most characters of a tool call's id.
+const LONGEST_ID: usize = 64;
+
 /// Stands in for "any JSON object", which this API has no field for.
 const JSON_ONLY: &str = "Answer with one JSON object and nothing else: no code fence, no comment.";
 
@@ -88,8 +94,8 @@ struct Turn<'a> {
 enum Block<'a> {
     Text { text: &'a str },
     Image { source: Source<'a> },
-    ToolUse { id: &'a str, name: &'a str, input: &'a RawValue },
-    ToolResult { tool_use_id: &'a str, content: Vec<Block<'a>> },
+    ToolUse { id: Cow<'a, str>, name: &'a str, input: Cow<'a, RawValue> },
+    ToolResult { tool_use_id: Cow<'a, str>, content: Vec<Block<'a>> },
 }
 
 #[derive(Serialize)]
@@ -232,9 +238,9 @@ fn part_block(part: &Part) -> Option<Result<Block<'_>, Failure>> {
     }
 }
 
-/// Empty text blocks are refused.
+/// Text blocks of blanks alone are refused.
 fn text_block(text: &str) -> Option<Block<'_>> {
-    (!text.is_empty()).then_some(Block::Text { text })
+    (!text.trim().is_empty()).then_some(Block::Text { text })
 }
 
 fn image(image: &ImageUrl) -> Result<Block<'_>, Failure> {
@@ -249,10 +255,23 @@ fn image(image: &ImageUrl) -> Result<Block<'_>, Failure> {
 fn said_by_assistant(message: &Message) -> Result<Vec<Block<'_>>, Failure> {
     let mut blocks = blocks(message.content.as_ref())?;
     for call in &message.tool_calls {
-        let input = body::arguments(call)?;
-        blocks.push(Block::ToolUse { id: &call.id, name: &call.function.name, input });
+        let input = body::arguments(call);
+        blocks.push(Block::ToolUse { id: call_id(&call.id), name: &call.function.name, input });
     }
     Ok(blocks)
+}
+
+/// An id as this API takes it: of letters, digits, `_` and `-`, at most 64. Other providers' ids
+/// are changed in the same way wherever they stand, and two of them do not become one.
+fn call_id(id: &str) -> Cow<'_, str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !id.is_empty() && id.len() <= LONGEST_ID && id.chars().all(fits) {
+        return Cow::Borrowed(id);
+    }
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    let head = id.chars().take(LONGEST_ID - 17).map(|c| if fits(c) { c } else { '_' });
+    Cow::Owned(format!("{}_{:016x}", head.collect::<String>(), hasher.finish()))
 }
 
 fn tool_result(message: &Message) -> Result<Block<'_>, Failure> {
@@ -260,7 +279,10 @@ fn tool_result(message: &Message) -> Result<Block<'_>, Failure> {
         .tool_call_id
         .as_deref()
         .ok_or_else(|| body::invalid("a message with role `tool` needs a tool_call_id"))?;
-    Ok(Block::ToolResult { tool_use_id, content: blocks(message.content.as_ref())? })
+    Ok(Block::ToolResult {
+        tool_use_id: call_id(tool_use_id),
+        content: blocks(message.content.as_ref())?,
+    })
 }
 
 fn tools(request: &ChatRequest) -> Vec<WireTool<'_>> {

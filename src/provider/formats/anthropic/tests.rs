@@ -185,9 +185,6 @@ fn extra_goes_by_the_name_of_the_kind() {
 
 #[test]
 fn mistakes_in_tool_rounds_are_the_callers() {
-    let broken = json!([{"role": "assistant", "tool_calls": [
-        {"id": "t", "function": {"name": "f", "arguments": "[1]"}}]}]);
-    assert_eq!(refused(broken).fault, Fault::InvalidRequest);
     let nameless = json!([{"role": "tool", "content": "x"}]);
     assert!(refused(nameless).message.contains("tool_call_id"));
 }
@@ -201,4 +198,27 @@ fn what_a_model_adds_stands_around_the_instructions() {
     let request = request(json!({ "messages": messages }));
     let body = fixtures::tree(body(&call(&model, &request), Asking::Whole));
     assert_eq!(body["system"], "First.\n\nBe kind.\n\nLast.");
+}
+
+#[test]
+fn a_foreign_history_fits() {
+    let call = |id: &str, arguments: &str| {
+        json!([{"role": "user", "content": "a"},
+            {"role": "assistant", "content": " \n", "tool_calls": [
+                {"id": id, "function": {"name": "f", "arguments": arguments}}]},
+            {"role": "tool", "tool_call_id": id, "content": "4 C"}])
+    };
+    let long = "x".repeat(200);
+    let mut seen = std::collections::HashSet::new();
+    for id in ["functions.f:0", "functions.f.0", long.as_str(), "toolu_1", "ü"] {
+        let body = written(json!({"messages": call(id, "[1]")}));
+        let blocks = &body["messages"][1]["content"];
+        assert_eq!(blocks.as_array().unwrap().len(), 1, "blanks are left out");
+        assert_eq!(blocks[0]["input"], json!({"arguments": "[1]"}));
+        let sent = blocks[0]["id"].as_str().unwrap();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        assert!(sent.chars().all(fits) && (1..=64).contains(&sent.len()), "{sent}");
+        assert_eq!(body["messages"][2]["content"][0]["tool_use_id"], sent);
+        assert!(seen.insert(sent.to_owned()), "two calls stay two");
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! Nothing here touches the network or decides what a failure means.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use reqwest::Url;
@@ -86,7 +87,7 @@ struct WireCall<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     name: &'a str,
-    args: &'a RawValue,
+    args: Cow<'a, RawValue>,
 }
 
 #[derive(Serialize)]
@@ -304,7 +305,7 @@ fn image(image: &ImageUrl) -> Result<WirePart<'_>, Failure> {
 fn said_by_model(message: &Message) -> Result<Vec<WirePart<'_>>, Failure> {
     let mut parts = parts(message.content.as_ref())?;
     for call in &message.tool_calls {
-        let args = body::arguments(call)?;
+        let args = body::arguments(call);
         let function_call = WireCall { id: own_id(&call.id), name: &call.function.name, args };
         parts.push(WirePart::Call { function_call, thought_signature: signature(call) });
     }

@@ -5,6 +5,8 @@
 //!
 //! Nothing here touches the network or decides what a failure means.
 
+use std::borrow::Cow;
+
 use reqwest::Url;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -12,8 +14,7 @@ use serde_json::Value;
 
 use crate::config::{MaxTokensField, Provider};
 use crate::protocol::chat::{
-    Effort, FunctionCall, FunctionKind, JsonSchema, Message, ResponseFormat, Role, Tool, ToolCall,
-    ToolChoice,
+    Effort, FunctionKind, JsonSchema, Message, ResponseFormat, Role, Tool, ToolCall, ToolChoice,
 };
 use crate::protocol::content::Content;
 use crate::provider::body::{self, Asking};
@@ -133,9 +134,15 @@ struct WireCall<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: FunctionKind,
-    function: &'a FunctionCall,
+    function: WireFunction<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    arguments: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -155,7 +162,6 @@ enum OutputFormat<'a> {
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let dialect = Dialect::of(&call.model.provider);
-    check_calls(&request.messages)?;
     let newer = call.model.provider.max_tokens_field == MaxTokensField::MaxCompletionTokens;
     let has_tools = !request.tools.is_empty();
     let mistral = dialect == Dialect::Mistral;
@@ -193,12 +199,6 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
             .then_some(StreamOptions { include_usage: true }),
     };
     body::to_bytes(call, &body)
-}
-
-/// Arguments travel as text here, but broken ones would be refused by every other provider.
-fn check_calls(messages: &[Message]) -> Result<(), Failure> {
-    let mut calls = messages.iter().flat_map(|message| &message.tool_calls);
-    calls.try_for_each(|call| body::arguments(call).map(|_| ()))
 }
 
 impl Serialize for Messages<'_> {
@@ -250,10 +250,15 @@ fn wire_message(message: &Message, dialect: Dialect) -> WireMessage<'_> {
 }
 
 fn wire_call(call: &ToolCall, with_extra: bool) -> WireCall<'_> {
+    // They travel as text, but servers refuse a text that is no object.
+    let arguments = match body::arguments(call) {
+        Cow::Borrowed(object) => Cow::Borrowed(object.get()),
+        Cow::Owned(object) => Cow::Owned(object.get().to_owned()),
+    };
     WireCall {
         id: &call.id,
         kind: call.kind,
-        function: &call.function,
+        function: WireFunction { name: &call.function.name, arguments },
         extra_content: call.extra_content.as_ref().filter(|_| with_extra),
     }
 }

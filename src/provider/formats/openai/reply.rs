@@ -146,9 +146,10 @@ impl<'de> Visitor<'de> for TextVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Text, A::Error> {
         let mut said = Text::default();
         while let Some(part) = parts.next_element::<Value>()? {
+            let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
             match part.get("text").and_then(Value::as_str).or(part.as_str()) {
-                Some(text) => said.text.push_str(text),
-                None => said.has_other = true,
+                Some(text) if kind.ends_with("text") => said.text.push_str(text),
+                _ => said.has_other = true,
             }
         }
         Ok(said)

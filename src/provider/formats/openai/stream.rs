@@ -60,6 +60,8 @@ pub(super) struct Said<'a> {
     #[serde(borrow)]
     reasoning_content: Option<&'a RawValue>,
     pub(super) tool_calls: Option<Vec<SaidCall>>,
+    /// How the only call was told before there were several.
+    function_call: Option<SaidFunction>,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +142,11 @@ pub(super) fn take_said(said: Said<'_>, into: &mut Gathered) -> Result<(), Failu
     }
     for call in said.tool_calls.unwrap_or_default() {
         take_call(call, into)?;
+    }
+    if let Some(function) = said.function_call {
+        let only =
+            SaidCall { index: Some(0), id: None, function: Some(function), extra_content: None };
+        take_call(only, into)?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Kind, Model};
-use crate::domain::fault::Fault;
 use crate::provider::fixtures::{self, call, model, request};
 
 fn at(base_url: &str) -> Model {
@@ -115,12 +114,22 @@ fn images_and_tool_rounds_keep_their_form() {
 }
 
 #[test]
-fn broken_tool_arguments_are_the_callers_mistake() {
-    let request = request(json!({"messages": [{"role": "assistant", "tool_calls": [
-        {"id": "c", "function": {"name": "f", "arguments": "{\"x\":"}}]}]}));
-    let failure = body(&call(&local(), &request), Asking::Whole).unwrap_err();
-    assert_eq!(failure.fault, Fault::InvalidRequest);
-    assert!(failure.message.contains("`f`"));
+fn broken_tool_arguments_are_wrapped_into_an_object() {
+    for (given, sent) in [
+        ("{\"x\":", json!({"arguments": "{\"x\":"})),
+        ("[1]", json!({"arguments": "[1]"})),
+        ("null", json!({})),
+        ("", json!({})),
+        ("{\"x\":1}", json!({"x": 1})),
+    ] {
+        let body = written(
+            &local(),
+            json!({"messages": [{"role": "assistant", "tool_calls": [
+            {"id": "c", "function": {"name": "f", "arguments": given}}]}]}),
+        );
+        let arguments = body["messages"][0]["tool_calls"][0]["function"]["arguments"].as_str();
+        assert_eq!(serde_json::from_str::<Value>(arguments.unwrap()).unwrap(), sent, "{given}");
+    }
 }
 
 #[test]

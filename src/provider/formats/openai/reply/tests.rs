@@ -187,3 +187,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_only_call_may_be_told_in_the_old_way() {
+    let old = json!({"content": null, "function_call": {"name": "f", "arguments": "{\"x\":1}"}});
+    let answer = good(&choice(&old, &json!("function_call")));
+    assert_eq!(answer.finish, Finish::ToolCalls);
+    assert_eq!(answer.tool_calls[0].function.arguments, "{\"x\":1}");
+}
+
+#[test]
+fn thoughts_among_the_parts_are_not_the_answer() {
+    let parts = json!([{"type": "reasoning", "text": "thoughts"}, {"type": "thinking",
+        "thinking": "more"}, {"type": "text", "text": "hel"}, {"type": "output_text", "text": "lo"}]);
+    let answer = good(&choice(&json!({"content": parts}), &json!("stop")));
+    assert_eq!(answer.content.as_deref(), Some("hello"));
+}
