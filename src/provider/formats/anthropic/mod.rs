@@ -78,7 +78,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Choosing<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output_config: Option<OutputConfig<'a>>,
+    output_config: Option<OutputConfig>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stream: bool,
 }
@@ -141,17 +141,17 @@ struct Choosing<'a> {
 }
 
 #[derive(Serialize)]
-struct OutputConfig<'a> {
+struct OutputConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     effort: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<OutputFormat<'a>>,
+    format: Option<OutputFormat>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum OutputFormat<'a> {
-    JsonSchema { schema: &'a Value },
+enum OutputFormat {
+    JsonSchema { schema: Value },
 }
 
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
@@ -318,7 +318,7 @@ fn choosing(request: &ChatRequest) -> Option<Choosing<'_>> {
     Some(Choosing { kind, name, disable_parallel_tool_use: one_only })
 }
 
-fn output_config(request: &ChatRequest) -> Option<OutputConfig<'_>> {
+fn output_config(request: &ChatRequest) -> Option<OutputConfig> {
     let effort = request.reasoning_effort.and_then(|effort| match effort {
         Effort::None => None,
         Effort::Minimal | Effort::Low => Some("low"),
@@ -329,11 +329,36 @@ fn output_config(request: &ChatRequest) -> Option<OutputConfig<'_>> {
     });
     let format = match &request.response_format {
         Some(ResponseFormat::JsonSchema { json_schema }) => {
-            json_schema.schema.as_ref().map(|schema| OutputFormat::JsonSchema { schema })
+            let schema = json_schema.schema.as_ref();
+            schema.map(|schema| OutputFormat::JsonSchema { schema: closed(schema) })
         }
         _ => None,
     };
     (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format })
+}
+
+/// The schema with all objects closed that do not say whether they are: this API takes no others.
+fn closed(schema: &Value) -> Value {
+    match schema {
+        Value::Object(map) => {
+            let mut map: serde_json::Map<String, Value> =
+                map.iter().map(|(key, value)| (key.clone(), closed_below(key, value))).collect();
+            if map.get("type").is_some_and(|kind| kind == "object") {
+                map.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+            Value::Object(map)
+        }
+        Value::Array(list) => list.iter().map(closed).collect(),
+        value => value.clone(),
+    }
+}
+
+/// What stands under a keyword of a schema; values that an answer may have are no schemas.
+fn closed_below(key: &str, value: &Value) -> Value {
+    match key {
+        "enum" | "const" | "default" | "examples" => value.clone(),
+        _ => closed(value),
+    }
 }
 
 mod reply;

@@ -167,7 +167,8 @@ fn json_formats_become_a_schema_or_an_instruction() {
             "json_schema": {"name": "n", "schema": {"type": "object"}}}}));
     assert_eq!(
         schema["output_config"],
-        json!({"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}})
+        json!({"effort": "low", "format": {"type": "json_schema",
+            "schema": {"type": "object", "additionalProperties": false}}})
     );
     let object = written(json!({"messages": [{"role": "system", "content": "Be short."},
         {"role": "user", "content": "x"}], "response_format": {"type": "json_object"}}));
@@ -221,4 +222,19 @@ fn a_foreign_history_fits() {
         assert_eq!(body["messages"][2]["content"][0]["tool_use_id"], sent);
         assert!(seen.insert(sent.to_owned()), "two calls stay two");
     }
+}
+
+#[test]
+fn objects_of_a_schema_are_closed_unless_they_say_otherwise() {
+    let schema = json!({"type": "object", "additionalProperties": true, "properties": {
+        "a": {"type": "object", "enum": [{"type": "object"}]},
+        "b": {"type": "array", "items": {"type": "object"}}}});
+    let body = written(json!({"messages": [{"role": "user", "content": "x"}], "response_format":
+        {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}}));
+    assert_eq!(
+        body["output_config"]["format"]["schema"],
+        json!({"type": "object", "additionalProperties": true, "properties": {
+            "a": {"type": "object", "enum": [{"type": "object"}], "additionalProperties": false},
+            "b": {"type": "array", "items": {"type": "object", "additionalProperties": false}}}})
+    );
 }

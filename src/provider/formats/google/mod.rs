@@ -195,7 +195,7 @@ fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let body = Body {
         system_instruction: (!system.is_empty())
             .then_some(System { parts: [SystemPart { text: &system }] }),
-        contents: turns(&request.messages)?,
+        contents: turns(&request.messages, &call.model.model_id)?,
         tools: tools(request),
         tool_config: tool_config(request),
         generation_config: generation_config(call),
@@ -244,7 +244,7 @@ fn thinking(model_id: &str, effort: Effort) -> Thinking {
     })
 }
 
-fn turns(messages: &[Message]) -> Result<Vec<Turn<'_>>, Failure> {
+fn turns<'a>(messages: &'a [Message], model: &str) -> Result<Vec<Turn<'a>>, Failure> {
     let mut turns: Vec<Turn<'_>> = Vec::with_capacity(messages.len());
     let mut names: HashMap<&str, &str> = HashMap::new();
     for message in messages {
@@ -255,7 +255,7 @@ fn turns(messages: &[Message]) -> Result<Vec<Turn<'_>>, Failure> {
             Role::Assistant => {
                 let calls = message.tool_calls.iter();
                 names.extend(calls.map(|call| (call.id.as_str(), call.function.name.as_str())));
-                ("model", said_by_model(message)?)
+                ("model", said_by_model(message, wants_signatures(model))?)
             }
         };
         if parts.is_empty() {
@@ -302,12 +302,26 @@ fn image(image: &ImageUrl) -> Result<WirePart<'_>, Failure> {
     }
 }
 
-fn said_by_model(message: &Message) -> Result<Vec<WirePart<'_>>, Failure> {
+/// What Google's documentation has for calls that another model made.
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// Models from the third generation on refuse calls of a turn of which none has a signature.
+fn wants_signatures(model: &str) -> bool {
+    model.contains("gemini") && !model.contains("gemini-1") && !model.contains("gemini-2")
+}
+
+fn said_by_model(message: &Message, signed: bool) -> Result<Vec<WirePart<'_>>, Failure> {
     let mut parts = parts(message.content.as_ref())?;
+    // Of calls made at once only the first has one.
+    let foreign = signed && message.tool_calls.iter().all(|call| signature(call).is_none());
+    let mut missing = foreign.then_some(NO_SIGNATURE);
     for call in &message.tool_calls {
         let args = body::arguments(call);
         let function_call = WireCall { id: own_id(&call.id), name: &call.function.name, args };
-        parts.push(WirePart::Call { function_call, thought_signature: signature(call) });
+        parts.push(WirePart::Call {
+            function_call,
+            thought_signature: signature(call).or(missing.take()),
+        });
     }
     Ok(parts)
 }

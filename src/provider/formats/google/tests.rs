@@ -132,6 +132,22 @@ fn a_tool_round_names_functions_and_returns_the_signature() {
 }
 
 #[test]
+fn calls_of_another_model_have_the_placeholder_that_newer_models_want() {
+    let call = |id: &str| json!({"id": id, "function": {"name": "f", "arguments": "{}"}});
+    let messages = request(json!({"messages": [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": [call("a"), call("b")]}]}));
+    for (model, signatures) in
+        [("gemini-3-pro", [Some(NO_SIGNATURE), None]), ("gemini-2.5-flash", [None, None])]
+    {
+        let turns = turns(&messages.messages, model).ok().unwrap();
+        let sent = serde_json::to_value(&turns[1].parts).unwrap();
+        let told = [0, 1].map(|at| sent[at]["thoughtSignature"].as_str());
+        assert_eq!(told, signatures, "{model}");
+    }
+}
+
+#[test]
 fn images_are_sent_inline_only() {
     let body = written(json!({"messages": [{"role": "user", "content": [
         {"type": "text", "text": ""},
