@@ -46,7 +46,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// What a finish word means, in whatever case; formats know their own words better.
+    /// What a finish word means, in whatever case. Words of one format alone stand there.
     pub(super) fn of(word: &str) -> End {
         match word.to_ascii_lowercase().as_str() {
             "stop" | "end_turn" | "stop_sequence" | "eos" | "eos_token" => End::Done,

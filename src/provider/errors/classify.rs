@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 use super::hint;
 use super::redact::Secrets;
 use super::shape::{self, ErrorBody};
-use super::topic::{self, Topic, Words};
+use super::topic::{self, Topic};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 use crate::provider::Failure;
@@ -177,7 +177,7 @@ fn server_error(status: u16, error: &ErrorBody) -> Fault {
 }
 
 fn wrong_address(error: &ErrorBody) -> bool {
-    let texts: Words = error.texts();
+    let texts = error.texts();
     error.says("unknown_url") || texts.say(" invalid url") || texts.say(" unknown request url")
 }
 

@@ -16,12 +16,11 @@ const LONGEST: f64 = 1e10;
 
 /// The wait that the headers of a failed answer ask for.
 pub(crate) fn from_headers(headers: &HeaderMap, now: Wall) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let millis = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    let millis = text_of(headers, "retry-after-ms").and_then(|text| text.parse::<f64>().ok());
     if let Some(wait) = millis.and_then(|millis| positive(millis / 1000.0)) {
         return Some(wait);
     }
-    let after = text(RETRY_AFTER.as_str())?;
+    let after = text_of(headers, RETRY_AFTER.as_str())?;
     match after.parse::<f64>() {
         Ok(seconds) => positive(seconds),
         Err(_) => until_date(after, now),
@@ -42,11 +41,16 @@ const LIMITS: [[&str; 2]; 8] = [
 
 /// When every limit that is used up is whole again. Others say nothing about this failure.
 pub(crate) fn from_limits(headers: &HeaderMap, now: Wall) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let used_up = LIMITS.iter().filter(|[remaining, _]| {
-        text(remaining).and_then(|left| left.parse::<f64>().ok()).is_some_and(|left| left <= 0.0)
+        text_of(headers, remaining)
+            .and_then(|left| left.parse::<f64>().ok())
+            .is_some_and(|left| left <= 0.0)
     });
-    used_up.filter_map(|[_, reset]| until_reset(text(reset)?, now)).max()
+    used_up.filter_map(|[_, reset]| until_reset(text_of(headers, reset)?, now)).max()
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
 /// A reset as a duration (`6m0s`), in seconds, as seconds or milliseconds since 1970, or as a time

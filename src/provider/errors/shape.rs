@@ -119,11 +119,6 @@ impl ErrorBody {
             self.texts.push(text.to_owned());
         }
     }
-
-    /// Codes from further inside go first, those of one object in their own order.
-    fn add_codes(&mut self, codes: Vec<String>) {
-        self.codes.extend(codes);
-    }
 }
 
 /// Reads a whole body.
@@ -192,7 +187,8 @@ fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
         found.number = found.number.or(number);
     }
     let codes = CODES.iter().chain(&["reason"]).filter_map(|key| code(object.get(*key)?));
-    found.add_codes(codes.collect());
+    // After those from further inside, which are more exact.
+    found.codes.extend(codes);
     look_for_google(found, object);
     found.moderated |= object.contains_key("flagged_input");
 }

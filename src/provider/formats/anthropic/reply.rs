@@ -70,9 +70,7 @@ pub(super) fn explain(
 
 pub(super) fn end(reason: &str) -> End {
     match reason {
-        "end_turn" | "stop_sequence" | "tool_use" => End::Done,
-        "max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction" => End::Length,
-        "refusal" => End::Refused,
+        "pause_turn" | "compaction" => End::Length,
         other => End::of(other),
     }
 }

@@ -154,13 +154,8 @@ fn carried(signature: String) -> Value {
 
 fn end(reason: &str) -> End {
     match reason {
-        "STOP" => End::Done,
-        "MAX_TOKENS" | "CONTINUATION" => End::Length,
-        "SAFETY"
-        | "RECITATION"
-        | "LANGUAGE"
-        | "BLOCKLIST"
-        | "PROHIBITED_CONTENT"
+        "CONTINUATION" => End::Length,
+        "LANGUAGE"
         | "SPII"
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
