@@ -13,6 +13,7 @@ use super::model::Admit;
 use super::permit::{CallLabel, Permit};
 use super::table::ModelHandle;
 use crate::clock::Clock;
+use crate::config::Model;
 use crate::domain::accept::Accept;
 use crate::domain::bill::{Heard, Tariff};
 use crate::domain::fault::Fault;
@@ -21,6 +22,7 @@ use crate::domain::model::{Ended, Ending};
 use crate::domain::need::{Needs, Skip, SkipReason};
 use crate::domain::pace::{Limits, attempt_limit};
 use crate::domain::price::Price;
+use crate::domain::reason;
 use crate::domain::time::Mono;
 use crate::protocol::chat::ChatRequest;
 use crate::provider::{Call, Failure, Outcome, Provider, Step, Steps};
@@ -130,6 +132,22 @@ impl<'a> Assignment<'a> {
         }
     }
 
+    /// A failure of a call to this model, as its health sees it.
+    fn ending(&self, failure: &Failure, model: &Model) -> Ending {
+        let reason = || reason::for_log(&failure.message, self.request.texts());
+        Ending {
+            status: failure.status,
+            code: failure.code.clone(),
+            message: failure.fault.needs_a_person().then(reason),
+            // What a caller adds to a body may be all that is wrong with it.
+            certain: failure.certain
+                && !self.request.adds_to(model.provider.kind.name(), &model.name),
+            // Cut by the request's own deadline, not by anybody's slowness.
+            excused: is_lateness(failure.fault) && self.left().is_zero(),
+            ..Ending::new(failure.fault)
+        }
+    }
+
     /// An answer that the chain does not accept is a failure, of which everything was heard.
     fn judge(&self, outcome: Outcome, heard: Heard) -> (Outcome, Heard) {
         let (Ok(answer), Some(accept)) = (&outcome, self.accept) else { return (outcome, heard) };
@@ -186,27 +204,21 @@ impl InFlight<'_> {
 
     /// Judges and bills a call that has ended with `outcome`.
     pub(super) fn finish(self, outcome: Outcome) -> Finished {
-        let InFlight { assignment, permit, .. } = self;
+        let InFlight { assignment, permit, model, .. } = self;
         let (outcome, heard) = assignment.judge(outcome, permit.heard());
         let (tariff, first_token_ms) = (permit.tariff(), permit.first_token_ms());
-        let chance = fastrand::f64();
+        let (chance, request) = (fastrand::f64(), assignment.label.request_id.clone());
         let ended = match &outcome {
             Ok(answer) => {
                 let (usage, cost) = tariff.answered(answer.usage, answer.bytes());
                 let usage = Some(usage);
-                Ended { usage, cost, first_token_ms, chance, ..Ended::default() }
+                Ended { usage, cost, first_token_ms, chance, request, ..Ended::default() }
             }
             Err(failure) => {
                 let (usage, cost) = tariff.failed(failure.fault, failure.usage, heard);
-                let ending = Ending {
-                    fault: failure.fault,
-                    status: failure.status,
-                    code: failure.code.clone(),
-                    // Cut by the request's own deadline, not by anybody's slowness.
-                    excused: is_lateness(failure.fault) && assignment.left().is_zero(),
-                };
+                let fault = Some(assignment.ending(failure, &model.config));
                 let retry_after = failure.retry_after;
-                Ended { fault: Some(ending), usage, cost, first_token_ms, retry_after, chance }
+                Ended { fault, usage, cost, first_token_ms, retry_after, chance, request }
             }
         };
         Finished { permit, ended, outcome, heard }

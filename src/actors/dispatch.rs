@@ -281,7 +281,10 @@ impl<'a> Dispatch<'a> {
     ) -> Attempted {
         let Running { at, number, call } = running;
         let model = call.model;
-        let Finished { permit, ended, outcome, heard } = call.finish(outcome);
+        let Finished { permit, mut ended, outcome, heard } = call.finish(outcome);
+        if let Some(ending) = &mut ended.fault {
+            ending.shared = course.progress.broke_elsewhere(&self.chain.candidates[at]);
+        }
         let (usage, cost) = (ended.usage.unwrap_or_default(), ended.cost);
         self.pay(cost, course.log);
         let now = self.services.clock.mono();

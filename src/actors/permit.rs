@@ -138,7 +138,7 @@ impl Permit {
 
     /// The end of a call that is given up now.
     pub(super) fn owed(&self) -> Ended {
-        let fault = Ending { fault: Fault::Cancelled, status: None, code: None, excused: true };
+        let fault = Ending { excused: true, ..Ending::new(Fault::Cancelled) };
         let (usage, cost) = self.tariff.failed(fault.fault, None, self.heard);
         let first_token_ms = self.first_token_ms;
         Ended { fault: Some(fault), usage, cost, first_token_ms, ..Ended::default() }

@@ -164,6 +164,11 @@ impl Fault {
         !matches!(self, Fault::NoNetwork | Fault::Cancelled)
     }
 
+    /// Whether somebody has to see to it, and needs the provider's own words for that.
+    pub(crate) fn needs_a_person(self) -> bool {
+        self.meaning().circuit == Circuit::Block || matches!(self, Fault::Tls | Fault::Connect)
+    }
+
     /// Whether the same provider deserves a pause before another of its models is called.
     pub(crate) fn slows_the_provider(self) -> bool {
         matches!(

@@ -19,6 +19,7 @@ pub mod network;
 pub mod pace;
 pub mod price;
 pub mod rank;
+pub mod reason;
 pub mod rebuilds;
 pub mod route;
 pub mod shadow;

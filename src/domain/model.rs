@@ -5,12 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bill::Cost;
 use super::breaker::{
     Ask, Asker, Breaker, Change, CircuitPermit, Finding, Override, Rules, State, Stored,
 };
 use super::ceiling;
-use super::fault::Fault;
 use super::hold::Hold;
 use super::ledger::CallKind;
 use super::minute::{Minute, PerMinute};
@@ -72,28 +70,6 @@ pub(crate) struct Admission {
     kind: CallKind,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ended {
-    pub fault: Option<Ending>,
-    pub usage: Option<Usage>,
-    pub cost: Cost,
-    /// How long the first content of a streamed answer took.
-    pub first_token_ms: Option<u64>,
-    pub retry_after: Option<Duration>,
-    /// A random number from 0 to 1.
-    pub chance: f64,
-}
-
-/// A failure, as health sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Ending {
-    pub fault: Fault,
-    pub status: Option<u16>,
-    pub code: Option<String>,
-    /// Whether it is the caller's own doing (deadline, departure) and held against nobody.
-    pub excused: bool,
-}
-
 /// What became of a finished call.
 #[derive(Debug)]
 pub(crate) struct Settlement {
@@ -141,6 +117,7 @@ pub(crate) struct ModelState {
     last_error: Option<LastError>,
     judged_from: JudgedFrom,
     evidence: Evidence,
+    doubt: Doubt,
 }
 
 impl ModelState {
@@ -157,6 +134,7 @@ impl ModelState {
             last_error: None,
             judged_from: JudgedFrom::default(),
             evidence: Evidence::default(),
+            doubt: Doubt::default(),
         }
     }
 
@@ -238,10 +216,13 @@ impl ModelState {
             let used = usage.input_tokens.saturating_add(usage.output_tokens);
             self.minute.correct(admission.reserved_tokens, used, now.mono);
         }
-        let (finding, verdict) = judge(ended.fault.as_ref());
+        let (finding, verdict) = self.judge(ended, now);
         match verdict {
             Verdict::Held => self.hold.begin(ended.retry_after, now),
             Verdict::Success => self.hold.answered(),
+            Verdict::Failure | Verdict::Neutral if ended.retry_after.is_some() => {
+                self.hold.begin(ended.retry_after, now);
+            }
             Verdict::Failure | Verdict::Neutral => {}
         }
         if let Some(ending) = &ended.fault
@@ -290,6 +271,20 @@ impl ModelState {
         }
         changes.degraded = self.compare(now);
         changes
+    }
+
+    /// What a call's end says about the provider, and how health counts it.
+    fn judge(&mut self, ended: &Ended, now: Now) -> (Finding, Verdict) {
+        let Some(ending) = &ended.fault else {
+            self.doubt.answered(now.mono);
+            return (Finding::Success, Verdict::Success);
+        };
+        let has_answered = self.window.has_success(self.settings.window, now.wall);
+        if ending.excused || self.doubt.spares(ending, &ended.request, has_answered, now.mono) {
+            return (Finding::Nothing, Verdict::Neutral);
+        }
+        let finding = Finding::of(ending.fault);
+        (finding, finding.verdict())
     }
 
     fn skip(&mut self, needs: &Needs, by: Asker, now: Now) -> Option<Skip> {
@@ -372,26 +367,14 @@ impl ModelState {
     }
 }
 
-/// What a call's end says about the provider, and how health counts it.
-fn judge(failure: Option<&Ending>) -> (Finding, Verdict) {
-    let Some(ending) = failure else { return (Finding::Success, Verdict::Success) };
-    if ending.excused {
-        return (Finding::Nothing, Verdict::Neutral);
-    }
-    let finding = Finding::of(ending.fault);
-    let verdict = match finding {
-        Finding::Success => Verdict::Success,
-        Finding::Alive | Finding::Nothing => Verdict::Neutral,
-        Finding::Hold => Verdict::Held,
-        Finding::Failure(_) | Finding::Block(_) => Verdict::Failure,
-    };
-    (finding, verdict)
-}
-
 mod copies;
+mod doubt;
+mod ended;
 mod kept;
 mod shown;
 pub(crate) use copies::{CopyStanding, Evidence};
+use doubt::Doubt;
+pub(crate) use ended::{Ended, Ending};
 pub(crate) use kept::Kept;
 #[cfg(test)]
 mod tests;

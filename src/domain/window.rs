@@ -273,6 +273,11 @@ impl Window {
         total
     }
 
+    /// Whether any call of the last `window` worked.
+    pub(crate) fn has_success(&self, window: Duration, now: Wall) -> bool {
+        self.within(window, now).any(|(_, bucket)| bucket.success > 0)
+    }
+
     /// Number of buckets held.
     pub(crate) fn len(&self) -> usize {
         self.buckets.len()

@@ -312,6 +312,12 @@ impl Message {
         }
     }
 
+    /// What is said, and the arguments of tools that are called.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let arguments = self.tool_calls.iter().map(|call| call.function.arguments.as_str());
+        self.content.iter().flat_map(Content::texts).chain(arguments)
+    }
+
     /// An instruction of the operator.
     pub fn system(text: &str) -> Message {
         Message {
@@ -326,6 +332,16 @@ impl Message {
 }
 
 impl ChatRequest {
+    /// All texts of the conversation.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.messages.iter().flat_map(Message::texts)
+    }
+
+    /// Whether it adds something of its own to the body for this kind of provider or this model.
+    pub fn adds_to(&self, kind: &str, model: &str) -> bool {
+        [kind, model].iter().any(|name| self.extra.get(*name).is_some_and(|more| !more.is_empty()))
+    }
+
     /// What it asks of whichever model serves it, with `max_tokens` already decided.
     pub fn needs(&self, max_tokens: u32) -> Needs {
         let messages = &self.messages;

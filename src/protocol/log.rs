@@ -1,7 +1,8 @@
 //! What the health log tells: one value per line.
 //!
-//! Names of models and tasks, numbers, kinds and codes: there is no field here that could hold a
-//! key, a message or a provider's own words.
+//! Names of models and tasks, numbers, kinds and codes. No field holds a key or a message of a
+//! conversation; a provider's own words are kept, masked and cut, only of failures that somebody has
+//! to see to.
 
 use std::sync::Arc;
 
@@ -129,6 +130,10 @@ pub struct CallEvent {
     /// The provider's code of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// What the provider said, for failures that somebody has to see to: masked, at most 200
+    /// characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// What it means for the model's health.
     pub verdict: Verdict,
     /// Whether the circuit took notice; false for calls admitted before its last change.

@@ -74,6 +74,9 @@ pub struct Failure {
     pub should_retry: Option<bool>,
     /// What the failed call consumed, where the provider says so.
     pub usage: Option<Usage>,
+    /// Whether a fault that blocks its model is beyond doubt: the provider's own code names it, or we
+    /// know it ourselves. A bare status or a web page may be about this one request.
+    pub certain: bool,
 }
 
 /// The result of a call.
@@ -100,6 +103,7 @@ impl Failure {
             retry_after: None,
             should_retry: None,
             usage: None,
+            certain: true,
         }
     }
 

@@ -91,6 +91,7 @@ fn call() -> Event {
         error_type: None,
         status: None,
         code: None,
+        message: None,
         verdict: Verdict::Success,
         counted: true,
         request_id: "01J".into(),

@@ -49,9 +49,11 @@ fn setup(sim: &Background) -> Setup {
         .model("filed", "filed", "")
 }
 
-/// An error of a provider that repeats all it was given.
+/// An error of a provider that repeats all it was given. What somebody has to see to keeps its reason
+/// in the log, less what it quotes of the request; an answer cannot be told from a reason there.
 fn parrot(status: u16, key: &str) -> Behaviour {
-    let given = [key, IN_HEADER, IN_QUERY, IN_PROMPT, IN_ANSWER];
+    let answer = if matches!(status, 401 | 403 | 404) { "" } else { IN_ANSWER };
+    let given = [key, IN_HEADER, IN_QUERY, IN_PROMPT, answer];
     let all = format!("{} {}", given.join(" "), given.join("\\n"));
     let error =
         json!({ "error": { "message": all, "type": all, "code": key, "param": IN_HEADER } });

@@ -9,6 +9,7 @@ use strum::IntoStaticStr;
 
 use crate::domain::fault::{Circuit, Fault};
 use crate::domain::ledger::CallKind;
+use crate::domain::need::Verdict;
 use crate::domain::time::{Deadline, Wall};
 
 /// When a circuit opens and how it closes again.
@@ -213,6 +214,16 @@ impl Finding {
             Circuit::Hold => Finding::Hold,
             Circuit::Block => Finding::Block(fault),
             Circuit::Success => Finding::Success,
+        }
+    }
+
+    /// How health counts it.
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Finding::Success => Verdict::Success,
+            Finding::Alive | Finding::Nothing => Verdict::Neutral,
+            Finding::Hold => Verdict::Held,
+            Finding::Failure(_) | Finding::Block(_) => Verdict::Failure,
         }
     }
 }

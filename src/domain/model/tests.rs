@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::breaker::Prober;
+use crate::domain::fault::Fault;
 use crate::domain::price::Nano;
 use crate::domain::time::Mono;
 
@@ -43,7 +44,7 @@ fn start() -> Now {
 }
 
 fn ended(fault: Option<Fault>) -> Ended {
-    let fault = fault.map(|fault| Ending { fault, status: None, code: None, excused: false });
+    let fault = fault.map(Ending::new);
     Ended { fault, ..Ended::default() }
 }
 

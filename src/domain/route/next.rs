@@ -186,7 +186,11 @@ impl Progress {
         }
         let wait = match failed.fault.meaning().again {
             Again::Never => None,
-            Again::Repeat => Some(candidate.backoff.wait(repeats, chance)),
+            Again::Repeat => {
+                let hinted = failed.hinted_hold.unwrap_or_default();
+                let wait = candidate.backoff.wait(repeats, chance).max(hinted);
+                (hinted <= candidate.longest_hint).then_some(wait)
+            }
             Again::AfterHint => failed.hinted_hold.filter(|wait| *wait <= candidate.longest_hint),
         };
         wait.filter(|wait| *wait < self.left(now))

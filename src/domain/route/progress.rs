@@ -49,6 +49,8 @@ pub(crate) struct Progress {
     pub(super) too_small: Option<u64>,
     /// Whom to try early if nobody could be called at all.
     pub(super) nearest: Option<usize>,
+    /// Providers with a fault of their own over this request.
+    broken: Vec<Arc<str>>,
 }
 
 /// Whose turn it is.
@@ -97,6 +99,7 @@ impl Progress {
             hedged: false,
             too_small: None,
             nearest,
+            broken: Vec::new(),
         }
     }
 
@@ -111,6 +114,9 @@ impl Progress {
         if fault.meaning().next == AfterFault::NotAsSmall {
             self.too_small = self.too_small.max(candidate.context_window);
         }
+        if fault == Fault::ServerError {
+            self.broken.push(candidate.provider.clone());
+        }
         if !fault.slows_the_provider() {
             return;
         }
@@ -123,6 +129,11 @@ impl Progress {
         let pause = &mut self.pauses[at];
         pause.until = now.plus(candidate.backoff.wait(pause.failures, chance));
         pause.failures += 1;
+    }
+
+    /// Whether this request made another provider than this one fail before.
+    pub(crate) fn broke_elsewhere(&self, candidate: &Candidate) -> bool {
+        self.broken.iter().any(|provider| *provider != candidate.provider)
     }
 
     /// Whether a model is known to be no larger than one that was too small.

@@ -53,7 +53,27 @@ fn failure(error: &ErrorBody, fault: Fault, status: u16, secrets: &Secrets) -> F
     let message = Some(secrets.clean(&message)).filter(|clean| !clean.is_empty());
     let message = message.unwrap_or_else(|| unexplained(status));
     let code = error.best_code().and_then(|code| secrets.code(code));
-    Failure { code, ..Failure::new(fault, message).with_status(status) }
+    let certain = is_certain(fault, status, error);
+    Failure { code, certain, ..Failure::new(fault, message).with_status(status) }
+}
+
+/// Whether a fault that blocks its model is beyond doubt, so that no other request would fare better.
+fn is_certain(fault: Fault, status: u16, error: &ErrorBody) -> bool {
+    match fault {
+        Fault::QuotaExhausted if is_about_this_price(error) => false,
+        Fault::QuotaExhausted if status == 402 && !error.html => true,
+        Fault::QuotaExhausted => error.per_day || error.names(Topic::Money),
+        Fault::Auth => error.names(Topic::Key),
+        Fault::ModelNotFound => error.names(Topic::Model),
+        Fault::BadEndpoint => error.says("unknown_url"),
+        _ => true,
+    }
+}
+
+/// Money is left, but not for a request as large as this one.
+fn is_about_this_price(error: &ErrorBody) -> bool {
+    let texts = error.texts();
+    [" can only afford", " fewer max tokens", " lower max tokens"].iter().any(|p| texts.say(p))
 }
 
 fn message(error: &ErrorBody, fault: Fault, status: u16) -> String {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::hint;
-use super::topic::Words;
+use super::topic::{Topic, Words};
 
 /// Deepest nesting that is looked into; a text that holds JSON counts as one level.
 const DEEPEST: usize = 6;
@@ -60,6 +60,20 @@ const NESTED: [&str; 15] = [
 /// Codes that say only that there is an error.
 const EMPTY_CODES: [&str; 6] = ["error", "errors", "none", "null", "unknown", "failed"];
 
+/// Codes for rights and for things that are not there, which providers also give to refused prompts
+/// and to features that one model lacks.
+const BROAD_CODES: [&str; 9] = [
+    "permission_error",
+    "permission_denied",
+    "not_found_error",
+    "not_found",
+    "access_denied",
+    "accessdenied",
+    "accessdeniedexception",
+    "forbidden",
+    "unauthorized",
+];
+
 /// What an error body says.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorBody {
@@ -84,6 +98,14 @@ impl ErrorBody {
     /// Whether any code is this word, in any case.
     pub(crate) fn says(&self, word: &str) -> bool {
         self.codes.iter().any(|own| own.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether a code of its own names this topic. Some codes are given for all kinds of reasons;
+    /// with these the text must name it, too.
+    pub(crate) fn names(&self, topic: Topic) -> bool {
+        let (broad, exact): (Vec<_>, Vec<_>) = self.codes.iter().partition(|code| is_broad(code));
+        let names = |code: &&String| Words::of(std::slice::from_ref(*code)).are_about(topic);
+        exact.iter().any(names) || (!broad.is_empty() && self.texts().are_about(topic))
     }
 
     /// The most exact code there is, for logs.
@@ -230,6 +252,10 @@ fn code(value: &Value) -> Option<String> {
         || word.bytes().all(|byte| byte.is_ascii_digit())
         || EMPTY_CODES.iter().any(|empty| word.eq_ignore_ascii_case(empty));
     (!says_nothing).then(|| word.to_owned())
+}
+
+fn is_broad(code: &str) -> bool {
+    BROAD_CODES.iter().any(|broad| code.eq_ignore_ascii_case(broad))
 }
 
 fn look_for_google(found: &mut ErrorBody, object: &Map<String, Value>) {

@@ -92,8 +92,7 @@ impl Daemon {
         let (admitted, changes) = self.models[model].0.admit(&Needs::default(), ask, self.now);
         changes.circuit.into_iter().for_each(|change| self.changed(model, change));
         let Ok(admission) = admitted else { return };
-        let ending =
-            |fault| Ending { fault, status: None, code: None, excused: fault == Fault::Cancelled };
+        let ending = |fault| Ending { excused: fault == Fault::Cancelled, ..Ending::new(fault) };
         let ended = Ended { fault: fault.map(ending), chance: 0.5, ..Ended::default() };
         let latency_ms = cost.unwrap_or_default() % 5_000;
         let settlement = self.models[model].0.settle(admission, &ended, latency_ms, self.now);
@@ -120,6 +119,7 @@ impl Daemon {
             error_type: ended.fault.as_ref().map(|ending| ending.fault),
             status: None,
             code: None,
+            message: None,
             verdict: settlement.verdict,
             counted: settlement.counted,
             request_id: "01J".into(),

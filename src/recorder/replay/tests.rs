@@ -125,6 +125,7 @@ pub(in crate::recorder) fn call_at(bucket: Wall) -> CallEvent {
         error_type: None,
         status: None,
         code: None,
+        message: None,
         verdict: Verdict::Success,
         counted: true,
         request_id: "01J".into(),

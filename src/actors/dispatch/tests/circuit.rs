@@ -4,9 +4,10 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::rig::{ONE_PROVIDER, Rig, THREE, code, pass, play, tried};
-use super::script::{fails, limited, well};
+use super::script::{Step, fails, fails_with, limited, well};
 use crate::domain::fault::Fault;
 use crate::protocol::request::BreakerSet;
+use crate::provider::Failure;
 
 #[test]
 fn a_primary_that_is_down_is_called_three_times_and_then_not_until_its_probe() {
@@ -201,5 +202,72 @@ fn a_forced_circuit_admits_nobody_or_everybody_until_its_time_is_over() {
         pass(60.0).await;
         rig.hello().await;
         assert_eq!(rig.state("a").await, "open");
+    });
+}
+
+/// A page of a firewall, or a bare status: it may be about the one request that met it.
+fn doubtful(fault: Fault) -> Step {
+    fails_with(Failure { certain: false, ..Failure::new(fault, "blocked") })
+}
+
+#[test]
+fn one_request_that_looks_blocked_takes_no_working_model_from_the_others() {
+    play(async || {
+        for fault in [Fault::QuotaExhausted, Fault::Auth, Fault::ModelNotFound, Fault::BadEndpoint]
+        {
+            let rig = Rig::new(THREE);
+            rig.hello().await;
+            rig.script.once("a", doubtful(fault));
+            assert_eq!(tried(&rig.hello().await), [format!("a {fault}"), "b answered".into()]);
+            assert_eq!(tried(&rig.hello().await), ["a answered"], "{fault}");
+            rig.script.always("a", doubtful(fault));
+            rig.hello().await;
+            assert_eq!(rig.state("a").await, "closed", "{fault}");
+            rig.hello().await;
+            assert_eq!(rig.state("a").await, "open", "two requests say {fault}");
+        }
+    });
+}
+
+#[test]
+fn a_model_that_answered_nobody_is_blocked_by_the_first_sign_of_it() {
+    play(async || {
+        let rig = Rig::new(THREE);
+        rig.script.always("a", doubtful(Fault::Auth));
+        rig.hello().await;
+        assert_eq!(rig.state("a").await, "open");
+    });
+}
+
+#[test]
+fn what_a_caller_adds_to_the_body_makes_any_reason_doubtful() {
+    play(async || {
+        for extra in [json!({ "a": { "x": 1 } }), json!({ "openai": { "x": 1 } })] {
+            let rig = Rig::new(THREE);
+            rig.hello().await;
+            rig.script.once("a", fails(Fault::ModelNotFound));
+            rig.ask(json!({ "extra": extra })).await;
+            assert_eq!(rig.state("a").await, "closed");
+            rig.script.once("a", fails(Fault::ModelNotFound));
+            rig.hello().await;
+            assert_eq!(rig.state("a").await, "open", "without additions it is certain");
+        }
+    });
+}
+
+#[test]
+fn a_prompt_that_breaks_every_provider_opens_no_circuit_of_models_that_work() {
+    play(async || {
+        let rig = Rig::new(THREE);
+        rig.script.always("a", fails(Fault::ServerError));
+        rig.hello().await;
+        rig.script.always("b", fails(Fault::ServerError));
+        rig.script.always("c", fails(Fault::ServerError));
+        rig.hello().await;
+        let failed = rig.health("b").await["breaker"]["consecutive_failures"].clone();
+        assert_eq!(failed, 0, "it answered just now, and another provider failed in the same way");
+        let failed = rig.health("c").await["breaker"]["consecutive_failures"].clone();
+        assert_eq!(failed, 2, "nothing speaks for a model that answered nobody");
+        assert_eq!(rig.state("a").await, "open", "nobody failed before it");
     });
 }

@@ -1,11 +1,14 @@
 //! Pauses after a 429: who waits, who moves on, and that everybody respects them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::json;
 
 use super::rig::{ONE_PROVIDER, Rig, THREE, code, pass, play, tried};
-use super::script::{fails, limited, well};
+use super::script::{Step, fails, fails_with, limited, well};
 use crate::domain::fault::Fault;
+use crate::provider::Failure;
 
 #[test]
 fn a_short_hint_is_waited_for_and_the_same_model_called_again() {
@@ -179,5 +182,30 @@ fn when_all_are_on_hold_the_reply_says_until_when() {
         rig.script.always("b", well());
         pass(15.0).await;
         assert_eq!(rig.hello().await["model_used"], "b");
+    });
+}
+
+/// A failure that is no rate limit, with a hint in milliseconds.
+fn hinted(fault: Fault, hint_ms: u64) -> Step {
+    let retry_after = Some(Duration::from_millis(hint_ms));
+    fails_with(Failure { retry_after, ..Failure::new(fault, "later") })
+}
+
+#[test]
+fn a_hint_of_any_failure_is_waited_for_or_keeps_everybody_away() {
+    play(async || {
+        for fault in [Fault::Overloaded, Fault::ServerError, Fault::Conflict] {
+            let rig = Rig::new(THREE);
+            rig.script.once("a", hinted(fault, 2500));
+            let reply = rig.hello().await;
+            assert_eq!(tried(&reply), [format!("a {fault}"), "a answered".into()]);
+            let waited = reply["latency_ms"].as_u64().unwrap();
+            assert!((2500..=2502).contains(&waited), "{waited}");
+            rig.script.once("a", hinted(fault, 20_000));
+            assert_eq!(tried(&rig.hello().await), [format!("a {fault}"), "b answered".into()]);
+            assert_eq!(tried(&rig.hello().await), ["a rate_limited", "b answered"]);
+            pass(20.01).await;
+            assert_eq!(tried(&rig.hello().await), ["a answered"]);
+        }
     });
 }

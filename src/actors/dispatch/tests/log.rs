@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::rig::{Rig, THREE, lines, pass, play};
-use super::script::fails;
+use super::script::{fails, fails_with};
 use crate::domain::fault::Fault;
 use crate::protocol::request::BreakerSet;
+use crate::provider::Failure;
 
 fn column(lines: &[&Value], name: &str) -> Vec<Value> {
     lines.iter().map(|line| line[name].clone()).collect()
@@ -103,14 +104,29 @@ fn overrides_are_told_with_who_set_them() {
 }
 
 #[test]
-fn no_line_holds_a_message_of_a_provider_or_of_a_caller() {
+fn no_line_holds_a_message_of_a_caller_or_what_nobody_has_to_see_to() {
     play(async || {
         let rig = Rig::new(THREE);
-        rig.script.always("a", fails(Fault::Auth));
+        rig.script.always("a", fails(Fault::ServerError));
         let content = json!([{ "role": "user", "content": "planted-prompt" }]);
         rig.ask(json!({ "messages": content })).await;
         let log = Value::from(rig.log().await).to_string();
         assert!(!log.contains("planted-prompt") && !log.contains("the provider says"));
         assert!(!log.contains("answers"), "nor of the answer");
+    });
+}
+
+#[test]
+fn a_reason_that_somebody_has_to_see_to_is_told_without_what_it_quotes() {
+    play(async || {
+        for fault in [Fault::Auth, Fault::QuotaExhausted, Fault::ModelNotFound, Fault::Connect] {
+            let rig = Rig::new(THREE);
+            let said = "my planted prompt of five words";
+            let failure = Failure::new(fault, format!("no: {said}"));
+            rig.script.once("a", fails_with(failure));
+            rig.ask(json!({ "messages": [{ "role": "user", "content": said }] })).await;
+            let log = rig.log().await;
+            assert_eq!(column(&lines(&log, "call"), "message")[0], "no: …", "{fault}");
+        }
     });
 }

@@ -316,3 +316,30 @@ fn a_message_of_which_nothing_can_be_shown_is_replaced() {
         assert_eq!(failure.message, "HTTP 400 without an explanation");
     }
 }
+
+#[test]
+fn a_blocking_fault_is_certain_only_when_the_providers_own_code_names_it() {
+    let html = "<!DOCTYPE html><html><head><title>Blocked</title></head></html>";
+    let rows = [
+        (401, openai("x", "invalid_api_key", "m"), Fault::Auth, true),
+        (401, anthropic("authentication_error", "invalid x-api-key"), Fault::Auth, true),
+        (401, String::new(), Fault::Auth, false),
+        (401, r#"{"error":{"message":"no"}}"#.to_owned(), Fault::Auth, false),
+        (403, html.to_owned(), Fault::Auth, false),
+        (403, anthropic("permission_error", "not for you"), Fault::Auth, false),
+        (403, plain_google(403, "PERMISSION_DENIED"), Fault::Auth, false),
+        (404, openai("x", "model_not_found", "m"), Fault::ModelNotFound, true),
+        (404, anthropic("not_found_error", "model: x"), Fault::ModelNotFound, false),
+        (404, anthropic("not_found_error", "model x does not exist"), Fault::ModelNotFound, true),
+        (404, html.to_owned(), Fault::BadEndpoint, false),
+        (404, openai("x", "unknown_url", "m"), Fault::BadEndpoint, true),
+        (405, String::new(), Fault::BadEndpoint, false),
+        (429, openai("x", "insufficient_quota", "m"), Fault::QuotaExhausted, true),
+        (402, openai("x", "y", "Insufficient balance"), Fault::QuotaExhausted, true),
+        (402, openai("x", "y", "You can only afford 90 tokens"), Fault::QuotaExhausted, false),
+    ];
+    for (status, body, fault, certain) in rows {
+        let failure = reply(status, &[], &body);
+        assert_eq!((failure.fault, failure.certain), (fault, certain), "{status} {body}");
+    }
+}
