@@ -103,11 +103,12 @@ impl Handler<AskHealth> for RouterActor {
     type Result = Apart<ModelsHealth>;
 
     fn handle(&mut self, ask: AskHealth, _: &mut Context<Self>) -> Self::Result {
-        let table = self.table.clone();
+        let (table, services) = (self.table.clone(), self.services.clone());
         Apart::of(async move {
             let asked = table.models().map(async |model| {
                 let health = model.actor.send(Snapshot { window: ask.0 }).await.ok()?;
-                Some((model.name().clone(), health))
+                let learned = services.provider.learned(model.name());
+                Some((model.name().clone(), ModelHealth { learned, ..health }))
             });
             join_all(asked).await.into_iter().flatten().collect()
         })

@@ -35,6 +35,7 @@ pub(super) fn health(state: &ModelState, window: Duration, now: Now) -> ModelHea
         hold_until: state.hold_until(now).map(|until| rfc3339(until.wall())),
         ready: is_ready(state, now),
         evidence: evidence(state, &total, now),
+        learned: Vec::new(),
     }
 }
 

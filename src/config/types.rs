@@ -158,6 +158,24 @@ pub(crate) enum MaxTokensField {
     MaxCompletionTokens,
 }
 
+impl MaxTokensField {
+    /// The field as a body names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            MaxTokensField::MaxTokens => "max_tokens",
+            MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+
+    /// The other of the two.
+    pub(crate) fn other(self) -> MaxTokensField {
+        match self {
+            MaxTokensField::MaxTokens => MaxTokensField::MaxCompletionTokens,
+            MaxTokensField::MaxCompletionTokens => MaxTokensField::MaxTokens,
+        }
+    }
+}
+
 /// One `[models.NAME]` with the sections it overrides already applied.
 #[derive(Clone, Debug)]
 pub struct Model {

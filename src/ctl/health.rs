@@ -77,6 +77,10 @@ fn render(health: &Health, now: Wall, paper: Paper) -> String {
         if let Some(why) = Obstacles::from(model).explain(now) {
             below.push_str(&format!("{name}: {why}\n"));
         }
+        if !model.learned.is_empty() {
+            let note = format!("{name}: {}; it is left out", model.learned.join(", "));
+            below.push_str(&format!("{}\n", paper.paint(&note, Tone::Dim)));
+        }
         grid.row(row(name, model, now));
     }
     if let Some(window) = health.window_ms {
@@ -203,7 +207,7 @@ mod tests {
                 "probe":0}}));
         let spare = model(json!({"total_calls":1,"ready":true,
             "evidence":{"proven_ago_ms":40_000,"proven_by":"shadow","live":0,"shadow":1,
-                "probe":0}}));
+                "probe":0},"learned":["refuses temperature"]}));
         let reply = json!({"window_ms":600_000,"recorder":{"late":0,"lines":12,"store":"ok"},
             "models":{"gpt-4o":first,"quiet":model(json!({})),"spare":spare}});
         let wanted = "\
@@ -212,6 +216,7 @@ gpt-4o  open       97 %     33  700 ms  2.0 s          1  yes       proven 2m 10
 quiet   closed        -      0       -      -          0  no        not proven                          -
 spare   closed    100 %      1       -      -          0  no        ready, proven 40 s ago by a shadow  -
 gpt-4o: open for 2m: 3 consecutive failures
+spare: refuses temperature; it is left out
 over the last 10m
 ";
         assert_eq!(render(&health(&reply), now(), Paper::default()), wanted);

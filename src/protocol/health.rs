@@ -62,6 +62,9 @@ pub struct ModelHealth {
     pub ready: bool,
     /// How fresh what is known of it is.
     pub evidence: EvidenceView,
+    /// What it was seen to refuse of the daemon's own additions, which are left out since.
+    #[serde(default)]
+    pub learned: Vec<String>,
 }
 
 /// How fresh what is known of a model is, and through whose calls it is known.

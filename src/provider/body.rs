@@ -17,18 +17,35 @@ use crate::protocol::chat::{Message, Role, ToolCall};
 /// What is said when a conversation holds instructions only and the API requires a turn.
 pub(super) const NO_TURN: &str = "Follow the instructions above.";
 
-/// How an answer is asked for. A later one asks for more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Asking {
-    Whole,
-    Stream,
-    /// As a stream that says what it consumed, where that must be asked for.
-    StreamWithUsage,
+/// How an answer is asked for, and which of our own additions come with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asking {
+    /// Whether it is asked for as a stream.
+    pub(super) stream: bool,
+    /// Whether a stream is to say what it consumed, where that must be asked for.
+    pub(super) usage: bool,
+    /// Whether a temperature is given when the caller gave none.
+    pub(super) temperature: bool,
+    /// Whether the token limit goes by its other name, where there are two.
+    pub(super) other_limit: bool,
 }
 
 impl Asking {
+    /// The answer in one piece, as servers without streams give it.
+    pub(super) const WHOLE: Asking =
+        Asking { stream: false, usage: true, temperature: true, other_limit: false };
+    /// As a stream with all that belongs to it.
+    pub(super) const STREAM: Asking = Asking { stream: true, ..Asking::WHOLE };
+
+    /// Whether it asks for a stream.
     pub(super) fn streams(self) -> bool {
-        self >= Asking::Stream
+        self.stream
+    }
+
+    /// The call as it is made in this way.
+    pub(super) fn call<'a>(self, call: &Call<'a>) -> Call<'a> {
+        let given = call.request.temperature.is_some();
+        Call { temperature: call.temperature.filter(|_| self.temperature || given), ..*call }
     }
 }
 

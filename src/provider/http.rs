@@ -9,7 +9,7 @@
 //! A reset on a pooled connection before any byte of the answer is repeated once on a new
 //! connection and counts for nothing: the server may have closed it while it lay idle.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,14 +21,15 @@ use reqwest::{Client, ClientBuilder, Response};
 
 use super::body::Asking;
 use super::errors::classify::{Reply, classify};
-use super::errors::transport;
+use super::errors::{shape, transport};
+use super::learned::{Learned, Lessons};
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
 use super::receive::{self, Reading};
 use super::resolve::Resolver;
 use super::reuse::{self, MarkNew};
 use super::{Call, Failure, Provider, Step, Steps};
-use crate::config::{Kind, Model};
+use crate::config::{Kind, MaxTokensField, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
 use crate::domain::time::{Now, Wall, millis};
@@ -60,10 +61,11 @@ struct Setup {
 
 struct Entry {
     kind: Kind,
+    /// What its token limit is called.
+    limit: MaxTokensField,
     prepared: Result<Rc<Prepared>, Failure>,
     clients: Rc<Clients>,
-    /// The most that its server was not seen to refuse.
-    asking: Cell<Asking>,
+    learned: Learned,
 }
 
 /// The clients of one connect timeout.
@@ -98,11 +100,14 @@ impl Http {
         let (entry, limit) = self.entry(call.model)?;
         let prepared = entry.prepared()?;
         let pace = Pace::start(call.limits);
-        let mut asking = entry.asking.get();
+        let asking = if call.model.provider.streams { Asking::STREAM } else { Asking::WHOLE };
+        let mut lessons = Lessons::begin(&entry.learned, asking, (self.clock)().mono);
         loop {
+            let asking = lessons.asking;
             let until = if asking.streams() { pace.first() } else { pace.complete() };
             let response = self.send(&entry, call, asking, until).await?;
             if response.status().is_success() {
+                lessons.keep(call, (self.clock)().mono);
                 let prepared = Rc::clone(prepared);
                 return Reading::begin(prepared, response, pace, limit, asking.streams()).await;
             }
@@ -111,10 +116,8 @@ impl Http {
             let body = receive::head(response).await;
             let reply = Reply { status, headers: &headers, body: &body };
             let failure = classify(&reply, &prepared.secrets, (self.clock)().wall);
-            asking = lesser(asking, failure.fault, &body).ok_or(failure)?;
-            // What a server refuses of a plain request it always refuses.
-            if call.request.tools.is_empty() && call.request.response_format.is_none() {
-                entry.asking.set(asking);
+            if !lessons.learn(call, &failure, &shape::read(&body)) {
+                return Err(failure);
             }
         }
     }
@@ -138,7 +141,7 @@ impl Http {
         until: Until,
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
-        let body = Bytes::from(prepared.format.body(call, asking)?);
+        let body = Bytes::from(prepared.format.body(&asking.call(call), asking)?);
         let result =
             until.wait(&prepared.host, self.execute(entry, prepared, body, asking)).await?;
         match result {
@@ -222,6 +225,13 @@ impl Provider for Http {
     fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
         Box::pin(futures_util::stream::unfold(Calling::Asking(self, call), Calling::step))
     }
+
+    fn learned(&self, model: &str) -> Vec<String> {
+        let setup = self.setup.borrow();
+        let entry = setup.models.get(model);
+        let words = |entry: &Rc<Entry>| entry.learned.words(entry.limit, (self.clock)().mono);
+        entry.map(words).unwrap_or_default()
+    }
 }
 
 /// A call between two of its steps.
@@ -270,12 +280,10 @@ impl Setup {
             let clients = setup.clients(model.timeouts.connect, old)?;
             let entry = Entry {
                 kind: model.provider.kind,
+                limit: model.provider.max_tokens_field,
                 prepared: Prepared::new(model).map(Rc::new),
                 clients,
-                asking: Cell::new(match model.provider.streams {
-                    true => Asking::StreamWithUsage,
-                    false => Asking::Whole,
-                }),
+                learned: Learned::default(),
             };
             setup.models.insert(Arc::clone(&model.name), Rc::new(entry));
         }
@@ -309,26 +317,6 @@ impl Clients {
             // The same settings built before, so this does not fail; if it does, the pool serves.
             unpooled.unwrap_or_else(|_| self.pooled.clone())
         })
-    }
-}
-
-/// How to ask instead, when a server refuses the way it was asked and not the question.
-fn lesser(asking: Asking, fault: Fault, body: &[u8]) -> Option<Asking> {
-    let refused = matches!(fault, Fault::UnsupportedParam | Fault::InvalidRequest);
-    if !refused || !asking.streams() {
-        return None;
-    }
-    let says = |words: &[&str]| {
-        words.iter().any(|word| memchr::memmem::find(body, word.as_bytes()).is_some())
-    };
-    match asking {
-        Asking::StreamWithUsage if says(&["stream_options", "include_usage"]) => {
-            Some(Asking::Stream)
-        }
-        _ if says(&["\"stream\"", "'stream'", "`stream`", "streaming", "Streaming"]) => {
-            Some(Asking::Whole)
-        }
-        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ mod formats;
 mod framing;
 mod gather;
 pub mod http;
+mod learned;
 mod patience;
 mod pieces;
 mod prepare;
@@ -34,6 +35,7 @@ use crate::protocol::answer::Answer;
 use crate::protocol::chat::ChatRequest;
 
 /// One call to one model.
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The model that is to answer.
     pub model: &'a Model,
@@ -90,6 +92,11 @@ pub type Steps<'a> = Pin<Box<dyn Stream<Item = Step> + 'a>>;
 pub trait Provider {
     /// Makes one call. It ends within the call's limits.
     fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a>;
+
+    /// What was found out about a model that asks to be called in another way, for people.
+    fn learned(&self, _model: &str) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Failure {

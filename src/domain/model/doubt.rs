@@ -24,7 +24,7 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// It answered somebody.
+    /// Takes note of an answer to anybody.
     pub(super) fn answered(&mut self, now: Mono) {
         self.suspect = None;
         self.answered = Some(now);

@@ -57,6 +57,9 @@ const NESTED: [&str; 15] = [
     "response",
 ];
 
+/// Keys that name the field of the request that an error is about.
+const FIELDS: [&str; 4] = ["param", "parameter", "loc", "field"];
+
 /// Codes that say only that there is an error.
 const EMPTY_CODES: [&str; 6] = ["error", "errors", "none", "null", "unknown", "failed"];
 
@@ -92,6 +95,8 @@ pub(crate) struct ErrorBody {
     pub(crate) html: bool,
     /// Google's `QuotaFailure` names a quota per day.
     pub(crate) per_day: bool,
+    /// Names of the fields that the error is about.
+    fields: Vec<String>,
 }
 
 impl ErrorBody {
@@ -111,6 +116,20 @@ impl ErrorBody {
     /// The most exact code there is, for logs.
     pub(crate) fn best_code(&self) -> Option<&str> {
         self.codes.first().map(String::as_str)
+    }
+
+    /// Whether it is about a field of one of these names, or speaks of it.
+    pub(crate) fn mentions(&self, names: &[&str]) -> bool {
+        let own = self.fields.iter().chain(&self.texts);
+        let is_part = |c: char| !c.is_alphanumeric() && c != '_';
+        own.flat_map(|text| text.split(is_part)).any(|word| names.contains(&word))
+    }
+
+    /// The same for a name that is also an everyday word: only as a field, or in quotation marks.
+    pub(crate) fn mentions_quoted(&self, name: &str) -> bool {
+        let quoted = ['"', '\'', '`'].map(|mark| format!("{mark}{name}{mark}"));
+        self.fields.iter().any(|field| field == name)
+            || self.texts.iter().any(|text| quoted.iter().any(|name| text.contains(name)))
     }
 
     /// All codes in one, for [`Words::are_about`]: no phrase reaches from one into the next.
@@ -211,6 +230,15 @@ fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
     let codes = CODES.iter().chain(&["reason"]).filter_map(|key| code(object.get(*key)?));
     // After those from further inside, which are more exact.
     found.codes.extend(codes);
+    for key in FIELDS {
+        match object.get(key) {
+            Some(Value::String(field)) => found.fields.push(field.clone()),
+            Some(Value::Array(path)) => {
+                found.fields.extend(path.iter().filter_map(Value::as_str).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
     look_for_google(found, object);
     found.moderated |= object.contains_key("flagged_input");
 }

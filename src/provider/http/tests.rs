@@ -18,6 +18,7 @@ use crate::domain::time::{Mono, Wall};
 use crate::protocol::chat::ChatRequest;
 
 mod broken;
+mod learned;
 mod secrets;
 mod streams;
 

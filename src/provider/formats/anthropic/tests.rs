@@ -13,12 +13,12 @@ fn claude() -> Model {
 
 fn written(asked: Value) -> Value {
     let request = request(asked);
-    fixtures::tree(body(&call(&claude(), &request), Asking::Whole))
+    fixtures::tree(body(&call(&claude(), &request), Asking::WHOLE))
 }
 
 fn refused(messages: Value) -> Failure {
     let request = request(json!({"messages": messages}));
-    body(&call(&claude(), &request), Asking::Whole).unwrap_err()
+    body(&call(&claude(), &request), Asking::WHOLE).unwrap_err()
 }
 
 fn tools() -> Value {
@@ -146,7 +146,7 @@ fn sampling_is_clamped_and_seed_has_no_equal() {
         "temperature": 1.8, "top_p": 0.9, "stop": ["END", " \n"]}));
     let body = fixtures::tree(body(
         &Call { temperature: Some(1.8), ..call(&claude(), &request) },
-        Asking::Whole,
+        Asking::WHOLE,
     ));
     assert_eq!((&body["temperature"], &body["top_p"]), (&json!(1.0), &json!(0.9)));
     assert_eq!(body["stop_sequences"], json!(["END"]));
@@ -197,7 +197,7 @@ fn what_a_model_adds_stands_around_the_instructions() {
     let messages =
         json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]);
     let request = request(json!({ "messages": messages }));
-    let body = fixtures::tree(body(&call(&model, &request), Asking::Whole));
+    let body = fixtures::tree(body(&call(&model, &request), Asking::WHOLE));
     assert_eq!(body["system"], "First.\n\nBe kind.\n\nLast.");
 }
 

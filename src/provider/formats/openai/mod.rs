@@ -162,7 +162,9 @@ enum OutputFormat<'a> {
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let dialect = Dialect::of(&call.model.provider);
-    let newer = call.model.provider.max_tokens_field == MaxTokensField::MaxCompletionTokens;
+    let usual = call.model.provider.max_tokens_field;
+    let limit = if asking.other_limit { usual.other() } else { usual };
+    let newer = limit == MaxTokensField::MaxCompletionTokens;
     let has_tools = !request.tools.is_empty();
     let mistral = dialect == Dialect::Mistral;
     let body = Body {
@@ -195,7 +197,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
         reasoning_effort: request.reasoning_effort,
         stream: asking.streams(),
         // Mistral does not know it and says its usage unasked.
-        stream_options: (asking == Asking::StreamWithUsage && !mistral)
+        stream_options: (asking.stream && asking.usage && !mistral)
             .then_some(StreamOptions { include_usage: true }),
     };
     body::to_bytes(call, &body)

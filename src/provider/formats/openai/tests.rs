@@ -22,7 +22,7 @@ fn local() -> Model {
 
 fn written(model: &Model, asked: Value) -> Value {
     let request = request(asked);
-    fixtures::tree(body(&call(model, &request), Asking::Whole))
+    fixtures::tree(body(&call(model, &request), Asking::WHOLE))
 }
 
 fn tools() -> Value {
@@ -96,7 +96,7 @@ fn a_model_that_refuses_sampling_gets_neither_temperature_nor_top_p() {
     model.supports.temperature = false;
     let request = request(json!({"messages": [{"role": "user", "content": "Hi"}], "top_p": 0.5}));
     let body =
-        fixtures::tree(body(&Call { temperature: None, ..call(&model, &request) }, Asking::Whole));
+        fixtures::tree(body(&Call { temperature: None, ..call(&model, &request) }, Asking::WHOLE));
     assert!(body.get("temperature").is_none() && body.get("top_p").is_none());
 }
 

@@ -3,17 +3,18 @@
 use super::*;
 use crate::provider::Step as Heard;
 
-const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+pub(super) const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 
 const MS: Duration = Duration::from_millis(1);
 
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
 }
 
-const FINISH: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub(super) const FINISH: &str =
+    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
-const DONE: &str = "data: [DONE]\n\n";
+pub(super) const DONE: &str = "data: [DONE]\n\n";
 
 /// What a server does after it has read the request.
 enum Step {
@@ -330,7 +331,7 @@ async fn a_connection_is_used_again_after_a_stream() {
 }
 
 /// Answers requests on one connection each; gives the bodies.
-async fn answer_all(answers: Vec<String>) -> (JoinHandle<Vec<String>>, String) {
+pub(super) async fn answer_all(answers: Vec<String>) -> (JoinHandle<Vec<String>>, String) {
     let (listener, base) = listen().await;
     let server = tokio::spawn(async move {
         let mut requests = Vec::new();
@@ -342,47 +343,4 @@ async fn answer_all(answers: Vec<String>) -> (JoinHandle<Vec<String>>, String) {
         requests
     });
     (server, base)
-}
-
-fn refusal(param: &str) -> String {
-    let error = json!({"error": {"message": format!("Unsupported: {param}"), "param": param,
-        "type": "invalid_request_error", "code": "unsupported_parameter"}});
-    response("400 Bad Request", "connection: close\r\n", &error.to_string())
-}
-
-#[tokio::test]
-async fn a_server_that_refuses_stream_options_or_streams_is_asked_again_without_and_remembered() {
-    let plain =
-        response("200 OK", "connection: close\r\ncontent-type: application/json\r\n", ANSWER);
-    let stream = HEAD.to_owned() + &text("Hi.") + FINISH + DONE;
-    let (server, base) = answer_all(vec![
-        refusal("stream_options"),
-        stream,
-        refusal("stream"),
-        plain.clone(),
-        plain,
-    ])
-    .await;
-    let model = model(Kind::OpenAi, &base);
-    let http = http(&[Arc::clone(&model)]);
-    for _ in 0..3 {
-        assert_eq!(call(&http, &model).await.ok().unwrap().content.as_deref(), Some("Hi."));
-    }
-    let asked: Vec<[bool; 2]> = server
-        .await
-        .unwrap()
-        .iter()
-        .map(|request| [r#""stream":true"#, "stream_options"].map(|word| request.contains(word)))
-        .collect();
-    let expected = [[true, true], [true, false], [true, false], [false, false], [false, false]];
-    assert_eq!(asked, expected);
-}
-
-#[tokio::test]
-async fn other_refusals_are_passed_on_without_a_second_call() {
-    let (server, base) = answer_all(vec![refusal("temperature")]).await;
-    let model = model(Kind::OpenAi, &base);
-    let failure = call(&http(&[Arc::clone(&model)]), &model).await.err().unwrap();
-    assert_eq!(failure.fault, Fault::UnsupportedParam);
-    server.await.unwrap();
 }

@@ -1,0 +1,82 @@
+//! What a server refuses of our own additions is left out, and remembered.
+
+use super::streams::{DONE, FINISH, HEAD, answer_all, text};
+use super::*;
+
+fn refusal(param: &str) -> String {
+    let error = json!({"error": {"message": format!("Unsupported: {param}"), "param": param,
+        "type": "invalid_request_error", "code": "unsupported_parameter"}});
+    response("400 Bad Request", "connection: close\r\n", &error.to_string())
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_stream_options_or_streams_is_asked_again_without_and_remembered() {
+    let plain =
+        response("200 OK", "connection: close\r\ncontent-type: application/json\r\n", ANSWER);
+    let stream = HEAD.to_owned() + &text("Hi.") + FINISH + DONE;
+    let (server, base) = answer_all(vec![
+        refusal("stream_options"),
+        stream,
+        refusal("stream"),
+        plain.clone(),
+        plain,
+    ])
+    .await;
+    let model = model(Kind::OpenAi, &base);
+    let http = http(&[Arc::clone(&model)]);
+    for _ in 0..3 {
+        assert_eq!(call(&http, &model).await.ok().unwrap().content.as_deref(), Some("Hi."));
+    }
+    let asked: Vec<[bool; 2]> = server
+        .await
+        .unwrap()
+        .iter()
+        .map(|request| [r#""stream":true"#, "stream_options"].map(|word| request.contains(word)))
+        .collect();
+    let expected = [[true, true], [true, false], [true, false], [false, false], [false, false]];
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn our_own_temperature_is_taken_back_and_a_callers_is_not() {
+    let stream = HEAD.to_owned() + &text("Hi.") + FINISH + DONE;
+    let answers = vec![refusal("temperature"), stream.clone(), stream, refusal("temperature")];
+    let (server, base) = answer_all(answers).await;
+    let model = model(Kind::OpenAi, &base);
+    let http = http(&[Arc::clone(&model)]);
+    for _ in 0..2 {
+        assert!(call(&http, &model).await.is_ok());
+        assert_eq!(http.learned("m"), ["refuses temperature"]);
+    }
+    let own = fixtures::request(json!({"temperature": 0.5, "messages": [{"role": "user",
+        "content": "Hi"}]}));
+    let failure = end(http.call(fixtures::call(&model, &own))).await.err().unwrap();
+    assert_eq!(failure.fault, Fault::UnsupportedParam);
+    let requests = server.await.unwrap();
+    let given: Vec<_> = requests.iter().map(|text| text.contains("temperature")).collect();
+    assert_eq!(given, [true, false, false, true]);
+    http.update(&[Arc::clone(&model)], LIMIT).unwrap();
+    assert!(http.learned("m").is_empty(), "a reload forgets it");
+}
+
+#[tokio::test]
+async fn a_limit_by_the_wrong_name_is_given_by_the_other() {
+    let stream = HEAD.to_owned() + &text("Hi.") + FINISH + DONE;
+    let (server, base) = answer_all(vec![refusal("max_tokens"), stream]).await;
+    let model = model(Kind::OpenAi, &base);
+    let http = http(&[Arc::clone(&model)]);
+    assert!(call(&http, &model).await.is_ok());
+    assert_eq!(http.learned("m"), ["refuses max_tokens"]);
+    let requests = server.await.unwrap();
+    assert!(requests[0].contains("\"max_tokens\":64"), "{}", requests[0]);
+    assert!(requests[1].contains("\"max_completion_tokens\":64"), "{}", requests[1]);
+}
+
+#[tokio::test]
+async fn other_refusals_are_passed_on_without_a_second_call() {
+    let (server, base) = answer_all(vec![refusal("seed")]).await;
+    let model = model(Kind::OpenAi, &base);
+    let failure = call(&http(&[Arc::clone(&model)]), &model).await.err().unwrap();
+    assert_eq!(failure.fault, Fault::UnsupportedParam);
+    server.await.unwrap();
+}
