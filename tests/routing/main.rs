@@ -6,6 +6,7 @@
 //! provider's own words lead to them.
 
 #[cfg(test)]
+mod any_refusal;
 mod errors;
 #[cfg(test)]
 mod harness;
@@ -13,3 +14,4 @@ mod harness;
 mod mapping;
 #[cfg(test)]
 mod transport;
+mod world;
