@@ -111,7 +111,9 @@ fn with_its_keys_in_the_environment_the_default_has_no_warning() {
     let (text, valid) =
         config::check_report(Path::new("config/fallbackd.toml"), &Env::new(1, keys));
     assert!(valid);
-    assert_eq!(text, "ok: 4 models, 5 chains\n");
+    let notice = "5 % of the answered requests are also sent to a backup, for at most $1.00 a day; \
+                  to change it: rate and daily_budget_usd in [shadow]";
+    assert_eq!(text, format!("ok: 4 models, 5 chains\n{notice}\n"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::table::ModelHandle;
 use crate::clock::Clock;
 use crate::config::Model;
 use crate::domain::accept::Accept;
-use crate::domain::bill::{Heard, Tariff};
+use crate::domain::bill::{Cost, Heard, Tariff};
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 use crate::domain::model::{Ended, Ending};
@@ -222,6 +222,21 @@ impl InFlight<'_> {
             }
         };
         Finished { permit, ended, outcome, heard }
+    }
+
+    /// Ends a probe at its first content: its model works. What that cost is an estimate.
+    pub(super) async fn proven(self) -> Cost {
+        let InFlight { assignment, permit, steps, .. } = self;
+        // First of all: this closes its connection.
+        drop(steps);
+        let tariff = permit.tariff();
+        let usage = tariff.estimate(permit.heard().bytes);
+        let (chance, first_token_ms) = (fastrand::f64(), permit.first_token_ms());
+        let (usage, cost) = (Some(usage), tariff.cost(&usage, true));
+        let request = assignment.label.request_id.clone();
+        let ended = Ended { usage, cost, first_token_ms, chance, request, ..Ended::default() };
+        permit.settle(ended).await;
+        cost
     }
 
     /// Gives up a call that another one outran. What it is billed is a cost of hedging, whichever

@@ -71,6 +71,9 @@ pub fn check_report(path: &Path, env: &Env) -> (String, bool) {
     }
     let _ = writeln!(text, "{}", summary(&loaded));
     text.push_str(&about_prices(&loaded.config));
+    if let Some(notice) = loaded.config.copies_notice() {
+        let _ = writeln!(text, "{notice}");
+    }
     (text, true)
 }
 

@@ -267,6 +267,13 @@ impl Provider {
     }
 }
 
+impl Config {
+    /// What is to be known of copies to backups; `None` where there are none.
+    pub(crate) fn copies_notice(&self) -> Option<String> {
+        self.shadow.notice().filter(|_| self.models.len() > 1)
+    }
+}
+
 /// Shows no key, no header value and no query value.
 impl fmt::Debug for Provider {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -132,6 +132,9 @@ fn serve(loaded: &Loaded, source: Source, manager: Manager) -> Result<End, Start
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.as_warning().trim_end());
     }
+    if let Some(notice) = loaded.config.copies_notice() {
+        tracing::info!("{notice}");
+    }
     process::raise_descriptors();
     system()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;

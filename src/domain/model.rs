@@ -233,8 +233,10 @@ impl ModelState {
         }
         let (judged, run) = (self.judged(now), self.breaker.run());
         let settled = self.breaker.settle(admission.permit, finding, judged, ended.chance, now);
-        let answered_ms = ended.fault.is_none().then_some(latency_ms);
         let kind = admission.kind;
+        // A probe is left at its first content, so it has no latency of an answer.
+        let answered = ended.fault.is_none() && kind != CallKind::Probe;
+        let answered_ms = answered.then_some(latency_ms);
         self.evidence.note(verdict, kind, now.wall);
         let sample = Sample { verdict, counted: settled.counted, answered_ms, kind };
         let (start, bucket) = self.window.record(sample, now.wall);

@@ -29,7 +29,7 @@ pub struct ShadowRules {
     pub(crate) max_in_flight: u32,
     /// Most that copies and probes may cost per day.
     pub(crate) daily_budget: Nano,
-    /// Whether requests with tools may be copied.
+    /// Whether requests with tools may be copied; a copy executes nothing.
     pub(crate) tools: bool,
     /// Whether a copy's answer is compared with the caller's.
     pub(crate) compare: bool,
@@ -41,9 +41,23 @@ impl Default for ShadowRules {
             rate: 0.05,
             max_in_flight: 4,
             daily_budget: Nano(1_000_000_000),
-            tools: false,
+            tools: true,
             compare: false,
         }
+    }
+}
+
+impl ShadowRules {
+    /// What an owner should know before the first bill; `None` where nothing is copied.
+    pub(crate) fn notice(&self) -> Option<String> {
+        let percent = self.rate * 100.0;
+        let dollars = self.daily_budget.0 as f64 / 1e9;
+        (self.rate > 0.0).then(|| {
+            format!(
+                "{percent} % of the answered requests are also sent to a backup, for at most \
+                 ${dollars:.2} a day; to change it: rate and daily_budget_usd in [shadow]"
+            )
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use super::line::{PREFIX_LEN, timestamp};
 use super::outages::{self, OutageKey};
 use super::rows::{ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
 use super::snapshot::Snapshot;
-use crate::domain::ledger::{self, Ledger};
+use crate::domain::ledger::{self, CallKind, Ledger};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
 use crate::domain::window::{Bucket, Sample};
@@ -112,7 +112,7 @@ impl Fold {
         let sample = Sample {
             verdict: call.verdict,
             counted: call.counted,
-            answered_ms: call.success.then_some(call.latency_ms),
+            answered_ms: (call.success && call.kind != CallKind::Probe).then_some(call.latency_ms),
             kind: call.kind,
         };
         let CallReplay { identity, bucket: start, stored } = call.replay;

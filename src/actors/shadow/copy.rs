@@ -87,8 +87,14 @@ pub(super) async fn send(
             }
             step = call.step() => step,
         };
-        if let Step::End(outcome) = step {
-            break outcome;
+        match step {
+            Step::End(outcome) => break outcome,
+            // That it answers is all that was of interest.
+            Step::Life | Step::Text(_) if kind == CallKind::Probe => {
+                landing.cost = call.proven().await.amount.unwrap_or_default();
+                return;
+            }
+            Step::Life | Step::Text(_) => {}
         }
     };
     let latency_ms = millis(services.clock.mono().since(began));

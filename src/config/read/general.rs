@@ -79,8 +79,16 @@ pub(super) fn shadow(mut section: Section<'_>) -> shadow::ShadowRules {
         rate: section.or("rate", Field::rate, usual.rate),
         max_in_flight: section.or("max_in_flight", |f| f.whole(1), usual.max_in_flight),
         daily_budget: section.or("daily_budget_usd", Field::dollars, usual.daily_budget),
-        tools: section.or("tools", Field::flag, usual.tools),
+        tools: section.or("tools", copied_tools, usual.tools),
         compare: section.or("compare", Field::flag, usual.compare),
+    }
+}
+
+/// `"functions"` are all the tools that a request can have today: a copy calls none of them.
+fn copied_tools(field: &Field<'_>) -> Option<bool> {
+    match field.value.get_ref().is_str() {
+        true => field.choice(&[("functions", true)]),
+        false => field.flag(),
     }
 }
 

@@ -168,7 +168,7 @@ fn a_copys_answer_is_held_to_the_checks_of_its_chain() {
 #[test]
 fn only_requests_that_may_be_copied_are() {
     play(async || {
-        let rig = Rig::new(&format!("{ALWAYS}{THREE}"));
+        let rig = Rig::new(&format!("{ALWAYS}tools = false\n{THREE}"));
         let tool = json!([{ "type": "function", "function": { "name": "f" } }]);
         rig.ask(json!({ "tools": tool })).await;
         rig.ask(json!({ "plan": true })).await;
@@ -179,10 +179,12 @@ fn only_requests_that_may_be_copied_are() {
         rig.hello().await;
         pass(10.0).await;
         assert_eq!(rig.script.names(), ["a"; 4]);
-        let rig = Rig::new(&format!("{ALWAYS}tools = true\n{THREE}"));
-        rig.ask(json!({ "tools": tool })).await;
-        pass(10.0).await;
-        assert_eq!(rig.script.names(), ["a", "b"]);
+        for tools in ["", "tools = true\n", "tools = \"functions\"\n"] {
+            let rig = Rig::new(&format!("{ALWAYS}{tools}{THREE}"));
+            rig.ask(json!({ "tools": tool })).await;
+            pass(10.0).await;
+            assert_eq!(rig.script.names(), ["a", "b"]);
+        }
     });
 }
 
@@ -292,7 +294,7 @@ fn without_traffic_nothing_is_sent() {
 #[test]
 fn callers_test_a_model_themselves_when_no_copy_of_their_request_may_be_sent() {
     play(async || {
-        let rig = a_is_down(PROBES).await;
+        let rig = a_is_down(&PROBES.replace("rate = 0", "rate = 0\ntools = false")).await;
         pass(300.0).await;
         let tool = json!([{ "type": "function", "function": { "name": "f" } }]);
         assert_eq!(tried(&rig.ask(json!({ "tools": tool })).await)[0], "a overloaded");
@@ -373,5 +375,26 @@ fn probes_are_given_up_at_the_end_and_none_begins() {
         rig.hello().await;
         pass(1.0).await;
         assert_eq!(rig.script.count("a"), 2);
+    });
+}
+
+#[test]
+fn a_probe_ends_at_its_first_content_and_is_no_answers_latency() {
+    play(async || {
+        let rig = a_is_down(PROBES).await;
+        rig.script.always("a", says("one two three four"));
+        pass(16.0).await;
+        rig.hello().await;
+        pass(0.15).await;
+        assert!(rig.script.made_to("a")[1].dropped, "after its first word");
+        let health = rig.health("a").await;
+        assert_eq!(
+            (&health["breaker"]["state"], &health["in_flight"]),
+            (&json!("closed"), &json!(0))
+        );
+        assert_eq!((&health["evidence"]["probe"], &health["p50_ms"]), (&json!(1), &Value::Null));
+        let log = rig.log().await;
+        let probe = lines(&log, "call").into_iter().find(|line| line["kind"] == "probe").unwrap();
+        assert_eq!((&probe["success"], &probe["cost_estimated"]), (&json!(true), &json!(true)));
     });
 }
