@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod any_refusal;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod harness;
@@ -14,4 +15,5 @@ mod harness;
 mod mapping;
 #[cfg(test)]
 mod transport;
+#[cfg(test)]
 mod world;
