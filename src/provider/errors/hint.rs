@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use serde_json::Value;
 
 use crate::domain::time::Wall;
 
@@ -27,26 +28,19 @@ pub(crate) fn from_headers(headers: &HeaderMap, now: Wall) -> Option<Duration> {
     }
 }
 
-/// Limits that providers count, as pairs of what remains and when it is whole again.
-const LIMITS: [[&str; 2]; 8] = [
-    ["x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
-    ["x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
-    ["anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"],
-    ["anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"],
-    ["anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"],
-    ["anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"],
-    ["x-ratelimit-remaining", "x-ratelimit-reset"],
-    ["ratelimit-remaining", "ratelimit-reset"],
-];
-
-/// When every limit that is used up is whole again. Others say nothing about this failure.
+/// When every limit that is used up is whole again. Others say nothing about this failure. A limit
+/// is a pair of headers, one with what remains and one with its reset, whatever is counted.
 pub(crate) fn from_limits(headers: &HeaderMap, now: Wall) -> Option<Duration> {
-    let used_up = LIMITS.iter().filter(|[remaining, _]| {
-        text_of(headers, remaining)
+    let is_reset = |name: &str| {
+        name.contains("reset") && (name.contains("ratelimit") || name.contains("rate-limit"))
+    };
+    let resets = headers.keys().map(HeaderName::as_str).filter(|name| is_reset(name));
+    let used_up = resets.filter(|name| {
+        text_of(headers, &name.replace("reset", "remaining"))
             .and_then(|left| left.parse::<f64>().ok())
             .is_some_and(|left| left <= 0.0)
     });
-    used_up.filter_map(|[_, reset]| until_reset(text_of(headers, reset)?, now)).max()
+    used_up.filter_map(|name| until_reset(text_of(headers, name)?, now)).max()
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -68,15 +62,52 @@ fn until_reset(text: &str, now: Wall) -> Option<Duration> {
     }
 }
 
+/// Words behind which a text for people says how long to wait.
+const ANNOUNCED: [&str; 14] = [
+    "again in ",
+    "again after ",
+    "retry in ",
+    "retry after ",
+    "retry after: ",
+    "retry-after: ",
+    "retry_after: ",
+    "request after ",
+    "requests after ",
+    "available in ",
+    "reset in ",
+    "resets in ",
+    "wait ",
+    "within the next ",
+];
+
 /// What a text for people says: "try again in 20s", "retry after 30 seconds", "in 1m30.5s".
 pub(crate) fn from_text(text: &str) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
-    let announced =
-        ["again in ", "retry in ", "retry after ", "again after ", "resets in ", "wait "];
-    announced.iter().find_map(|phrase| {
-        let at = lower.find(phrase)? + phrase.len();
-        duration(lower[at..].trim_start_matches("for ").trim_start_matches("about "))
+    ANNOUNCED.iter().find_map(|phrase| {
+        lower.match_indices(phrase).find_map(|(at, _)| {
+            let told = &lower[at + phrase.len()..];
+            let fillers = ["for ", "about ", "approximately ", "at least ", "another "];
+            duration(fillers.iter().fold(told, |told, filler| told.trim_start_matches(filler)))
+        })
     })
+}
+
+/// A wait that a field of an error body names, in seconds unless its name says milliseconds.
+pub(crate) fn from_field(name: &str, value: &Value) -> Option<Duration> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = plain.to_ascii_lowercase();
+    let unit = match plain.as_str() {
+        "retryafter" | "retryafterseconds" | "retryaftersec" | "retryafters" | "retryin" => 1.0,
+        "retryafterms" | "retryaftermilliseconds" | "retryinms" => 0.001,
+        _ => return None,
+    };
+    match value {
+        Value::String(text) => match text.trim().parse::<f64>() {
+            Ok(number) => positive(number * unit),
+            Err(_) => duration(text.trim()),
+        },
+        value => positive(value.as_f64()? * unit),
+    }
 }
 
 /// The duration that a text begins with. A number without a unit counts seconds.
@@ -194,6 +225,10 @@ mod tests {
             ("Retry after 7", 7_000),
             ("please wait 2 minutes and ask again", 120_000),
             ("try again in 6m0s", 360_000),
+            ("Please wait for approximately 5 seconds before you retry", 5_000),
+            ("Retry after a while, or retry after: 3 s", 3_000),
+            ("Retry your requests after 58 seconds.", 58_000),
+            ("The limit resets in 1h 2m", 3_720_000),
         ] {
             assert_eq!(from_text(text), Some(Duration::from_millis(millis)), "{text}");
         }
@@ -213,6 +248,12 @@ mod tests {
             assert_eq!(used_up(reset), seconds(45), "{reset}");
         }
         assert_eq!(used_up("soon"), None);
+        let per_minute = [
+            ("x-ratelimit-remaining-tokens-minute", "0"),
+            ("x-ratelimit-reset-tokens-minute", "11.5"),
+        ];
+        let told = from_limits(&headers(&per_minute), NOW);
+        assert_eq!(told, Some(Duration::from_millis(11_500)));
         let both = [
             ("anthropic-ratelimit-requests-remaining", "3"),
             ("anthropic-ratelimit-requests-reset", "2026-11-20T01:00:00Z"),
@@ -228,6 +269,21 @@ mod tests {
         assert_eq!(from_duration_text("1.5s"), Some(Duration::from_millis(1500)));
         for text in ["0s", "-3s", "NaNs", "s", "59", ""] {
             assert_eq!(from_duration_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_body_may_say_how_long_to_wait() {
+        let rows = [
+            ("retry_after", serde_json::json!(3), Some(3000)),
+            ("retryAfter", serde_json::json!("2.5"), Some(2500)),
+            ("Retry-After", serde_json::json!("7s"), Some(7000)),
+            ("retry_after_ms", serde_json::json!(1200), Some(1200)),
+            ("retry_after", serde_json::json!(null), None),
+            ("retries", serde_json::json!(3), None),
+        ];
+        for (name, value, wanted) in rows {
+            assert_eq!(from_field(name, &value), wanted.map(Duration::from_millis), "{name}");
         }
     }
 

@@ -39,7 +39,7 @@ const TEXTS: [&str; 11] = [
 ];
 
 /// Keys under which more may be said. What stands under others may be the prompt.
-const NESTED: [&str; 15] = [
+const NESTED: [&str; 16] = [
     "error",
     "errors",
     "message",
@@ -49,6 +49,7 @@ const NESTED: [&str; 15] = [
     "innererror",
     "inner_error",
     "metadata",
+    "headers",
     "raw",
     "cause",
     "base_resp",
@@ -239,6 +240,8 @@ fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
             _ => {}
         }
     }
+    let named = object.iter().find_map(|(name, value)| hint::from_field(name, value));
+    found.retry_delay = found.retry_delay.or(named);
     look_for_google(found, object);
     found.moderated |= object.contains_key("flagged_input");
 }
