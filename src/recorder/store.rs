@@ -12,42 +12,42 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
-use super::database::{Database, StoreError};
+use super::database::StoreError;
 use super::journal::Message;
 use super::logfile::LogFiles;
 use super::queue::Queue;
 use super::replay::{self, Segment};
 use super::retention::Ages;
-use super::rows::{ModelKey, Position, RowKey, RowValue, Rows};
+use super::rows::{ModelKey, Position, RowKey, RowValue};
 use super::snapshot;
 use super::start::{Keeping, Restored, Settings};
 use super::status::Shared;
 use super::write_behind::{Changes, WriteBehind};
 use crate::clock::Clock;
-use crate::domain::ledger::{self, Ledger};
+use crate::domain::ledger;
 use crate::domain::time::{Mono, Wall};
-use crate::protocol::calendar::Day;
 
 mod answer;
+mod connection;
 mod open;
 mod report;
 mod shrink;
 mod sweep;
+mod unsaved;
+
+use answer::Books;
+use connection::Connection;
+use report::Reports;
+use shrink::{Oldest, Shrink};
+use sweep::Sweep;
+use unsaved::Unsaved;
 
 /// Time between two looks at what has grown old.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Shortest and longest wait before a failed database is opened again.
-pub(super) const BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(250), Duration::from_secs(30));
-/// Most rows that wait in memory for a database that fails.
-const MOST_WAITING: usize = 16_384;
 /// Fine buckets are kept this long at least.
 const FINE_AT_LEAST: Duration = Duration::from_secs(3600);
 /// Subdirectories of the state directory that hold the database and the weekly reports.
@@ -58,28 +58,17 @@ const SNAPSHOT_SHARE: u64 = 4;
 
 /// The store thread's belongings.
 pub(super) struct Store {
-    dir: PathBuf,
-    reports: PathBuf,
     log: LogFiles,
     snapshot_bytes: u64,
     ages: Ages,
     ledger_age: Duration,
-    /// Whose weeks are reported.
-    zone: TimeZone,
-    /// Size of the database above which it is rewritten.
-    budget: u64,
     clock: Clock,
     shared: Arc<Shared>,
     write_behind: Arc<WriteBehind>,
     queue: Arc<Queue<Message>>,
     /// Models that are configured, or were seen since the start.
     known: HashSet<ModelKey>,
-    /// Rows that the database does not hold yet.
-    waiting: Rows,
-    /// What is to be added to the ledger in the database, beside rows of it that wait.
-    ledger: Ledger,
-    /// The ledger of before the start as the logs tell it, as long as there is no database.
-    from_logs: Ledger,
+    unsaved: Unsaved,
     /// The place in the log that all this reaches to.
     reached: Option<Position>,
     /// The place from which on all this counts it.
@@ -90,17 +79,10 @@ pub(super) struct Store {
     unsynced: Vec<Arc<File>>,
     /// Whether a new file of the log waits for its checkpoint lines.
     owes_snapshot: bool,
-    database: Option<Database>,
-    backoff: Duration,
-    next_try: Mono,
+    connection: Connection,
     next_sweep: Mono,
-    next_shrink: Mono,
-    /// When the next week is over.
-    next_report: Wall,
-    /// Whether it was said that a report cannot be written.
-    report_failed: bool,
-    /// From when on the ledger is known to be whole; later than 1970 if the database was lost.
-    ledger_known: Wall,
+    shrink: Shrink,
+    reports: Reports,
 }
 
 impl Store {
@@ -112,38 +94,30 @@ impl Store {
         write_behind: &Arc<WriteBehind>,
         queue: &Arc<Queue<Message>>,
     ) -> Store {
+        let (keeping, dir) = (&settings.keeping, &settings.state_dir);
+        let (clock, zone) = (settings.clock.clone(), keeping.zone.clone());
         let mut store = Store {
-            dir: settings.state_dir.join(DATABASE),
-            reports: settings.state_dir.join(REPORTS),
-            log: LogFiles { path: settings.health_log.clone(), keep: settings.keeping.keep },
+            log: LogFiles { path: settings.health_log.clone(), keep: keeping.keep },
             snapshot_bytes: 0,
-            ages: Ages { fine: FINE_AT_LEAST, all: settings.keeping.retention },
-            ledger_age: settings.keeping.ledger_retention,
-            zone: settings.keeping.zone.clone(),
-            budget: settings.keeping.store_size,
-            clock: settings.clock.clone(),
+            ages: Ages { fine: FINE_AT_LEAST, all: keeping.retention },
+            ledger_age: keeping.ledger_retention,
+            connection: Connection::new(dir.join(DATABASE), clock.clone(), Arc::clone(shared)),
+            shrink: Shrink::new(keeping.store_size, Arc::clone(shared)),
+            reports: Reports::new(dir.join(REPORTS), zone, Arc::clone(queue)),
+            clock,
             shared: Arc::clone(shared),
             write_behind: Arc::clone(write_behind),
             queue: Arc::clone(queue),
             known: wanted.iter().cloned().collect(),
-            waiting: Rows::new(),
-            ledger: Ledger::new(),
-            from_logs: Ledger::new(),
+            unsaved: Unsaved::default(),
             reached: None,
             counted: None,
             joined: false,
             unsynced: Vec::new(),
             owes_snapshot: false,
-            database: None,
-            backoff: BACKOFF.0,
-            next_try: Mono::default(),
             next_sweep: Mono::default(),
-            next_shrink: Mono::default(),
-            next_report: Wall::default(),
-            report_failed: false,
-            ledger_known: Wall::default(),
         };
-        store.keep(&settings.keeping);
+        store.keep(keeping);
         store
     }
 
@@ -153,15 +127,8 @@ impl Store {
         self.snapshot_bytes = keeping.max_size / SNAPSHOT_SHARE;
         self.ages = Ages { fine: keeping.fine.max(FINE_AT_LEAST), all: keeping.retention };
         self.ledger_age = keeping.ledger_retention;
-        if self.zone != keeping.zone {
-            self.zone = keeping.zone.clone();
-            self.next_report = Wall::default();
-        }
-        if self.budget != keeping.store_size {
-            self.budget = keeping.store_size;
-            // Who changes it wants to see what comes of it.
-            self.next_shrink = Mono::default();
-        }
+        self.reports.set_zone(&keeping.zone);
+        self.shrink.set_budget(keeping.store_size);
     }
 
     /// Opens the database, answers what is known of the wanted models, and works until the buffer
@@ -182,52 +149,63 @@ impl Store {
         // Before anything is served: from here on places in the log are those of this start, also
         // if somebody has exchanged its files.
         self.checkpoint();
-        let oldest = self.clock.now().wall.minus(self.ages.all);
-        // Nobody waits for it any more if opening took too long.
-        let day = Day::of(self.clock.now().wall, &self.zone);
-        let (today, _) = self.ledger_between(&(day.start..day.end));
-        let found = Restored { today, problems, ..Restored::pick(rows, wanted, oldest) };
-        self.end_outages(&found);
+        let now = self.clock.now().wall;
+        let day = self.reports.day(now);
+        let (today, _) = self.books().between(&(day.start..day.end));
+        let picked = Restored::pick(rows, wanted, now.minus(self.ages.all));
+        let found = Restored { today, problems, ..picked };
+        let (edges, _) = self.books().outage_edges();
+        self.unsaved.end_outages(edges, &found, now);
         let _ = restored.try_send(found);
         self.next_sweep = self.clock.mono().plus(SWEEP);
         self.report();
-        loop {
-            let mut buffered = self.write_behind.take(self.idle());
-            let questions = std::mem::take(&mut buffered.questions);
-            if let Some(keeping) = buffered.keeping.take() {
-                self.keep(&keeping);
-            }
-            let closed = buffered.closed;
-            self.take_up(buffered);
-            let now = self.clock.mono();
-            if self.database.is_none() && (now >= self.next_try || closed) {
-                self.open(&replay::segments(&self.log), false);
-            }
-            questions.into_iter().for_each(|question| self.answer(question));
-            self.checkpoint();
-            if closed {
-                break;
-            }
-            if now >= self.next_sweep {
-                self.next_sweep = now.plus(SWEEP);
-                self.sweep();
-                self.shrink();
-                self.report();
-            }
+        while self.turn() {}
+    }
+
+    /// Waits for something to do, and does it; whether there is more to come.
+    fn turn(&mut self) -> bool {
+        let mut buffered = self.write_behind.take(self.idle());
+        let questions = std::mem::take(&mut buffered.questions);
+        if let Some(keeping) = buffered.keeping.take() {
+            self.keep(&keeping);
         }
+        let closed = buffered.closed;
+        self.take_up(buffered);
+        let now = self.clock.mono();
+        if self.connection.opens_in(now).is_some_and(|wait| wait.is_zero() || closed) {
+            self.open(&replay::segments(&self.log), false);
+        }
+        for question in questions {
+            let costs = self.books().costs(&question.query, false);
+            // Who asked may have given up.
+            let _ = question.answer.send(costs);
+        }
+        self.checkpoint();
+        if !closed && now >= self.next_sweep {
+            self.next_sweep = now.plus(SWEEP);
+            self.sweep();
+            self.shrink();
+            self.report();
+        }
+        !closed
     }
 
     fn idle(&self) -> Duration {
         let now = self.clock.mono();
         let sweep = self.next_sweep.since(now);
-        if self.database.is_some() { sweep } else { sweep.min(self.next_try.since(now)) }
+        self.connection.opens_in(now).map_or(sweep, |wait| wait.min(sweep))
+    }
+
+    fn books(&mut self) -> Books<'_> {
+        let now = self.clock.now().wall;
+        Books { connection: &mut self.connection, unsaved: &self.unsaved, now }
     }
 
     fn take_up(&mut self, buffered: Changes) {
         self.known.extend(buffered.rows.keys().filter_map(RowKey::model).cloned());
-        self.waiting.extend(buffered.rows);
+        self.unsaved.rows.extend(buffered.rows);
         for (key, sums) in buffered.ledger {
-            ledger::add(&mut self.ledger, key, sums);
+            ledger::add(&mut self.unsaved.ledger, key, sums);
         }
         self.reached = buffered.reached.or(self.reached.take());
         self.unsynced.extend(buffered.files);
@@ -236,15 +214,15 @@ impl Store {
     }
 
     fn checkpoint(&mut self) {
-        let nothing = self.waiting.is_empty() && self.ledger.is_empty() && !self.owes_snapshot;
-        if self.database.is_none() || (nothing && self.reached == self.counted) {
-            self.shed();
+        let nothing = self.unsaved.is_empty() && !self.owes_snapshot;
+        if self.connection.database().is_none() || (nothing && self.reached == self.counted) {
+            self.shared.rows_lost(self.unsaved.shed());
             return;
         }
         self.sync_log();
         let outcome = self.write().and_then(|()| self.snapshot());
         if let Err(error) = outcome {
-            self.failed("write", &error);
+            self.connection.failed("write", &error);
         }
     }
 
@@ -259,32 +237,19 @@ impl Store {
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
-        let Some(database) = &self.database else { return Ok(()) };
-        let mut sums = Vec::with_capacity(self.ledger.len());
-        for (key, &more) in &self.ledger {
-            let mut sum = match self.waiting.get(&RowKey::Ledger(key.clone())) {
-                Some(RowValue::Ledger(sum)) => *sum,
-                _ => database.sums(key)?,
-            };
-            sum += more;
-            sums.push((RowKey::Ledger(key.clone()), RowValue::Ledger(sum)));
-        }
-        // From here on they are absolute like all other rows, so that writing them twice, after a
-        // failure that was none, counts nothing twice.
-        self.waiting.extend(sums);
-        self.ledger.clear();
-        database.write(&self.waiting, self.reached.as_ref())?;
-        self.waiting.clear();
+        let Some(database) = self.connection.database() else { return Ok(()) };
+        self.unsaved.add_up(database)?;
+        database.write(&self.unsaved.rows, self.reached.as_ref())?;
+        self.unsaved.rows.clear();
         self.counted.clone_from(&self.reached);
-        // Only now: one that opens and then fails to write has not recovered.
-        self.backoff = BACKOFF.0;
-        self.shared.checkpoint(self.clock.now().wall);
+        self.connection.works();
         Ok(())
     }
 
     /// Tells a new file of the log what the logs alone would need to know.
     fn snapshot(&mut self) -> Result<(), StoreError> {
-        let (Some(database), Some(at), true) = (&self.database, &self.counted, self.owes_snapshot)
+        let (Some(database), Some(at), true) =
+            (self.connection.database(), &self.counted, self.owes_snapshot)
         else {
             return Ok(());
         };
@@ -300,27 +265,26 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up the oldest buckets when too many rows wait.
-    fn shed(&mut self) {
-        if self.waiting.len() <= MOST_WAITING {
-            return;
+    fn sweep(&mut self) {
+        let Some(database) = self.connection.database() else { return };
+        let now = self.clock.now().wall;
+        let (ages, ledger_age) = (self.ages, self.ledger_age);
+        let swept = Sweep { now, ages, ledger_age, known: &self.known }.look(database);
+        if let Err(error) = swept {
+            self.connection.failed("tidy", &error);
         }
-        let mut starts: Vec<Wall> = self.waiting.keys().filter_map(RowKey::start).collect();
-        starts.sort_unstable();
-        let Some(&middle) = starts.get(starts.len() / 2) else { return };
-        let before = self.waiting.len();
-        self.waiting.retain(|key, _| key.start().is_none_or(|start| start > middle));
-        self.shared.rows_lost((before - self.waiting.len()) as u64);
     }
 
-    /// Lets go of the database until it is time to try again, and says so.
-    fn failed(&mut self, doing: &str, error: &StoreError) -> String {
-        self.database = None;
-        self.next_try = self.clock.mono().plus(self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF.1);
-        let text = format!("cannot {doing} the database {}: {error}", self.dir.display());
-        self.shared.store_failed(text.clone());
-        text
+    fn shrink(&mut self) {
+        let now = self.clock.now();
+        let (bucket, ledger) = (now.wall.minus(self.ages.all), now.wall.minus(self.ledger_age));
+        self.shrink.look(&mut self.connection, &Oldest { bucket, ledger }, now.mono);
+    }
+
+    fn report(&mut self) {
+        let now = self.clock.now().wall;
+        let mut books = Books { connection: &mut self.connection, unsaved: &self.unsaved, now };
+        self.reports.write_due(&mut books, self.ledger_age);
     }
 }
 

@@ -9,13 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::database::{Database, StoreError, replace, settle, size};
+use super::super::database::{Database, StoreError, replace, size};
 use super::super::rows::{RowKey, Slot, Width};
-use super::Store;
+use super::super::status::Shared;
+use super::connection::Connection;
 use crate::domain::ledger::QUARTER_MS;
-use crate::domain::time::Wall;
+use crate::domain::time::{Mono, Wall};
 use crate::protocol::calendar::rfc3339;
 
 /// How long a rewrite that failed, or gained little, is not repeated.
@@ -45,66 +47,88 @@ struct Weights {
     by_rank: BTreeMap<Rank, Weight>,
 }
 
-impl Store {
-    /// Rewrites the database if it is too large.
-    pub(super) fn shrink(&mut self) {
-        let Some(database) = &self.database else { return };
-        let now = self.clock.now();
-        if now.mono < self.next_shrink || size(&self.dir) <= self.budget {
+/// How large the database may be, and when it is looked at again.
+pub(super) struct Shrink {
+    /// Size of the database above which it is rewritten.
+    pub(super) budget: u64,
+    pub(super) next: Mono,
+    shared: Arc<Shared>,
+}
+
+impl Shrink {
+    pub(super) fn new(budget: u64, shared: Arc<Shared>) -> Shrink {
+        Shrink { budget, next: Mono::default(), shared }
+    }
+
+    /// Allows another size. Who changes it wants to see what comes of it.
+    pub(super) fn set_budget(&mut self, budget: u64) {
+        if self.budget != budget {
+            self.budget = budget;
+            self.next = Mono::default();
+        }
+    }
+
+    /// Rewrites the database if it is too large. Buckets and costs older than those that are `kept`
+    /// are left out.
+    pub(super) fn look(&mut self, connection: &mut Connection, kept: &Oldest, now: Mono) {
+        let Some(database) = connection.database() else { return };
+        let dir = connection.dir.clone();
+        if now < self.next || size(&dir) <= self.budget {
             return;
         }
-        let (buckets, ledger) = (now.wall.minus(self.ages.all), now.wall.minus(self.ledger_age));
-        let current = |key: &RowKey| match key {
-            RowKey::Bucket(slot) => slot.end() > buckets,
-            RowKey::Ledger(key) => key.start >= ledger,
-            RowKey::Outage(key) => key.at >= ledger,
-            RowKey::Breaker(_) => true,
-        };
-        let outcome = copy(database, &self.dir, self.budget, current).and_then(|copied| {
+        let outcome = copy(database, &dir, self.budget, |key| kept.keeps(key)).and_then(|copied| {
             // From here on a failure may have any reason; opening it again tells.
-            self.database = None;
-            replace(&self.dir).map(|()| copied)
+            connection.close();
+            replace(&dir).map(|()| copied)
         });
         match &outcome {
             Ok((size, given_up)) => {
                 let above = *size > threshold(self.budget);
                 if above {
-                    self.next_shrink = now.mono.plus(PAUSE);
+                    self.next = now.plus(PAUSE);
                 }
                 self.shared.rows_lost(given_up.map_or(0, |(_, rows)| rows));
-                let told = given_up.map(|(rank, _)| self.tell(rank));
-                self.shared.store_rewritten(told);
+                self.shared.store_rewritten(given_up.map(|(rank, _)| tell(&dir, rank)));
             }
             Err(error) => {
-                self.next_shrink = now.mono.plus(PAUSE);
-                let dir = self.dir.display();
+                self.next = now.plus(PAUSE);
+                let dir = dir.display();
                 let text =
                     format!("the database {dir} is too large and cannot be rewritten: {error}");
                 self.shared.store_too_large(text);
             }
         }
-        if self.database.is_none() {
-            self.reopen();
+        if connection.database().is_none() {
+            connection.reopen();
         }
     }
+}
 
-    fn reopen(&mut self) {
-        let opened = settle(&self.dir).map_err(StoreError::from);
-        match opened.and_then(|()| Database::open(&self.dir)) {
-            Ok((database, _)) => self.database = Some(database),
-            Err(error) => drop(self.failed("open", &error)),
+/// The oldest moments that are kept.
+pub(super) struct Oldest {
+    pub(super) bucket: Wall,
+    pub(super) ledger: Wall,
+}
+
+impl Oldest {
+    fn keeps(&self, key: &RowKey) -> bool {
+        match key {
+            RowKey::Bucket(slot) => slot.end() > self.bucket,
+            RowKey::Ledger(key) => key.start >= self.ledger,
+            RowKey::Outage(key) => key.at >= self.ledger,
+            RowKey::Breaker(_) => true,
         }
     }
+}
 
-    fn tell(&self, last: Rank) -> String {
-        let which = if last.fine { "all windows" } else { "five-minute windows and costs" };
-        format!(
-            "the database {} was larger than max_size in [store] allows: {which} up to {} were \
-             given up; raise it, or lower retention",
-            self.dir.display(),
-            rfc3339(Wall(last.quarter.0.saturating_add(QUARTER_MS))),
-        )
-    }
+fn tell(dir: &Path, last: Rank) -> String {
+    let which = if last.fine { "all windows" } else { "five-minute windows and costs" };
+    format!(
+        "the database {} was larger than max_size in [store] allows: {which} up to {} were given \
+         up; raise it, or lower retention",
+        dir.display(),
+        rfc3339(Wall(last.quarter.0.saturating_add(QUARTER_MS))),
+    )
 }
 
 /// Copies what is `current` into a new database, all of it if there is room; tells the size of the

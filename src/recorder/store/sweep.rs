@@ -4,11 +4,11 @@
 //! finish, the next one does. Which buckets are due is decided in `retention`.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::super::database::{Database, StoreError};
 use super::super::retention::{Ages, plan};
 use super::super::rows::{ModelKey, RowKey, RowValue};
-use super::Store;
 use crate::domain::time::Wall;
 
 /// Most steps of one look, so that it never takes long.
@@ -16,18 +16,22 @@ const MOST_STEPS: usize = 64;
 /// Most rows of the ledger that are deleted in one step.
 const MOST_DELETES: usize = 256;
 
-impl Store {
-    /// Looks for what has grown old.
-    pub(super) fn sweep(&mut self) {
-        let Some(database) = &self.database else { return };
-        let now = self.clock.now().wall;
-        let outcome = sweep_buckets(database, now, self.ages)
-            .and_then(|()| sweep_breakers(database, now.minus(self.ages.all), &self.known))
-            .and_then(|()| sweep_ledger(database, now.minus(self.ledger_age)))
-            .and_then(|()| sweep_outages(database, now.minus(self.ledger_age)));
-        if let Err(error) = outcome {
-            self.failed("tidy", &error);
-        }
+/// What grows old, and when.
+pub(super) struct Sweep<'s> {
+    pub(super) now: Wall,
+    pub(super) ages: Ages,
+    pub(super) ledger_age: Duration,
+    /// Models whose circuits are kept, however old.
+    pub(super) known: &'s HashSet<ModelKey>,
+}
+
+impl Sweep<'_> {
+    /// Looks for what has grown old in this database.
+    pub(super) fn look(&self, database: &Database) -> Result<(), StoreError> {
+        sweep_buckets(database, self.now, self.ages)?;
+        sweep_breakers(database, self.now.minus(self.ages.all), self.known)?;
+        sweep_ledger(database, self.now.minus(self.ledger_age))?;
+        sweep_outages(database, self.now.minus(self.ledger_age))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::connection::BACKOFF;
 use super::*;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::window::{Bucket, FINE_MS};
@@ -162,14 +163,14 @@ fn a_database_held_by_another_process_is_not_put_aside() {
 #[test]
 fn too_many_waiting_rows_cost_the_oldest_buckets_never_a_circuit() {
     let mut store = store(Path::new("unused"));
-    for number in 0..=MOST_WAITING as u64 {
-        store.waiting.extend([bucket(Wall(number * FINE_MS), 1).split(Wall(0))]);
+    for number in 0..=unsaved::MOST_ROWS as u64 {
+        store.unsaved.rows.extend([bucket(Wall(number * FINE_MS), 1).split(Wall(0))]);
     }
-    store.waiting.extend([breaker(Wall(9)).split(Wall(0))]);
+    store.unsaved.rows.extend([breaker(Wall(9)).split(Wall(0))]);
     store.checkpoint();
-    assert!(store.waiting.len() < MOST_WAITING);
-    assert!(store.waiting.contains_key(&RowKey::Breaker(model())));
-    let oldest = store.waiting.keys().filter_map(RowKey::start).min();
+    assert!(store.unsaved.rows.len() < unsaved::MOST_ROWS);
+    assert!(store.unsaved.rows.contains_key(&RowKey::Breaker(model())));
+    let oldest = store.unsaved.rows.keys().filter_map(RowKey::start).min();
     assert!(oldest > Some(Wall(0)));
     assert!(store.shared.status().rows_lost > 0);
 }
@@ -183,14 +184,14 @@ fn a_database_that_keeps_failing_is_tried_less_and_less_often() {
     for _ in 0..20 {
         store.open(&[], false);
     }
-    assert!(store.database.is_none());
-    assert_eq!(store.backoff, BACKOFF.1);
+    assert!(store.connection.database().is_none());
+    assert_eq!(store.connection.backoff, BACKOFF.1);
     fs::remove_file(dir.path().join("state/db")).unwrap();
     store.open(&[], false);
-    assert_eq!(store.backoff, BACKOFF.1, "opening alone proves nothing");
-    store.waiting.extend([bucket(recent(), 1).split(Wall(0))]);
+    assert_eq!(store.connection.backoff, BACKOFF.1, "opening alone proves nothing");
+    store.unsaved.rows.extend([bucket(recent(), 1).split(Wall(0))]);
     store.checkpoint();
-    assert_eq!(store.backoff, BACKOFF.0);
+    assert_eq!(store.connection.backoff, BACKOFF.0);
 }
 
 #[test]
@@ -200,19 +201,19 @@ fn tidying_merges_old_buckets_and_forgets_circuits_nobody_configures() {
     store.open(&[], true);
     let hours = |hours: u64| Wall(recent().0 - hours * 3_600_000);
     let rows = [bucket(hours(49), 1), bucket(hours(2), 2), bucket(recent(), 3)];
-    store.waiting.extend(rows.map(|row| row.split(Wall(0))));
-    store.waiting.extend([breaker(Wall(9)).split(hours(49))]);
+    store.unsaved.rows.extend(rows.map(|row| row.split(Wall(0))));
+    store.unsaved.rows.extend([breaker(Wall(9)).split(hours(49))]);
     store.checkpoint();
     store.known.insert(model());
     store.sweep();
-    let database = store.database.as_ref().unwrap();
+    let database = store.connection.database().unwrap();
     assert_eq!(database.breakers().unwrap().len(), 1, "it is configured");
     let slots = database.slots().unwrap();
     assert_eq!(slots.len(), 2);
     assert!(slots.iter().any(|slot| slot.end() < hours(1) && slot.end().0 % 300_000 == 0));
     store.known.clear();
     store.sweep();
-    assert!(store.database.as_ref().unwrap().breakers().unwrap().is_empty());
+    assert!(store.connection.database().unwrap().breakers().unwrap().is_empty());
 }
 
 #[test]
@@ -223,11 +224,11 @@ fn the_ledger_is_kept_as_long_as_it_is_configured_and_not_longer() {
     let days = |days: u64| Wall(recent().0 - days * 24 * 3_600_000);
     for age in [401, 399, 0] {
         let key = LedgerKey::new(days(age), &"task".into(), &"gpt".into(), &"gpt".into());
-        store.ledger.insert(key, Sums { calls: 1, ..Sums::default() });
+        store.unsaved.ledger.insert(key, Sums { calls: 1, ..Sums::default() });
     }
     store.checkpoint();
     store.sweep();
-    let database = store.database.as_ref().unwrap();
+    let database = store.connection.database().unwrap();
     let kept = database.ledger(&(Wall(0)..Wall(u64::MAX)), usize::MAX).unwrap();
     assert_eq!(kept.len(), 2);
     assert!(kept.iter().all(|(key, _)| key.start > days(400)));
@@ -241,22 +242,22 @@ fn a_checkpoint_that_seemed_to_fail_counts_nothing_twice() {
     let key = || LedgerKey::new(recent(), &"task".into(), &"gpt".into(), &"gpt".into());
     let call = Sums { calls: 1, ..Sums::default() };
     store.reached = Some(Position { file: "01A".into(), offset: 1 });
-    store.ledger.insert(key(), call);
+    store.unsaved.ledger.insert(key(), call);
     store.checkpoint();
     store.reached = Some(Position { file: "01A".into(), offset: 2 });
-    store.ledger.insert(key(), call);
+    store.unsaved.ledger.insert(key(), call);
     // It was written, but whoever wrote it was told otherwise.
     let (counted, reached) = (store.counted.clone(), store.reached.clone());
     store.write().unwrap();
     let written = RowValue::Ledger(Sums { calls: 2, ..Sums::default() });
-    store.waiting.insert(RowKey::Ledger(key()), written);
+    store.unsaved.rows.insert(RowKey::Ledger(key()), written);
     store.counted = counted;
-    store.database = None;
-    store.ledger.insert(key(), call);
+    store.connection.close();
+    store.unsaved.ledger.insert(key(), call);
     store.open(&[], false);
     assert_eq!(store.counted, reached);
     store.checkpoint();
-    let sums = store.database.as_ref().unwrap().sums(&key()).unwrap();
+    let sums = store.connection.database().unwrap().sums(&key()).unwrap();
     assert_eq!(sums.calls, 3);
 }
 

@@ -134,7 +134,7 @@ fn a_week_that_ends_while_the_daemon_runs_is_reported_with_the_next_look() {
     let mut store = store_of(&hand.settings(dir.path()));
     store.open(&[], true);
     let key = LedgerKey::new(hand.now(), &"t".into(), &"a".into(), &"b".into());
-    store.ledger.insert(key, Sums { calls: 1, paid: 9, ..Sums::default() });
+    store.unsaved.ledger.insert(key, Sums { calls: 1, paid: 9, ..Sums::default() });
     store.checkpoint();
     let there = |week: &str| report(dir.path(), week).is_some();
     for (now, last, first) in [
@@ -221,14 +221,14 @@ fn a_report_that_cannot_be_written_is_tried_again() {
     let mut store = store_of(&hand.settings(dir.path()));
     store.open(&[], true);
     let key = LedgerKey::new(hand.now(), &"t".into(), &"a".into(), &"b".into());
-    store.ledger.insert(key, Sums { calls: 1, ..Sums::default() });
+    store.unsaved.ledger.insert(key, Sums { calls: 1, ..Sums::default() });
     store.checkpoint();
     hand.set("2026-11-24T12:00:00Z");
     let place = dir.path().join("state/reports");
     fs::write(&place, "no folder").unwrap();
     store.report();
-    assert!(store.report_failed);
+    assert!(store.reports.failed);
     fs::remove_file(&place).unwrap();
     store.report();
-    assert!(!store.report_failed && report(dir.path(), "2026-W47").is_some());
+    assert!(!store.reports.failed && report(dir.path(), "2026-W47").is_some());
 }

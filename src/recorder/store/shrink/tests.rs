@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::fs;
 
+use super::super::super::database::settle;
 use super::super::super::rows::{Position, RowValue, Rows};
+use super::super::Store;
 use super::super::tests::{copy as copy_files, store};
 use super::*;
 use crate::clock::Clock;
@@ -18,10 +20,11 @@ const HOUR: u64 = 3_600_000;
 
 /// Everything that a new start would find in the database, which is opened again for it.
 fn contents(store: &mut Store) -> (Rows, Option<Position>) {
-    store.database = None;
-    let (database, contents) = Database::open(&store.dir).unwrap();
+    store.connection.close();
+    let (database, contents) = Database::open(&store.connection.dir).unwrap();
     let ledger = database.ledger(&(Wall(0)..Wall(u64::MAX)), usize::MAX).unwrap();
-    store.database = Some(database);
+    drop(database);
+    store.connection.reopen();
     assert_eq!((contents.unreadable, contents.lost), (0, false));
     let mut rows = contents.rows;
     rows.extend(
@@ -60,7 +63,7 @@ fn rows() -> Rows {
 fn filled(dir: &Path) -> Store {
     let mut store = store(dir);
     store.open(&[], true);
-    store.waiting = rows();
+    store.unsaved.rows = rows();
     store.reached = Some(Position { file: "01A".into(), offset: 7 });
     store.checkpoint();
     store
@@ -71,14 +74,14 @@ fn bloat(store: &mut Store, bytes: u64) {
     let task = "t".repeat(2000);
     let more: Rows = (0..3000).map(|at| ledger(now() - at * QUARTER_MS, &task)).collect();
     let keys: Vec<RowKey> = more.keys().cloned().collect();
-    store.waiting = more;
+    store.unsaved.rows = more;
     store.checkpoint();
     in_use(store).remove(&keys).unwrap();
-    assert!(size(&store.dir) > bytes, "{}", size(&store.dir));
+    assert!(size(&store.connection.dir) > bytes, "{}", size(&store.connection.dir));
 }
 
 fn in_use(store: &Store) -> &Database {
-    store.database.as_ref().unwrap()
+    store.connection.database().unwrap()
 }
 
 #[test]
@@ -89,15 +92,15 @@ fn a_database_above_its_budget_is_rewritten_and_holds_the_same_rows() {
     let before = contents(&mut store);
     assert_eq!(before.0.len(), rows().len());
     store.shrink();
-    assert!(size(&store.dir) > 4 * MIB, "it is below its budget, and left alone");
-    store.budget = 4 * MIB;
+    assert!(size(&store.connection.dir) > 4 * MIB, "it is below its budget, and left alone");
+    store.shrink.budget = 4 * MIB;
     store.shrink();
-    assert!(size(&store.dir) < 3 * MIB, "{}", size(&store.dir));
+    assert!(size(&store.connection.dir) < 3 * MIB, "{}", size(&store.connection.dir));
     assert_eq!(contents(&mut store), before);
     assert_eq!(names(dir.path()), ["db"]);
     assert_eq!(store.shared.status().store_size, None);
     // And it goes on from there.
-    store.waiting.extend([bucket(Wall(now() + FINE_MS), 9).split(Wall(0))]);
+    store.unsaved.rows.extend([bucket(Wall(now() + FINE_MS), 9).split(Wall(0))]);
     store.checkpoint();
     assert_eq!(store.shared.status().store, StoreState::Ok);
     assert_eq!(contents(&mut store).0.len(), before.0.len() + 1);
@@ -108,10 +111,10 @@ fn rows_that_are_too_old_are_not_copied() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = filled(dir.path());
     let old = [bucket(Wall(now() - 50 * HOUR), 1).split(Wall(0)), ledger(HOUR, "task")];
-    store.waiting.extend(old.clone());
+    store.unsaved.rows.extend(old.clone());
     store.checkpoint();
     bloat(&mut store, 4 * MIB);
-    store.budget = 4 * MIB;
+    store.shrink.budget = 4 * MIB;
     store.shrink();
     let (left, _) = contents(&mut store);
     assert_eq!(left.len(), rows().len());
@@ -124,12 +127,12 @@ fn without_room_for_all_rows_the_oldest_go_and_it_is_said() {
     let mut store = filled(dir.path());
     let tasks: Vec<String> = (0..8).map(|number| format!("{number}-{}", "t".repeat(200))).collect();
     for task in &tasks {
-        store.waiting.extend((0..3000).map(|at| ledger(now() - at * QUARTER_MS, task)));
+        store.unsaved.rows.extend((0..3000).map(|at| ledger(now() - at * QUARTER_MS, task)));
         store.checkpoint();
     }
-    store.budget = 6 * MIB;
+    store.shrink.budget = 6 * MIB;
     store.shrink();
-    assert!(size(&store.dir) <= 6 * MIB, "{}", size(&store.dir));
+    assert!(size(&store.connection.dir) <= 6 * MIB, "{}", size(&store.connection.dir));
     let (left, position) = contents(&mut store);
     assert!(position.is_some() && left.contains_key(&breaker(Wall(9)).split(Wall(0)).0));
     let fine = left.keys().filter(|key| rank(key).is_some_and(|rank| rank.fine)).count();
@@ -157,7 +160,7 @@ fn a_kill_while_it_is_rewritten_loses_nothing() {
     let before = contents(&mut store);
     // While rows are copied: before the first, behind a part that is on the disk, at the last.
     let seen = Cell::new(0);
-    let copied = in_use(&store).copy(&store.dir, |_| {
+    let copied = in_use(&store).copy(&store.connection.dir, |_| {
         if [0, 2500, 3600].contains(&seen.get()) {
             copy_files(&state, &killed(&format!("row-{}", seen.get())));
         }
@@ -195,7 +198,7 @@ fn what_another_process_is_writing_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let store = filled(dir.path());
     fs::create_dir(dir.path().join("state/db.new")).unwrap();
-    settle(&store.dir).unwrap();
+    settle(&store.connection.dir).unwrap();
     assert_eq!(names(dir.path()), ["db", "db.new"]);
     drop(store);
     settle(&dir.path().join("state/db")).unwrap();
@@ -210,7 +213,7 @@ fn a_rewrite_that_fails_leaves_the_database_in_use_and_is_not_repeated_at_once()
     let blocked = dir.path().join("state/db.new");
     fs::write(&blocked, "in the way").unwrap();
     let before = contents(&mut store);
-    store.budget = 1;
+    store.shrink.budget = 1;
     for _ in 0..2 {
         store.shrink();
         assert_eq!(contents(&mut store), before);
@@ -225,10 +228,10 @@ fn a_reload_changes_the_size_and_what_failed_is_tried_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = filled(dir.path());
     bloat(&mut store, 4 * MIB);
-    store.next_shrink = store.clock.mono().plus(PAUSE);
+    store.shrink.next = store.clock.mono().plus(PAUSE);
     store.keep(&Keeping { store_size: 4 * MIB, ..settings(dir.path()).keeping });
     store.shrink();
-    assert!(size(&store.dir) < 4 * MIB);
+    assert!(size(&store.connection.dir) < 4 * MIB);
 }
 
 fn names(dir: &Path) -> Vec<String> {

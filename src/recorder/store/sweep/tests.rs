@@ -9,6 +9,7 @@ use super::super::super::database::size;
 use super::super::super::logfile::{Head, LogFile, LogFiles};
 use super::super::super::replay::segments;
 use super::super::super::rows::{Row, Slot, Width};
+use super::super::Store;
 use super::super::tests::store_of;
 use super::*;
 use crate::clock::Clock;
@@ -97,11 +98,11 @@ impl Daemon {
             ..Bucket::default()
         };
         let row = Row::Bucket { model: model(), start: at, bucket };
-        self.store.waiting.extend([row.split(at)]);
+        self.store.unsaved.rows.extend([row.split(at)]);
         let sums = Sums { calls: calls.into(), paid: 963_000, ..Sums::default() };
         for task in ["chat", "code"] {
             let key = LedgerKey::new(at, &task.into(), &model().name, &model().name);
-            ledger::add(&mut self.store.ledger, key, sums);
+            ledger::add(&mut self.store.unsaved.ledger, key, sums);
         }
     }
 
@@ -136,7 +137,7 @@ fn rows(store: &Store) -> [u64; 3] {
         RowKey::Ledger(_) => counts[2] += 1,
         RowKey::Breaker(_) | RowKey::Outage(_) => {}
     };
-    store.database.as_ref().unwrap().weigh(count).unwrap();
+    store.connection.database().unwrap().weigh(count).unwrap();
     counts
 }
 
@@ -151,11 +152,15 @@ fn weeks_at_fifty_calls_a_second_stay_inside_all_configured_bounds() {
     let (mut database, mut log) = (0, 0);
     for step in 0..WEEKS * 7 * DAY / STEP {
         daemon.step(START + step * STEP);
-        database = database.max(size(&daemon.store.dir));
+        database = database.max(size(&daemon.store.connection.dir));
         log = log.max(daemon.log_bytes());
         assert!(daemon.window.len() as u64 <= fine + coarse, "{}", daemon.window.len());
         let store = &daemon.store;
-        assert!(store.waiting.is_empty() && store.ledger.is_empty() && store.unsynced.is_empty());
+        assert!(
+            store.unsaved.rows.is_empty()
+                && store.unsaved.ledger.is_empty()
+                && store.unsynced.is_empty()
+        );
         if step % 48 == 47 {
             let [fines, coarses, ledgers] = rows(store);
             assert!(fines <= fine && coarses <= coarse && ledgers <= costs, "{:?}", rows(store));
