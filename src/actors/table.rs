@@ -138,7 +138,7 @@ impl Table {
             };
             let new = Reconfigure {
                 settings: settings(model, config.retention),
-                cured: old.config.provider.key() != model.provider.key(),
+                cured: old.config.provider.keys != model.provider.keys,
             };
             old.actor.do_send(new);
             renewal.kept += 1;

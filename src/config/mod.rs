@@ -8,16 +8,20 @@
 mod env;
 mod file;
 mod finding;
-mod key;
+pub(crate) mod key;
 mod kind;
 pub mod locate;
+mod reach;
 mod read;
 mod suggest;
 mod types;
+pub(crate) mod vertex;
 
 pub use env::Env;
 pub use finding::{Finding, Mistakes, Place};
+pub(crate) use key::Key;
 pub use kind::Kind;
+pub(crate) use reach::{Proxy, Roots};
 pub use types::*;
 
 use std::fmt::Write;

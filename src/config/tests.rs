@@ -135,7 +135,7 @@ fn a_model_without_prices_takes_those_listed_for_exactly_its_model_id() {
 fn keys_are_fetched_and_never_shown() {
     let loaded = with_model("");
     let provider = &loaded.config.models[0].provider;
-    assert_eq!(provider.key.as_ref().unwrap().expose_secret(), "planted-key");
+    assert_eq!(provider.keys[0].known().unwrap().expose_secret(), "planted-key");
     assert_eq!(provider.base_url, "https://api.openai.com/v1");
     assert_eq!(provider.max_tokens_field, MaxTokensField::MaxCompletionTokens);
     assert!(!format!("{loaded:?}").contains("planted"));
@@ -227,7 +227,7 @@ fn key_files_are_looked_for_beside_the_configuration() {
     let text = with_file_key("x.key");
     std::fs::write(&path, text).unwrap();
     let loaded = load(&path, &env()).unwrap();
-    let key = loaded.config.models[0].provider.key.as_ref().unwrap();
+    let key = loaded.config.models[0].provider.keys[0].known().unwrap();
     assert_eq!(key.expose_secret(), "from-file");
 }
 

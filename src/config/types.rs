@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::Kind;
+use super::{Key, Kind, Proxy, Roots};
 use crate::domain::accept::Accept;
 use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
@@ -127,8 +127,8 @@ pub(crate) struct Provider {
     /// Everything before `/chat/completions`, `/v1/messages` or `/models/…`; no slash at the end.
     pub(crate) base_url: String,
     pub(crate) auth: Auth,
-    /// The key; `None` when none is needed or it is missing.
-    pub(crate) key: Option<SecretString>,
+    /// The keys, used in turn; none when none is needed or all are missing.
+    pub(crate) keys: Vec<Key>,
     /// Why calls cannot work, when they cannot: shown to people, names no secret.
     pub(crate) misconfigured: Option<String>,
     /// Extra request headers. Values may be secret.
@@ -139,6 +139,10 @@ pub(crate) struct Provider {
     pub(crate) max_tokens_field: MaxTokensField,
     /// Whether answers are streamed from it, whatever the caller wants.
     pub(crate) streams: bool,
+    /// The HTTP proxy that calls go through.
+    pub(crate) proxy: Option<Proxy>,
+    /// Who is trusted beside those whom the system trusts.
+    pub(crate) roots: Option<Arc<Roots>>,
 }
 
 /// How a key is sent: the header that it stands in, or not at all.
@@ -258,13 +262,6 @@ pub struct Chain {
     /// How long a call may take to its first content before another model is called beside it;
     /// `None` for never.
     pub(crate) hedge_after: Option<Duration>,
-}
-
-impl Provider {
-    /// The key, for the one who sends it and for comparison; never to be shown.
-    pub(crate) fn key(&self) -> Option<&str> {
-        self.key.as_ref().map(ExposeSecret::expose_secret)
-    }
 }
 
 impl Config {

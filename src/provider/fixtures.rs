@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{Call, Failure};
-use crate::config::{Health, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
+use crate::config::{Health, Key, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
 use crate::domain::breaker::{Prober, Rules};
 use crate::domain::need::Abilities;
 use crate::domain::pace::Limits;
@@ -24,12 +24,14 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         kind,
         base_url: base_url.to_owned(),
         auth: kind.auth(),
-        key: Some(SecretString::from(KEY.to_owned())),
+        keys: vec![Key::Fixed(SecretString::from(KEY.to_owned()))],
         misconfigured: None,
         headers: Vec::new(),
         query: Vec::new(),
         max_tokens_field: MaxTokensField::MaxTokens,
         streams: true,
+        proxy: None,
+        roots: None,
     }
 }
 

@@ -1,41 +1,40 @@
 //! Calls over the network: the only file that opens connections.
 //!
-//! One client with one pool serves all models that share a connect timeout. It follows no
-//! redirect, uses no proxy, repeats nothing and unpacks nothing: what a provider says is judged
-//! by the table, not by a library. Answers are streamed from providers that can, whatever the caller
-//! asked for, so that a silent model is noticed early; a server that refuses to stream is asked
-//! again without. Reading is in `receive.rs`; dropping a call closes its connection.
+//! What a provider says is judged by the table, not by a library. Which connections are shared is
+//! said in `clients.rs`, whose key is used in `keys/mod.rs`, how an attempt goes in `attempt.rs`.
+//! Answers are streamed from providers that can, whatever the caller asked for, so that a silent
+//! model is noticed early; a server that refuses to stream is asked again without. Reading is in
+//! `receive.rs`; dropping a call closes its connection.
 //!
 //! A reset on a pooled connection before any byte of the answer is repeated once on a new
 //! connection and counts for nothing: the server may have closed it while it lay idle.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Response;
 use reqwest::header::DATE;
-use reqwest::{Client, ClientBuilder, Response};
 
 use super::body::Asking;
+use super::clients::{Clients, Connecting};
 use super::errors::classify::{Reply, classify};
-use super::errors::{shape, transport};
+use super::errors::{proxy, shape, transport};
+use super::keys::{Keyring, Pass};
 use super::learned::{Learned, Lessons};
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
 use super::receive::{self, Reading};
-use super::resolve::Resolver;
-use super::reuse::{self, MarkNew};
-use super::{Call, Failure, Provider, Step, Steps};
-use crate::config::{Kind, MaxTokensField, Model};
+use super::reuse;
+use super::{Call, Failure, Provider, Steps};
+use crate::config::{self, Kind, MaxTokensField, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
 use crate::domain::time::{Now, Wall, millis};
-
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
+use attempt::Calling;
 
 /// Where the time comes from.
 pub type Clock = Rc<dyn Fn() -> Now>;
@@ -56,6 +55,7 @@ pub struct SetupError(#[source] reqwest::Error);
 struct Setup {
     models: HashMap<Arc<str>, Rc<Entry>>,
     clients: Vec<Rc<Clients>>,
+    rings: Vec<Rc<Keyring>>,
     response_bytes: usize,
 }
 
@@ -66,14 +66,7 @@ struct Entry {
     prepared: Result<Rc<Prepared>, Failure>,
     clients: Rc<Clients>,
     learned: Learned,
-}
-
-/// The clients of one connect timeout.
-struct Clients {
-    connect: Duration,
-    pooled: Client,
-    /// Never uses a connection twice; made when it is first needed.
-    fresh: OnceCell<Client>,
+    ring: Rc<Keyring>,
 }
 
 impl Http {
@@ -84,28 +77,33 @@ impl Http {
         clock: Clock,
     ) -> Result<Http, SetupError> {
         install_crypto();
-        let setup = Setup::new(models, response_bytes, &[])?;
+        let setup = Setup::new(models, response_bytes, None)?;
         Ok(Http { clock, network: RefCell::default(), setup: RefCell::new(setup) })
     }
 
     /// Takes new settings. Calls under way keep the old ones; pooled connections are kept.
     pub fn update(&self, models: &[Arc<Model>], response_bytes: usize) -> Result<(), SetupError> {
-        let setup = Setup::new(models, response_bytes, &self.setup.borrow().clients)?;
+        let setup = Setup::new(models, response_bytes, Some(&self.setup.borrow()))?;
         self.setup.replace(setup);
         Ok(())
     }
 
     /// Asks, in another way if a server refuses the first, until an answer begins.
-    async fn ask(&self, call: &Call<'_>) -> Result<Reading, Failure> {
-        let (entry, limit) = self.entry(call.model)?;
+    async fn ask_with(
+        &self,
+        pass: &Pass,
+        entry: &Entry,
+        call: &Call<'_>,
+        pace: Pace,
+        limit: usize,
+    ) -> Result<Reading, Failure> {
         let prepared = entry.prepared()?;
-        let pace = Pace::start(call.limits);
         let asking = if call.model.provider.streams { Asking::STREAM } else { Asking::WHOLE };
         let mut lessons = Lessons::begin(&entry.learned, asking, (self.clock)().mono);
         loop {
             let asking = lessons.asking;
             let until = if asking.streams() { pace.first() } else { pace.complete() };
-            let response = self.send(&entry, call, asking, until).await?;
+            let response = self.send(pass, entry, call, asking, until).await?;
             if response.status().is_success() {
                 lessons.keep(call, (self.clock)().mono);
                 let prepared = Rc::clone(prepared);
@@ -135,6 +133,7 @@ impl Http {
     /// Sends the request and waits for the head of the answer.
     async fn send(
         &self,
+        pass: &Pass,
         entry: &Entry,
         call: &Call<'_>,
         asking: Asking,
@@ -142,36 +141,25 @@ impl Http {
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
         let body = Bytes::from(prepared.format.body(&asking.call(call), asking)?);
-        let result =
-            until.wait(&prepared.host, self.execute(entry, prepared, body, asking)).await?;
-        match result {
-            Ok(response) => {
+        let request = || prepared.request(body.clone(), asking.streams(), &*pass.signer);
+        let result = until.wait(&prepared.host, entry.execute(prepared, request)).await?;
+        match (result, &prepared.proxy) {
+            (Ok(response), Some(proxy)) if response.status() == 407 => {
+                Err(proxy::unauthorized(&prepared.host, proxy))
+            }
+            (Ok(response), _) => {
                 self.network.borrow_mut().answered();
                 Ok(response)
             }
-            Err(error) => Err(self.no_answer(prepared, &error)),
-        }
-    }
-
-    async fn execute(
-        &self,
-        entry: &Entry,
-        prepared: &Prepared,
-        body: Bytes,
-        asking: Asking,
-    ) -> reqwest::Result<Response> {
-        let request = || prepared.request(body.clone(), asking.streams());
-        let (result, is_new) = reuse::watch(entry.clients.pooled.execute(request())).await;
-        match result {
-            Err(error) if !is_new && transport::is_reset(&error, &prepared.host) => {
-                entry.clients.fresh().execute(request()).await
-            }
-            result => result,
+            (Err(error), _) => Err(self.no_answer(prepared, &error)),
         }
     }
 
     fn no_answer(&self, prepared: &Prepared, error: &reqwest::Error) -> Failure {
-        let mut failure = transport::before_answer(error, &prepared.host);
+        let mut failure = match &prepared.proxy {
+            Some(proxy) => proxy::before_answer_through(error, &prepared.host, proxy),
+            None => transport::before_answer(error, &prepared.host),
+        };
         let now = (self.clock)().mono;
         if failure.fault == Fault::Connect
             && self.network.borrow_mut().failed(&prepared.provider, now)
@@ -201,16 +189,27 @@ pub struct Look {
 ///
 /// # Errors
 /// When no answer comes within `patience`, with the reason in the words of a failed call.
-pub async fn look_at(base_url: &str, patience: Duration) -> Result<Look, Failure> {
+pub(crate) async fn look_at(
+    provider: &config::Provider,
+    patience: Duration,
+) -> Result<Look, Failure> {
     install_crypto();
     let broken = |_| Failure::new(Fault::Connect, "the HTTPS client cannot be set up");
-    let client = builder(patience).timeout(patience).build().map_err(broken)?;
-    let request = client.get(base_url).build().map_err(broken)?;
+    let builder = Connecting::within(provider, patience).builder().map_err(broken)?;
+    let client = builder.timeout(patience).build().map_err(broken)?;
+    let request = client.get(&provider.base_url).build().map_err(broken)?;
     let host = request.url().host_str().unwrap_or_default().to_owned();
     let began = tokio::time::Instant::now();
-    let response = match client.execute(request).await {
-        Ok(response) => response,
-        Err(error) => return Err(transport::before_answer(&error, &host)),
+    let proxy = provider.proxy.as_ref().map(config::Proxy::shown);
+    let response = match (client.execute(request).await, proxy) {
+        (Ok(response), Some(proxy)) if response.status() == 407 => {
+            return Err(proxy::unauthorized(&host, proxy));
+        }
+        (Ok(response), _) => response,
+        (Err(error), Some(proxy)) => {
+            return Err(proxy::before_answer_through(&error, &host, proxy));
+        }
+        (Err(error), None) => return Err(transport::before_answer(&error, &host)),
     };
     let date = response
         .headers()
@@ -223,7 +222,7 @@ pub async fn look_at(base_url: &str, patience: Duration) -> Result<Look, Failure
 
 impl Provider for Http {
     fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
-        Box::pin(futures_util::stream::unfold(Calling::Asking(self, call), Calling::step))
+        Box::pin(futures_util::stream::unfold(Calling::Begun(self, call), Calling::step))
     }
 
     fn learned(&self, model: &str) -> Vec<String> {
@@ -234,36 +233,21 @@ impl Provider for Http {
     }
 }
 
-/// A call between two of its steps.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "every call reads; a box would cost each an allocation"
-)]
-enum Calling<'a> {
-    /// Nothing was sent yet.
-    Asking(&'a Http, Call<'a>),
-    /// Its answer has begun.
-    Reading(Reading),
-    /// Its end was told.
-    Over,
-}
-
-impl Calling<'_> {
-    async fn step(self) -> Option<(Step, Self)> {
-        let reading = match self {
-            Calling::Asking(http, call) => match http.ask(&call).await {
-                Ok(reading) => reading,
-                Err(failure) => return Some((Step::End(Err(failure)), Calling::Over)),
-            },
-            Calling::Reading(reading) => reading,
-            Calling::Over => return None,
-        };
-        let (step, more) = reading.step().await;
-        Some((step, more.map_or(Calling::Over, Calling::Reading)))
-    }
-}
-
 impl Entry {
+    async fn execute(
+        &self,
+        prepared: &Prepared,
+        request: impl Fn() -> reqwest::Request,
+    ) -> reqwest::Result<Response> {
+        let (result, is_new) = reuse::watch(self.clients.pooled.execute(request())).await;
+        match result {
+            Err(error) if !is_new && transport::is_reset(&error, &prepared.host) => {
+                self.clients.fresh().execute(request()).await
+            }
+            result => result,
+        }
+    }
+
     fn prepared(&self) -> Result<&Rc<Prepared>, Failure> {
         self.prepared.as_ref().map_err(Clone::clone)
     }
@@ -273,16 +257,19 @@ impl Setup {
     fn new(
         models: &[Arc<Model>],
         response_bytes: usize,
-        old: &[Rc<Clients>],
+        old: Option<&Setup>,
     ) -> Result<Setup, SetupError> {
-        let mut setup = Setup { models: HashMap::new(), clients: Vec::new(), response_bytes };
+        let (clients, rings) = (Vec::new(), Vec::new());
+        let mut setup = Setup { models: HashMap::new(), clients, rings, response_bytes };
         for model in models {
-            let clients = setup.clients(model.timeouts.connect, old)?;
+            let clients = setup.clients(model, old)?;
+            let ring = setup.ring(&model.provider, old);
             let entry = Entry {
                 kind: model.provider.kind,
                 limit: model.provider.max_tokens_field,
-                prepared: Prepared::new(model).map(Rc::new),
+                prepared: Prepared::new(model, &ring).map(Rc::new),
                 clients,
+                ring,
                 learned: Learned::default(),
             };
             setup.models.insert(Arc::clone(&model.name), Rc::new(entry));
@@ -290,54 +277,42 @@ impl Setup {
         Ok(setup)
     }
 
-    fn clients(
-        &mut self,
-        connect: Duration,
-        old: &[Rc<Clients>],
-    ) -> Result<Rc<Clients>, SetupError> {
-        let same = |clients: &&Rc<Clients>| clients.connect == connect;
-        if let Some(clients) = self.clients.iter().find(same) {
-            return Ok(Rc::clone(clients));
+    /// The clients that reach a model, shared with all that are reached in the same way.
+    fn clients(&mut self, model: &Model, old: Option<&Setup>) -> Result<Rc<Clients>, SetupError> {
+        let reach = Connecting::of(model);
+        let known = |all: &[Rc<Clients>]| all.iter().find(|one| one.reach == reach).cloned();
+        if let Some(clients) = known(&self.clients) {
+            return Ok(clients);
         }
-        if let Some(clients) = old.iter().find(same) {
-            self.clients.push(Rc::clone(clients));
-            return Ok(Rc::clone(clients));
-        }
-        let pooled = builder(connect).build().map_err(SetupError)?;
-        let clients = Rc::new(Clients { connect, pooled, fresh: OnceCell::new() });
+        let clients = match old.and_then(|old| known(&old.clients)) {
+            Some(clients) => clients,
+            None => Clients::new(reach).map_err(SetupError)?,
+        };
         self.clients.push(Rc::clone(&clients));
         Ok(clients)
     }
-}
 
-impl Clients {
-    fn fresh(&self) -> &Client {
-        self.fresh.get_or_init(|| {
-            let unpooled = builder(self.connect).pool_max_idle_per_host(0).build();
-            // The same settings built before, so this does not fail; if it does, the pool serves.
-            unpooled.unwrap_or_else(|_| self.pooled.clone())
-        })
+    /// The keys of a provider, shared by its models; what is known of them outlives a reload.
+    fn ring(&mut self, provider: &config::Provider, old: Option<&Setup>) -> Rc<Keyring> {
+        if let Some(ring) = self.rings.iter().find(|ring| ring.is_of(provider)) {
+            return Rc::clone(ring);
+        }
+        let before = old.and_then(|old| old.rings.iter().find(|ring| ring.is_of(provider)));
+        let ring = match before.filter(|ring| ring.serves(provider)) {
+            Some(ring) => Rc::clone(ring),
+            None => Rc::new(Keyring::new(provider, before.map(Rc::as_ref))),
+        };
+        self.rings.push(Rc::clone(&ring));
+        ring
     }
-}
-
-fn builder(connect: Duration) -> ClientBuilder {
-    Client::builder()
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .retry(reqwest::retry::never())
-        .connect_timeout(connect)
-        .pool_idle_timeout(IDLE)
-        .tcp_nodelay(true)
-        .dns_resolver(Resolver)
-        .connector_layer(MarkNew)
 }
 
 /// Chooses the cryptography for this process. Another part of it may have chosen already.
 fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
+
+mod attempt;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! [`crate::domain::fault`].
 
 mod body;
+mod clients;
 mod errors;
 #[cfg(test)]
 mod fixtures;
@@ -12,6 +13,7 @@ mod formats;
 mod framing;
 mod gather;
 pub mod http;
+mod keys;
 mod learned;
 mod patience;
 mod pieces;

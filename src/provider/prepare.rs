@@ -13,9 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::errors::redact::Secrets;
 use super::formats::{self, Format};
-use super::sign::{Signer, secret_value, signer};
+use super::keys::Keyring;
+use super::sign::{Signer, secret_value};
 use super::{Failure, resolve};
-use crate::config::{Auth, Model, Provider};
+use crate::config::{Auth, Model, Provider, Proxy};
 use crate::domain::fault::Fault;
 
 /// Sent with every request.
@@ -31,40 +32,40 @@ pub(super) struct Prepared {
     /// Where streams are asked for; only Google has another place for them.
     stream_url: Url,
     headers: HeaderMap,
-    signer: Box<dyn Signer>,
+    /// The proxy on the way there, as people may see it.
+    pub(super) proxy: Option<String>,
 }
 
 impl Prepared {
     /// Prepares a model, or says why it cannot be called.
-    pub(super) fn new(model: &Model) -> Result<Prepared, Failure> {
+    pub(super) fn new(model: &Model, ring: &Keyring) -> Result<Prepared, Failure> {
         let provider = &*model.provider;
-        if provider.key.is_none() && provider.auth != Auth::None {
+        if provider.keys.is_empty() && provider.auth != Auth::None {
             let what = format!("provider {} has no API key; set its api_key", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
         if let Some(why) = &provider.misconfigured {
             return Err(Failure::new(Fault::Auth, why.as_str()));
         }
-        let format = formats::of(provider.kind);
+        let format = formats::at(provider.kind, &provider.base_url);
         let (url, stream_url) = (url(model, format, false)?, url(model, format, true)?);
         let host = url.host_str().unwrap_or_default().to_owned();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if bare.parse::<IpAddr>().is_ok_and(resolve::is_refused) {
-            let what =
-                format!("connections to {host} are refused: a link-local or metadata address");
-            return Err(Failure::new(Fault::BadEndpoint, what));
-        }
+        let proxy = provider.proxy.as_ref();
+        let hosts = [Some(host.as_str()), proxy.map(Proxy::host)];
+        hosts.into_iter().flatten().try_for_each(allowed)?;
         let configured = provider.headers.iter().chain(&provider.query).map(|(_, value)| value);
         // A server that echoes the address echoes its values as they were encoded.
         let encoded = url.query().unwrap_or_default().split('&');
         let encoded = encoded.filter_map(|pair| pair.split_once('='));
         let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
+        let of_proxy = proxy.map(Proxy::secrets).unwrap_or_default();
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
-            secrets: Rc::new(Secrets::new(provider.key.iter().chain(configured).chain(&encoded))),
-            signer: signer(provider.auth, provider.key.as_ref())
-                .ok_or_else(|| unusable(provider, "api_key"))?,
+            secrets: Rc::new(
+                Secrets::new(configured.chain(&encoded).chain(&of_proxy)).with(ring.generations()),
+            ),
+            proxy: proxy.map(|proxy| proxy.shown().to_owned()),
             headers: headers(provider, format)?,
             host,
             url,
@@ -72,15 +73,30 @@ impl Prepared {
         })
     }
 
-    /// A request with this body.
-    pub(super) fn request(&self, body: impl Into<reqwest::Body>, streams: bool) -> Request {
+    /// A request with this body, signed.
+    pub(super) fn request(
+        &self,
+        body: impl Into<reqwest::Body>,
+        streams: bool,
+        signer: &dyn Signer,
+    ) -> Request {
         let url = if streams { &self.stream_url } else { &self.url };
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone();
         *request.body_mut() = Some(body.into());
-        self.signer.sign(&mut request);
+        signer.sign(&mut request);
         request
     }
+}
+
+/// Refuses a host that is an address where no provider and no proxy is.
+fn allowed(host: &str) -> Result<(), Failure> {
+    let bare = host.trim_matches(['[', ']']);
+    if bare.parse::<IpAddr>().is_ok_and(resolve::is_refused) {
+        let what = format!("connections to {host} are refused: a link-local or metadata address");
+        return Err(Failure::new(Fault::BadEndpoint, what));
+    }
+    Ok(())
 }
 
 fn url(model: &Model, format: &dyn Format, streams: bool) -> Result<Url, Failure> {

@@ -33,6 +33,8 @@ mod health_log;
 #[cfg(test)]
 mod installed;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod managed;

@@ -15,12 +15,13 @@ pub(crate) const MARKERS: [&str; 8] = [
 ];
 
 /// The pages for users, relative to the repository.
-pub(crate) const PAGES: [&str; 7] = [
+pub(crate) const PAGES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/protocol.md",
     "docs/configuration.md",
+    "docs/providers.md",
     "docs/routing.md",
     "docs/systemd.md",
 ];

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use super::field::Field;
-use crate::config::{Kind, MaxTokensField};
+use crate::config::{Kind, MaxTokensField, vertex};
 
 /// An address that passed every check.
 pub(super) struct Address {
@@ -36,6 +36,10 @@ pub(super) fn read(field: &Field<'_>, kind: Option<Kind>, allow_http: bool) -> O
     if let Some(end) = kind.and_then(|kind| kind.superfluous_end(&base_url)) {
         let hint = format!("remove {end}: it is added to every call");
         field.mistake("goes too far into the API", hint);
+        return None;
+    }
+    if let Some((problem, hint)) = kind.and_then(|kind| vertex::refusal(&url, kind)) {
+        field.mistake(problem, hint);
         return None;
     }
     Some(Address { base_url, host, is_loopback })

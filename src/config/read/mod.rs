@@ -9,9 +9,11 @@ mod chains;
 mod daemon;
 mod field;
 mod general;
+mod keys;
 mod models;
 mod prices;
 mod providers;
+mod reach;
 mod rules;
 mod section;
 

@@ -12,8 +12,10 @@ use secrecy::SecretString;
 
 use super::address::{self, Address};
 use super::field::Field;
+use super::keys::{self, KeysFound};
+use super::reach::{self, Way};
 use super::section::Section;
-use crate::config::key::{KeyPlace, looks_like_key};
+use crate::config::vertex::is_vertex;
 use crate::config::{Auth, Env, Kind, MaxTokensField, Provider};
 
 /// All providers by name; `None` for those with mistakes.
@@ -34,9 +36,6 @@ const TOKEN_FIELDS: [(&str, Option<MaxTokensField>); 3] = [
     ("max_tokens", Some(MaxTokensField::MaxTokens)),
     ("max_completion_tokens", Some(MaxTokensField::MaxCompletionTokens)),
 ];
-
-const PLACES: &str =
-    "api_key = { credential = \"NAME\" }, { env = \"VARIABLE\" } or { file = \"PATH\" }";
 
 pub(super) fn read<'a>(root: &mut Section<'a>, env: &Env) -> Providers<'a> {
     let entries = root.entries("providers");
@@ -63,24 +62,35 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let sample = format!("\"{}\"", address::sample(kind));
     let address = section.required("base_url", &sample, |f| address::read(f, kind, allow_http));
     let api_key = section.field("api_key");
-    let source = api_key.as_ref().map(key_source);
+    let places = api_key.as_ref().map(keys::read);
     let auth = section.value("auth", |f| f.choice(&AUTHS));
     let headers = section.or("headers", headers, Vec::new());
     let query = section.or("query", query, Vec::new());
     let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
     let streams = section.or("upstream_stream", |f| f.choice(&STREAMS), true);
+    let proxy = section.field("proxy");
+    let way = proxy.as_ref().map_or(Some(Way::Direct), reach::way);
+    let roots = section.value("ca_file", reach::roots);
 
     let (kind, address) = (kind?, address?);
     let auth = auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some()));
-    let (key, misconfigured) = match source {
+    let KeysFound { keys, missing } = match places {
         // The mistake in it is reported.
         Some(None) => return None,
-        Some(Some(source)) => fetch(api_key.as_ref()?, source, auth, env),
-        None if auth == Auth::None => (None, None),
-        None => (None, Some("no api_key is configured".to_owned())),
+        Some(Some(places)) => keys::fetch(api_key.as_ref()?, &places, auth, env, is_used),
+        None if auth == Auth::None => KeysFound::default(),
+        None => {
+            KeysFound { missing: Some("no api_key is configured".to_owned()), keys: Vec::new() }
+        }
     };
-    if let Some(reason) = misconfigured.as_ref().filter(|_| is_used) {
+    if let Some(reason) = missing.as_ref().filter(|_| is_used) {
         warn_of(reason, field, api_key.as_ref());
+    }
+    let proxy = proxy.unwrap_or_else(|| field.clone());
+    let through = way?.find(&address.base_url, env, &proxy);
+    if let Some(reason) = through.as_ref().err().filter(|_| is_used) {
+        let problem = format!("{reason}; the models of this provider are not called");
+        proxy.warning(&problem, "name an http:// or https:// proxy, or remove it");
     }
     Some(Provider {
         name: field.key.into(),
@@ -88,38 +98,21 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         max_tokens_field: token_field.unwrap_or_else(|| address::auto_field(&address.host)),
         base_url: address.base_url,
         auth,
-        key,
-        misconfigured,
+        keys,
+        misconfigured: missing.or_else(|| through.as_ref().err().cloned()),
         headers,
         query,
         streams,
+        proxy: through.ok().flatten(),
+        roots,
     })
 }
 
 fn default_auth(kind: Kind, address: &Address, has_key: bool) -> Auth {
-    if address.is_loopback && !has_key { Auth::None } else { kind.auth() }
-}
-
-/// The key, or the reason why there is none.
-fn fetch(
-    field: &Field<'_>,
-    source: KeyPlace<'_>,
-    auth: Auth,
-    env: &Env,
-) -> (Option<SecretString>, Option<String>) {
-    if auth == Auth::None {
-        field.warning("not used, as auth is \"none\"", "remove one of the two");
-        return (None, None);
-    }
-    match source.fetch(env, field.report.folder()) {
-        Ok(fetched) => {
-            if let Some(path) = fetched.open_to_all {
-                let problem = "everybody on this machine can read the key file";
-                field.warning(problem, format!("chmod o-rwx {}", path.display()));
-            }
-            (Some(fetched.key), None)
-        }
-        Err(reason) => (None, Some(reason)),
+    match () {
+        () if address.is_loopback && !has_key => Auth::None,
+        () if is_vertex(&address.base_url) => Auth::Bearer,
+        () => kind.auth(),
     }
 }
 
@@ -166,60 +159,4 @@ fn query(field: &Field<'_>) -> Option<Vec<(String, SecretString)>> {
     let entries = field.entries()?;
     let parameters = entries.iter().map(|entry| (entry.key, entry.text()));
     Some(parameters.filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect())
-}
-
-/// Where the key is: a table that names the place. A key written inline is refused, because
-/// configurations are copied, shared and committed; what was written is never shown, not even in part.
-fn key_source<'a>(field: &Field<'a>) -> Option<KeyPlace<'a>> {
-    if field.value.get_ref().is_str() {
-        field.mistake("a key must not stand in the configuration", format!("use {PLACES}"));
-        return None;
-    }
-    let mut section = field.section()?;
-    let credential = section.value("credential", place);
-    let env = section.value("env", place);
-    let file = section.value("file", place);
-    let sources = [
-        credential.map(KeyPlace::Credential),
-        env.map(KeyPlace::Variable),
-        file.map(KeyPlace::File),
-    ];
-    let mut given = sources.into_iter().flatten();
-    let source = given.next();
-    if given.next().is_some() {
-        field.mistake("names more than one place", format!("use one of {PLACES}"));
-    } else if field.value.get_ref().as_table().is_some_and(|table| table.is_empty()) {
-        field.mistake("names no place", format!("use {PLACES}"));
-    }
-    source.filter(|source| fits(field, *source))
-}
-
-fn place<'a>(field: &Field<'a>) -> Option<&'a str> {
-    let text = field.text()?;
-    if looks_like_key(text) {
-        field.mistake("looks like the key itself", format!("name its place: {PLACES}"));
-        return None;
-    }
-    Some(text)
-}
-
-fn fits(field: &Field<'_>, source: KeyPlace<'_>) -> bool {
-    match source {
-        KeyPlace::Credential(name) if name.contains('/') || name.starts_with('.') => {
-            field
-                .mistake("a credential is a plain name", "the name of LoadCredential= in the unit");
-            false
-        }
-        KeyPlace::Variable(name) if !is_variable(name) => {
-            let hint = "for example env = \"OPENAI_API_KEY\", without a dollar sign";
-            field.mistake("not the name of an environment variable", hint);
-            false
-        }
-        _ => true,
-    }
-}
-
-fn is_variable(name: &str) -> bool {
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    starts_well && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

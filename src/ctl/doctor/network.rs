@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use super::super::text;
 use super::Finding;
 use crate::clock::wall;
-use crate::config::Config;
+use crate::config::{Config, Provider};
 use crate::domain::fault::Fault;
 use crate::domain::time::{Wall, millis};
 use crate::provider::Failure;
@@ -30,21 +30,18 @@ pub(super) fn look(config: Option<&Config>) -> Vec<Finding> {
         let why = "without a configuration no address is known";
         return vec![Finding::skipped("network", why), clock(wall(), &[])];
     };
-    let addresses: BTreeMap<&str, &str> = config
-        .models
-        .iter()
-        .map(|model| (&*model.provider.name, model.provider.base_url.as_str()))
-        .collect();
+    let providers: BTreeMap<&str, &Provider> =
+        config.models.iter().map(|model| (&*model.provider.name, &*model.provider)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else {
         return vec![Finding::skipped("network", "no runtime could be started to look")];
     };
-    let asked = addresses.values().map(|address| look_at(address, PATIENCE));
+    let asked = providers.values().map(|provider| look_at(provider, PATIENCE));
     let answers = runtime.block_on(join_all(asked));
     let now = wall();
     let dates: Vec<Wall> = answers.iter().flatten().filter_map(|look| look.date).collect();
     let mut findings: Vec<Finding> =
-        addresses.keys().zip(&answers).map(|(name, answer)| judge(name, answer)).collect();
+        providers.keys().zip(&answers).map(|(name, answer)| judge(name, answer)).collect();
     findings.push(clock(now, &dates));
     findings
 }

@@ -3,6 +3,7 @@
 
 pub(super) mod classify;
 pub(super) mod hint;
+pub(super) mod proxy;
 pub(super) mod redact;
 pub(super) mod shape;
 mod topic;

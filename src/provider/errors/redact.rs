@@ -7,6 +7,11 @@
 //!
 //! Nothing here decides what a failure means, and nothing here is ever used on answers.
 
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
 use secrecy::{ExposeSecret, SecretString};
 
 /// Longest text shown to a caller, in characters.
@@ -44,33 +49,66 @@ const PREFIXES: [&str; 12] = [
 const SECRET_NAMES: [&str; 7] =
     ["key", "token", "secret", "password", "authorization", "signature", "credential"];
 
+/// Most generations of keys that are remembered: more than a week of new ones every hour.
+const MOST_GENERATIONS: usize = 256;
+
 /// The secrets of one provider, to be found again in what it sends back.
 #[derive(Default)]
-pub(crate) struct Secrets(Vec<SecretString>);
+pub(crate) struct Secrets {
+    fixed: Vec<SecretString>,
+    changing: Rc<Generations>,
+}
+
+/// Keys that change while the daemon runs: the present ones, and those before them.
+#[derive(Default)]
+pub(crate) struct Generations(RefCell<VecDeque<SecretString>>);
+
+impl Generations {
+    /// Takes note of a key before it is used.
+    pub(crate) fn note(&self, key: &SecretString) {
+        let mut all = self.0.borrow_mut();
+        if all.iter().any(|one| one.expose_secret() == key.expose_secret()) {
+            return;
+        }
+        if all.len() == MOST_GENERATIONS {
+            all.pop_front();
+        }
+        all.push_back(key.clone());
+    }
+}
 
 impl Secrets {
     /// Takes the secrets to look for, and their words: of `Bearer KEY` a provider may echo only
     /// the key. Very short ones are left alone, they would mask ordinary words.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Secrets {
-        let mut found = Vec::new();
+        let mut fixed = Vec::new();
         for secret in secrets {
             let whole = secret.expose_secret();
             let words = whole.split_whitespace().filter(|word| word.len() >= MIN_WORD);
-            found.extend(words.map(SecretString::from));
+            fixed.extend(words.map(SecretString::from));
             if whole.len() >= MIN_SECRET {
-                found.push(secret.clone());
+                fixed.push(secret.clone());
             }
         }
-        // The longest first, so that a secret within another one leaves no rest behind.
-        found.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
-        Secrets(found)
+        Secrets { fixed, changing: Rc::default() }
+    }
+
+    /// The same, with keys that may change.
+    pub(crate) fn with(mut self, changing: Rc<Generations>) -> Secrets {
+        self.changing = changing;
+        self
     }
 
     /// The text for a caller: one line of at most [`MAX_CHARS`] characters without secrets.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut line = one_line(look_at(text));
-        for secret in &self.0 {
-            line = line.replace(secret.expose_secret(), MASK);
+        let changing = self.changing.0.borrow();
+        let texts = self.fixed.iter().chain(changing.iter()).map(ExposeSecret::expose_secret);
+        let mut texts: Vec<&str> = texts.filter(|text| text.len() >= MIN_SECRET).collect();
+        // The longest first, so that a secret within another one leaves no rest behind.
+        texts.sort_by_key(|text| Reverse(text.len()));
+        for secret in texts {
+            line = line.replace(secret, MASK);
         }
         cut(&mask_words(&line))
     }

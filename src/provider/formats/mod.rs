@@ -15,6 +15,7 @@ use super::framing::sse::Event;
 use super::pieces::Gathered;
 use super::{Call, Failure};
 use crate::config::Kind;
+use crate::config::vertex::is_vertex;
 
 /// A wire format's own part in a call.
 pub(super) trait Format: Sync {
@@ -55,6 +56,14 @@ pub(super) fn of(kind: Kind) -> &'static dyn Format {
         Kind::OpenAi => &openai::OpenAi,
         Kind::Anthropic => &anthropic::Anthropic,
         Kind::Google => &google::Google,
+    }
+}
+
+/// The format that is spoken at an address. Vertex AI serves the formats of others in its own way.
+pub(super) fn at(kind: Kind, base_url: &str) -> &'static dyn Format {
+    match kind {
+        Kind::Anthropic if is_vertex(base_url) => &anthropic::OnVertex,
+        kind => of(kind),
     }
 }
 

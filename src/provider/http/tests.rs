@@ -10,17 +10,20 @@ use tokio::task::JoinHandle;
 
 use futures_util::StreamExt;
 
-use super::super::Outcome;
 use super::super::fixtures::{self, KEY};
+use super::super::{Outcome, Step};
 use super::*;
 use crate::config;
 use crate::domain::time::{Mono, Wall};
 use crate::protocol::chat::ChatRequest;
 
 mod broken;
+mod keys;
 mod learned;
+mod reach;
 mod secrets;
 mod streams;
+mod vertex;
 
 const LIMIT: usize = 64 * 1024;
 

@@ -196,6 +196,7 @@ pub(super) const TABLE: &[Wording] = &[
         &[
             " for this model", " with this model", " by this model", " temporarily",
             " overloaded", " at capacity", " tool", " image", " parameter", " file",
+            " denied on resource",
         ],
     ),
     row(

@@ -62,7 +62,10 @@ const JSON_ONLY: &str = "Answer with one JSON object and nothing else: no code f
 
 #[derive(Serialize)]
 struct Body<'a> {
-    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anthropic_version: Option<&'static str>,
     max_tokens: u32,
     #[serde(skip_serializing_if = "str::is_empty")]
     system: &'a str,
@@ -157,8 +160,10 @@ enum OutputFormat {
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = system(call);
+    let version = vertex::version(call);
     let body = Body {
-        model: &call.model.model_id,
+        model: version.is_none().then_some(&call.model.model_id),
+        anthropic_version: version,
         max_tokens: call.max_tokens,
         system: &system,
         messages: turns(&request.messages)?,
@@ -363,6 +368,9 @@ fn closed_below(key: &str, value: &Value) -> Value {
 
 mod reply;
 mod stream;
+mod vertex;
+
+pub(super) use vertex::OnVertex;
 
 #[cfg(test)]
 mod tests;

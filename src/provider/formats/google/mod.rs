@@ -195,7 +195,7 @@ fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let body = Body {
         system_instruction: (!system.is_empty())
             .then_some(System { parts: [SystemPart { text: &system }] }),
-        contents: turns(&request.messages, &call.model.model_id)?,
+        contents: vertex::fit(turns(&request.messages, &call.model.model_id)?, call),
         tools: tools(request),
         tool_config: tool_config(request),
         generation_config: generation_config(call),
@@ -390,6 +390,7 @@ fn tool_config(request: &ChatRequest) -> Option<ToolConfig<'_>> {
 }
 
 mod reply;
+mod vertex;
 
 #[cfg(test)]
 mod tests;

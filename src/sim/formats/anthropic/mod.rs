@@ -34,7 +34,14 @@ impl Format for Anthropic {
         ""
     }
 
+    fn model<'c>(&self, call: &'c Incoming) -> &'c str {
+        vertex(call).map_or_else(|| call.body_model(), |(model, _)| model)
+    }
+
     fn key<'c>(&self, call: &'c Incoming) -> &'c str {
+        if vertex(call).is_some() {
+            return call.bearer().unwrap_or_default();
+        }
         call.header("x-api-key").or_else(|| call.bearer()).unwrap_or_default()
     }
 
@@ -115,6 +122,12 @@ impl Format for Anthropic {
     fn keep_alive(&self) -> &'static str {
         "event: ping\ndata: {\"type\": \"ping\"}\n\n"
     }
+}
+
+/// The model and the method of a call as Vertex AI has it.
+fn vertex(call: &Incoming) -> Option<(&str, &str)> {
+    let (_, behind) = call.path.split_once("/publishers/anthropic/models/")?;
+    behind.rsplit_once(':')
 }
 
 fn message(ask: &Ask, content: Value, stop: &str, used: (u64, u64), number: u64) -> Value {

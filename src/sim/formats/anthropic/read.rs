@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::Anthropic;
+use super::{Anthropic, vertex};
 use crate::sim::ask::{Ask, Tool};
 use crate::sim::behaviour::{ErrorReply, Meaning, refused};
 use crate::sim::formats::Format;
@@ -14,12 +14,15 @@ use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, 
 
 #[rustfmt::skip]
 const FIELDS: &[&str] = &[
-    "model", "messages", "max_tokens", "cache_control", "container", "context_management",
+    "model", "anthropic_version", "messages", "max_tokens", "cache_control", "container",
+    "context_management",
     "inference_geo", "mcp_servers", "metadata", "output_config", "service_tier", "stop_sequences",
     "stream", "system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p",
 ];
 
 const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
+
+const ON_VERTEX: &str = "vertex-2023-10-16";
 
 const IMAGES: &[&str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
 
@@ -32,7 +35,13 @@ const NO_PREFILL: &[&str] = &["sonnet-4-6", "opus-4-6"];
 
 /// Checks a call and takes from it what the answer depends on.
 pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
-    if call.get || call.path != "/v1/messages" {
+    let on_vertex = vertex(call).map(|(_, method)| method);
+    let streams = call.body["stream"] == true;
+    let is_known = match on_vertex {
+        Some(method) => method == if streams { "streamRawPredict" } else { "rawPredict" },
+        None => call.path == "/v1/messages",
+    };
+    if call.get || !is_known {
         return Err(ErrorReply::saying(Meaning::ModelNotFound, "Not Found"));
     }
     if !rules.accepts(Anthropic.key(call)) {
@@ -40,24 +49,27 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
             Anthropic.key(call).is_empty().then(|| "x-api-key header is required".to_owned());
         return Err(ErrorReply { message: missing, ..ErrorReply::new(Meaning::Auth) });
     }
-    let version = call.header("anthropic-version").unwrap_or_default();
-    if version.is_empty() {
-        return refused("anthropic-version: header is required");
-    }
-    if !VERSIONS.contains(&version) {
-        return refused(format!("anthropic-version: \"{version}\" is not a valid version."));
-    }
+    let version = match on_vertex {
+        Some(_) if text(&call.body, "anthropic_version") == ON_VERTEX => ON_VERTEX,
+        Some(_) => return refused("anthropic_version: Field required"),
+        None => version(call)?,
+    };
     let Some(body) = call.body.as_object() else {
         return refused("The request body is not valid JSON");
     };
-    let needed = ["model", "max_tokens", "messages"];
+    // The place of the model decides which of the two must be there.
+    let (own, foreign) = match on_vertex {
+        Some(_) => ("anthropic_version", "model"),
+        None => ("model", "anthropic_version"),
+    };
+    let needed = [own, "max_tokens", "messages"];
     if let Some(name) = needed.into_iter().find(|name| given(&call.body, name).is_none()) {
         return refused(format!("{name}: Field required"));
     }
-    if let Some(name) = unknown(body, FIELDS) {
+    if let Some(name) = unknown(body, FIELDS).or(body.get(foreign).map(|_| foreign)) {
         return refused(format!("{name}: Extra inputs are not permitted"));
     }
-    let mut ask = Ask { model: call.body_model().to_owned(), ..Ask::default() };
+    let mut ask = Ask { model: Anthropic.model(call).to_owned(), ..Ask::default() };
     if !rules.knows(&ask.model) {
         return Err(ErrorReply::new(Meaning::ModelNotFound));
     }
@@ -70,6 +82,17 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     tools(&call.body, &mut ask)?;
     ask.json = json_wanted(&call.body)?;
     Ok(ask)
+}
+
+fn version(call: &Incoming) -> Result<&str, ErrorReply> {
+    let version = call.header("anthropic-version").unwrap_or_default();
+    if version.is_empty() {
+        return refused("anthropic-version: header is required");
+    }
+    if !VERSIONS.contains(&version) {
+        return refused(format!("anthropic-version: \"{version}\" is not a valid version."));
+    }
+    Ok(version)
 }
 
 /// The texts of a string or of an array of text blocks.

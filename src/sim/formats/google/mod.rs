@@ -32,12 +32,15 @@ impl Format for Google {
     }
 
     fn model<'c>(&self, call: &'c Incoming) -> &'c str {
-        let rest = call.path.strip_prefix("/v1beta/models/").unwrap_or_default();
+        let rest = call.path.strip_prefix("/v1beta/models/").or_else(|| vertex(call));
+        let rest = rest.unwrap_or_default();
         rest.rsplit_once(':').map_or(rest, |(model, _)| model)
     }
 
     fn key<'c>(&self, call: &'c Incoming) -> &'c str {
-        call.header("x-goog-api-key").or_else(|| call.query_value("key")).unwrap_or_default()
+        let key = call.header("x-goog-api-key").or_else(|| call.query_value("key"));
+        let token = || call.bearer().filter(|_| vertex(call).is_some());
+        key.or_else(token).unwrap_or_default()
     }
 
     fn asks_to_stream(&self, call: &Incoming) -> bool {
@@ -126,6 +129,11 @@ impl Format for Google {
         }
         reply.scripted(error)
     }
+}
+
+/// The model and the method of a call as Vertex AI has it.
+fn vertex(call: &Incoming) -> Option<&str> {
+    call.path.split_once("/publishers/google/models/").map(|(_, behind)| behind)
 }
 
 fn response(ask: &Ask, candidate: Value, number: u64) -> Value {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Google, names};
+use super::{Google, names, vertex};
 use crate::sim::ask::{Ask, Tool};
 use crate::sim::behaviour::{ErrorReply, Meaning, refused};
 use crate::sim::formats::Format;
@@ -57,6 +57,9 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
         ask.hear(text(part, "text"), true);
     }
     contents(&body, &mut ask)?;
+    if vertex(call).is_some() {
+        no_ids(&body)?;
+    }
     tools(&body, &mut ask)?;
     if let Some(config) = given(&body, "generationConfig") {
         known(config.as_object().unwrap_or(&Map::new()), CONFIG, " at 'generation_config'")?;
@@ -64,6 +67,23 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
         ask.json = json_wanted(config)?;
     }
     Ok(ask)
+}
+
+/// Vertex AI knows no ids of calls, and no contents without a role.
+fn no_ids(body: &Value) -> Result<(), ErrorReply> {
+    for content in items(body, "contents") {
+        if text(content, "role").is_empty() {
+            return refused("Please use a valid role: user, model.");
+        }
+        let parts = items(content, "parts").iter();
+        let called =
+            parts.flat_map(|part| [part.get("functionCall"), part.get("functionResponse")]);
+        if called.flatten().any(|call| call.get("id").is_some()) {
+            let what = "Invalid JSON payload received. Unknown name \"id\": Cannot find field.";
+            return refused(what);
+        }
+    }
+    Ok(())
 }
 
 fn stranger() -> ErrorReply {

@@ -1,0 +1,120 @@
+//! One attempt, from its first key to its last step.
+//!
+//! Keys are tried one after the other as long as nothing of an answer was told: a provider may say
+//! within a stream that has begun that a key has no money. Whose turn it is, and when the failure
+//! is the model's, is said in [`super::super::keys`].
+
+use std::rc::Rc;
+
+use super::{Entry, Http};
+use crate::provider::keys::{KeyTurn, Pass};
+use crate::provider::patience::Pace;
+use crate::provider::receive::Reading;
+use crate::provider::{Call, Failure, Step};
+
+/// A call between two of its steps.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an answer is taken out at every step; a box would cost each an allocation"
+)]
+pub(super) enum Calling<'a> {
+    /// Nothing was sent yet.
+    Begun(&'a Http, Call<'a>),
+    /// Its answer has begun.
+    Reading(Box<Trial<'a>>, Reading),
+    /// Its end was told.
+    Over,
+}
+
+/// What an attempt needs to ask once more.
+pub(super) struct Trial<'a> {
+    http: &'a Http,
+    call: Call<'a>,
+    entry: Rc<Entry>,
+    /// Most bytes of an answer.
+    limit: usize,
+    pace: Pace,
+    turn: KeyTurn,
+    pass: Pass,
+    /// Whether anything of the answer was told.
+    told: bool,
+}
+
+impl<'a> Calling<'a> {
+    pub(super) async fn step(self) -> Option<(Step, Self)> {
+        let begun = match self {
+            Calling::Begun(http, call) => Trial::begin(http, call).await,
+            Calling::Reading(attempt, reading) => attempt.read_on(reading).await,
+            Calling::Over => return None,
+        };
+        match begun {
+            Ok(Stepped { step, next }) => Some((step, next)),
+            Err(failure) => Some((Step::End(Err(failure)), Calling::Over)),
+        }
+    }
+}
+
+/// A step, and what the call is after it.
+struct Stepped<'a> {
+    step: Step,
+    next: Calling<'a>,
+}
+
+impl<'a> Trial<'a> {
+    async fn begin(http: &'a Http, call: Call<'a>) -> Result<Stepped<'a>, Failure> {
+        let (entry, limit) = http.entry(call.model)?;
+        // A model that cannot be called needs no key.
+        entry.prepared()?;
+        let pace = Pace::start(call.limits);
+        let mut turn = entry.ring.turn(call.model.breaker.blocked_for);
+        let pass = turn.first(pace.first()).await?;
+        let mut attempt = Trial { http, call, entry, limit, pace, turn, pass, told: false };
+        let reading = attempt.ask().await?;
+        Box::new(attempt).read_on(reading).await
+    }
+
+    /// Asks with one key after the other, until an answer begins.
+    async fn ask(&mut self) -> Result<Reading, Failure> {
+        loop {
+            let (pass, entry) = (&self.pass, &self.entry);
+            let asked = self.http.ask_with(pass, entry, &self.call, self.pace, self.limit).await;
+            match asked {
+                Ok(reading) => return Ok(reading),
+                Err(failure) => self.change_key(failure).await?,
+            }
+        }
+    }
+
+    /// The next step. An answer that begins with a failure of the key's is none.
+    async fn read_on(mut self: Box<Self>, reading: Reading) -> Result<Stepped<'a>, Failure> {
+        let mut reading = reading;
+        loop {
+            let (step, more) = reading.step().await;
+            let failure = match step {
+                Step::End(Err(failure)) if !self.told => failure,
+                step => {
+                    self.tell();
+                    let next = match more {
+                        Some(reading) => Calling::Reading(self, reading),
+                        None => Calling::Over,
+                    };
+                    return Ok(Stepped { step, next });
+                }
+            };
+            self.change_key(failure).await?;
+            reading = self.ask().await?;
+        }
+    }
+
+    /// From the first step on it is known that the key works.
+    fn tell(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.turn.worked(&self.pass);
+        }
+    }
+
+    async fn change_key(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.pass = self.turn.next(&self.pass, failure, self.pace.first()).await?;
+        Ok(())
+    }
+}
