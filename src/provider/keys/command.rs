@@ -118,7 +118,7 @@ impl Runner {
         self.lock().renewal.begin(self.now());
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            let printed = run(&shared.argv).await;
+            let printed = run(&shared.argv, LIMIT).await;
             shared.end(printed);
             shared.runs.send_modify(|runs| *runs += 1);
         });
@@ -150,8 +150,8 @@ fn name(argv: &[String]) -> &str {
     name.unwrap_or("without a name")
 }
 
-/// Runs a command once; the key it prints, or what became of it.
-async fn run(argv: &[String]) -> Result<SecretString, String> {
+/// Runs a command once, no longer than `limit`; the key it prints, or what became of it.
+async fn run(argv: &[String], limit: Duration) -> Result<SecretString, String> {
     let (program, arguments) = argv.split_first().ok_or("has no program")?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -163,14 +163,14 @@ async fn run(argv: &[String]) -> Result<SecretString, String> {
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    match timeout(LIMIT, finish(&mut child)).await {
+    match timeout(limit, finish(&mut child)).await {
         Ok(printed) => printed,
         Err(_) => {
             // A script's own children would go on, and hold on to what it held.
             if let Some(group) = group {
                 let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
             }
-            Err(format!("did not end within {}", humantime::format_duration(LIMIT)))
+            Err(format!("did not end within {}", humantime::format_duration(limit)))
         }
     }
 }
@@ -218,7 +218,7 @@ mod tests {
 
     async fn shell(script: &str) -> Result<String, String> {
         let argv = ["/bin/sh", "-c", script].map(str::to_owned);
-        run(&argv).await.map(|key| key.expose_secret().to_owned())
+        run(&argv, LIMIT).await.map(|key| key.expose_secret().to_owned())
     }
 
     #[tokio::test]
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(failed, "failed (exit status: 3): token: [hidden]");
         let killed = shell("kill -9 $$").await.unwrap_err();
         assert!(killed.contains("signal: 9"), "{killed}");
-        let absent = run(&["/no/such/program".to_owned()]).await.unwrap_err();
+        let absent = run(&["/no/such/program".to_owned()], LIMIT).await.unwrap_err();
         assert!(absent.starts_with("cannot be started: "), "{absent}");
     }
 
@@ -243,6 +243,27 @@ mod tests {
         assert!(shell("printf '\\377'").await.is_err());
         let much = shell("yes | tr -d '\\n' | head -c 1000000").await;
         assert_eq!(much, Err("printed more than a key".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
+        let argv = ["/bin/sh", "-c", &script].map(str::to_owned);
+        let failed = run(&argv, Duration::from_millis(700)).await.err();
+        assert_eq!(failed.as_deref(), Some("did not end within 700ms"));
+        let pid = std::fs::read_to_string(file).unwrap();
+        // It may be there for a moment more, waiting for its end to be looked at.
+        let status = format!("/proc/{}/status", pid.trim());
+        let lives = || std::fs::read_to_string(&status).is_ok_and(|it| !it.contains("State:\tZ"));
+        for _ in 0..100 {
+            if !lives() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("what the command started lives on");
     }
 
     #[tokio::test]
