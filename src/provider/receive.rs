@@ -14,6 +14,7 @@ use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
 use super::errors::transport;
+use super::framing::sniff::{self, Shape};
 use super::gather::Stream;
 use super::patience::{Pace, TAIL_TIME, Until};
 use super::pieces::{self, News};
@@ -86,8 +87,20 @@ impl Reading {
                 // Its first bytes tell. What says that it is whole may take its time to begin.
                 let is_whole = !asked_to_stream || label == Label::Json;
                 let until = if is_whole { pace.complete() } else { pace.first() };
-                let first = next(&mut response, until, &prepared).await?;
-                guess(begun.insert(first.unwrap_or_default()))
+                let mut head = BytesMut::new();
+                let shape = loop {
+                    let Some(more) = next(&mut response, until, &prepared).await? else {
+                        break Shape::Whole;
+                    };
+                    head.extend_from_slice(&more);
+                    match sniff::shape(&head) {
+                        Some(shape) => break shape,
+                        None if head.len() > limit => break Shape::Whole,
+                        None => {}
+                    }
+                };
+                begun = Some(head.freeze());
+                if shape == Shape::Events { Framing::Events } else { Framing::Whole }
             }
             clear => clear,
         };
@@ -263,14 +276,6 @@ fn framing(response: &Response) -> Framing {
         () if kind.contains("html") => Framing::Whole,
         () if kind.contains("json") => Framing::Unclear(Label::Json),
         () => Framing::Unclear(Label::Other),
-    }
-}
-
-/// What the first bytes of a body of an unclear type are.
-fn guess(first: &[u8]) -> Framing {
-    match first.trim_ascii_start().first() {
-        Some(b'{' | b'[' | b'<') | None => Framing::Whole,
-        Some(_) => Framing::Events,
     }
 }
 

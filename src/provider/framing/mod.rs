@@ -1,3 +1,5 @@
-//! How answers that come in pieces are cut into events. All formats use server-sent events today.
+//! How bodies are told apart, and those that come in pieces cut into events. All formats use
+//! server-sent events today.
 
+pub(super) mod sniff;
 pub(super) mod sse;
