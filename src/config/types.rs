@@ -139,6 +139,10 @@ pub(crate) struct Provider {
     pub(crate) max_tokens_field: MaxTokensField,
     /// Whether answers are streamed from it, whatever the caller wants.
     pub(crate) streams: bool,
+    /// Whether the proper end of a stream finishes an answer that has no finish value.
+    pub(crate) done_ends_stream: bool,
+    /// Whether its word is taken for what a call cost.
+    pub(crate) trusts_cost: bool,
 }
 
 /// How a key is sent: the header that it stands in, or not at all.

@@ -30,6 +30,8 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         query: Vec::new(),
         max_tokens_field: MaxTokensField::MaxTokens,
         streams: true,
+        done_ends_stream: false,
+        trusts_cost: false,
     }
 }
 

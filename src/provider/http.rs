@@ -25,10 +25,10 @@ use super::errors::{shape, transport};
 use super::learned::{Learned, Lessons};
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
-use super::receive::{self, Reading};
+use super::receive::Reading;
 use super::resolve::Resolver;
 use super::reuse::{self, MarkNew};
-use super::{Call, Failure, Provider, Step, Steps};
+use super::{Call, Failure, Provider, Step, Steps, whole};
 use crate::config::{Kind, MaxTokensField, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
@@ -113,7 +113,7 @@ impl Http {
             }
             let status = response.status().as_u16();
             let headers = response.headers().clone();
-            let body = receive::head(response).await;
+            let body = whole::error(response).await;
             let reply = Reply { status, headers: &headers, body: &body };
             let failure = classify(&reply, &prepared.secrets, (self.clock)().wall);
             if !lessons.learn(call, &failure, &shape::read(&body)) {

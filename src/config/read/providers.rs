@@ -69,6 +69,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let query = section.or("query", query, Vec::new());
     let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
     let streams = section.or("upstream_stream", |f| f.choice(&STREAMS), true);
+    let done_ends_stream = section.or("done_ends_stream", Field::flag, false);
+    let trusts_cost = section.or("trust_cost", Field::flag, false);
 
     let (kind, address) = (kind?, address?);
     let auth = auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some()));
@@ -93,6 +95,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         headers,
         query,
         streams,
+        done_ends_stream,
+        trusts_cost,
     })
 }
 

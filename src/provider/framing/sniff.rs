@@ -2,7 +2,7 @@
 
 /// How a body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::provider) enum Shape {
+pub(in crate::provider) enum Framing {
     /// As events, one after the other.
     Events,
     /// When all of it is there.
@@ -14,7 +14,7 @@ const MARKS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b""];
 
 /// What begins with these bytes. `None` when more of them are needed to tell, which is never the
 /// case for what looks like neither: it is whole, and whoever reads it says what is wrong with it.
-pub(in crate::provider) fn shape(head: &[u8]) -> Option<Shape> {
+pub(in crate::provider) fn framing(head: &[u8]) -> Option<Framing> {
     let text = skip_blank(head);
     if text.is_empty() {
         return None;
@@ -22,16 +22,16 @@ pub(in crate::provider) fn shape(head: &[u8]) -> Option<Shape> {
     let mut is_open = false;
     for mark in MARKS {
         match text.strip_prefix(mark) {
-            Some(rest) if rest.is_empty() => is_open = true,
-            Some(rest) if matches!(rest[0], b':' | b'\n' | b'\r') => return Some(Shape::Events),
+            Some([]) => is_open = true,
+            Some(rest) if matches!(rest[0], b':' | b'\n' | b'\r') => return Some(Framing::Events),
             _ => is_open |= mark.starts_with(text),
         }
     }
-    (!is_open).then_some(Shape::Whole)
+    (!is_open).then_some(Framing::Whole)
 }
 
 /// The bytes behind white space and a byte order mark, whole or cut.
-fn skip_blank(head: &[u8]) -> &[u8] {
+pub(in crate::provider) fn skip_blank(head: &[u8]) -> &[u8] {
     let text = head.trim_ascii_start();
     match text {
         [0xef] | [0xef, 0xbb] => &[],
@@ -58,7 +58,7 @@ mod tests {
             b"\xef\xbb\xbfdata: x",
         ];
         for head in events {
-            assert_eq!(shape(head), Some(Shape::Events), "{}", head.escape_ascii());
+            assert_eq!(framing(head), Some(Framing::Events), "{}", head.escape_ascii());
         }
         let whole: [&[u8]; 9] = [
             b"overloaded",
@@ -72,7 +72,7 @@ mod tests {
             b"\xff\xfe",
         ];
         for head in whole {
-            assert_eq!(shape(head), Some(Shape::Whole), "{}", head.escape_ascii());
+            assert_eq!(framing(head), Some(Framing::Whole), "{}", head.escape_ascii());
         }
     }
 
@@ -80,7 +80,7 @@ mod tests {
     fn too_few_bytes_tell_nothing() {
         let unclear: [&[u8]; 8] = [b"", b" \n", b"d", b"dat", b"data", b"i", b"retr", b"\xef\xbb"];
         for head in unclear {
-            assert_eq!(shape(head), None, "{}", head.escape_ascii());
+            assert_eq!(framing(head), None, "{}", head.escape_ascii());
         }
     }
 }

@@ -41,7 +41,7 @@ fn failed_calls_that_were_billed_and_refusals_are_added_to_the_request() {
         let rig = Rig::new(&priced());
         let usage = Usage { input_tokens: 1000, output_tokens: 0, ..Usage::default() };
         let mut billed = Failure::new(Fault::ModelGlitch, "malformed");
-        billed.usage = Some(usage);
+        billed.usage = Some(Box::new(usage));
         rig.script.always("a", fails_with(billed));
         let reply = rig.hello().await;
         assert_eq!(reply["cost_usd"], 0.0045);

@@ -1,6 +1,6 @@
 //! Connections that fail, break, hang or lead nowhere.
 
-use super::super::super::receive::ERROR_BYTES;
+use super::super::super::whole::ERROR_BYTES;
 use super::*;
 
 #[tokio::test]
