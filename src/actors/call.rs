@@ -89,6 +89,7 @@ impl<'a> Assignment<'a> {
             return Err(Skip::new(SkipReason::NoTime));
         }
         let config = &*model.config;
+        let max_tokens = config.max_tokens.unwrap_or(u32::MAX).min(self.needs.max_tokens);
         let admit = Admit {
             needs: self.needs,
             lease: left.saturating_add(LEASE_MARGIN),
@@ -97,6 +98,9 @@ impl<'a> Assignment<'a> {
             tariff: Tariff {
                 price: config.price,
                 primary: self.primary,
+                is_primary: self.label.primary == config.name,
+                trusts_cost: config.provider.trusts_cost,
+                max_tokens,
                 request_bytes: self.request.bytes,
             },
         };
@@ -105,7 +109,7 @@ impl<'a> Assignment<'a> {
         let steps = self.provider.call(Call {
             model: config,
             request: self.request,
-            max_tokens: config.max_tokens.unwrap_or(u32::MAX).min(self.needs.max_tokens),
+            max_tokens,
             temperature: config.supports.temperature.then_some(self.temperature),
             limits: self.limits(model, left, mode.others_behind),
         });
@@ -153,7 +157,8 @@ impl<'a> Assignment<'a> {
         let (Ok(answer), Some(accept)) = (&outcome, self.accept) else { return (outcome, heard) };
         let Some(why) = answer.objection(accept) else { return (outcome, heard) };
         let heard = Heard { any: true, bytes: answer.bytes() };
-        let failure = Failure { usage: answer.usage, ..Failure::new(Fault::Rejected, why) };
+        let failure =
+            Failure { usage: answer.usage.map(Box::new), ..Failure::new(Fault::Rejected, why) };
         (Err(failure), heard)
     }
 }
@@ -215,7 +220,8 @@ impl InFlight<'_> {
                 Ended { usage, cost, first_token_ms, chance, request, ..Ended::default() }
             }
             Err(failure) => {
-                let (usage, cost) = tariff.failed(failure.fault, failure.usage, heard);
+                let told = failure.usage.as_deref().copied();
+                let (usage, cost) = tariff.failed(failure.fault, told, heard);
                 let fault = Some(assignment.ending(failure, &model.config));
                 let retry_after = failure.retry_after;
                 Ended { fault, usage, cost, first_token_ms, retry_after, chance, request }

@@ -111,6 +111,38 @@ fn a_price_without_a_price_for_the_cache_takes_that_of_the_input() {
 }
 
 #[test]
+fn what_is_written_into_a_cache_costs_a_quarter_more_with_anthropic_unless_it_is_said() {
+    for (kind, said, dollars) in [
+        ("openai", "", 0.003),
+        ("anthropic", "", 0.00375),
+        ("openai", "cost_per_1k_cache_write = 0.005", 0.005),
+        ("anthropic", "cost_per_1k_cache_write = 0.003", 0.003),
+    ] {
+        let provider = PROVIDER.replace("kind = \"openai\"", &format!("kind = \"{kind}\""));
+        let provider = provider.replace("/v1/", "");
+        let loaded = read(&format!(
+            "{provider}\n[models.m]\nprovider = \"openai\"\nmodel_id = \"x\"\n\
+             cost_per_1k_input = 0.003\ncost_per_1k_output = 0.015\n{said}"
+        ));
+        let price = loaded.config.models[0].price.unwrap();
+        assert_eq!(price.cache_write.dollars(), dollars, "{kind} {said}");
+    }
+}
+
+#[test]
+fn what_a_provider_says_of_costs_and_of_ends_counts_only_where_it_is_asked_to() {
+    let provider = |keys: &str| {
+        let loaded = read(&format!(
+            "{PROVIDER}\n{keys}\n[models.m]\nprovider = \"openai\"\nmodel_id = \"x\""
+        ));
+        let provider = &loaded.config.models[0].provider;
+        [provider.trusts_cost, provider.done_ends_stream]
+    };
+    assert_eq!(provider(""), [false, false]);
+    assert_eq!(provider("trust_cost = true\ndone_ends_stream = true"), [true, true]);
+}
+
+#[test]
 fn a_model_without_prices_takes_those_listed_for_exactly_its_model_id() {
     let model = |id: &str, keys: &str| {
         let text = format!("{PROVIDER}\n[models.m]\nprovider = \"openai\"\nmodel_id = \"{id}\"\n");

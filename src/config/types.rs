@@ -143,6 +143,10 @@ pub(crate) struct Provider {
     pub(crate) proxy: Option<Proxy>,
     /// Who is trusted beside those whom the system trusts.
     pub(crate) roots: Option<Arc<Roots>>,
+    /// Whether the proper end of a stream finishes an answer that has no finish value.
+    pub(crate) done_ends_stream: bool,
+    /// Whether its word is taken for what a call cost.
+    pub(crate) trusts_cost: bool,
 }
 
 /// How a key is sent: the header that it stands in, or not at all.

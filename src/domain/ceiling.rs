@@ -99,7 +99,7 @@ mod tests {
 
     fn price(input: u64, output: u64) -> Option<Price> {
         let (input, output) = (Nano(input * 1000), Nano(output * 1000));
-        Some(Price { input, output, cached: input })
+        Some(Price { input, output, cached: input, cache_write: input })
     }
 
     /// 1,000 tokens in, 500 out.

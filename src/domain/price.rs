@@ -21,6 +21,16 @@ pub struct Usage {
     pub(crate) cached_tokens: u64,
     /// Completion tokens spent on reasoning.
     pub(crate) reasoning_tokens: u64,
+    /// Prompt tokens that were written into the provider's cache. Like what follows, this is for
+    /// the bill and told to nobody.
+    #[serde(skip)]
+    pub(crate) cache_write_tokens: u64,
+    /// Those of them that are kept for an hour, which is dearer than for minutes.
+    #[serde(skip)]
+    pub(crate) long_write_tokens: u64,
+    /// What the provider says the call cost.
+    #[serde(skip)]
+    pub(crate) told_cost: Option<Nano>,
 }
 
 /// Most tokens of one call that are believed, in each direction. The longest contexts take some ten
@@ -31,7 +41,7 @@ pub(crate) const MOST_TOKENS: u64 = 1_000_000_000;
 impl Usage {
     /// The same, if a call can have consumed it; otherwise its consumption is unknown.
     pub(crate) fn believed(self) -> Option<Usage> {
-        let Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens } = self;
+        let Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens, .. } = self;
         let counts = [input_tokens, output_tokens, cached_tokens, reasoning_tokens];
         counts.iter().all(|&count| count <= MOST_TOKENS).then_some(self)
     }
@@ -64,6 +74,8 @@ pub struct Price {
     pub(crate) output: Nano,
     /// Per 1,000 prompt tokens read from the cache; the input price when not configured.
     pub(crate) cached: Nano,
+    /// Per 1,000 prompt tokens written into the cache for minutes; for an hour it is 8/5 of that.
+    pub(crate) cache_write: Nano,
 }
 
 impl Nano {
@@ -116,11 +128,15 @@ impl Price {
     /// What `usage` costs, rounded once, half up, to a whole nano-dollar.
     pub(crate) fn of(&self, usage: &Usage) -> Nano {
         let cached = usage.cached_tokens.min(usage.input_tokens);
-        let fresh = usage.input_tokens - cached;
+        let written = usage.cache_write_tokens.min(usage.input_tokens - cached);
+        let fresh = usage.input_tokens - cached - written;
+        let long = usage.long_write_tokens.min(written);
+        let fifths = 5 * u128::from(written - long) + 8 * u128::from(long);
         let thousandths = u128::from(fresh) * u128::from(self.input.0)
             + u128::from(cached) * u128::from(self.cached.0)
             + u128::from(usage.output_tokens) * u128::from(self.output.0);
-        Nano(u64::try_from((thousandths + 500) / 1000).unwrap_or(u64::MAX))
+        let all = 5 * thousandths + fifths * u128::from(self.cache_write.0);
+        Nano(u64::try_from((all + 2_500) / 5_000).unwrap_or(u64::MAX))
     }
 }
 
@@ -136,7 +152,8 @@ mod tests {
 
     fn price(input: f64, output: f64, cached: f64) -> Price {
         let nano = |dollars| Nano::from_dollars(dollars).unwrap();
-        Price { input: nano(input), output: nano(output), cached: nano(cached) }
+        let [input, output, cached] = [input, output, cached].map(nano);
+        Price { input, output, cached, cache_write: input }
     }
 
     #[test]
@@ -152,6 +169,17 @@ mod tests {
         assert_eq!(price(0.002, 0.0, 0.001).of(&usage), Nano(1_200_000 + 400_000));
         let lying = Usage { input_tokens: 10, cached_tokens: 400, ..Usage::default() };
         assert_eq!(price(0.002, 0.0, 0.001).of(&lying), Nano(10_000));
+    }
+
+    #[test]
+    fn what_is_written_into_a_cache_has_its_own_price_and_that_of_an_hour_another() {
+        let price = Price { cache_write: Nano(3_750_000), ..price(0.003, 0.015, 0.0003) };
+        let mut usage = Usage { input_tokens: 1000, cache_write_tokens: 400, ..Usage::default() };
+        assert_eq!(price.of(&usage), Nano(1_800_000 + 1_500_000));
+        usage.long_write_tokens = 400;
+        assert_eq!(price.of(&usage), Nano(1_800_000 + 2_400_000), "twice the input price");
+        usage.cached_tokens = 900;
+        assert_eq!(price.of(&usage), Nano(270_000 + 600_000), "nothing is counted twice");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         streams: true,
         proxy: None,
         roots: None,
+        done_ends_stream: false,
+        trusts_cost: false,
     }
 }
 

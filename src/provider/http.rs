@@ -27,9 +27,9 @@ use super::keys::{Keyring, Pass};
 use super::learned::{Learned, Lessons};
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
-use super::receive::{self, Reading};
+use super::receive::Reading;
 use super::reuse;
-use super::{Call, Failure, Provider, Steps};
+use super::{Call, Failure, Provider, Steps, whole};
 use crate::config::{self, Kind, MaxTokensField, Model};
 use crate::domain::fault::Fault;
 use crate::domain::network::Network;
@@ -111,7 +111,7 @@ impl Http {
             }
             let status = response.status().as_u16();
             let headers = response.headers().clone();
-            let body = receive::head(response).await;
+            let body = whole::error(response).await;
             let reply = Reply { status, headers: &headers, body: &body };
             let failure = classify(&reply, &prepared.secrets, (self.clock)().wall);
             if !lessons.learn(call, &failure, &shape::read(&body)) {

@@ -7,6 +7,7 @@
 mod body;
 mod clients;
 mod errors;
+mod finish;
 #[cfg(test)]
 mod fixtures;
 mod formats;
@@ -15,6 +16,7 @@ mod gather;
 pub mod http;
 mod keys;
 mod learned;
+mod lenient;
 mod patience;
 mod pieces;
 mod prepare;
@@ -22,7 +24,10 @@ mod receive;
 mod resolve;
 mod reuse;
 mod sign;
+mod source;
 mod tool_calls;
+mod usage;
+mod whole;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -77,7 +82,8 @@ pub struct Failure {
     /// What the provider says about trying again, over the table's own word.
     pub should_retry: Option<bool>,
     /// What the failed call consumed, where the provider says so.
-    pub usage: Option<Usage>,
+    /// In a box, since few failures have it and all are passed on.
+    pub usage: Option<Box<Usage>>,
     /// Whether a fault that blocks its model is beyond doubt: the provider's own code names it, or we
     /// know it ourselves. A bare status or a web page may be about this one request.
     pub certain: bool,

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::errors::classify;
 use super::errors::redact::Secrets;
-use super::formats::Format;
+pub(super) use super::finish::End;
+pub(super) use super::lenient::whole;
 use super::tool_calls::{self, Call, Fragment};
 use super::{Failure, Outcome};
 use crate::domain::fault::Fault;
@@ -27,40 +28,6 @@ pub(super) const MOST_CALLS: usize = 512;
 
 /// What a tool call costs of the bound beside its texts.
 const CALL_BYTES: usize = 64;
-
-/// How a provider says that its answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// The model was done, or asks for tools.
-    Done,
-    /// A token limit cut it.
-    Length,
-    /// Policy ended it, or the model declines.
-    Refused,
-    /// The provider calls its own model's output malformed.
-    Glitch,
-    /// The provider broke it off.
-    Cut,
-    /// Missing, or a word not known yet.
-    Unknown,
-}
-
-impl End {
-    /// What a finish word means, in whatever case. Words of one format alone stand there.
-    pub(super) fn of(word: &str) -> End {
-        match word.to_ascii_lowercase().as_str() {
-            "stop" | "end_turn" | "stop_sequence" | "eos" | "eos_token" => End::Done,
-            "tool_calls" | "tool_use" | "function_call" => End::Done,
-            "length" | "max_tokens" | "max_output_tokens" | "model_length" => End::Length,
-            "model_context_window_exceeded" | "context_length_exceeded" => End::Length,
-            "sensitive" | "refusal" | "safety" | "recitation" | "blocklist" => End::Refused,
-            "prohibited_content" | "guardrail_intervened" | "content_policy" => End::Refused,
-            "abort" | "aborted" | "error" | "network_error" | "cancelled" => End::Cut,
-            word if word.starts_with("content_filter") => End::Refused,
-            _ => End::Unknown,
-        }
-    }
-}
 
 /// What has come of an answer.
 pub(super) struct Gathered {
@@ -76,6 +43,8 @@ pub(super) struct Gathered {
     pub(super) usage: Option<Usage>,
     /// Nothing of use can follow.
     pub(super) over: bool,
+    /// There is more than may be kept.
+    pub(super) full: bool,
     room: usize,
     limit: usize,
     secrets: Rc<Secrets>,
@@ -87,14 +56,6 @@ pub(super) struct News {
     pub(super) text: Option<String>,
     /// Content that is not text.
     pub(super) life: bool,
-}
-
-/// The answer in a whole 2xx body, which may hold an error all the same.
-pub(super) fn whole(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> Outcome {
-    // What came in one piece was bounded when it was read.
-    let mut gathered = Gathered::new(usize::MAX, secrets);
-    format.answer(body, &mut gathered)?;
-    gathered.outcome()
 }
 
 impl Gathered {
@@ -109,6 +70,7 @@ impl Gathered {
             finish: None,
             usage: None,
             over: false,
+            full: false,
             room: limit,
             limit,
             secrets: Rc::clone(secrets),
@@ -136,6 +98,15 @@ impl Gathered {
         self.text.is_empty() && self.calls.is_empty()
     }
 
+    /// Whether something has come that is an answer, if nothing follows: half a call must not be made.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.is_empty()
+            && self
+                .calls
+                .iter()
+                .all(|call| call.arguments.trim().is_empty() || is_json(call.arguments.as_bytes()))
+    }
+
     /// Whether there is no text so far.
     pub(super) fn is_silent(&self) -> bool {
         self.text.is_empty()
@@ -153,6 +124,7 @@ impl Gathered {
             return Ok(());
         }
         if self.calls.len() == MOST_CALLS {
+            self.full = true;
             let what = format!("the answer calls more than {MOST_CALLS} tools");
             return Err(self.fail(Failure::new(Fault::BadBody, what)));
         }
@@ -198,7 +170,7 @@ impl Gathered {
 
     /// A failure with what this answer has consumed.
     fn fail(&self, failure: Failure) -> Failure {
-        Failure { usage: self.usage.or(failure.usage), ..failure }.with_status(200)
+        Failure { usage: self.usage.map(Box::new).or(failure.usage), ..failure }.with_status(200)
     }
 
     pub(super) fn too_large(&self) -> Failure {
@@ -206,6 +178,7 @@ impl Gathered {
     }
 
     fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.full |= bytes > self.room;
         self.room = self.room.checked_sub(bytes).ok_or_else(|| self.too_large())?;
         Ok(())
     }
@@ -226,7 +199,7 @@ impl Gathered {
         let mut tool_calls: Vec<ToolCall> = calls.into_iter().map(Call::into_tool_call).collect();
         if end == End::Length {
             // The cut may go through the last call's arguments; half a call must not be made.
-            tool_calls.retain(|call| is_json(&call.function.arguments));
+            tool_calls.retain(|call| is_json(call.function.arguments.as_bytes()));
         }
         let finish = match end {
             End::Refused => Finish::Refused,
@@ -279,8 +252,8 @@ pub(super) fn too_large(limit: usize) -> Failure {
     Failure::new(Fault::BadBody, what).with_status(200)
 }
 
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+pub(super) fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 #[cfg(test)]
@@ -303,7 +276,7 @@ mod tests {
     #[test]
     fn an_answer_without_anything_is_empty_unless_it_was_cut_or_refused() {
         let failure = gathered("", End::Done).outcome().err().unwrap();
-        assert_eq!((failure.fault, failure.usage), (Fault::EmptyAnswer, Some(Usage::default())));
+        assert_eq!((failure.fault, failure.usage), (Fault::EmptyAnswer, Some(Box::default())));
         let cut = gathered("", End::Length).outcome().ok().unwrap();
         assert_eq!((cut.content.as_deref(), cut.finish), (Some(""), Finish::Length));
         let refused = gathered("", End::Refused).outcome().ok().unwrap();
@@ -318,7 +291,7 @@ mod tests {
     #[test]
     fn a_glitch_keeps_its_usage() {
         let failure = gathered("half", End::Glitch).outcome().err().unwrap();
-        assert_eq!((failure.fault, failure.usage), (Fault::ModelGlitch, Some(Usage::default())));
+        assert_eq!((failure.fault, failure.usage), (Fault::ModelGlitch, Some(Box::default())));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -28,6 +30,8 @@ pub(super) struct Prepared {
     pub(super) format: &'static dyn Format,
     pub(super) host: String,
     pub(super) secrets: Rc<Secrets>,
+    /// Its server sends no finish values: the proper end of a stream is one.
+    pub(super) end_finishes: bool,
     url: Url,
     /// Where streams are asked for; only Google has another place for them.
     stream_url: Url,
@@ -62,6 +66,7 @@ impl Prepared {
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
+            end_finishes: provider.done_ends_stream,
             secrets: Rc::new(
                 Secrets::new(configured.chain(&encoded).chain(&of_proxy)).with(ring.generations()),
             ),
@@ -118,6 +123,7 @@ fn headers(provider: &Provider, format: &dyn Format) -> Result<HeaderMap, Failur
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     format.headers(&mut headers);
     for (name, value) in &provider.headers {

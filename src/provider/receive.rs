@@ -6,26 +6,20 @@
 //! [`super::pieces`] and the wire formats.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
-use super::errors::transport;
+use super::framing::sniff::{self, Framing};
 use super::gather::Stream;
 use super::patience::{Pace, TAIL_TIME, Until};
 use super::pieces::{self, News};
 use super::prepare::Prepared;
-use super::{Failure, Outcome, Step};
+use super::source::{Broken, Source};
+use super::{Failure, Outcome, Step, whole};
 use crate::protocol::answer::Answer;
-
-/// Most of an error body that is read.
-pub(super) const ERROR_BYTES: usize = 64 * 1024;
-
-/// How long an error body is waited for.
-const ERROR_TIME: Duration = Duration::from_secs(2);
 
 /// How often the other tasks have their turn before the end of a body is left to itself.
 const TURNS: usize = 3;
@@ -33,7 +27,7 @@ const TURNS: usize = 3;
 /// An answer with a good status that is being read.
 pub(super) struct Reading {
     prepared: Rc<Prepared>,
-    response: Response,
+    source: Source,
     pace: Pace,
     body: Body,
 }
@@ -74,35 +68,42 @@ impl Reading {
     /// a stream may still be in one piece.
     pub(super) async fn begin(
         prepared: Rc<Prepared>,
-        mut response: Response,
+        response: Response,
         pace: Pace,
         limit: usize,
         asked_to_stream: bool,
     ) -> Result<Reading, Failure> {
-        let mut begun = None;
-        let framing = match framing(&response) {
-            Framing::Unclear(_) if is_announced_too_large(&response, limit) => Framing::Whole,
-            Framing::Unclear(label) => {
+        let label = label(&response);
+        let mut source = Source::new(response);
+        let head = match label {
+            Label::Events => Head { begun: None, framing: Framing::Events },
+            _ if whole::is_announced_too_large(&source.response, limit) => {
+                Head { begun: None, framing: Framing::Whole }
+            }
+            _ => {
                 // Its first bytes tell. What says that it is whole may take its time to begin.
                 let is_whole = !asked_to_stream || label == Label::Json;
                 let until = if is_whole { pace.complete() } else { pace.first() };
-                let first = next(&mut response, until, &prepared).await?;
-                guess(begun.insert(first.unwrap_or_default()))
+                let head = Head::read(&mut source, limit);
+                let head = until.wait(&prepared.host, head).await?;
+                let status = source.response.status().as_u16();
+                head.map_err(|broken| match is_whole {
+                    true => broken.within_answer(status),
+                    false => broken.within_stream(status),
+                })?
             }
-            clear => clear,
         };
-        let body = if framing == Framing::Events {
+        let body = if head.framing == Framing::Events {
             let stream = Stream::new(prepared.format, limit, &prepared.secrets);
-            Body::Events(Box::new(Events::new(stream, begun, pace.first())))
+            let stream = stream.with_end_that_finishes(prepared.end_finishes);
+            Body::Events(Box::new(Events::new(stream, head.begun, pace.first())))
         } else {
-            let body = whole(&mut response, begun, limit);
+            let body = whole::answer(&mut source, head.begun, limit);
             let body = pace.complete().wait(&prepared.host, body).await??;
-            Body::Whole {
-                answer: pieces::whole(prepared.format, &body, &prepared.secrets)?,
-                told: false,
-            }
+            let answer = pieces::whole(prepared.format, &body, &prepared.secrets)?;
+            Body::Whole { answer, told: false }
         };
-        Ok(Reading { prepared, response, pace, body })
+        Ok(Reading { prepared, source, pace, body })
     }
 
     /// The next step, and what is left to read.
@@ -117,9 +118,7 @@ impl Reading {
     /// What is new of the answer; `None` at its end.
     async fn advance(&mut self) -> Result<Option<Step>, Failure> {
         match &mut self.body {
-            Body::Events(events) => {
-                events.next(&mut self.response, self.pace, &self.prepared).await
-            }
+            Body::Events(events) => events.next(&mut self.source, self.pace, &self.prepared).await,
             Body::Whole { answer, told } => {
                 let told = std::mem::replace(told, true);
                 let text = answer.content.as_ref().filter(|text| !told && !text.is_empty());
@@ -131,8 +130,8 @@ impl Reading {
     async fn finish(self) -> Outcome {
         match self.body {
             Body::Events(events) => {
-                finish_reading(self.response).await;
-                events.stream.gathered.outcome()
+                finish_reading(self.source.response).await;
+                events.stream.outcome()
             }
             Body::Whole { answer, .. } => Ok(answer),
         }
@@ -141,8 +140,8 @@ impl Reading {
     /// A failure in the midst of events has what they told of usage.
     fn broken(&self, failure: Failure) -> Failure {
         let Body::Events(events) = &self.body else { return failure };
-        let usage = events.stream.gathered.usage.or(failure.usage);
-        Failure { usage, ..failure }.with_status(self.response.status().as_u16())
+        let usage = events.stream.gathered.usage.map(Box::new).or(failure.usage);
+        Failure { usage, ..failure }.with_status(self.source.response.status().as_u16())
     }
 }
 
@@ -162,7 +161,7 @@ impl Events {
     /// that came in one packet with a failure is not told: nobody has to forget what he never heard.
     async fn next(
         &mut self,
-        response: &mut Response,
+        source: &mut Source,
         pace: Pace,
         prepared: &Prepared,
     ) -> Result<Option<Step>, Failure> {
@@ -170,10 +169,14 @@ impl Events {
             return Ok(Some(Step::Text(text)));
         }
         while !self.ended && !self.stream.gathered.over {
-            let chunk = match self.read(response, pace, prepared).await {
+            let chunk = match self.read(source, pace, prepared).await {
                 // A broken end takes nothing from an answer that is complete.
-                Err(_) if self.stream.gathered.finish.is_some() => break,
-                read => read?,
+                Err(failure) => {
+                    let step = self.take(None).ok().flatten();
+                    self.stream.gathered.finish.ok_or(failure)?;
+                    return Ok(step);
+                }
+                Ok(chunk) => chunk,
             };
             if let Some(step) = self.take(chunk)? {
                 return Ok(Some(step));
@@ -184,7 +187,7 @@ impl Events {
 
     async fn read(
         &mut self,
-        response: &mut Response,
+        source: &mut Source,
         pace: Pace,
         prepared: &Prepared,
     ) -> Result<Option<Bytes>, Failure> {
@@ -199,7 +202,7 @@ impl Events {
             Patience::Begun(until) => until,
         };
         self.patience = Patience::Begun(until);
-        next(response, until, prepared).await
+        next(source, until, prepared).await
     }
 
     /// Takes what came, `None` for the end of the body; gives what is to be told of it.
@@ -232,45 +235,61 @@ impl Events {
 }
 
 async fn next(
-    response: &mut Response,
+    source: &mut Source,
     until: Until,
     prepared: &Prepared,
 ) -> Result<Option<Bytes>, Failure> {
-    let next = until.wait(&prepared.host, response.chunk()).await?;
-    next.map_err(|error| transport::within_stream(&error, 200))
+    let status = source.response.status().as_u16();
+    let next = until.wait(&prepared.host, source.chunk()).await?;
+    next.map_err(|broken| broken.within_stream(status))
 }
 
-#[derive(PartialEq)]
-enum Framing {
-    Events,
-    Whole,
-    /// Labels of JSON are not relied on: some servers put them on events.
-    Unclear(Label),
+/// The beginning of a body, and what it shows.
+struct Head {
+    begun: Option<Bytes>,
+    framing: Framing,
 }
 
+impl Head {
+    /// Reads until the bytes tell what they are.
+    async fn read(source: &mut Source, limit: usize) -> Result<Head, Broken> {
+        let mut begun = Bytes::new();
+        loop {
+            let more = source.chunk().await?;
+            let is_all = more.is_none();
+            begun = match more.unwrap_or_default() {
+                first if begun.is_empty() => first,
+                more => {
+                    let mut both = BytesMut::from(begun);
+                    both.extend_from_slice(&more);
+                    both.freeze()
+                }
+            };
+            let framing = sniff::framing(&begun);
+            if framing.is_some() || is_all || begun.len() > limit {
+                let framing = framing.unwrap_or(Framing::Whole);
+                return Ok(Head { begun: Some(begun), framing });
+            }
+        }
+    }
+}
+
+/// What the head of an answer says that its body is. Only events are believed: some servers put
+/// every other label on them.
 #[derive(PartialEq)]
 enum Label {
+    Events,
     Json,
     Other,
 }
 
-/// What the head of an answer says that its body is.
-fn framing(response: &Response) -> Framing {
+fn label(response: &Response) -> Label {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     match () {
-        () if kind.starts_with("text/event-stream") => Framing::Events,
-        () if kind.contains("html") => Framing::Whole,
-        () if kind.contains("json") => Framing::Unclear(Label::Json),
-        () => Framing::Unclear(Label::Other),
-    }
-}
-
-/// What the first bytes of a body of an unclear type are.
-fn guess(first: &[u8]) -> Framing {
-    match first.trim_ascii_start().first() {
-        Some(b'{' | b'[' | b'<') | None => Framing::Whole,
-        Some(_) => Framing::Events,
+        () if kind.starts_with("text/event-stream") => Label::Events,
+        () if kind.contains("json") => Label::Json,
+        () => Label::Other,
     }
 }
 
@@ -287,58 +306,4 @@ async fn finish_reading(mut response: Response) {
         let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
         let _ = tokio::time::timeout(TAIL_TIME, rest).await;
     });
-}
-
-fn is_announced_too_large(response: &Response, limit: usize) -> bool {
-    response.content_length().is_some_and(|length| length > limit as u64)
-}
-
-/// The whole body of an answer, if it is not too large. `begun` was read before.
-async fn whole(
-    response: &mut Response,
-    begun: Option<Bytes>,
-    limit: usize,
-) -> Result<Bytes, Failure> {
-    let status = response.status().as_u16();
-    let too_large = || pieces::too_large(limit).with_status(status);
-    if is_announced_too_large(response, limit) {
-        return Err(too_large());
-    }
-    let mut next =
-        async || response.chunk().await.map_err(|error| transport::within_answer(&error, status));
-    // Nearly every answer is one piece and needs no copy.
-    let first = match begun {
-        Some(first) => Some(first),
-        None => next().await?,
-    };
-    let Some(first) = first else { return Ok(Bytes::new()) };
-    let Some(second) = next().await? else {
-        return if first.len() > limit { Err(too_large()) } else { Ok(first) };
-    };
-    let mut body = BytesMut::from(first);
-    body.extend_from_slice(&second);
-    while body.len() <= limit {
-        match next().await? {
-            Some(more) => body.extend_from_slice(&more),
-            None => return Ok(body.freeze()),
-        }
-    }
-    Err(too_large())
-}
-
-/// The beginning of an error body. One that breaks or dawdles is used as far as it came: the
-/// status is known already, and it is the status that counts.
-pub(super) async fn head(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    let reading = async {
-        while let Ok(Some(more)) = response.chunk().await {
-            let room = ERROR_BYTES - body.len();
-            body.extend_from_slice(&more[..more.len().min(room)]);
-            if body.len() == ERROR_BYTES {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(ERROR_TIME, reading).await;
-    body
 }

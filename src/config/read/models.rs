@@ -15,9 +15,9 @@ use super::providers::Providers;
 use super::rules::{self, Rules};
 use super::section::Section;
 use crate::config::key::shown;
-use crate::config::{Model, Provider, suggest};
+use crate::config::{Kind, Model, Provider, suggest};
 use crate::domain::need::Abilities;
-use crate::domain::price::Price;
+use crate::domain::price::{Nano, Price};
 
 /// The models of a configuration.
 pub(super) struct Models<'a> {
@@ -57,6 +57,7 @@ fn model(
     let model_id = section.required("model_id", "\"gpt-4o\"", Field::text);
     let priority = section.or("priority", Field::signed, i64::MAX);
     let max_tokens = section.value("max_tokens", |f| f.whole(1));
+    let says_write = section.peek("cost_per_1k_cache_write").is_some();
     let own_price = price(&mut section);
     let listed = model_id.filter(|_| own_price.is_none());
     let listed = listed.and_then(|model_id| prices.by_model_id.get(model_id).copied());
@@ -71,9 +72,14 @@ fn model(
     let system_suffix = section.value("system_suffix", Field::text).map(str::to_owned);
     let extra = section.or("extra", json_object, Map::new());
     let rules = rules::of_model(&mut section, rules);
+    let provider = provider??;
+    let own_price = match own_price {
+        Some(price) if !says_write => Some(with_usual_write(price, provider.kind)),
+        own_price => own_price,
+    };
     Some(Model {
         name: field.key.into(),
-        provider: provider??,
+        provider,
         model_id: model_id?.to_owned(),
         priority,
         max_tokens,
@@ -112,9 +118,10 @@ pub(super) fn price(section: &mut Section<'_>) -> Option<Price> {
     let input = section.field("cost_per_1k_input");
     let output = section.field("cost_per_1k_output");
     let cached = section.field("cost_per_1k_cached");
-    let [input_price, output_price, cached_price] =
-        [&input, &output, &cached].map(|field| field.as_ref().and_then(Field::dollars));
-    let lonely = match (&input, &output, &cached) {
+    let written = section.field("cost_per_1k_cache_write");
+    let [input_price, output_price, cached_price, written_price] =
+        [&input, &output, &cached, &written].map(|field| field.as_ref()?.dollars());
+    let lonely = match (&input, &output, cached.as_ref().or(written.as_ref())) {
         (Some(field), None, _) => Some((field, "cost_per_1k_output")),
         (None, Some(field), _) | (None, None, Some(field)) => Some((field, "cost_per_1k_input")),
         _ => None,
@@ -124,7 +131,17 @@ pub(super) fn price(section: &mut Section<'_>) -> Option<Price> {
         field.key_mistake(&format!("a price without {other}"), hint);
     }
     let (input, output) = (input_price?, output_price?);
-    Some(Price { input, output, cached: cached_price.unwrap_or(input) })
+    let cached = cached_price.unwrap_or(input);
+    Some(Price { input, output, cached, cache_write: written_price.unwrap_or(input) })
+}
+
+/// The price of a model whose keys leave out what is written into the cache: Anthropic asks a
+/// quarter more for that than for other tokens of the prompt.
+fn with_usual_write(price: Price, kind: Kind) -> Price {
+    match kind {
+        Kind::Anthropic => Price { cache_write: Nano(price.input.0 * 5 / 4), ..price },
+        _ => price,
+    }
 }
 
 fn abilities(mut section: Section<'_>) -> Abilities {

@@ -60,6 +60,8 @@ mod tests {
         for (model_id, price) in built_in().by_model_id {
             assert!(price.output >= price.input, "{model_id}");
             assert!(price.cached <= price.input, "{model_id}");
+            let written = if model_id.starts_with("claude") { 5 } else { 4 };
+            assert_eq!(price.cache_write.0, price.input.0 / 4 * written, "{model_id}");
         }
     }
 }

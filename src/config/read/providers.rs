@@ -71,6 +71,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let proxy = section.field("proxy");
     let way = proxy.as_ref().map_or(Some(Way::Direct), reach::way);
     let roots = section.value("ca_file", reach::roots);
+    let done_ends_stream = section.or("done_ends_stream", Field::flag, false);
+    let trusts_cost = section.or("trust_cost", Field::flag, false);
 
     let (kind, address) = (kind?, address?);
     let auth = auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some()));
@@ -105,6 +107,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         streams,
         proxy: through.ok().flatten(),
         roots,
+        done_ends_stream,
+        trusts_cost,
     })
 }
 

@@ -128,7 +128,8 @@ fn what_cannot_serve_the_request_is_left_out_and_the_unknown_never_is() {
 
 #[test]
 fn a_price_ceiling_leaves_dear_models_out() {
-    let price = Price { input: Nano(0), output: Nano(15_000_000), cached: Nano(0) };
+    let free = Nano(0);
+    let price = Price { input: free, output: Nano(15_000_000), cached: free, cache_write: free };
     let mut dear = ModelState::new(Settings { price: Some(price), ..settings() }, start());
     let needs = |cents: f64| Needs {
         max_tokens: 1000,

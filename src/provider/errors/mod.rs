@@ -2,6 +2,7 @@
 //! fault they are. Text of a provider is cleaned here before anybody sees it.
 
 pub(super) mod classify;
+pub(super) mod falsy;
 pub(super) mod hint;
 pub(super) mod proxy;
 pub(super) mod redact;

@@ -6,7 +6,9 @@
 //! sent so), and no copy into text before JSON is read. Names of fields other than `data` and
 //! `event` are passed over, comments are dropped byte by byte and cost no memory.
 //!
-//! Nothing here knows what an event means, or that data should be JSON.
+//! Some servers forget the blank line between two events, or send a line of bare JSON for each. So an
+//! object also ends where the next one, or the end mark, begins on a line of its own; no JSON text
+//! goes on like that. Nothing here knows what an event means.
 
 /// Longest `event:` name that is kept; longer ones are nobody's.
 const NAME_BYTES: usize = 64;
@@ -43,6 +45,8 @@ pub(in crate::provider) struct Parser {
     bare: bool,
     /// The event in `name` and `data` has been handed out.
     taken: bool,
+    /// The line under way is complete, and begins the next event.
+    waiting: bool,
     limit: usize,
 }
 
@@ -59,6 +63,7 @@ impl Parser {
             has_data: false,
             bare: false,
             taken: false,
+            waiting: false,
             limit,
         }
     }
@@ -70,6 +75,9 @@ impl Parser {
         bytes: &mut &[u8],
     ) -> Result<Option<Event<'_>>, TooLarge> {
         self.forget_taken();
+        if std::mem::take(&mut self.waiting) && self.line_ends()? {
+            return Ok(Some(self.hand_out()));
+        }
         while let Some(&head) = bytes.first() {
             if std::mem::take(&mut self.after_cr) && head == b'\n' {
                 *bytes = &bytes[1..];
@@ -91,9 +99,10 @@ impl Parser {
         Ok(None)
     }
 
-    /// The last event, where the stream ended without a blank line behind it.
+    /// The last events, one after the other, where the stream ended without a blank line.
     pub(in crate::provider) fn end(&mut self) -> Result<Option<Event<'_>>, TooLarge> {
         self.forget_taken();
+        self.waiting = false;
         let complete = self.line_ends()? || self.has_data;
         Ok(complete.then(|| self.hand_out()))
     }
@@ -145,14 +154,35 @@ impl Parser {
                 }
                 self.has_data
             }
+            (false, false) if self.begins_next(text) => {
+                self.waiting = true;
+                true
+            }
             (false, false) => {
                 self.field(text)?;
-                false
+                self.bare && self.data.len() == text.len() && is_object(text)
             }
         };
+        if self.waiting {
+            self.line = line;
+            return Ok(true);
+        }
         line.clear();
         self.line = line;
         Ok(complete)
+    }
+
+    /// Whether a line begins an event while the one before it is whole, without a blank line between.
+    fn begins_next(&self, line: &[u8]) -> bool {
+        if !self.has_data || !is_braced(self.data.trim_ascii()) {
+            return false;
+        }
+        if line.starts_with(b"event:") {
+            // Otherwise it is the late name of this event.
+            return !self.name.is_empty();
+        }
+        let value = line.strip_prefix(b"data:").unwrap_or(line).trim_ascii_start();
+        value.starts_with(b"{") || value.starts_with(b"[DONE]")
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), TooLarge> {
@@ -191,6 +221,16 @@ impl Parser {
         self.has_data = true;
         Ok(())
     }
+}
+
+fn is_braced(text: &[u8]) -> bool {
+    text.starts_with(b"{") && text.ends_with(b"}")
+}
+
+/// Whether a line is a JSON object from its beginning to its end.
+fn is_object(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    is_braced(line) && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }
 
 #[cfg(test)]

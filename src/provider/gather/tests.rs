@@ -67,12 +67,14 @@ pub(in crate::provider) fn run<'a>(kind: Kind, pieces: impl IntoIterator<Item = 
     }
     let fed = fed.and_then(|()| stream.close());
     listen(&mut stream);
-    let end = match fed.and_then(|()| stream.gathered.outcome()) {
+    let end = match fed.and_then(|()| stream.outcome()) {
         Ok(answer) => {
             assert_eq!(told, answer.content.as_deref().unwrap_or_default());
             Ok(good(answer))
         }
-        Err(Failure { fault, message, usage, .. }) => Err(Bad { fault, message, usage }),
+        Err(Failure { fault, message, usage, .. }) => {
+            Err(Bad { fault, message, usage: usage.map(|usage| *usage) })
+        }
     };
     Seen { told, life, end }
 }
@@ -225,6 +227,37 @@ proptest! {
         for kind in KINDS {
             let expected = whole(kind, &text);
             prop_assert_eq!(run(kind, text.as_bytes().chunks(7)), expected);
+        }
+    }
+}
+
+#[test]
+fn an_end_is_a_finish_only_where_that_was_agreed_and_only_of_a_whole_answer() {
+    let call = |arguments: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{{\"index\":0,\"function\":\
+             {{\"name\":\"f\",\"arguments\":\"{arguments}\"}}}}]}}}}]}}\n\n"
+        )
+    };
+    let text = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n".to_owned();
+    let done = "data: [DONE]\n\n";
+    for (body, closes, good) in [
+        (text.clone() + done, false, true),
+        (text.clone(), true, true),
+        (text.clone(), false, false),
+        (call("{}") + done, false, true),
+        (call("{\\\"a\\\":") + done, false, false),
+        (done.to_owned(), true, false),
+        (String::new(), true, false),
+    ] {
+        for agreed in [true, false] {
+            let stream = Stream::new(formats::of(Kind::OpenAi), LIMIT, &Rc::default());
+            let mut stream = stream.with_end_that_finishes(agreed);
+            stream.feed(body.as_bytes()).ok().unwrap();
+            if closes {
+                stream.close().ok().unwrap();
+            }
+            assert_eq!(stream.outcome().is_ok(), good && agreed, "{body} {agreed}");
         }
     }
 }

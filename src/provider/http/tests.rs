@@ -18,8 +18,10 @@ use crate::domain::time::{Mono, Wall};
 use crate::protocol::chat::ChatRequest;
 
 mod broken;
+mod endings;
 mod keys;
 mod learned;
+mod packed;
 mod reach;
 mod secrets;
 mod streams;
@@ -127,7 +129,8 @@ async fn an_answer_is_read_and_the_request_is_well_formed() {
     let lower = sent.to_ascii_lowercase();
     assert!(lower.contains("content-type: application/json\r\n"));
     assert!(lower.contains(&format!("authorization: bearer {}\r\n", KEY.to_ascii_lowercase())));
-    assert!(lower.contains("user-agent: fallbackd/") && !lower.contains("accept-encoding"));
+    assert!(lower.contains("user-agent: fallbackd/"));
+    assert!(lower.contains("accept-encoding: identity\r\n"), "nothing else is asked for");
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::rig::{Rig, THREE, play};
-use super::script::{blocked, fails, fails_with, well_without_usage};
+use super::script::{blocked, fails, fails_with, well_for, well_without_usage};
 use crate::domain::fault::Fault;
-use crate::domain::price::Usage;
+use crate::domain::price::{Nano, Usage};
 use crate::provider::Failure;
 
 fn priced() -> String {
@@ -41,7 +41,7 @@ fn failed_calls_that_were_billed_and_refusals_are_added_to_the_request() {
         let rig = Rig::new(&priced());
         let usage = Usage { input_tokens: 1000, output_tokens: 0, ..Usage::default() };
         let mut billed = Failure::new(Fault::ModelGlitch, "malformed");
-        billed.usage = Some(usage);
+        billed.usage = Some(Box::new(usage));
         rig.script.always("a", fails_with(billed));
         let reply = rig.hello().await;
         assert_eq!(reply["cost_usd"], 0.0045);
@@ -56,6 +56,28 @@ fn failed_calls_that_were_billed_and_refusals_are_added_to_the_request() {
         let calls = log.iter().filter(|line| line["event"] == "call");
         let paid: f64 = calls.map(|line| line["cost_usd"].as_f64().unwrap_or(0.0)).sum();
         assert!((paid - 0.0166).abs() < 1e-9, "{paid}");
+    });
+}
+
+#[test]
+fn what_a_trusted_provider_says_a_call_cost_stands_everywhere() {
+    play(async || {
+        for (trusted, cost) in [("false", 0.0035), ("true", 0.0042)] {
+            let own = format!(
+                "[providers.own]\nkind = \"openai\"\nauth = \"none\"\n\
+                 base_url = \"http://127.0.0.1:9/own\"\ntrust_cost = {trusted}\n"
+            );
+            let rig = Rig::new(&(priced().replace("\"p\"", "\"own\"") + &own));
+            rig.script.always("a", well_for(Nano(4_200_000)));
+            let reply = rig.hello().await;
+            for key in ["cost_usd", "request_cost_usd", "primary_cost_usd"] {
+                assert_eq!(reply[key], cost, "{key} {trusted}");
+            }
+            assert_eq!(reply["cost_estimated"], false);
+            let log = rig.log().await;
+            let call = log.iter().find(|line| line["event"] == "call").unwrap();
+            assert_eq!(call["cost_usd"], cost);
+        }
     });
 }
 

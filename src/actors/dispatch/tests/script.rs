@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::domain::fault::Fault;
 use crate::domain::pace::Limits;
-use crate::domain::price::Usage;
+use crate::domain::price::{Nano, Usage};
 use crate::protocol::answer::{Answer, Finish};
 use crate::protocol::chat::{ChatRequest, Role, ToolCall};
 use crate::provider::{Call, Failure, Outcome, Provider, Step as News, Steps};
@@ -93,6 +93,12 @@ pub(super) fn well() -> Step {
 /// An answer that does not say what it consumed.
 pub(super) fn well_without_usage() -> Step {
     at_once(End::Answer(Finish::Stop, None))
+}
+
+/// An answer of which the provider says what it cost.
+pub(super) fn well_for(cost: Nano) -> Step {
+    let usage = Usage { input_tokens: 1000, output_tokens: 100, ..Usage::default() };
+    at_once(End::Answer(Finish::Stop, Some(Usage { told_cost: Some(cost), ..usage })))
 }
 
 /// A refusal that comes as an answer.

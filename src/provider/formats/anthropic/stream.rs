@@ -8,12 +8,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::reply::{Spent, answer, end, explain};
-use crate::provider::Failure;
+use super::reply::{answer, end, explain};
+use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
 use crate::provider::pieces::{End, Gathered};
 use crate::provider::tool_calls::Fragment;
+use crate::provider::usage::Spent;
+use crate::provider::{Failure, finish};
 
 /// What must be remembered between two events.
 #[derive(Default)]
@@ -33,6 +35,7 @@ struct Item<'a> {
     delta: Option<Delta>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
 }
 
@@ -61,6 +64,7 @@ struct Delta {
     text: Option<String>,
     thinking: Option<String>,
     partial_json: Option<String>,
+    #[serde(default, deserialize_with = "finish::word")]
     stop_reason: Option<String>,
     stop_details: Option<Value>,
 }

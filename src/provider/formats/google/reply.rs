@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::price::Usage;
-use crate::provider::Failure;
+use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
 use crate::provider::pieces::{self, End, Gathered};
 use crate::provider::tool_calls::Fragment;
+use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,19 +26,29 @@ struct Reply<'a> {
     prompt_feedback: Option<Feedback>,
     #[serde(borrow)]
     usage_metadata: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Feedback {
+    #[serde(default, deserialize_with = "finish::word")]
     block_reason: Option<String>,
+}
+
+impl Feedback {
+    fn has_blocked(&self) -> bool {
+        let reason = self.block_reason.as_deref().unwrap_or_default();
+        !matches!(reason, "" | "0" | "BLOCK_REASON_UNSPECIFIED" | "BLOCKED_REASON_UNSPECIFIED")
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Candidate {
     content: Option<Said>,
+    #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
 }
 
@@ -61,16 +71,6 @@ struct SaidCall {
     id: Option<String>,
     name: String,
     args: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Spent {
-    prompt_token_count: u64,
-    tool_use_prompt_token_count: Option<u64>,
-    cached_content_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    thoughts_token_count: Option<u64>,
 }
 
 /// Reads responses; nothing has to be remembered between two of them.
@@ -106,12 +106,12 @@ fn is_list(data: &[u8]) -> bool {
 }
 
 fn take_reply(reply: Reply<'_>, into: &mut Gathered) -> Result<(), Failure> {
-    into.usage = reply.usage_metadata.and_then(usage).or(into.usage);
+    into.usage = reply.usage_metadata.and_then(usage::read).or(into.usage);
     if let Some(error) = reply.error {
         return Err(into.failed(&error));
     }
     let Some(candidate) = reply.candidates.and_then(|all| all.into_iter().next()) else {
-        if reply.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some()) {
+        if reply.prompt_feedback.is_some_and(|feedback| feedback.has_blocked()) {
             into.finish = Some(End::Refused);
         }
         return Ok(());
@@ -119,7 +119,7 @@ fn take_reply(reply: Reply<'_>, into: &mut Gathered) -> Result<(), Failure> {
     let parts = candidate.content.and_then(|said| said.parts).unwrap_or_default();
     parts.into_iter().try_for_each(|part| take_part(part, into))?;
     let reason = candidate.finish_reason.unwrap_or_default();
-    if !matches!(reason.as_str(), "" | "FINISH_REASON_UNSPECIFIED") {
+    if !matches!(reason.as_str(), "" | "0" | "FINISH_REASON_UNSPECIFIED") {
         into.finish = Some(end(&reason));
     }
     Ok(())
@@ -152,41 +152,15 @@ fn carried(signature: String) -> Value {
     serde_json::json!({"google": {"thought_signature": signature}})
 }
 
+/// Some gateways send the numbers that stand for the words.
 fn end(reason: &str) -> End {
     match reason {
-        "CONTINUATION" => End::Length,
-        "LANGUAGE"
-        | "SPII"
-        | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT"
-        | "IMAGE_RECITATION"
-        | "ESCALATION"
-        | "MODEL_ARMOR"
-        | "PUP_LIMITED_DISABLED" => End::Refused,
-        "MALFORMED_FUNCTION_CALL"
-        | "MALFORMED_RESPONSE"
-        | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS"
-        | "MISSING_THOUGHT_SIGNATURE"
-        | "NO_IMAGE"
-        | "IMAGE_OTHER"
-        | "OTHER" => End::Glitch,
+        "1" => End::Done,
+        "2" => End::Length,
+        "3" | "4" | "6" | "7" | "8" | "9" | "11" => End::Refused,
+        "5" | "10" | "12" | "OTHER" => End::Glitch,
         other => End::of(other),
     }
-}
-
-/// Numbers that cannot be read, or believed, are unknown, not zero.
-fn usage(raw: &RawValue) -> Option<Usage> {
-    let spent: Spent = serde_json::from_str(raw.get()).ok()?;
-    let thoughts = spent.thoughts_token_count.unwrap_or(0);
-    let tools = spent.tool_use_prompt_token_count.unwrap_or(0);
-    Usage {
-        input_tokens: spent.prompt_token_count.saturating_add(tools),
-        output_tokens: spent.candidates_token_count.unwrap_or(0).saturating_add(thoughts),
-        cached_tokens: spent.cached_content_token_count.unwrap_or(0),
-        reasoning_tokens: thoughts,
-    }
-    .believed()
 }
 
 #[cfg(test)]

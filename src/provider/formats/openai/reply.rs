@@ -11,9 +11,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::stream::{Said, take_said};
-use crate::domain::price::Usage;
-use crate::provider::Failure;
+use crate::provider::errors::falsy;
 use crate::provider::pieces::{self, End, Gathered};
+use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
 struct Reply<'a> {
@@ -21,50 +21,36 @@ struct Reply<'a> {
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
+    /// MiniMax says here whether there was an error.
+    #[serde(default, deserialize_with = "falsy::error")]
+    base_resp: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow)]
     message: Option<Said<'a>>,
+    #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Spent {
-    prompt_tokens: u64,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek's name for the cached part.
-    prompt_cache_hit_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
 }
 
 /// Takes a whole answer.
 pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
     let reply: Reply<'_> = into.read(bytes)?;
-    into.usage = reply.usage.and_then(usage).or(into.usage);
+    into.usage = reply.usage.and_then(usage::read).or(into.usage);
+    let error = reply.error.or(reply.base_resp);
     let Some(choice) = reply.choices.and_then(|choices| choices.into_iter().next()) else {
-        return Err(match reply.error {
+        return Err(match error {
             Some(error) => into.failed(&error),
             None => pieces::bad_body(bytes, "`choices` is missing or empty"),
         });
     };
     let finish = choice.finish_reason.unwrap_or_default();
-    if let Some(error) = choice.error.or(reply.error).or_else(|| failed(&finish)) {
+    if let Some(error) = choice.error.or(error).or_else(|| failed(&finish)) {
         return Err(into.failed(&error));
     }
     match choice.message {
@@ -91,25 +77,6 @@ pub(super) fn failed(finish: &str) -> Option<Value> {
 
 pub(super) fn end(finish: &str) -> End {
     End::of(finish)
-}
-
-/// Numbers that cannot be read, or believed, are unknown, not zero.
-pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
-    let spent: Spent = serde_json::from_str(raw.get()).ok()?;
-    let cached = spent.prompt_tokens_details.and_then(|details| details.cached_tokens);
-    let reasoning = spent.completion_tokens_details.and_then(|details| details.reasoning_tokens);
-    let reasoning = reasoning.unwrap_or(0);
-    let said = spent.completion_tokens.unwrap_or(0);
-    // Some count thoughts beside the answer; the total tells.
-    let both = said.saturating_add(reasoning);
-    let apart = spent.total_tokens == spent.prompt_tokens.checked_add(both);
-    Usage {
-        input_tokens: spent.prompt_tokens,
-        output_tokens: if apart { both } else { said },
-        cached_tokens: cached.or(spent.prompt_cache_hit_tokens).unwrap_or(0),
-        reasoning_tokens: reasoning,
-    }
-    .believed()
 }
 
 /// Content as a string, as null, or as a list of parts of which only text counts.

@@ -7,12 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::reply::{Text, answer, end, failed, usage};
-use crate::provider::Failure;
+use super::reply::{Text, answer, end, failed};
+use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
 use crate::provider::pieces::{End, Gathered};
 use crate::provider::tool_calls::Fragment;
+use crate::provider::usage::read as usage;
+use crate::provider::{Failure, finish};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -20,7 +22,11 @@ struct Chunk<'a> {
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
+    /// MiniMax says here whether there was an error.
+    #[serde(default, deserialize_with = "falsy::error")]
+    base_resp: Option<Value>,
     /// `"error"` in the flat errors of some servers.
     #[serde(borrow)]
     object: Option<&'a RawValue>,
@@ -32,6 +38,7 @@ struct Chunk<'a> {
 struct Groq<'a> {
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
 }
 
@@ -43,9 +50,11 @@ struct Choice<'a> {
     /// A whole answer as one event.
     #[serde(borrow)]
     message: Option<Said<'a>>,
+    #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "falsy::error")]
     error: Option<Value>,
 }
 
@@ -98,7 +107,7 @@ fn take_chunk(event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
     into.usage = newest.or(into.usage);
     let called_error =
         event.name == b"error" || chunk.object.is_some_and(|kind| kind.get() == "\"error\"");
-    let error = match chunk.error.or(groq.error) {
+    let error = match chunk.error.or(groq.error).or(chunk.base_resp) {
         None if called_error => serde_json::from_slice(event.data).ok(),
         error => error,
     };

@@ -24,7 +24,9 @@ fn parse<'a>(
         }
         assert!(piece.is_empty(), "all bytes are used");
     }
-    events.extend(parser.end()?.map(seen));
+    while let Some(event) = parser.end()? {
+        events.push(seen(event));
+    }
     Ok(events)
 }
 
@@ -81,6 +83,41 @@ fn json_without_a_field_is_an_event_of_its_own_kind() {
 }
 
 #[test]
+fn objects_on_lines_of_their_own_are_events_though_no_blank_line_is_between() {
+    for text in [
+        "data: {\"a\":1}\ndata: {\"b\":2}\ndata: [DONE]\n",
+        "data:{\"a\":1}\r\ndata:{\"b\":2}\r\ndata:[DONE]",
+        "data: {\"a\":1}\n: ping\ndata: {\"b\":2}\n\ndata: [DONE]",
+        "{\"a\":1}\n{\"b\":2}\ndata: [DONE]\n",
+    ] {
+        assert_eq!(data(text), ["{\"a\":1}", "{\"b\":2}", "[DONE]"], "{text}");
+    }
+    let named = "event: a\ndata: {}\nevent: error\ndata: {}\n\ndata: {}\nevent: late\n\n";
+    let names: Vec<String> =
+        parse([named.as_bytes()], 1000).unwrap().into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["a", "error", "late"]);
+}
+
+#[test]
+fn json_that_goes_on_in_the_next_line_is_one_event() {
+    for text in [
+        "data: {\"a\":{\"b\":1}\ndata: ,\"c\":2}\n\n",
+        "data: {\"a\":\ndata: {\"b\":1}}\n\n",
+        "data: [{\"a\":1},\ndata: {\"b\":1}]\n\n",
+        "{\"a\":\n{\"b\":1}\n}\n\n",
+    ] {
+        assert_eq!(data(text).len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_bare_object_is_an_event_as_soon_as_its_line_ends() {
+    let mut parser = Parser::new(100);
+    let mut bytes = b"{\"a\":1}\n".as_slice();
+    assert_eq!(parser.next(&mut bytes).unwrap().map(|event| event.bare), Some(true));
+}
+
+#[test]
 fn a_line_an_event_and_bare_json_are_bounded() {
     let limit = 100;
     let long = "x".repeat(limit);
@@ -108,9 +145,22 @@ fn an_endless_comment_costs_no_memory() {
     assert!(parser.line.capacity() + parser.data.capacity() < 1000);
 }
 
-const WORDS: [&str; 13] = [
-    "data", "data:", "data: ", "event: ", ":", "\n", "\r", "\r\n", "\n\n", "{", "x", "é",
+const WORDS: [&str; 15] = [
+    "data",
+    "data:",
+    "data: ",
+    "event: ",
+    ":",
+    "\n",
+    "\r",
+    "\r\n",
+    "\n\n",
+    "{",
+    "x",
+    "é",
     "\u{feff}",
+    "{}",
+    "data: {}\n",
 ];
 
 fn anything() -> impl Strategy<Value = Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Connections that fail, break, hang or lead nowhere.
 
-use super::super::super::receive::ERROR_BYTES;
+use super::super::super::whole::ERROR_BYTES;
 use super::*;
 
 #[tokio::test]
@@ -154,6 +154,19 @@ async fn what_is_not_http_or_not_json_is_a_bad_body() {
     let failure = failure_of(page).await;
     assert_eq!(failure.fault, Fault::BadBody);
     assert!(failure.message.contains("HTML"));
+}
+
+#[tokio::test]
+async fn a_line_of_text_is_a_bad_body_whether_or_not_a_stream_was_asked_for() {
+    for (said, kind) in [("overloaded", "text/plain"), ("database is down", "text/plain; a=b")] {
+        let text = || response("200 OK", &format!("content-type: {kind}\r\n"), said);
+        assert_eq!(failure_of(text()).await.fault, Fault::BadBody, "{said}");
+        let (server, base) = answer_once(text()).await;
+        let model = unstreamed(Kind::OpenAi, &base);
+        let failure = call(&http(&[Arc::clone(&model)]), &model).await.err().unwrap();
+        assert_eq!(failure.fault, Fault::BadBody, "{said}");
+        server.await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::config::Kind;
 use crate::domain::fault::Fault;
+use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
 use crate::provider::{Outcome, fixtures, formats, pieces};
 
@@ -43,7 +44,8 @@ fn cached_tokens_are_counted_among_the_prompt() {
             "cache_read_input_tokens": 30, "output_tokens": 9,
             "output_tokens_details": {"thinking_tokens": 4}}});
     let expected =
-        Usage { input_tokens: 60, output_tokens: 9, cached_tokens: 30, reasoning_tokens: 4 };
+        Usage { input_tokens: 60, output_tokens: 9, cached_tokens: 30, ..Usage::default() };
+    let expected = Usage { reasoning_tokens: 4, cache_write_tokens: 20, ..expected };
     assert_eq!(outcome(&body).ok().unwrap().usage, Some(expected));
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::config::Kind;
 use crate::domain::fault::Fault;
+use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
 use crate::provider::{Outcome, fixtures, formats, pieces};
 
@@ -32,8 +33,15 @@ fn good(body: &Value) -> Answer {
     outcome(body).map_err(|failure| failure.message).ok().unwrap()
 }
 
-const USAGE: Usage =
-    Usage { input_tokens: 6, output_tokens: 25, cached_tokens: 2, reasoning_tokens: 20 };
+const USAGE: Usage = Usage {
+    input_tokens: 6,
+    output_tokens: 25,
+    cached_tokens: 2,
+    reasoning_tokens: 20,
+    cache_write_tokens: 0,
+    long_write_tokens: 0,
+    told_cost: None,
+};
 
 #[test]
 fn texts_are_joined_thoughts_passed_over_and_counted() {
@@ -102,9 +110,9 @@ fn thinking_that_ate_the_budget_is_a_cut_answer() {
 
 #[test]
 fn malformed_outputs_are_glitches_that_cost() {
-    for reason in ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER"] {
+    for reason in ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "10"] {
         let failure = outcome(&candidate(&json!([]), reason)).err().unwrap();
-        assert_eq!((failure.fault, failure.usage), (Fault::ModelGlitch, Some(USAGE)));
+        assert_eq!((failure.fault, failure.usage), (Fault::ModelGlitch, Some(Box::new(USAGE))));
     }
 }
 

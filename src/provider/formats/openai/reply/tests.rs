@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::config::Kind;
 use crate::domain::fault::Fault;
+use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
 use crate::provider::{Outcome, fixtures, formats, pieces};
 
@@ -42,7 +43,8 @@ fn text_and_usage_are_read() {
             "completion_tokens_details": {"reasoning_tokens": 4}}}));
     assert_eq!((answer.content.as_deref(), answer.finish), (Some("Hi."), Finish::Stop));
     let expected =
-        Usage { input_tokens: 12, output_tokens: 9, cached_tokens: 5, reasoning_tokens: 4 };
+        Usage { input_tokens: 12, output_tokens: 9, cached_tokens: 5, ..Usage::default() };
+    let expected = Usage { reasoning_tokens: 4, ..expected };
     assert_eq!(answer.usage, Some(expected));
 }
 
