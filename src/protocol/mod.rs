@@ -18,6 +18,7 @@ pub mod request;
 mod schema;
 pub mod span;
 pub mod status;
+pub mod surrogate;
 pub mod why;
 
 /// Version of the protocol, as `ping` tells it.

@@ -17,6 +17,7 @@ use super::id::Id;
 use super::reply::{ErrorBody, ErrorCode};
 use super::schema as fields;
 use super::span::{CostsLine, Span, span};
+use super::surrogate;
 
 pub use super::schema::requests;
 
@@ -133,19 +134,26 @@ pub struct Mistake {
     pub error: ErrorBody,
 }
 
-/// Reads one line, without its newline.
+/// Reads one line, without its newline. Halves of characters in it are read as U+FFFD.
 pub fn read(line: &[u8]) -> Result<(Id, Op), Mistake> {
-    let mut json = serde_json::Deserializer::from_slice(line);
-    if let Ok(mut chat) = ChatRequest::deserialize(&mut json)
-        && json.end().is_ok()
-        && chat.op.as_deref().is_none_or(|op| op == "chat")
-    {
-        chat.bytes = line.len();
-        let id = std::mem::take(&mut chat.id);
-        let checked = check(&chat);
-        return under(id, checked.map(|()| Op::Chat(Box::new(chat))));
+    if let Some(read) = read_chat(line) {
+        return read;
     }
-    read_slowly(line)
+    match surrogate::mend(line) {
+        Some(mended) => read_chat(&mended).unwrap_or_else(|| read_slowly(&mended)),
+        None => read_slowly(line),
+    }
+}
+
+/// Reads a line as a chat request; `None` for anything else.
+fn read_chat(line: &[u8]) -> Option<Result<(Id, Op), Mistake>> {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let mut chat = ChatRequest::deserialize(&mut json).ok()?;
+    json.end().ok().filter(|()| chat.op.as_deref().is_none_or(|op| op == "chat"))?;
+    chat.bytes = line.len();
+    let id = std::mem::take(&mut chat.id);
+    let checked = check(&chat);
+    Some(under(id, checked.map(|()| Op::Chat(Box::new(chat)))))
 }
 
 /// What was read for the request of this id; a mistake is told under it.

@@ -78,6 +78,18 @@ fn what_is_not_json_is_told_apart_from_what_is_not_a_request() {
 }
 
 #[test]
+fn half_a_character_is_read_as_the_replacement_character() {
+    let line = r#"{"messages":[{"role":"user","content":"bad \ud83d text"}],"task":"\udc00"}"#;
+    let Op::Chat(chat) = read(line.as_bytes()).unwrap().1 else { panic!("not a chat") };
+    let said: Vec<&str> = chat.messages[0].content.iter().flat_map(|c| c.texts()).collect();
+    assert_eq!((said, chat.task.as_deref()), (vec!["bad \u{fffd} text"], Some("\u{fffd}")));
+    let order = control(r#"{"id":"\ud83d","op":"breaker","model":"m\ud83d","set":"auto"}"#);
+    let ControlOp::Breaker(order) = order else { panic!("not a breaker order") };
+    assert_eq!(order.model, "m\u{fffd}");
+    bad(r#"{"messages":[{"role":"user","content":"\ud83d"}],"seed":"x"}"#, "`seed`");
+}
+
+#[test]
 fn a_mistake_is_answered_under_its_id() {
     let id = |line: &str| read(line.as_bytes()).unwrap_err().id;
     assert_eq!(id(r#"{"id":"a","messages":3}"#), Id::Text("a".into()));
