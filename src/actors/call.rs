@@ -36,8 +36,8 @@ pub(super) struct Assignment<'a> {
     pub(super) clock: &'a Clock,
     pub(super) request: &'a ChatRequest,
     pub(super) needs: Needs,
-    /// Sampling temperature, for models that take one.
-    pub(super) temperature: f64,
+    /// Sampling temperature, for models that take one; `None` for the model's own.
+    pub(super) temperature: Option<f64>,
     /// Checks that an answer must pass.
     pub(super) accept: Option<&'a Accept>,
     /// Price of the primary, where what it would have cost is of interest.
@@ -105,8 +105,8 @@ impl<'a> Assignment<'a> {
         let steps = self.provider.call(Call {
             model: config,
             request: self.request,
-            max_tokens: config.max_tokens.unwrap_or(u32::MAX).min(self.needs.max_tokens),
-            temperature: config.supports.temperature.then_some(self.temperature),
+            max_tokens: config.max_tokens.into_iter().chain(self.needs.max_tokens).min(),
+            temperature: self.temperature.filter(|_| config.supports.temperature),
             limits: self.limits(model, left, mode.others_behind),
         });
         let began = self.clock.mono();

@@ -97,14 +97,15 @@ impl<'a> Dispatch<'a> {
         arrived: Now,
     ) -> Dispatch<'a> {
         let defaults = table.request();
-        let timeout = request.timeout.or(chain.timeout).unwrap_or(defaults.timeout);
-        let max_tokens = request.max_tokens.unwrap_or(defaults.max_tokens);
+        let asked = request.timeout.map(|asked| asked.min(defaults.timeout_max));
+        let timeout = asked.or(chain.timeout).unwrap_or(defaults.timeout);
+        let max_tokens = request.max_tokens.or(defaults.max_tokens);
         let assignment = Assignment {
             provider: &*services.provider,
             clock: &services.clock,
             request,
             needs: chain.limited(request.needs(max_tokens), arrived.wall),
-            temperature: request.temperature.unwrap_or(defaults.temperature),
+            temperature: request.temperature.or(defaults.temperature),
             accept: chain.config.accept.as_deref(),
             primary: chain.primary_price(),
             deadline: arrived.mono.plus(timeout),

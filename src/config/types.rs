@@ -83,10 +83,13 @@ pub(crate) struct Limits {
 
 #[derive(Clone, Debug)]
 pub(crate) struct RequestDefaults {
-    pub(crate) max_tokens: u32,
-    /// Sampling temperature, 0 to 2.
-    pub(crate) temperature: f64,
+    /// Most tokens of an answer; `None` for as many as its model gives.
+    pub(crate) max_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2; `None` for the model's own.
+    pub(crate) temperature: Option<f64>,
     pub(crate) timeout: Duration,
+    /// The longest that a request may ask for.
+    pub(crate) timeout_max: Duration,
     pub(crate) unknown_task: UnknownTask,
 }
 

@@ -22,6 +22,7 @@ use crate::domain::price::Nano;
 /// One chat request, exactly as it came; defaults are not filled in here.
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = schema::model_alone)]
 pub struct ChatRequest {
     /// Echoed in every line about this request.
     #[serde(default)]
@@ -37,6 +38,9 @@ pub struct ChatRequest {
     #[serde(default)]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub models: Option<Vec<String>>,
+    /// A task, or a model: what programs write where they know of one name only.
+    #[serde(default)]
+    pub model: Option<String>,
     /// The conversation, at least one message.
     #[serde(deserialize_with = "field::messages")]
     #[schemars(length(min = 1))]
@@ -45,6 +49,10 @@ pub struct ChatRequest {
     #[serde(default, deserialize_with = "field::at_least_one")]
     #[schemars(range(min = 1, max = u32::MAX))]
     pub max_tokens: Option<u32>,
+    /// The same in OpenAI's newer words.
+    #[serde(default, deserialize_with = "field::at_least_one")]
+    #[schemars(range(min = 1, max = u32::MAX))]
+    pub max_completion_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2.
     #[serde(default, deserialize_with = "field::temperature")]
     #[schemars(range(min = 0.0, max = 2.0))]
@@ -115,7 +123,7 @@ pub struct ChatRequest {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said; absent for an assistant that only calls tools.
+    /// What is said; may be absent for an assistant and a tool.
     #[serde(default)]
     pub content: Option<Content>,
     /// Name of the speaker, for providers that know it.
@@ -306,7 +314,8 @@ impl Message {
             Role::Tool if self.tool_call_id.is_none() => {
                 Some("a message of role `tool` needs `tool_call_id`")
             }
-            Role::Assistant if !self.tool_calls.is_empty() => None,
+            // What an assistant or a tool had nothing to say of stays in a history all the same.
+            Role::Assistant | Role::Tool => None,
             _ if self.content.is_none() => Some("expected `content`: a string or a list of parts"),
             _ => None,
         }
@@ -343,7 +352,7 @@ impl ChatRequest {
     }
 
     /// What it asks of whichever model serves it, with `max_tokens` already decided.
-    pub fn needs(&self, max_tokens: u32) -> Needs {
+    pub fn needs(&self, max_tokens: Option<u32>) -> Needs {
         let messages = &self.messages;
         let last = messages.last().map(|message| message.role);
         let mut contents = messages.iter().filter_map(|message| message.content.as_ref());

@@ -41,9 +41,10 @@ pub struct Call<'a> {
     pub model: &'a Model,
     /// The caller's request, as it came from the socket.
     pub request: &'a ChatRequest,
-    /// Most tokens of the answer, already lowered to what the model gives.
-    pub max_tokens: u32,
-    /// Sampling temperature; `None` for models that refuse one.
+    /// Most tokens of the answer, already lowered to what the model gives; `None` for as many as it
+    /// gives by itself.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature; `None` for the model's own, and for models that refuse one.
     pub temperature: Option<f64>,
     /// When to give up.
     pub limits: Limits,

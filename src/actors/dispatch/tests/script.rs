@@ -45,7 +45,7 @@ pub(super) struct Made {
     pub(super) at: Duration,
     pub(super) limit: Duration,
     pub(super) limits: Limits,
-    pub(super) max_tokens: u32,
+    pub(super) max_tokens: Option<u32>,
     pub(super) temperature: Option<f64>,
     /// Texts of its system messages.
     pub(super) systems: Vec<String>,

@@ -54,6 +54,10 @@ impl Format for Anthropic {
     }
 }
 
+/// What stands for "as many as the model gives": this API demands a number, and every model that it
+/// still serves gives as many.
+const MAX_TOKENS: u32 = 8192;
+
 /// Most characters of a tool call's id.
 const LONGEST_ID: usize = 64;
 
@@ -159,7 +163,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let system = system(call);
     let body = Body {
         model: &call.model.model_id,
-        max_tokens: call.max_tokens,
+        max_tokens: call.max_tokens.unwrap_or(MAX_TOKENS),
         system: &system,
         messages: turns(&request.messages)?,
         temperature: call.temperature.map(|temperature| temperature.clamp(0.0, 1.0)),

@@ -170,8 +170,8 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let body = Body {
         model: &call.model.model_id,
         messages: Messages { system: system(call), messages: &request.messages, dialect },
-        max_tokens: (!newer).then_some(call.max_tokens),
-        max_completion_tokens: newer.then_some(call.max_tokens),
+        max_tokens: call.max_tokens.filter(|_| !newer),
+        max_completion_tokens: call.max_tokens.filter(|_| newer),
         temperature: call.temperature,
         // A model that refuses a temperature refuses the other way of sampling too.
         top_p: request.top_p.filter(|_| call.model.supports.temperature),
