@@ -30,6 +30,7 @@ use crate::protocol::answer::{self, Finish};
 use crate::protocol::chains::PlanView;
 use crate::protocol::chat::{ChatRequest, OnInterrupt, OnRefusal};
 use crate::protocol::log::{Event, Ranked};
+use crate::protocol::provider_data::ProviderData;
 use crate::protocol::reply::{Answered, ErrorBody};
 use crate::provider::{self, Failure, Provider, Step};
 use crate::recorder::Recorder;
@@ -331,6 +332,11 @@ impl<'a> Dispatch<'a> {
         Box::new(Answered {
             content: answer.content,
             tool_calls: (!answer.tool_calls.is_empty()).then_some(answer.tool_calls),
+            reasoning_content: answer.reasoning_content,
+            provider_data: answer.provider_data.map(|kept| {
+                let maker = &model.config;
+                ProviderData::new(maker.provider.kind.name(), &maker.model_id, kept)
+            }),
             finish_reason: answer.finish,
             model_used: model.name().clone(),
             provider: model.config.provider.name.clone(),

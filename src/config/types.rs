@@ -140,6 +140,8 @@ pub(crate) struct Provider {
     pub(crate) query: Vec<(String, SecretString)>,
     /// Name of the token limit in OpenAI-style bodies.
     pub(crate) max_tokens_field: MaxTokensField,
+    /// Whether it is told to cache tools and instructions of callers who say nothing of it.
+    pub(crate) caches_prompts: bool,
     /// Whether answers are streamed from it, whatever the caller wants.
     pub(crate) streams: bool,
 }

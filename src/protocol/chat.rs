@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::content::Content;
+use super::content::{CacheControl, Content};
 use super::field;
 use super::id::Id;
+use super::provider_data::ProviderData;
 use super::schema;
 use crate::domain::need::Needs;
 use crate::domain::price::Nano;
@@ -139,6 +140,9 @@ pub struct Message {
     /// What a reasoning model thought in an earlier turn, for providers that want it back.
     #[serde(default)]
     pub reasoning_content: Option<String>,
+    /// What the provider of an earlier turn wants back, as its reply gave it.
+    #[serde(default)]
+    pub provider_data: Option<ProviderData>,
 }
 
 /// Who speaks in a message.
@@ -200,6 +204,9 @@ pub struct Tool {
     pub kind: FunctionKind,
     /// The function on offer.
     pub function: Function,
+    /// Whether the prompt is cached up to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
 }
 
 /// A function on offer.
@@ -211,8 +218,8 @@ pub struct Function {
     /// What it does, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// JSON schema of its arguments, passed on untouched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// JSON schema of its arguments, passed on as it is.
+    #[serde(default, deserialize_with = "field::mended", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Value")]
     pub parameters: Option<Box<RawValue>>,
     /// Whether arguments must follow the schema exactly.
@@ -336,6 +343,7 @@ impl Message {
             tool_calls: Vec::new(),
             tool_call_id: None,
             reasoning_content: None,
+            provider_data: None,
         }
     }
 }

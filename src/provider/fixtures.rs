@@ -29,6 +29,7 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         headers: Vec::new(),
         query: Vec::new(),
         max_tokens_field: MaxTokensField::MaxTokens,
+        caches_prompts: false,
         streams: true,
     }
 }

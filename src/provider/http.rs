@@ -16,12 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use reqwest::header::DATE;
 use reqwest::{Client, ClientBuilder, Response};
 
 use super::body::Asking;
 use super::errors::classify::{Reply, classify};
 use super::errors::{shape, transport};
+use super::history;
 use super::learned::{Learned, Lessons};
 use super::patience::{Pace, Until};
 use super::prepare::Prepared;
@@ -223,7 +225,9 @@ pub async fn look_at(base_url: &str, patience: Duration) -> Result<Look, Failure
 
 impl Provider for Http {
     fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
-        Box::pin(futures_util::stream::unfold(Calling::Asking(self, call), Calling::step))
+        let request = call.request;
+        let steps = futures_util::stream::unfold(Calling::Asking(self, call), Calling::step);
+        Box::pin(steps.map(|step| history::as_offered(step, request)))
     }
 
     fn learned(&self, model: &str) -> Vec<String> {

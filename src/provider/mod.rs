@@ -11,8 +11,10 @@ mod fixtures;
 mod formats;
 mod framing;
 mod gather;
+mod history;
 pub mod http;
 mod learned;
+mod parts;
 mod patience;
 mod pieces;
 mod prepare;
@@ -20,6 +22,7 @@ mod receive;
 mod resolve;
 mod reuse;
 mod sign;
+mod thoughts;
 mod tool_calls;
 
 use std::pin::Pin;

@@ -204,19 +204,28 @@ impl Plan {
         match self.end.1 {
             End::Answer(finish, usage) => {
                 let content = Some(self.content);
-                Ok(Answer { content, tool_calls: Vec::new(), finish, usage })
+                Ok(answer(content, Vec::new(), finish, usage))
             }
-            End::Tools => Ok(Answer {
-                content: None,
-                tool_calls: vec![tool_call()],
-                finish: Finish::ToolCalls,
-                usage: None,
-            }),
+            End::Tools => Ok(answer(None, vec![tool_call()], Finish::ToolCalls, None)),
             End::Fail(failure) => Err(failure),
             End::Hang => unreachable!("it became a failure"),
             End::Panic => panic!("a fault of our own, for a test"),
         }
     }
+}
+
+fn answer(
+    content: Option<String>,
+    tool_calls: Vec<ToolCall>,
+    finish: Finish,
+    usage: Option<Usage>,
+) -> Answer {
+    // What a model thought belongs to its calls.
+    let thinks = !tool_calls.is_empty();
+    let kept = serde_json::Map::from_iter([("signature".to_owned(), "s".into())]);
+    let reasoning_content = thinks.then(|| "hm".to_owned());
+    let provider_data = thinks.then_some(kept);
+    Answer { content, tool_calls, reasoning_content, provider_data, finish, usage }
 }
 
 fn tool_call() -> ToolCall {
