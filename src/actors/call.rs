@@ -36,8 +36,8 @@ pub(super) struct Assignment<'a> {
     pub(super) clock: &'a Clock,
     pub(super) request: &'a ChatRequest,
     pub(super) needs: Needs,
-    /// Sampling temperature, for models that take one.
-    pub(super) temperature: f64,
+    /// Sampling temperature, for models that take one; `None` for the model's own.
+    pub(super) temperature: Option<f64>,
     /// Checks that an answer must pass.
     pub(super) accept: Option<&'a Accept>,
     /// Price of the primary, where what it would have cost is of interest.
@@ -89,7 +89,7 @@ impl<'a> Assignment<'a> {
             return Err(Skip::new(SkipReason::NoTime));
         }
         let config = &*model.config;
-        let max_tokens = config.max_tokens.unwrap_or(u32::MAX).min(self.needs.max_tokens);
+        let max_tokens = config.max_tokens.into_iter().chain(self.needs.max_tokens).min();
         let admit = Admit {
             needs: self.needs,
             lease: left.saturating_add(LEASE_MARGIN),
@@ -100,7 +100,7 @@ impl<'a> Assignment<'a> {
                 primary: self.primary,
                 is_primary: self.label.primary == config.name,
                 trusts_cost: config.provider.trusts_cost,
-                max_tokens,
+                max_tokens: max_tokens.unwrap_or(u32::MAX),
                 request_bytes: self.request.bytes,
             },
         };
@@ -110,7 +110,7 @@ impl<'a> Assignment<'a> {
             model: config,
             request: self.request,
             max_tokens,
-            temperature: config.supports.temperature.then_some(self.temperature),
+            temperature: self.temperature.filter(|_| config.supports.temperature),
             limits: self.limits(model, left, mode.others_behind),
         });
         let began = self.clock.mono();

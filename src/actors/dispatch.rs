@@ -30,6 +30,7 @@ use crate::protocol::answer::{self, Finish};
 use crate::protocol::chains::PlanView;
 use crate::protocol::chat::{ChatRequest, OnInterrupt, OnRefusal};
 use crate::protocol::log::{Event, Ranked};
+use crate::protocol::provider_data::ProviderData;
 use crate::protocol::reply::{Answered, ErrorBody};
 use crate::provider::{self, Failure, Provider, Step};
 use crate::recorder::Recorder;
@@ -97,14 +98,15 @@ impl<'a> Dispatch<'a> {
         arrived: Now,
     ) -> Dispatch<'a> {
         let defaults = table.request();
-        let timeout = request.timeout.or(chain.timeout).unwrap_or(defaults.timeout);
-        let max_tokens = request.max_tokens.unwrap_or(defaults.max_tokens);
+        let asked = request.timeout.map(|asked| asked.min(defaults.timeout_max));
+        let timeout = asked.or(chain.timeout).unwrap_or(defaults.timeout);
+        let max_tokens = request.max_tokens.or(defaults.max_tokens);
         let assignment = Assignment {
             provider: &*services.provider,
             clock: &services.clock,
             request,
             needs: chain.limited(request.needs(max_tokens), arrived.wall),
-            temperature: request.temperature.unwrap_or(defaults.temperature),
+            temperature: request.temperature.or(defaults.temperature),
             accept: chain.config.accept.as_deref(),
             primary: chain.primary_price(),
             deadline: arrived.mono.plus(timeout),
@@ -330,6 +332,11 @@ impl<'a> Dispatch<'a> {
         Box::new(Answered {
             content: answer.content,
             tool_calls: (!answer.tool_calls.is_empty()).then_some(answer.tool_calls),
+            reasoning_content: answer.reasoning_content,
+            provider_data: answer.provider_data.map(|kept| {
+                let maker = &model.config;
+                ProviderData::new(maker.provider.kind.name(), &maker.model_id, kept)
+            }),
             finish_reason: answer.finish,
             model_used: model.name().clone(),
             provider: model.config.provider.name.clone(),

@@ -2,6 +2,8 @@
 //!
 //! It holds addresses and settings, nothing about health.
 
+mod choose;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -16,7 +18,7 @@ use super::guard::Rebuilds;
 use super::model::{AskStanding, ModelActor, OpenUntil, Reconfigure};
 use super::purse::{Purse, Purses};
 use crate::clock::{Clock, zone};
-use crate::config::{self, Config, Model, RequestDefaults, UnknownTask};
+use crate::config::{self, Config, Model, RequestDefaults};
 use crate::domain::minute;
 use crate::domain::model::{CopyStanding, ModelState, Settings, Standing};
 use crate::domain::need::{Needs, Skip, SkipReason};
@@ -174,28 +176,6 @@ impl Table {
         Table { models, chains, fallback, request: config.request.clone(), purses }
     }
 
-    /// The chain that a request will use.
-    pub(crate) fn chain(&self, request: &ChatRequest) -> Result<Rc<Chain>, ErrorBody> {
-        let task = self.task(request.task.as_deref())?;
-        match &request.models {
-            None => Ok(task),
-            Some(names) => {
-                let models = names.iter().map(|name| self.model(name).cloned());
-                let models: Vec<_> = models.collect::<Result<_, _>>()?;
-                Ok(Rc::new(Chain {
-                    task: task.task.clone(),
-                    candidates: models.iter().map(ModelHandle::candidate).collect(),
-                    models,
-                    timeout: task.timeout,
-                    hedge_after: task.hedge_after,
-                    config: task.config.clone(),
-                    purse: task.purse.clone(),
-                    last_order: None,
-                }))
-            }
-        }
-    }
-
     pub(crate) fn model(&self, name: &str) -> Result<&ModelHandle, ErrorBody> {
         self.models.get(name).ok_or_else(|| {
             let mut known: Vec<&str> = self.models.keys().map(|name| &**name).collect();
@@ -219,22 +199,6 @@ impl Table {
 
     pub(crate) fn request(&self) -> &RequestDefaults {
         &self.request
-    }
-
-    fn task(&self, task: Option<&str>) -> Result<Rc<Chain>, ErrorBody> {
-        let Some(task) = task else { return Ok(self.fallback.clone()) };
-        match self.chains.get(task) {
-            Some(chain) => Ok(chain.clone()),
-            None if task == DEFAULT => Ok(self.fallback.clone()),
-            None if self.request.unknown_task == UnknownTask::Default => Ok(self.fallback.clone()),
-            None => {
-                let known: Vec<&str> = self.chains.keys().map(|task| &**task).collect();
-                let task = shown(task, 80);
-                let message =
-                    format!("there is no task {task}; configured are {}", known.join(", "));
-                Err(ErrorBody::new(ErrorCode::UnknownTask, message))
-            }
-        }
     }
 }
 
@@ -266,7 +230,7 @@ impl Chain {
 
     /// What an ordinary request needs, for those who want to know the order without one: a page
     /// of prompt, and the longest answer by default.
-    pub(crate) fn usual_needs(&self, max_tokens: u32, now: Wall) -> Needs {
+    pub(crate) fn usual_needs(&self, max_tokens: Option<u32>, now: Wall) -> Needs {
         if self.config.ceilings.is_none() {
             return Needs::default();
         }

@@ -40,7 +40,7 @@ fn an_empty_file_is_valid_and_has_the_documented_defaults() {
     assert_eq!(config.daemon.socket_mode, 0o660);
     assert_eq!(config.limits.line_bytes, 8 << 20);
     assert_eq!(config.limits.requests_per_uid, None);
-    assert_eq!(config.request.max_tokens, 1000);
+    assert_eq!(config.request.max_tokens, Some(1000));
     assert_eq!(config.request.timeout, Duration::from_secs(300));
     assert_eq!(config.retention, Duration::from_secs(48 * 3600));
     assert_eq!(config.log.max_size, 64 << 20);

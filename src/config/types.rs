@@ -83,10 +83,13 @@ pub(crate) struct Limits {
 
 #[derive(Clone, Debug)]
 pub(crate) struct RequestDefaults {
-    pub(crate) max_tokens: u32,
-    /// Sampling temperature, 0 to 2.
-    pub(crate) temperature: f64,
+    /// Most tokens of an answer; `None` for as many as its model gives.
+    pub(crate) max_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2; `None` for the model's own.
+    pub(crate) temperature: Option<f64>,
     pub(crate) timeout: Duration,
+    /// The longest that a request may ask for.
+    pub(crate) timeout_max: Duration,
     pub(crate) unknown_task: UnknownTask,
 }
 
@@ -137,6 +140,8 @@ pub(crate) struct Provider {
     pub(crate) query: Vec<(String, SecretString)>,
     /// Name of the token limit in OpenAI-style bodies.
     pub(crate) max_tokens_field: MaxTokensField,
+    /// Whether it is told to cache tools and instructions of callers who say nothing of it.
+    pub(crate) caches_prompts: bool,
     /// Whether answers are streamed from it, whatever the caller wants.
     pub(crate) streams: bool,
     /// The HTTP proxy that calls go through.

@@ -9,6 +9,9 @@ use super::need::Needs;
 use super::price::{Nano, Price, Usage, estimated_tokens};
 use super::time::Wall;
 
+/// Tokens of an answer that nobody limits, where its cost is estimated before the call.
+const ASSUMED_OUTPUT: u32 = 8192;
+
 /// The ceilings of a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ceilings {
@@ -64,7 +67,7 @@ pub(crate) fn too_dear(needs: &Needs, price: Option<Price>, longest: Option<u32>
 
 /// What a request may consume at most, by estimate.
 pub(crate) fn usage(needs: &Needs, longest: Option<u32>) -> Usage {
-    let output = longest.unwrap_or(u32::MAX).min(needs.max_tokens);
+    let output = [needs.max_tokens, longest].into_iter().flatten().min().unwrap_or(ASSUMED_OUTPUT);
     let input_tokens = estimated_tokens(needs.bytes);
     Usage { input_tokens, output_tokens: output.into(), ..Usage::default() }
 }
@@ -104,7 +107,7 @@ mod tests {
 
     /// 1,000 tokens in, 500 out.
     fn needs() -> Needs {
-        Needs { bytes: 4000, max_tokens: 500, ..Needs::default() }
+        Needs { bytes: 4000, max_tokens: Some(500), ..Needs::default() }
     }
 
     fn dear(ceilings: Ceilings, primary: Option<Price>, spent: u64, model: Option<Price>) -> bool {

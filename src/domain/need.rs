@@ -19,8 +19,8 @@ pub struct Needs {
     pub(crate) prefill: bool,
     /// Length of the request line in bytes.
     pub(crate) bytes: usize,
-    /// Largest number of tokens the answer may have.
-    pub(crate) max_tokens: u32,
+    /// Largest number of tokens the answer may have; `None` for as many as its model gives.
+    pub(crate) max_tokens: Option<u32>,
     /// Most that one call may be estimated to cost.
     pub(crate) max_cost: Option<Nano>,
     /// Most that one call may be estimated to cost if its model gave the longest answer, whatever

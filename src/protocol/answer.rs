@@ -1,6 +1,7 @@
 //! A model's complete answer, the same whichever provider gave it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::chat::ToolCall;
 use crate::domain::accept::Accept;
@@ -26,6 +27,10 @@ pub struct Answer {
     pub content: Option<String>,
     /// Tools the model asks for.
     pub tool_calls: Vec<ToolCall>,
+    /// What the model showed of its thoughts.
+    pub(crate) reasoning_content: Option<String>,
+    /// What its provider wants back with the answer.
+    pub(crate) provider_data: Option<Map<String, Value>>,
     pub(crate) finish: Finish,
     /// What it consumed, where the provider says so.
     pub usage: Option<Usage>,

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::content::Content;
+use super::content::{CacheControl, Content};
 use super::field;
 use super::id::Id;
+use super::provider_data::ProviderData;
 use super::schema;
 use crate::domain::need::Needs;
 use crate::domain::price::Nano;
@@ -22,6 +23,7 @@ use crate::domain::price::Nano;
 /// One chat request, exactly as it came; defaults are not filled in here.
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = schema::model_alone)]
 pub struct ChatRequest {
     /// Echoed in every line about this request.
     #[serde(default)]
@@ -37,6 +39,9 @@ pub struct ChatRequest {
     #[serde(default)]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub models: Option<Vec<String>>,
+    /// A task, or a model: what programs write where they know of one name only.
+    #[serde(default)]
+    pub model: Option<String>,
     /// The conversation, at least one message.
     #[serde(deserialize_with = "field::messages")]
     #[schemars(length(min = 1))]
@@ -45,6 +50,10 @@ pub struct ChatRequest {
     #[serde(default, deserialize_with = "field::at_least_one")]
     #[schemars(range(min = 1, max = u32::MAX))]
     pub max_tokens: Option<u32>,
+    /// The same in OpenAI's newer words.
+    #[serde(default, deserialize_with = "field::at_least_one")]
+    #[schemars(range(min = 1, max = u32::MAX))]
+    pub max_completion_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2.
     #[serde(default, deserialize_with = "field::temperature")]
     #[schemars(range(min = 0.0, max = 2.0))]
@@ -115,7 +124,7 @@ pub struct ChatRequest {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said; absent for an assistant that only calls tools.
+    /// What is said; may be absent for an assistant and a tool.
     #[serde(default)]
     pub content: Option<Content>,
     /// Name of the speaker, for providers that know it.
@@ -131,6 +140,9 @@ pub struct Message {
     /// What a reasoning model thought in an earlier turn, for providers that want it back.
     #[serde(default)]
     pub reasoning_content: Option<String>,
+    /// What the provider of an earlier turn wants back, as its reply gave it.
+    #[serde(default)]
+    pub provider_data: Option<ProviderData>,
 }
 
 /// Who speaks in a message.
@@ -192,6 +204,9 @@ pub struct Tool {
     pub kind: FunctionKind,
     /// The function on offer.
     pub function: Function,
+    /// Whether the prompt is cached up to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
 }
 
 /// A function on offer.
@@ -203,8 +218,8 @@ pub struct Function {
     /// What it does, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// JSON schema of its arguments, passed on untouched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// JSON schema of its arguments, passed on as it is.
+    #[serde(default, deserialize_with = "field::mended", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Value")]
     pub parameters: Option<Box<RawValue>>,
     /// Whether arguments must follow the schema exactly.
@@ -306,7 +321,8 @@ impl Message {
             Role::Tool if self.tool_call_id.is_none() => {
                 Some("a message of role `tool` needs `tool_call_id`")
             }
-            Role::Assistant if !self.tool_calls.is_empty() => None,
+            // What an assistant or a tool had nothing to say of stays in a history all the same.
+            Role::Assistant | Role::Tool => None,
             _ if self.content.is_none() => Some("expected `content`: a string or a list of parts"),
             _ => None,
         }
@@ -327,6 +343,7 @@ impl Message {
             tool_calls: Vec::new(),
             tool_call_id: None,
             reasoning_content: None,
+            provider_data: None,
         }
     }
 }
@@ -343,7 +360,7 @@ impl ChatRequest {
     }
 
     /// What it asks of whichever model serves it, with `max_tokens` already decided.
-    pub fn needs(&self, max_tokens: u32) -> Needs {
+    pub fn needs(&self, max_tokens: Option<u32>) -> Needs {
         let messages = &self.messages;
         let last = messages.last().map(|message| message.role);
         let mut contents = messages.iter().filter_map(|message| message.content.as_ref());

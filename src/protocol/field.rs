@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::chat::{Message, ToolChoice};
+use super::surrogate;
 
 /// A name as a client wrote it, in quotes and short enough for a message.
 pub fn shown(name: &str, most: usize) -> String {
@@ -25,6 +27,15 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+/// Raw JSON in which half a character is U+FFFD, as everywhere else in a request.
+pub fn mended<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(input)?;
+    let mended = raw.as_deref().and_then(|raw| surrogate::mend(raw.get().as_bytes()));
+    let mended =
+        mended.and_then(|bytes| RawValue::from_string(String::from_utf8(bytes).ok()?).ok());
+    Ok(mended.or(raw))
 }
 
 /// A conversation has at least one message.

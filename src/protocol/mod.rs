@@ -12,6 +12,7 @@ pub mod field;
 pub mod health;
 pub mod id;
 pub mod log;
+pub mod provider_data;
 pub mod reload;
 pub mod reply;
 pub mod request;

@@ -13,6 +13,7 @@ use strum::IntoStaticStr;
 use super::answer::Finish;
 use super::chat::ToolCall;
 use super::id::Id;
+use super::provider_data::ProviderData;
 use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 use crate::domain::price::{Nano, Usage};
@@ -68,7 +69,7 @@ pub struct Chat {
 #[serde(untagged)]
 pub enum ChatLine {
     /// A chat that got an answer.
-    Answered(Success<Chat>),
+    Answered(Box<Success<Chat>>),
     /// A chat that got none.
     Failed(ErrorReply),
 }
@@ -90,6 +91,12 @@ pub struct Answered {
     pub content: Option<String>,
     /// Tools the model asks for.
     pub tool_calls: Option<Vec<ToolCall>>,
+    /// What the model showed of its thoughts.
+    #[serde(default)]
+    pub reasoning_content: Option<String>,
+    /// What its provider wants back with the answer; opaque.
+    #[serde(default)]
+    pub provider_data: Option<ProviderData>,
     /// Why the answer ended.
     pub finish_reason: Finish,
     /// Who answered.
@@ -323,7 +330,7 @@ impl Outcome {
         match result {
             Ok(answered) => {
                 let chat = Chat { answered: *answered, request_id, attempts };
-                ChatLine::Answered(Success::new(id, chat))
+                ChatLine::Answered(Box::new(Success::new(id, chat)))
             }
             Err(error) => ChatLine::Failed(ErrorReply {
                 request_id: Some(request_id),

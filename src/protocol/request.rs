@@ -4,6 +4,8 @@
 //! another operation, is it looked at again: to find out which operation and id it has, and to
 //! name the field that is wrong. Errors are cheap for the daemon and exact for people.
 
+mod extra;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -152,8 +154,8 @@ fn read_chat(line: &[u8]) -> Option<Result<(Id, Op), Mistake>> {
     json.end().ok().filter(|()| chat.op.as_deref().is_none_or(|op| op == "chat"))?;
     chat.bytes = line.len();
     let id = std::mem::take(&mut chat.id);
-    let checked = check(&chat);
-    Some(under(id, checked.map(|()| Op::Chat(Box::new(chat)))))
+    let checked = checked(chat);
+    Some(under(id, checked.map(|chat| Op::Chat(Box::new(chat)))))
 }
 
 /// What was read for the request of this id; a mistake is told under it.
@@ -161,6 +163,21 @@ fn under(id: Id, read: Result<Op, String>) -> Result<(Id, Op), Mistake> {
     match read {
         Ok(op) => Ok((id, op)),
         Err(message) => Err(Mistake { id, error: ErrorBody::new(ErrorCode::BadRequest, message) }),
+    }
+}
+
+/// A chat request that makes sense as a whole.
+fn checked(mut chat: ChatRequest) -> Result<ChatRequest, String> {
+    check(&chat)?;
+    match (chat.max_tokens, chat.max_completion_tokens.take()) {
+        (Some(one), Some(other)) if one != other => {
+            Err("`max_completion_tokens`: is another word for `max_tokens`, of another value"
+                .into())
+        }
+        (one, other) => {
+            chat.max_tokens = one.or(other);
+            Ok(chat)
+        }
     }
 }
 
@@ -176,12 +193,13 @@ fn check(chat: &ChatRequest) -> Result<(), String> {
     if chat.models.iter().flatten().any(|model| !seen.insert(model.as_str())) {
         return Err("`models`: a model stands there twice; a chain has each model once".to_owned());
     }
-    if let Some((whose, _)) = chat.extra.iter().find(|(_, fields)| fields.contains_key("model")) {
-        let whose: String = whose.chars().take(60).collect();
-        return Err(format!(
-            "`extra.{whose}.model`: another model cannot be asked under this one's name; use \
-             `models`"
-        ));
+    if chat.model.is_some() && (chat.task.is_some() || chat.models.is_some()) {
+        return Err(
+            "`model`: names a task or a model by itself; leave `task` and `models` out".into()
+        );
+    }
+    if let Some(mistake) = extra::mistake(&chat.extra) {
+        return Err(mistake);
     }
     for (at, message) in chat.messages.iter().enumerate() {
         if let Some(mistake) = message.mistake() {
@@ -218,7 +236,7 @@ fn read_slowly(line: &[u8]) -> Result<(Id, Op), Mistake> {
     let id = envelope.id;
     let op = envelope.op.as_deref().unwrap_or("chat");
     let read = match op {
-        "chat" => typed::<ChatRequest>(text).map(|chat| {
+        "chat" => typed::<ChatRequest>(text).and_then(checked).map(|chat| {
             let bytes = line.len();
             Op::Chat(Box::new(ChatRequest { bytes, ..chat }))
         }),

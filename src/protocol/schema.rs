@@ -49,27 +49,54 @@ pub(super) fn stop(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Objects by kind of provider or name of a model; none may name another model.
+/// Objects by kind of provider or name of a model. Of what the reader refuses in any spelling the
+/// usual ones are named.
 pub(super) fn extra(_: &mut SchemaGenerator) -> Schema {
+    let refused = [
+        "model",
+        "models",
+        "n",
+        "candidateCount",
+        "best_of",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "messages",
+        "contents",
+        "system",
+        "systemInstruction",
+        "system_instruction",
+        "stream",
+        "stream_options",
+    ];
+    let refused: serde_json::Map<_, _> =
+        refused.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
     json_schema!({
         "type": ["object", "null"],
-        "additionalProperties": { "type": "object", "properties": { "model": false } }
+        "additionalProperties": { "type": "object", "properties": refused }
     })
 }
 
 /// What each role of a message must bring.
 pub(super) fn of_role(message: &mut Schema) {
-    let role = |role: &str| json!({ "properties": { "role": { "const": role } } });
+    let role = |roles: serde_json::Value| json!({ "properties": { "role": { "enum": roles } } });
     let content = json!({ "required": ["content"], "properties": { "content": { "not": { "type": "null" } } } });
-    let calls = json!({ "required": ["tool_calls"],
-        "properties": { "tool_calls": { "type": "array", "minItems": 1 } } });
-    let answers = json!({ "required": ["tool_call_id", "content"], "properties": {
-        "tool_call_id": { "type": "string" }, "content": { "not": { "type": "null" } } } });
+    let answers = json!({ "required": ["tool_call_id"],
+        "properties": { "tool_call_id": { "type": "string" } } });
     let rules = json!([
-        { "if": role("tool"), "then": answers },
-        { "if": role("assistant"), "then": { "anyOf": [content, calls] }, "else": content }
+        { "if": role(json!(["tool"])), "then": answers },
+        { "if": role(json!(["assistant", "tool"])), "else": content }
     ]);
     message.insert("allOf".to_owned(), rules);
+}
+
+/// A model's name by itself says which chain is meant.
+pub(super) fn model_alone(request: &mut Schema) {
+    let absent = json!({ "type": "null" });
+    let given = json!({ "required": ["model"], "properties": { "model": { "type": "string" } } });
+    request.insert("if".to_owned(), given);
+    request
+        .insert("then".to_owned(), json!({ "properties": { "task": absent, "models": absent } }));
 }
 
 /// A week stands alone.

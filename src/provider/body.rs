@@ -6,13 +6,14 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Call, Failure};
 use crate::domain::fault::Fault;
-use crate::protocol::chat::{Message, Role, ToolCall};
+use crate::protocol::chat::{ChatRequest, Function, Message, Role, ToolCall};
+use crate::protocol::surrogate;
 
 /// What is said when a conversation holds instructions only and the API requires a turn.
 pub(super) const NO_TURN: &str = "Follow the instructions above.";
@@ -52,22 +53,41 @@ impl Asking {
 /// The body as bytes, with `extra` merged in: the model's, then the request's by kind, then the
 /// request's by model name. The later one wins; objects are merged, anything else is replaced.
 pub(super) fn to_bytes<T: Serialize>(call: &Call<'_>, body: &T) -> Result<Vec<u8>, Failure> {
-    let asked = &call.request.extra;
-    let extras = [
-        Some(&call.model.extra),
-        asked.get(call.model.provider.kind.name()),
-        asked.get(&*call.model.name),
-    ];
+    to_bytes_without(call, body, &[])
+}
+
+/// The same without these fields of the additions.
+pub(super) fn to_bytes_without<T: Serialize>(
+    call: &Call<'_>,
+    body: &T,
+    without: &[&str],
+) -> Result<Vec<u8>, Failure> {
+    let extras = extras(call);
     let written = if extras.iter().flatten().all(|extra| extra.is_empty()) {
         let mut bytes = Vec::with_capacity(call.request.bytes + 256);
         serde_json::to_writer(&mut bytes, body).map(|()| bytes)
     } else {
         serde_json::to_value(body).and_then(|mut tree| {
             extras.into_iter().flatten().for_each(|extra| merge(&mut tree, extra));
+            if let Value::Object(tree) = &mut tree {
+                without.iter().for_each(|name| drop(tree.shift_remove(*name)));
+            }
             serde_json::to_vec(&tree)
         })
     };
     written.map_err(|_| invalid("the request cannot be written as JSON"))
+}
+
+/// What is merged into the body, the last one last.
+fn extras<'a>(call: &Call<'a>) -> [Option<&'a Map<String, Value>>; 3] {
+    let asked = &call.request.extra;
+    let (kind, name) = (call.model.provider.kind.name(), &*call.model.name);
+    [Some(&call.model.extra), asked.get(kind), asked.get(name)]
+}
+
+/// What the additions say of a field.
+pub(super) fn extra<'a>(call: &Call<'a>, field: &str) -> Option<&'a Value> {
+    extras(call).into_iter().flatten().rev().find_map(|extra| extra.get(field))
 }
 
 fn merge(into: &mut Value, extra: &Map<String, Value>) {
@@ -101,12 +121,49 @@ pub(super) fn system_text(call: &Call<'_>) -> String {
     let instructions = call.request.messages.iter().filter(|message| instructs(message));
     let texts = instructions.filter_map(|m| m.content.as_ref()).flat_map(|c| c.texts());
     for text in prefix.as_deref().into_iter().chain(texts).chain(suffix.as_deref()) {
-        if !joined.is_empty() && !text.is_empty() {
-            joined.push_str("\n\n");
-        }
-        joined.push_str(text);
+        join(&mut joined, text);
     }
     joined
+}
+
+/// Puts a text behind others, with a blank line between.
+pub(super) fn join(joined: &mut String, text: &str) {
+    if !joined.is_empty() && !text.is_empty() {
+        joined.push_str("\n\n");
+    }
+    joined.push_str(text);
+}
+
+/// The names of all functions that were called in a conversation.
+pub(super) fn called(request: &ChatRequest) -> impl Iterator<Item = &str> {
+    let calls = request.messages.iter().flat_map(|message| &message.tool_calls);
+    calls.map(|call| call.function.name.as_str())
+}
+
+/// The schema of a function's arguments, which says that they are an object, as most APIs demand;
+/// `None` for a function without any.
+pub(super) fn parameters(function: &Function) -> Option<Cow<'_, RawValue>> {
+    #[derive(Deserialize)]
+    struct SchemaHead<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<&'a RawValue>,
+    }
+    let schema = function.parameters.as_deref().filter(|schema| schema.get() != "null")?;
+    let untyped =
+        serde_json::from_str::<SchemaHead<'_>>(schema.get()).is_ok_and(|h| h.kind.is_none());
+    if !untyped || !schema.get().starts_with('{') {
+        return Some(Cow::Borrowed(schema));
+    }
+    let mut typed = Map::from_iter([("type".to_owned(), Value::from("object"))]);
+    let rest: Map<String, Value> = serde_json::from_str(schema.get()).ok()?;
+    typed.extend(rest.into_iter().filter(|(name, _)| name != "type"));
+    typed.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    Some(Cow::Owned(raw(&Value::Object(typed))))
+}
+
+/// The text of a JSON value is a JSON text.
+fn raw(value: &Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// The arguments of a call as a JSON object; an empty text or `null` means no arguments. What a model
@@ -118,15 +175,18 @@ pub(super) fn arguments(call: &ToolCall) -> Cow<'_, RawValue> {
     };
     let object: Option<&RawValue> = serde_json::from_str(text).ok();
     match object.filter(|raw| raw.get().starts_with('{')) {
-        Some(object) => Cow::Borrowed(object),
+        Some(object) => match surrogate::mend(object.get().as_bytes()).map(String::from_utf8) {
+            Some(Ok(mended)) => {
+                RawValue::from_string(mended).map_or_else(|_| Cow::Owned(wrapped(text)), Cow::Owned)
+            }
+            _ => Cow::Borrowed(object),
+        },
         None => Cow::Owned(wrapped(text)),
     }
 }
 
 fn wrapped(text: &str) -> Box<RawValue> {
-    let object = serde_json::json!({ "arguments": text });
-    // The text of a JSON value is a JSON text.
-    RawValue::from_string(object.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    raw(&serde_json::json!({ "arguments": text }))
 }
 
 /// A `data:` URL taken apart: media type and base64 text.

@@ -29,6 +29,7 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         headers: Vec::new(),
         query: Vec::new(),
         max_tokens_field: MaxTokensField::MaxTokens,
+        caches_prompts: false,
         streams: true,
         proxy: None,
         roots: None,
@@ -87,7 +88,7 @@ pub(super) fn request(json: Value) -> ChatRequest {
 pub(super) fn call<'a>(model: &'a Model, request: &'a ChatRequest) -> Call<'a> {
     let limit = Duration::from_secs(10);
     let limits = Limits { first: limit, idle: limit, complete: limit, whole: limit };
-    Call { model, request, max_tokens: 64, temperature: Some(0.5), limits }
+    Call { model, request, max_tokens: Some(64), temperature: Some(0.5), limits }
 }
 
 /// A written body as a tree.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use reqwest::Response;
 use reqwest::header::DATE;
 
@@ -23,6 +24,7 @@ use super::body::Asking;
 use super::clients::{Clients, Connecting};
 use super::errors::classify::{Reply, classify};
 use super::errors::{proxy, shape, transport};
+use super::history;
 use super::keys::{Keyring, Pass};
 use super::learned::{Learned, Lessons};
 use super::patience::{Pace, Until};
@@ -222,7 +224,9 @@ pub(crate) async fn look_at(
 
 impl Provider for Http {
     fn call<'a>(&'a self, call: Call<'a>) -> Steps<'a> {
-        Box::pin(futures_util::stream::unfold(Calling::Begun(self, call), Calling::step))
+        let request = call.request;
+        let steps = futures_util::stream::unfold(Calling::Begun(self, call), Calling::step);
+        Box::pin(steps.map(|step| history::as_offered(step, request)))
     }
 
     fn learned(&self, model: &str) -> Vec<String> {

@@ -13,10 +13,12 @@ mod fixtures;
 mod formats;
 mod framing;
 mod gather;
+mod history;
 pub mod http;
 mod keys;
 mod learned;
 mod lenient;
+mod parts;
 mod patience;
 mod pieces;
 mod prepare;
@@ -25,6 +27,7 @@ mod resolve;
 mod reuse;
 mod sign;
 mod source;
+mod thoughts;
 mod tool_calls;
 mod usage;
 mod whole;
@@ -48,9 +51,10 @@ pub struct Call<'a> {
     pub model: &'a Model,
     /// The caller's request, as it came from the socket.
     pub request: &'a ChatRequest,
-    /// Most tokens of the answer, already lowered to what the model gives.
-    pub max_tokens: u32,
-    /// Sampling temperature; `None` for models that refuse one.
+    /// Most tokens of the answer, already lowered to what the model gives; `None` for as many as it
+    /// gives by itself.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature; `None` for the model's own, and for models that refuse one.
     pub temperature: Option<f64>,
     /// When to give up.
     pub limits: Limits,

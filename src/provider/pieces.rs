@@ -16,6 +16,7 @@ use super::errors::classify;
 use super::errors::redact::Secrets;
 pub(super) use super::finish::End;
 pub(super) use super::lenient::whole;
+use super::thoughts::{ShownThoughts, Thoughts};
 use super::tool_calls::{self, Call, Fragment};
 use super::{Failure, Outcome};
 use crate::domain::fault::Fault;
@@ -25,6 +26,9 @@ use crate::protocol::chat::ToolCall;
 
 /// Most tool calls of one answer. APIs take 128 tools at most; every fragment looks through them.
 pub(super) const MOST_CALLS: usize = 512;
+
+/// The name under which blocks of thoughts go back.
+pub(super) const KEPT_BLOCKS: &str = "blocks";
 
 /// What a tool call costs of the bound beside its texts.
 const CALL_BYTES: usize = 64;
@@ -36,6 +40,7 @@ pub(super) struct Gathered {
     told: usize,
     life: bool,
     calls: Vec<Call>,
+    thoughts: Thoughts,
     refused: bool,
     /// The provider's finish value; usage may still follow.
     pub(super) finish: Option<End>,
@@ -66,6 +71,7 @@ impl Gathered {
             told: 0,
             life: false,
             calls: Vec::new(),
+            thoughts: Thoughts::default(),
             refused: false,
             finish: None,
             usage: None,
@@ -81,6 +87,22 @@ impl Gathered {
         self.make_room(text.len())?;
         self.text.push_str(text);
         Ok(())
+    }
+
+    /// More of what the model shows of its thoughts.
+    pub(super) fn think(&mut self, text: &str) -> Result<(), Failure> {
+        if !text.is_empty() {
+            self.live();
+        }
+        self.make_room(text.len())?;
+        self.thoughts.say(text);
+        Ok(())
+    }
+
+    /// Thoughts to be kept for their provider that take about so many bytes.
+    pub(super) fn keep(&mut self, bytes: usize) -> Result<&mut Thoughts, Failure> {
+        self.make_room(bytes)?;
+        Ok(&mut self.thoughts)
     }
 
     /// Notes content that is not text and is not kept.
@@ -221,7 +243,9 @@ impl Gathered {
         };
         let keeps_empty = finish == Finish::Length && tool_calls.is_empty();
         let content = (!self.text.is_empty() || keeps_empty).then_some(self.text);
-        Ok(Answer { content, tool_calls, finish, usage: self.usage })
+        let ShownThoughts { text, kept } = self.thoughts.into_parts(KEPT_BLOCKS);
+        let (reasoning_content, provider_data, usage) = (text, kept, self.usage);
+        Ok(Answer { content, tool_calls, reasoning_content, provider_data, finish, usage })
     }
 }
 

@@ -149,7 +149,8 @@ impl Call {
     }
 }
 
-fn made_up_id() -> String {
+/// An id for a call that came without one.
+pub(super) fn made_up_id() -> String {
     let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
     format!("call_{random}")
 }

@@ -29,7 +29,7 @@ pub(crate) struct Facts {
     pub called: Vec<Arc<str>>,
     pub needs: Needs,
     /// Its temperature, with the default filled in.
-    pub temperature: f64,
+    pub temperature: Option<f64>,
     pub accept: Option<Arc<Accept>>,
     /// Whether it got an answer. One that did not can still test a model that recovers.
     pub answered: bool,

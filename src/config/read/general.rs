@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::field::{Field, show_size};
 use super::section::Section;
 use crate::config::{Costs, Limits, Log, RequestDefaults, Store, UnknownTask};
@@ -40,11 +42,30 @@ fn count(field: &Field<'_>) -> Option<usize> {
 
 pub(super) fn request(mut section: Section<'_>) -> RequestDefaults {
     let unknown_task = [("default", UnknownTask::Default), ("reject", UnknownTask::Reject)];
-    RequestDefaults {
-        max_tokens: section.or("max_tokens", |f| f.whole(1), 1000),
-        temperature: section.or("temperature", |f| f.number(0.0..=2.0), 0.3),
+    let defaults = RequestDefaults {
+        max_tokens: section.or("max_tokens", |f| or_models(f, |f| f.whole(1)), Some(1000)),
+        temperature: section.or(
+            "temperature",
+            |f| or_models(f, |f| f.number(0.0..=2.0)),
+            Some(0.3),
+        ),
         timeout: section.or("timeout", Field::duration, Duration::from_secs(300)),
+        timeout_max: section.or("timeout_max", Field::duration, Duration::from_secs(3600)),
         unknown_task: section.or("unknown_task", |f| f.choice(&unknown_task), UnknownTask::Default),
+    };
+    section.ordered(("timeout", defaults.timeout), ("timeout_max", defaults.timeout_max));
+    defaults
+}
+
+/// A value, or the word for what the model itself has.
+fn or_models<'a, T: Copy>(
+    field: &Field<'a>,
+    read: impl FnOnce(&Field<'a>) -> Option<T>,
+) -> Option<Option<T>> {
+    match field.value.get_ref() {
+        DeValue::String(word) if word == "model" => Some(None),
+        DeValue::String(_) => field.wrong("a number or \"model\"", "\"model\""),
+        _ => read(field).map(Some),
     }
 }
 

@@ -70,7 +70,7 @@ fn model(
     let tokens_per_minute = section.value("tokens_per_minute", |f| f.whole(1));
     let system_prefix = section.value("system_prefix", Field::text).map(str::to_owned);
     let system_suffix = section.value("system_suffix", Field::text).map(str::to_owned);
-    let extra = section.or("extra", json_object, Map::new());
+    let extra = section.or("extra", own_extra, Map::new());
     let rules = rules::of_model(&mut section, rules);
     let provider = provider??;
     let own_price = match own_price {
@@ -154,6 +154,15 @@ fn abilities(mut section: Section<'_>) -> Abilities {
         prefill: section.or("prefill", Field::flag, usual.prefill),
         reasoning: section.or("reasoning", Field::flag, usual.reasoning),
     }
+}
+
+/// Additions of the owner, who may add what a caller may not, but cannot change how answers are read.
+fn own_extra(field: &Field<'_>) -> Option<Map<String, Value>> {
+    for entry in field.entries()?.iter().filter(|f| matches!(f.key, "stream" | "stream_options")) {
+        let hint = "remove it; upstream_stream = \"never\" of the provider turns streams off";
+        entry.key_mistake("is decided by fallbackd itself", hint);
+    }
+    json_object(field)
 }
 
 fn json_object(field: &Field<'_>) -> Option<Map<String, Value>> {

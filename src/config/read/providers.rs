@@ -67,6 +67,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let headers = section.or("headers", headers, Vec::new());
     let query = section.or("query", query, Vec::new());
     let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
+    let caches = section.field("prompt_cache");
+    let caches_prompts = caches.as_ref().is_some_and(|field| prompt_cache(field, kind));
     let streams = section.or("upstream_stream", |f| f.choice(&STREAMS), true);
     let proxy = section.field("proxy");
     let way = proxy.as_ref().map_or(Some(Way::Direct), reach::way);
@@ -104,12 +106,22 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         misconfigured: missing.or_else(|| through.as_ref().err().cloned()),
         headers,
         query,
+        caches_prompts,
         streams,
         proxy: through.ok().flatten(),
         roots,
         done_ends_stream,
         trusts_cost,
     })
+}
+
+/// Only Anthropic wants to be told; all others cache by themselves.
+fn prompt_cache(field: &Field<'_>, kind: Option<Kind>) -> bool {
+    let wanted = field.choice(&[("off", false), ("auto", true)]).unwrap_or_default();
+    if wanted && kind.is_some_and(|kind| kind != Kind::Anthropic) {
+        field.mistake("is for kind = \"anthropic\" alone", "remove it; others cache by themselves");
+    }
+    wanted
 }
 
 fn default_auth(kind: Kind, address: &Address, has_key: bool) -> Auth {

@@ -132,7 +132,7 @@ fn a_price_ceiling_leaves_dear_models_out() {
     let price = Price { input: free, output: Nano(15_000_000), cached: free, cache_write: free };
     let mut dear = ModelState::new(Settings { price: Some(price), ..settings() }, start());
     let needs = |cents: f64| Needs {
-        max_tokens: 1000,
+        max_tokens: Some(1000),
         max_cost: Nano::from_dollars(cents / 100.0),
         ..Needs::default()
     };

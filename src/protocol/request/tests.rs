@@ -28,6 +28,26 @@ fn a_chat_line_is_the_default_operation() {
 }
 
 #[test]
+fn the_limit_of_an_answer_has_two_names() {
+    for limits in [
+        r#""max_completion_tokens":7"#,
+        r#""max_tokens":7,"max_completion_tokens":7"#,
+        r#""max_tokens":7,"max_completion_tokens":null"#,
+    ] {
+        let read = read(format!("{{{HI},{limits}}}").as_bytes());
+        let Op::Chat(chat) = read.unwrap().1 else { panic!("not a chat") };
+        assert_eq!(chat.max_tokens, Some(7), "{limits}");
+    }
+}
+
+#[test]
+fn what_an_assistant_or_a_tool_did_not_say_may_stay_in_a_history() {
+    let line = r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null},
+        {"role":"assistant"},{"role":"tool","tool_call_id":"c","content":null}]}"#;
+    assert!(read(line.as_bytes()).is_ok());
+}
+
+#[test]
 fn null_is_as_good_as_leaving_a_field_out() {
     let line = format!(
         r#"{{{HI},"id":null,"op":null,"task":null,"max_tokens":null,"temperature":null,
@@ -59,6 +79,17 @@ fn every_mistake_names_its_field_and_what_was_expected() {
     bad(r#"{"messages":[{"role":"sytem","content":"x"}]}"#, "`messages[0].role`");
     bad(r#"{"messages":[{"role":"user"}]}"#, "`messages[0]`: expected `content`");
     bad(r#"{"messages":[{"role":"tool","content":"x"}]}"#, "needs `tool_call_id`");
+    bad(&format!(r#"{{{HI},"model":"m","task":"t"}}"#), "leave `task` and `models` out");
+    bad(&format!(r#"{{{HI},"model":"m","models":["m"]}}"#), "leave `task` and `models` out");
+    bad(&format!(r#"{{{HI},"max_tokens":5,"max_completion_tokens":6}}"#), "of another value");
+    bad(
+        &format!(r#"{{{HI},"max_completion_tokens":0}}"#),
+        "`max_completion_tokens`: invalid value",
+    );
+    bad(
+        &format!(r#"{{{HI},"extra":{{"b":{{"maxOutputTokens":9}}}}}}"#),
+        "`extra.b.maxOutputTokens`",
+    );
     bad(r#"{"messages":[{"role":"user","content":7}]}"#, "a string or a list of parts");
     bad(r#"{"messages":[{"role":"user","content":[{"type":"audio"}]}]}"#, "content[0]");
     bad(r#"{"op":"breaker","model":"m","set":"ajar"}"#, "`set`: unknown variant `ajar`");
@@ -164,7 +195,7 @@ fn an_order_longer_than_a_year_is_refused_and_told_how_to_have_no_end() {
 #[test]
 fn needs_are_read_off_the_messages() {
     let needs = |line: &str| match read(line.as_bytes()).unwrap().1 {
-        Op::Chat(chat) => chat.needs(10),
+        Op::Chat(chat) => chat.needs(Some(10)),
         other => panic!("{other:?}"),
     };
     let plain = needs(&format!("{{{HI}}}"));

@@ -5,6 +5,7 @@
 //! so the usual run makes fewer; `FALLBACKD_CHUNKINGS=1000000` sets the number.
 
 use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 
 use super::super::fixtures::any_json;
 use super::super::formats;
@@ -36,6 +37,9 @@ pub(in super::super) struct Good {
     pub(in super::super) content: Option<String>,
     /// Id, name and arguments.
     pub(in super::super) calls: Vec<[String; 3]>,
+    pub(in super::super) thoughts: Option<String>,
+    /// What goes back, by names.
+    pub(in super::super) kept: Value,
     pub(in super::super) finish: Finish,
     pub(in super::super) usage: Option<Usage>,
 }
@@ -89,9 +93,19 @@ fn good(answer: Answer) -> Good {
     Good {
         content: answer.content,
         calls: answer.tool_calls.into_iter().map(call).collect(),
+        thoughts: answer.reasoning_content,
+        kept: answer.provider_data.map_or(Value::Null, without_random_ids),
         finish: answer.finish,
         usage: answer.usage,
     }
+}
+
+/// The same with the values of calls alone: ids may be made up.
+fn without_random_ids(mut kept: Map<String, Value>) -> Value {
+    if let Some(Value::Object(calls)) = kept.get("calls").cloned() {
+        kept.insert("calls".to_owned(), calls.into_iter().map(|(_, value)| value).collect());
+    }
+    Value::Object(kept)
 }
 
 pub(in crate::provider) fn whole(kind: Kind, text: &str) -> Seen {
@@ -259,5 +273,24 @@ fn an_end_is_a_finish_only_where_that_was_agreed_and_only_of_a_whole_answer() {
             }
             assert_eq!(stream.outcome().is_ok(), good && agreed, "{body} {agreed}");
         }
+    }
+}
+
+#[test]
+fn thoughts_are_kept_within_the_bound_of_an_answer() {
+    let thinks = |kind: Kind| {
+        let text = "x".repeat(LIMIT / 8);
+        match kind {
+            Kind::OpenAi => json!({"choices": [{"delta": {"reasoning_content": text}}]}),
+            Kind::Anthropic => json!({"type": "content_block_delta", "index": 0,
+                "delta": {"type": "thinking_delta", "thinking": text}}),
+            Kind::Google => json!({"candidates": [{"content": {"parts": [
+                {"text": text, "thought": true}]}}]}),
+        }
+    };
+    for kind in KINDS {
+        let event = format!("data: {}\n\n", thinks(kind));
+        let failure = whole(kind, &event.repeat(10)).end.unwrap_err();
+        assert!(failure.message.contains("response_bytes"), "{kind:?}: {failure:?}");
     }
 }

@@ -21,7 +21,7 @@ const MOST_LINES: usize = 2000;
 const MOST_BYTES: usize = 64 * 1024;
 
 /// What the reader says about lines that a schema cannot refuse.
-const BEYOND: [&str; 8] = [
+const BEYOND: [&str; 9] = [
     // Whether a text is a duration of more than nothing, within what a computer can count.
     "a duration above zero",
     // Whether a text is a week of that year, a day or a moment.
@@ -37,10 +37,13 @@ const BEYOND: [&str; 8] = [
     "recursion limit",
     // A number that no 64 bits hold.
     "number out of range",
+    // That two numbers are the same.
+    "of another value",
 ];
 
 /// Members below which names are free: models, tasks, and what passes through untouched.
-const FREE: [&str; 6] = ["models", "chains", "replay", "extra_content", "parameters", "schema"];
+const FREE: [&str; 7] =
+    ["models", "chains", "replay", "extra_content", "parameters", "schema", "provider_data"];
 
 struct Shapes {
     request: Validator,

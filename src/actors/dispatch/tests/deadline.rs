@@ -152,7 +152,31 @@ fn tokens_and_temperature_are_fitted_to_each_model() {
         rig.ask(json!({ "max_tokens": 200, "temperature": 1.5 })).await;
         let asked: Vec<_> =
             rig.script.made().iter().map(|made| (made.max_tokens, made.temperature)).collect();
-        assert_eq!(asked[..3], [(500, Some(0.3)), (1000, None), (1000, Some(0.3))]);
-        assert_eq!(asked[3..], [(200, Some(1.5)), (200, None), (200, Some(1.5))]);
+        assert_eq!(
+            asked[..3],
+            [(Some(500), Some(0.3)), (Some(1000), None), (Some(1000), Some(0.3))]
+        );
+        assert_eq!(asked[3..], [(Some(200), Some(1.5)), (Some(200), None), (Some(200), Some(1.5))]);
+    });
+}
+
+#[test]
+fn defaults_may_be_the_models_own_and_no_request_waits_longer_than_it_may() {
+    play(async || {
+        let own = "[request]\nmax_tokens = \"model\"\ntemperature = \"model\"\ntimeout = \"5s\"\n\
+                   timeout_max = \"6s\"\n";
+        let text = THREE.replace("model_id = \"a\"", "model_id = \"a\"\nmax_tokens = 500");
+        let rig = Rig::new(&format!("{own}{text}"));
+        for model in ["a", "b", "c"] {
+            rig.script.always(model, fails(Fault::BadBody));
+        }
+        rig.ask(json!({})).await;
+        let asked: Vec<_> =
+            rig.script.made().iter().map(|made| (made.max_tokens, made.temperature)).collect();
+        assert_eq!(asked, [(Some(500), None), (None, None), (None, None)]);
+        rig.script.always("a", hangs());
+        let began = tokio::time::Instant::now();
+        rig.ask(json!({ "timeout": "1h", "models": ["a"] })).await;
+        assert_eq!(began.elapsed().as_secs(), 6);
     });
 }

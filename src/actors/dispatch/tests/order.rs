@@ -98,6 +98,28 @@ fn unknown_models_and_tasks_are_named() {
 }
 
 #[test]
+fn one_name_stands_for_a_task_or_for_the_chain_that_a_model_begins() {
+    play(async || {
+        let rig = Rig::new(&format!("{THREE}other = [\"b\", \"c\"]\n"));
+        for (name, task, primary, models) in [
+            ("other", "other", "b", 2),
+            ("default", "default", "a", 3),
+            ("a", "default", "a", 3),
+            ("b", "other", "b", 2),
+            ("c", "default", "c", 1),
+        ] {
+            let plan = rig.ask(json!({ "model": name, "plan": true })).await;
+            let told = (&plan["task"], &plan["primary"], plan["order"].as_array().unwrap().len());
+            assert_eq!(told, (&json!(task), &json!(primary), models), "{name}");
+        }
+        let reply = rig.ask(json!({ "model": "gpt-5" })).await;
+        assert_eq!(code(&reply), "unknown_model");
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert!(message.contains("\"gpt-5\"") && message.contains("a, b, c, default, other"));
+    });
+}
+
+#[test]
 fn an_unknown_task_uses_the_default_chain_and_says_so() {
     play(async || {
         let rig = Rig::new(&format!("{THREE}\npoetry = [\"c\"]"));

@@ -45,7 +45,7 @@ pub(super) struct Made {
     pub(super) at: Duration,
     pub(super) limit: Duration,
     pub(super) limits: Limits,
-    pub(super) max_tokens: u32,
+    pub(super) max_tokens: Option<u32>,
     pub(super) temperature: Option<f64>,
     /// Texts of its system messages.
     pub(super) systems: Vec<String>,
@@ -210,19 +210,28 @@ impl Plan {
         match self.end.1 {
             End::Answer(finish, usage) => {
                 let content = Some(self.content);
-                Ok(Answer { content, tool_calls: Vec::new(), finish, usage })
+                Ok(answer(content, Vec::new(), finish, usage))
             }
-            End::Tools => Ok(Answer {
-                content: None,
-                tool_calls: vec![tool_call()],
-                finish: Finish::ToolCalls,
-                usage: None,
-            }),
+            End::Tools => Ok(answer(None, vec![tool_call()], Finish::ToolCalls, None)),
             End::Fail(failure) => Err(failure),
             End::Hang => unreachable!("it became a failure"),
             End::Panic => panic!("a fault of our own, for a test"),
         }
     }
+}
+
+fn answer(
+    content: Option<String>,
+    tool_calls: Vec<ToolCall>,
+    finish: Finish,
+    usage: Option<Usage>,
+) -> Answer {
+    // What a model thought belongs to its calls.
+    let thinks = !tool_calls.is_empty();
+    let kept = serde_json::Map::from_iter([("signature".to_owned(), "s".into())]);
+    let reasoning_content = thinks.then(|| "hm".to_owned());
+    let provider_data = thinks.then_some(kept);
+    Answer { content, tool_calls, reasoning_content, provider_data, finish, usage }
 }
 
 fn tool_call() -> ToolCall {

@@ -95,6 +95,10 @@ fn tools_are_told_when_the_answer_is_complete() {
             (&reply["content"], &reply["finish_reason"]),
             (&json!(null), &json!("tool_calls"))
         );
+        // With the name of its maker, so that nobody else gets it back.
+        assert_eq!(reply["reasoning_content"], "hm");
+        let kept = json!({ "kind": "openai", "model": "a", "signature": "s" });
+        assert_eq!(reply["provider_data"], kept);
     });
 }
 

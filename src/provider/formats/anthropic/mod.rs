@@ -7,7 +7,7 @@
 //! Nothing here touches the network or decides what a failure means.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,12 +15,12 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocol::chat::{
-    ChatRequest, Effort, Function, Message, ResponseFormat, Role, ToolChoice,
-};
-use crate::protocol::content::{Content, ImageUrl, Part};
-use crate::provider::body::{self, Asking, NO_TURN};
+use self::cache::{Breakpoints, Cache, SystemPrompt};
+use self::turns::Turn;
+use crate::protocol::chat::{ChatRequest, Effort, ResponseFormat, Tool, ToolChoice};
+use crate::provider::body::{self, Asking};
 use crate::provider::formats::{self, Format, ReadEvents};
+use crate::provider::history::function_name;
 use crate::provider::pieces::Gathered;
 use crate::provider::{Call, Failure};
 
@@ -54,8 +54,9 @@ impl Format for Anthropic {
     }
 }
 
-/// Most characters of a tool call's id.
-const LONGEST_ID: usize = 64;
+/// What stands for "as many as the model gives": this API demands a number, and every model that it
+/// still serves gives as many.
+const MAX_TOKENS: u32 = 8192;
 
 /// Stands in for "any JSON object", which this API has no field for.
 const JSON_ONLY: &str = "Answer with one JSON object and nothing else: no code fence, no comment.";
@@ -67,8 +68,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     anthropic_version: Option<&'static str>,
     max_tokens: u32,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    system: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<SystemPrompt<'a>>,
     messages: Vec<Turn<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
@@ -87,48 +88,32 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-struct Turn<'a> {
-    role: Role,
-    content: Vec<Block<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block<'a> {
-    Text { text: &'a str },
-    Image { source: Source<'a> },
-    ToolUse { id: Cow<'a, str>, name: &'a str, input: Cow<'a, RawValue> },
-    ToolResult { tool_use_id: Cow<'a, str>, content: Vec<Block<'a>> },
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Source<'a> {
-    Base64 { media_type: &'a str, data: &'a str },
-    Url { url: &'a str },
-}
-
-#[derive(Serialize)]
 struct WireTool<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     input_schema: Schema<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<Cache<'a>>,
 }
 
 /// This API wants a schema even from a tool without parameters.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Schema<'a> {
-    Given(&'a RawValue),
+    Given(Cow<'a, RawValue>),
+    Closed(Value),
     Nothing {
         #[serde(rename = "type")]
         kind: &'static str,
         properties: NoProperties,
     },
 }
+
+const NO_PARAMETERS: Schema<'static> =
+    Schema::Nothing { kind: "object", properties: NoProperties {} };
 
 #[derive(Serialize)]
 struct NoProperties {}
@@ -138,7 +123,7 @@ struct Choosing<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
+    name: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disable_parallel_tool_use: Option<bool>,
 }
@@ -159,15 +144,25 @@ enum OutputFormat {
 
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
-    let system = system(call);
+    let mut caches = Breakpoints::of_call(call);
+    let tools = tools(request, &mut caches);
+    let system = cache::system(call, &mut caches);
+    let messages = turns::turns(call, &mut caches)?;
+    let thinking = body::extra(call, "thinking").and_then(|asked| asked.get("type"));
+    let refuses = thinking.is_some_and(|kind| kind == "enabled") && turns::lack_thoughts(&messages);
+    let thinks = !refuses && thinking.is_some_and(|kind| kind == "enabled" || kind == "adaptive");
     let version = vertex::version(call);
     let body = Body {
         model: version.is_none().then_some(&call.model.model_id),
         anthropic_version: version,
-        max_tokens: call.max_tokens,
-        system: &system,
-        messages: turns(&request.messages)?,
-        temperature: call.temperature.map(|temperature| temperature.clamp(0.0, 1.0)),
+        max_tokens: call.max_tokens.unwrap_or(MAX_TOKENS),
+        system,
+        messages,
+        // One that thinks takes none.
+        temperature: call
+            .temperature
+            .filter(|_| !thinks)
+            .map(|temperature| temperature.clamp(0.0, 1.0)),
         top_p: request.top_p.filter(|_| call.model.supports.temperature),
         // Whitespace alone is refused.
         stop_sequences: request
@@ -176,13 +171,14 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
             .map(String::as_str)
             .filter(|s| !s.trim().is_empty())
             .collect(),
-        tools: tools(request),
+        tools,
         tool_choice: choosing(request),
         output_config: output_config(request),
         stream: asking.streams(),
     };
     let body = one_way_of_sampling(body, request);
-    body::to_bytes(call, &body)
+    let without: &[&str] = if refuses { &["thinking"] } else { &[] };
+    body::to_bytes_without(call, &body, without)
 }
 
 /// Newer models refuse temperature and `top_p` together, and the temperature may be a mere
@@ -194,128 +190,62 @@ fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a
     body
 }
 
-fn system(call: &Call<'_>) -> String {
-    let mut system = body::system_text(call);
-    if matches!(call.request.response_format, Some(ResponseFormat::JsonObject {})) {
-        if !system.is_empty() {
-            system.push_str("\n\n");
-        }
-        system.push_str(JSON_ONLY);
+/// The tools on offer. This API refuses calls in a conversation that offers none, so the ones that
+/// were called are offered then, and may not be called.
+fn tools<'a>(request: &'a ChatRequest, caches: &mut Breakpoints) -> Vec<WireTool<'a>> {
+    let mut tools: Vec<WireTool<'a>> =
+        request.tools.iter().map(|offer| wire_tool(offer, caches)).collect();
+    if let Some(last) = tools.last_mut().filter(|_| caches.automatic) {
+        last.cache_control = Some(Cache::USUAL);
     }
-    system
-}
-
-fn turns(messages: &[Message]) -> Result<Vec<Turn<'_>>, Failure> {
-    let mut turns: Vec<Turn<'_>> = Vec::with_capacity(messages.len());
-    for message in messages {
-        let (role, blocks) = match message.role {
-            Role::System | Role::Developer => continue,
-            Role::Assistant => (Role::Assistant, said_by_assistant(message)?),
-            Role::User => (Role::User, blocks(message.content.as_ref())?),
-            Role::Tool => (Role::User, vec![tool_result(message)?]),
-        };
-        if blocks.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.content.extend(blocks),
-            _ => turns.push(Turn { role, content: blocks }),
-        }
+    if tools.is_empty() {
+        let called: BTreeSet<&str> = body::called(request).collect();
+        tools.extend(called.into_iter().map(|name| WireTool {
+            name: function_name(name, false),
+            description: None,
+            input_schema: NO_PARAMETERS,
+            strict: None,
+            cache_control: None,
+        }));
     }
-    if turns.is_empty() {
-        turns.push(Turn { role: Role::User, content: vec![Block::Text { text: NO_TURN }] });
-    }
-    Ok(turns)
+    tools
 }
 
-fn blocks(content: Option<&Content>) -> Result<Vec<Block<'_>>, Failure> {
-    match content {
-        None => Ok(Vec::new()),
-        Some(Content::Text(text)) => Ok(text_block(text).into_iter().collect()),
-        Some(Content::Parts(parts)) => parts.iter().filter_map(part_block).collect(),
-    }
-}
-
-fn part_block(part: &Part) -> Option<Result<Block<'_>, Failure>> {
-    match part {
-        Part::Text { text } => text_block(text).map(Ok),
-        Part::ImageUrl { image_url } => Some(image(image_url)),
-    }
-}
-
-/// Text blocks of blanks alone are refused.
-fn text_block(text: &str) -> Option<Block<'_>> {
-    (!text.trim().is_empty()).then_some(Block::Text { text })
-}
-
-fn image(image: &ImageUrl) -> Result<Block<'_>, Failure> {
-    let source = match body::data_url(&image.url) {
-        Some((media_type, data)) => Source::Base64 { media_type, data },
-        None if body::is_web_address(&image.url) => Source::Url { url: &image.url },
-        None => return Err(body::bad_image()),
-    };
-    Ok(Block::Image { source })
-}
-
-fn said_by_assistant(message: &Message) -> Result<Vec<Block<'_>>, Failure> {
-    let mut blocks = blocks(message.content.as_ref())?;
-    for call in &message.tool_calls {
-        let input = body::arguments(call);
-        blocks.push(Block::ToolUse { id: call_id(&call.id), name: &call.function.name, input });
-    }
-    Ok(blocks)
-}
-
-/// An id as this API takes it: of letters, digits, `_` and `-`, at most 64. Other providers' ids
-/// are changed in the same way wherever they stand, and two of them do not become one.
-fn call_id(id: &str) -> Cow<'_, str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !id.is_empty() && id.len() <= LONGEST_ID && id.chars().all(fits) {
-        return Cow::Borrowed(id);
-    }
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    let head = id.chars().take(LONGEST_ID - 17).map(|c| if fits(c) { c } else { '_' });
-    Cow::Owned(format!("{}_{:016x}", head.collect::<String>(), hasher.finish()))
-}
-
-fn tool_result(message: &Message) -> Result<Block<'_>, Failure> {
-    let tool_use_id = message
-        .tool_call_id
-        .as_deref()
-        .ok_or_else(|| body::invalid("a message with role `tool` needs a tool_call_id"))?;
-    Ok(Block::ToolResult {
-        tool_use_id: call_id(tool_use_id),
-        content: blocks(message.content.as_ref())?,
-    })
-}
-
-fn tools(request: &ChatRequest) -> Vec<WireTool<'_>> {
-    request.tools.iter().map(|offer| wire_tool(&offer.function)).collect()
-}
-
-fn wire_tool(function: &Function) -> WireTool<'_> {
+fn wire_tool<'a>(tool: &'a Tool, caches: &mut Breakpoints) -> WireTool<'a> {
+    let function = &tool.function;
     WireTool {
-        name: &function.name,
+        name: function_name(&function.name, false),
         description: function.description.as_deref(),
-        input_schema: match function.parameters.as_deref() {
-            Some(schema) if schema.get() != "null" => Schema::Given(schema),
-            _ => Schema::Nothing { kind: "object", properties: NoProperties {} },
+        input_schema: match body::parameters(function) {
+            Some(schema) if function.strict == Some(true) => {
+                match serde_json::from_str(schema.get()) {
+                    Ok(schema) => Schema::Closed(closed(&schema)),
+                    Err(_) => Schema::Given(schema),
+                }
+            }
+            Some(schema) => Schema::Given(schema),
+            None => NO_PARAMETERS,
         },
         strict: function.strict,
+        cache_control: caches.of(tool.cache_control.as_ref()),
     }
 }
 
 fn choosing(request: &ChatRequest) -> Option<Choosing<'_>> {
     if request.tools.is_empty() {
-        return None;
+        let called = body::called(request).next();
+        return called.map(|_| Choosing {
+            kind: "none",
+            name: None,
+            disable_parallel_tool_use: None,
+        });
     }
     let one_only = (request.parallel_tool_calls == Some(false)).then_some(true);
     let (kind, name) = match &request.tool_choice {
         None if one_only.is_none() => return None,
         None | Some(ToolChoice::Auto) => ("auto", None),
         Some(ToolChoice::Required) => ("any", None),
-        Some(ToolChoice::Named(name)) => ("tool", Some(name.as_str())),
+        Some(ToolChoice::Named(name)) => ("tool", Some(function_name(name, false))),
         Some(ToolChoice::Never) => {
             return Some(Choosing { kind: "none", name: None, disable_parallel_tool_use: None });
         }
@@ -366,8 +296,10 @@ fn closed_below(key: &str, value: &Value) -> Value {
     }
 }
 
+mod cache;
 mod reply;
 mod stream;
+mod turns;
 mod vertex;
 
 pub(super) use vertex::OnVertex;

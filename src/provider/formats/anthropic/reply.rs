@@ -1,6 +1,7 @@
 //! Reads an answer of Anthropic's messages.
 //!
-//! Text blocks are joined; thinking and blocks of kinds not known yet are passed over. The
+//! Text blocks are joined, thinking is kept as it is for the next turn, and blocks of kinds not known
+//! yet are passed over. The
 //! provider counts cached prompt tokens beside the others, this project counts them among them.
 
 use serde::Deserialize;

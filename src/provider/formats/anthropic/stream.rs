@@ -5,14 +5,15 @@
 //! was spent is said at the start and again, grown, at the end.
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::reply::{answer, end, explain};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
 use crate::provider::pieces::{End, Gathered};
+use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::Spent;
 use crate::provider::{Failure, finish};
@@ -52,6 +53,8 @@ pub(super) struct Block {
     kind: String,
     text: Option<String>,
     thinking: Option<String>,
+    signature: Option<String>,
+    data: Option<String>,
     id: Option<String>,
     name: Option<String>,
     input: Option<Box<RawValue>>,
@@ -63,6 +66,7 @@ struct Delta {
     kind: String,
     text: Option<String>,
     thinking: Option<String>,
+    signature: Option<String>,
     partial_json: Option<String>,
     #[serde(default, deserialize_with = "finish::word")]
     stop_reason: Option<String>,
@@ -115,13 +119,17 @@ impl Progress {
 pub(super) fn block_begins(index: u64, block: Block, into: &mut Gathered) -> Result<(), Failure> {
     match block.kind.as_str() {
         "text" => into.say(&block.text.unwrap_or_default()),
-        "thinking" if block.thinking.is_some_and(|text| !text.is_empty()) => {
-            into.live();
-            Ok(())
+        "thinking" => {
+            let text = block.thinking.unwrap_or_default();
+            into.think(&text)?;
+            let signature = block.signature.unwrap_or_default();
+            let fields = [("type", block.kind), ("thinking", text), ("signature", signature)];
+            begin(index, fields.into_iter(), into)
         }
         "redacted_thinking" => {
             into.live();
-            Ok(())
+            let fields = [("type", block.kind), ("data", block.data.unwrap_or_default())];
+            begin(index, fields.into_iter(), into)
         }
         "tool_use" => {
             let input = block.input.as_deref().map(RawValue::get);
@@ -137,11 +145,34 @@ pub(super) fn block_begins(index: u64, block: Block, into: &mut Gathered) -> Res
     }
 }
 
+/// Keeps a block that must come back as it is.
+fn begin(
+    index: u64,
+    fields: impl Iterator<Item = (&'static str, String)>,
+    into: &mut Gathered,
+) -> Result<(), Failure> {
+    let fields = fields.map(|(name, text)| (name.to_owned(), Value::from(text))).collect();
+    into.keep(thoughts::size(&fields))?.begin(Some(index), fields);
+    Ok(())
+}
+
+fn grow(index: u64, name: &str, text: &str, into: &mut Gathered) -> Result<(), Failure> {
+    let piece = Map::from_iter([(name.to_owned(), Value::from(text))]);
+    into.keep(text.len())?.grow(Some(index), piece);
+    Ok(())
+}
+
 fn block_grows(index: u64, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
     match (delta.kind.as_str(), &delta.text, &delta.thinking, &delta.partial_json) {
         ("text_delta", Some(text), ..) => into.say(text)?,
-        ("thinking_delta", _, Some(text), _) if !text.is_empty() => into.live(),
-        ("signature_delta", ..) => into.live(),
+        ("thinking_delta", _, Some(text), _) => {
+            into.think(text)?;
+            grow(index, "thinking", text, into)?;
+        }
+        ("signature_delta", ..) => {
+            into.live();
+            grow(index, "signature", delta.signature.as_deref().unwrap_or_default(), into)?;
+        }
         ("input_json_delta", .., Some(json)) if into.has_call(index) => {
             into.call(Fragment { key: Some(index), arguments: json, ..Fragment::default() })?;
         }

@@ -1,5 +1,8 @@
 //! Request bodies in Anthropic's form; answers are tested beside their reader.
 
+mod cache;
+mod history;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -182,12 +185,6 @@ fn extra_goes_by_the_name_of_the_kind() {
         "extra": {"anthropic": {"top_k": 5}, "openai": {"n": 2}}}));
     assert_eq!(body["top_k"], 5);
     assert!(body.get("n").is_none());
-}
-
-#[test]
-fn mistakes_in_tool_rounds_are_the_callers() {
-    let nameless = json!([{"role": "tool", "content": "x"}]);
-    assert!(refused(nameless).message.contains("tool_call_id"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Reads answers of Gemini's `generateContent`, and the events of `streamGenerateContent`.
 //!
 //! A blocked prompt gives no candidate at all, a blocked answer a candidate without parts. There
-//! is no finish reason for tool calls, and often no id on them. Thoughts are passed over, but
-//! the signature they leave on a call is kept.
+//! is no finish reason for tool calls, and often no id on them. The signatures that thoughts leave on
+//! texts and calls are kept for the next turn.
 //!
 //! Every event is a whole response whose parts are only what is new. The stream has no end marker:
 //! an answer is finished with a finish reason or with a blocked prompt. Errors may stand there as
@@ -16,7 +16,7 @@ use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
 use crate::provider::pieces::{self, End, Gathered};
-use crate::provider::tool_calls::Fragment;
+use crate::provider::tool_calls::{self, Fragment};
 use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
@@ -125,12 +125,21 @@ fn take_reply(reply: Reply<'_>, into: &mut Gathered) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Under which names signatures go back: the one of a text, and those of calls by their ids.
+pub(super) const SIGNATURE: &str = "signature";
+pub(super) const CALL_SIGNATURES: &str = "calls";
+
 fn take_part(part: SaidPart, into: &mut Gathered) -> Result<(), Failure> {
     if let Some(call) = part.function_call {
         let arguments = call.args.as_deref().map(RawValue::get).filter(|args| *args != "null");
+        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(tool_calls::made_up_id);
+        if let Some(signature) = &part.thought_signature {
+            let kept = into.keep(id.len() + signature.len())?;
+            kept.keep_of_call(CALL_SIGNATURES, &id, signature.as_str().into());
+        }
         return into.call(Fragment {
             key: Some(into.calls()),
-            id: call.id.as_deref().unwrap_or_default(),
+            id: &id,
             name: &call.name,
             arguments: arguments.unwrap_or("{}"),
             extra: part.thought_signature.map(carried),
@@ -138,13 +147,14 @@ fn take_part(part: SaidPart, into: &mut Gathered) -> Result<(), Failure> {
         });
     }
     let text = part.text.unwrap_or_default();
-    if part.thought != Some(true) {
-        return into.say(&text);
-    }
-    if !text.is_empty() {
+    if let Some(signature) = part.thought_signature.filter(|signature| !signature.is_empty()) {
         into.live();
+        into.keep(signature.len())?.keep(SIGNATURE, signature.into());
     }
-    Ok(())
+    match part.thought {
+        Some(true) => into.think(&text),
+        _ => into.say(&text),
+    }
 }
 
 /// A call's signature as it travels through this project.

@@ -1,10 +1,14 @@
 //! Request bodies in Gemini's form; answers are tested beside their reader.
 
+mod history;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Kind, Model};
-use crate::provider::fixtures::{self, call, model, request};
+use crate::domain::fault::Fault;
+use crate::provider::fixtures::{self, call, call as call_of, model, request};
+use crate::provider::formats::google::contents::NO_SIGNATURE;
 
 fn gemini(id: &str) -> Model {
     let provider = fixtures::provider(Kind::Google, "https://example.com/v1beta");
@@ -140,7 +144,8 @@ fn calls_of_another_model_have_the_placeholder_that_newer_models_want() {
     for (model, signatures) in
         [("gemini-3-pro", [Some(NO_SIGNATURE), None]), ("gemini-2.5-flash", [None, None])]
     {
-        let turns = turns(&messages.messages, model).ok().unwrap();
+        let model_of = gemini(model);
+        let turns = contents::turns(&call_of(&model_of, &messages)).ok().unwrap();
         let sent = serde_json::to_value(&turns[1].parts).unwrap();
         let told = [0, 1].map(|at| sent[at]["thoughtSignature"].as_str());
         assert_eq!(told, signatures, "{model}");
@@ -175,14 +180,6 @@ fn instructions_only_get_a_turn_and_same_speakers_are_merged() {
         json!([{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]},
             {"role": "model", "parts": [{"text": "c"}]}])
     );
-}
-
-#[test]
-fn results_of_unknown_calls_are_the_callers_mistake() {
-    let orphan = refused(json!([{"role": "tool", "tool_call_id": "x", "content": "y"}]));
-    assert_eq!(orphan.fault, Fault::InvalidRequest);
-    let nameless = refused(json!([{"role": "tool", "content": "y"}]));
-    assert!(nameless.message.contains("tool_call_id"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Gemini on Vertex AI: the same bodies, whose calls of functions have no ids.
 
-use super::{Turn, WirePart};
+use super::contents::{Turn, WirePart};
 use crate::config::vertex::is_vertex;
 use crate::provider::Call;
 

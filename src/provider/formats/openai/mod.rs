@@ -8,17 +8,16 @@
 use std::borrow::Cow;
 
 use reqwest::Url;
-use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::config::{MaxTokensField, Provider};
-use crate::protocol::chat::{
-    Effort, FunctionKind, JsonSchema, Message, ResponseFormat, Role, Tool, ToolCall, ToolChoice,
-};
-use crate::protocol::content::Content;
+use self::messages::WireMessage;
+use crate::config::{MaxTokensField, Model};
+use crate::protocol::chat::{Effort, FunctionKind, JsonSchema, ResponseFormat, Tool, ToolChoice};
+use crate::protocol::content::CacheControl;
 use crate::provider::body::{self, Asking};
 use crate::provider::formats::{self, Format, ReadEvents};
+use crate::provider::history::{Ids, function_name};
 use crate::provider::pieces::Gathered;
 use crate::provider::{Call, Failure};
 
@@ -53,25 +52,93 @@ enum Dialect {
     Groq,
     /// The common ground of all others.
     Common,
+    /// The same of those who pass marks for the cache on.
+    Caching,
 }
 
 impl Dialect {
     /// Only OpenAI's own and Azure hosts are configured with the newer name of the token limit.
-    fn of(provider: &Provider) -> Dialect {
-        let host = provider.base_url.split('/').nth(2).unwrap_or_default();
-        match (provider.max_tokens_field, host) {
+    fn of(model: &Model) -> Dialect {
+        let host = model.provider.base_url.split('/').nth(2).unwrap_or_default();
+        let caches = host.ends_with("openrouter.ai")
+            || host.contains("dashscope")
+            // Whoever serves it in this form translates for Anthropic.
+            || model.model_id.contains("claude");
+        match (model.provider.max_tokens_field, host) {
             (_, "api.mistral.ai") => Dialect::Mistral,
             (_, "api.groq.com") => Dialect::Groq,
             (MaxTokensField::MaxCompletionTokens, _) => Dialect::Own,
+            (MaxTokensField::MaxTokens, _) if caches => Dialect::Caching,
             (MaxTokensField::MaxTokens, _) => Dialect::Common,
         }
+    }
+
+    /// Whether unknown fields of a message are tolerated, as servers do that add some themselves.
+    fn is_tolerant(self) -> bool {
+        matches!(self, Dialect::Common | Dialect::Caching)
+    }
+
+    /// Which ids of calls it takes. Models behind the common form may need their own back.
+    fn ids(self) -> Ids {
+        match self {
+            Dialect::Own => Ids::AtMost(40),
+            Dialect::Mistral => Ids::Nine,
+            Dialect::Groq | Dialect::Common | Dialect::Caching => Ids::Any,
+        }
+    }
+
+    /// Whether files and recordings may be taken; the others have no part of that form.
+    fn takes_files(self) -> bool {
+        !matches!(self, Dialect::Mistral | Dialect::Groq)
+    }
+
+    fn knows_cache_control(self) -> bool {
+        self == Dialect::Caching
+    }
+}
+
+/// Under which name a server told its model's thoughts, in what goes back to it.
+const TOLD_AS: &str = "told_as";
+
+/// A tool on offer.
+#[derive(Serialize)]
+struct SentTool<'a> {
+    #[serde(rename = "type")]
+    kind: FunctionKind,
+    function: WireOffer<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<&'a CacheControl>,
+}
+
+#[derive(Serialize)]
+struct WireOffer<'a> {
+    name: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Cow<'a, RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+fn wire_tool(tool: &Tool, dialect: Dialect) -> SentTool<'_> {
+    let function = &tool.function;
+    SentTool {
+        kind: tool.kind,
+        function: WireOffer {
+            name: function_name(&function.name, false),
+            description: function.description.as_deref(),
+            parameters: body::parameters(function),
+            strict: function.strict,
+        },
+        cache_control: tool.cache_control.as_ref().filter(|_| dialect.knows_cache_control()),
     }
 }
 
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    messages: Messages<'a>,
+    messages: Vec<WireMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,8 +153,8 @@ struct Body<'a> {
     seed: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     random_seed: Option<i64>,
-    #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
-    tools: &'a [Tool],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<SentTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Choosing<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,47 +175,11 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-struct Messages<'a> {
-    /// Takes the place of all messages that instruct, where the model has a say in them.
-    system: Option<Content>,
-    messages: &'a [Message],
-    dialect: Dialect,
-}
-
-#[derive(Serialize)]
-struct WireMessage<'a> {
-    role: Role,
-    content: Option<&'a Content>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<WireCall<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct WireCall<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: FunctionKind,
-    function: WireFunction<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extra_content: Option<&'a Value>,
-}
-
-#[derive(Serialize)]
-struct WireFunction<'a> {
-    name: &'a str,
-    arguments: Cow<'a, str>,
-}
-
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Choosing<'a> {
     Plain(&'a ToolChoice),
+    Named(ToolChoice),
     Word(&'static str),
 }
 
@@ -161,7 +192,7 @@ enum OutputFormat<'a> {
 
 fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
-    let dialect = Dialect::of(&call.model.provider);
+    let dialect = Dialect::of(call.model);
     let usual = call.model.provider.max_tokens_field;
     let limit = if asking.other_limit { usual.other() } else { usual };
     let newer = limit == MaxTokensField::MaxCompletionTokens;
@@ -169,20 +200,23 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let mistral = dialect == Dialect::Mistral;
     let body = Body {
         model: &call.model.model_id,
-        messages: Messages { system: system(call), messages: &request.messages, dialect },
-        max_tokens: (!newer).then_some(call.max_tokens),
-        max_completion_tokens: newer.then_some(call.max_tokens),
+        messages: messages::messages(call, dialect),
+        max_tokens: call.max_tokens.filter(|_| !newer),
+        max_completion_tokens: call.max_tokens.filter(|_| newer),
         temperature: call.temperature,
         // A model that refuses a temperature refuses the other way of sampling too.
         top_p: request.top_p.filter(|_| call.model.supports.temperature),
         stop: &request.stop,
         seed: request.seed.filter(|_| !mistral),
         random_seed: request.seed.filter(|_| mistral),
-        tools: &request.tools,
+        tools: request.tools.iter().map(|tool| wire_tool(tool, dialect)).collect(),
         // Both are refused without tools.
         tool_choice: request.tool_choice.as_ref().filter(|_| has_tools).map(|choice| {
             match (choice, mistral) {
                 (ToolChoice::Required, true) => Choosing::Word("any"),
+                (ToolChoice::Named(name), _) => {
+                    Choosing::Named(ToolChoice::Named(function_name(name, false).into_owned()))
+                }
                 _ => Choosing::Plain(choice),
             }
         }),
@@ -203,68 +237,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     body::to_bytes(call, &body)
 }
 
-impl Serialize for Messages<'_> {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut list = out.serialize_seq(None)?;
-        if let Some(system) = &self.system {
-            list.serialize_element(&instruction(system))?;
-        }
-        let stays = |message: &&Message| self.system.is_none() || !body::instructs(message);
-        for message in self.messages.iter().filter(stays) {
-            list.serialize_element(&wire_message(message, self.dialect))?;
-        }
-        list.end()
-    }
-}
-
-/// All instructions in one, if the model's configuration adds to them.
-fn system(call: &Call<'_>) -> Option<Content> {
-    let adds = call.model.system_prefix.is_some() || call.model.system_suffix.is_some();
-    adds.then(|| Content::Text(body::system_text(call)))
-}
-
-fn instruction(content: &Content) -> WireMessage<'_> {
-    WireMessage {
-        role: Role::System,
-        content: Some(content),
-        name: None,
-        tool_calls: Vec::new(),
-        tool_call_id: None,
-        reasoning_content: None,
-    }
-}
-
-fn wire_message(message: &Message, dialect: Dialect) -> WireMessage<'_> {
-    let common = dialect == Dialect::Common;
-    let role = match message.role {
-        Role::Developer if dialect != Dialect::Own => Role::System,
-        role => role,
-    };
-    let calls = message.tool_calls.iter().map(|call| wire_call(call, common));
-    WireMessage {
-        role,
-        content: message.content.as_ref(),
-        name: message.name.as_deref().filter(|_| dialect != Dialect::Groq),
-        tool_calls: calls.collect(),
-        tool_call_id: message.tool_call_id.as_deref(),
-        reasoning_content: message.reasoning_content.as_deref().filter(|_| common),
-    }
-}
-
-fn wire_call(call: &ToolCall, with_extra: bool) -> WireCall<'_> {
-    // They travel as text, but servers refuse a text that is no object.
-    let arguments = match body::arguments(call) {
-        Cow::Borrowed(object) => Cow::Borrowed(object.get()),
-        Cow::Owned(object) => Cow::Owned(object.get().to_owned()),
-    };
-    WireCall {
-        id: &call.id,
-        kind: call.kind,
-        function: WireFunction { name: &call.function.name, arguments },
-        extra_content: call.extra_content.as_ref().filter(|_| with_extra),
-    }
-}
-
+mod messages;
 mod reply;
 mod stream;
 

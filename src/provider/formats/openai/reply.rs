@@ -1,7 +1,7 @@
 //! Reads an answer in OpenAI's form, tolerantly.
 //!
 //! Imitators leave fields out, send null for them, or a list where a string belongs; some send an
-//! error with status 200, some within a choice. Reasoning text is passed over.
+//! error with status 200, some within a choice. Thoughts stand under more than one name.
 
 use std::fmt;
 
@@ -10,15 +10,14 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::stream::{Said, take_said};
+use super::stream::{Piece, Said, take_said};
 use crate::provider::errors::falsy;
 use crate::provider::pieces::{self, End, Gathered};
 use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
 struct Reply<'a> {
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<Vec<Choice>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "falsy::error")]
@@ -29,9 +28,8 @@ struct Reply<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    message: Option<Said<'a>>,
+struct Choice {
+    message: Option<Said>,
     #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
     #[serde(default, deserialize_with = "falsy::error")]
@@ -59,7 +57,7 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
             for (call, index) in said.tool_calls.iter_mut().flatten().zip(into.calls()..) {
                 call.index = Some(index);
             }
-            take_said(said, into)?;
+            take_said(said, Piece::Whole, into)?;
         }
         None if end(&finish) == End::Refused => {}
         None => return Err(pieces::bad_body(bytes, "`choices[0].message` is missing")),
@@ -79,10 +77,11 @@ pub(super) fn end(finish: &str) -> End {
     End::of(finish)
 }
 
-/// Content as a string, as null, or as a list of parts of which only text counts.
+/// Content as a string, as null, or as a list of parts of which text counts, and thoughts apart.
 #[derive(Default)]
 pub(super) struct Text {
     pub(super) text: String,
+    pub(super) thoughts: String,
     /// There are parts that are not text.
     pub(super) has_other: bool,
 }
@@ -103,7 +102,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-        Ok(Text { text: text.to_owned(), has_other: false })
+        Ok(Text { text: text.to_owned(), ..Text::default() })
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
@@ -116,11 +115,27 @@ impl<'de> Visitor<'de> for TextVisitor {
             let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
             match part.get("text").and_then(Value::as_str).or(part.as_str()) {
                 Some(text) if kind.ends_with("text") => said.text.push_str(text),
-                _ => said.has_other = true,
+                Some(text) if is_thought(kind) => said.thoughts.push_str(text),
+                _ => {
+                    said.has_other = true;
+                    let within = part.get("thinking").filter(|_| is_thought(kind));
+                    within.iter().for_each(|inner| add_texts(inner, &mut said.thoughts));
+                }
             }
         }
         Ok(said)
     }
+}
+
+fn is_thought(kind: &str) -> bool {
+    kind.starts_with("reasoning") || kind.starts_with("thinking")
+}
+
+/// The texts of a string or of a list of parts.
+fn add_texts(value: &Value, into: &mut String) {
+    let parts = value.as_array().into_iter().flatten();
+    let texts = parts.filter_map(|part| part.get("text")).chain(Some(value));
+    texts.filter_map(Value::as_str).for_each(|text| into.push_str(text));
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::TOLD_AS;
 use super::reply::{Text, answer, end, failed};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::sse::Event;
 use crate::provider::pieces::{End, Gathered};
+use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::read as usage;
 use crate::provider::{Failure, finish};
@@ -45,11 +47,9 @@ struct Groq<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     index: Option<u64>,
-    #[serde(borrow)]
-    delta: Option<Said<'a>>,
+    delta: Option<Said>,
     /// A whole answer as one event.
-    #[serde(borrow)]
-    message: Option<Said<'a>>,
+    message: Option<Said>,
     #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
     #[serde(borrow)]
@@ -60,14 +60,15 @@ struct Choice<'a> {
 
 /// What is said: a piece of it, or in a whole answer all of it.
 #[derive(Deserialize)]
-pub(super) struct Said<'a> {
+pub(super) struct Said {
     #[serde(default)]
     content: Text,
     refusal: Option<String>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
+    reasoning_content: Option<Value>,
+    reasoning: Option<Value>,
+    reasoning_text: Option<Value>,
+    thinking: Option<Value>,
+    reasoning_details: Option<Value>,
     pub(super) tool_calls: Option<Vec<SaidCall>>,
     /// How the only call was told before there were several.
     function_call: Option<SaidFunction>,
@@ -128,8 +129,10 @@ fn take_choice(choice: Choice<'_>, into: &mut Gathered) -> Result<(), Failure> {
     }
     // What was said piece by piece may be said as a whole once more.
     let whole = choice.message.filter(|_| into.is_empty());
-    if let Some(said) = choice.delta.or(whole) {
-        take_said(said, into)?;
+    if let Some(said) = choice.delta {
+        take_said(said, Piece::Fragment, into)?;
+    } else if let Some(said) = whole {
+        take_said(said, Piece::Whole, into)?;
     }
     into.usage = choice.usage.and_then(usage).or(into.usage);
     // The last finish counts, but nothing heals an answer that was broken off.
@@ -139,9 +142,16 @@ fn take_choice(choice: Choice<'_>, into: &mut Gathered) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn take_said(said: Said<'_>, into: &mut Gathered) -> Result<(), Failure> {
-    let thinks = [said.reasoning, said.reasoning_content].into_iter().flatten();
-    if said.content.has_other || thinks.into_iter().any(is_something) {
+/// How much of an answer is said at a time.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Piece {
+    Fragment,
+    Whole,
+}
+
+pub(super) fn take_said(mut said: Said, piece: Piece, into: &mut Gathered) -> Result<(), Failure> {
+    take_thoughts(&mut said, piece, into)?;
+    if said.content.has_other {
         into.live();
     }
     into.say(&said.content.text)?;
@@ -178,9 +188,52 @@ fn take_call(piece: SaidCall, into: &mut Gathered) -> Result<(), Failure> {
     })
 }
 
+/// Takes what a model shows of its thoughts. Servers that tell them under two names tell the same.
+fn take_thoughts(said: &mut Said, piece: Piece, into: &mut Gathered) -> Result<(), Failure> {
+    let named = [
+        ("reasoning_content", said.reasoning_content.take()),
+        ("reasoning", said.reasoning.take()),
+        ("reasoning_text", said.reasoning_text.take()),
+        ("thinking", said.thinking.take()),
+    ];
+    let mut text = None;
+    for (name, value) in named {
+        match value {
+            Some(Value::String(told)) if !told.is_empty() && text.is_none() => {
+                into.keep(name.len())?.keep(TOLD_AS, name.into());
+                text = Some(told);
+            }
+            Some(other) if is_something(&other) => into.live(),
+            _ => {}
+        }
+    }
+    let Some(Value::Array(details)) = said.reasoning_details.take() else {
+        return into.think(text.as_deref().unwrap_or(&said.content.thoughts));
+    };
+    let texts = details.iter().filter_map(|one| one.get("text").or(one.get("summary"))?.as_str());
+    let spelled: String = texts.collect();
+    for detail in details {
+        let Value::Object(fields) = detail else { continue };
+        into.live();
+        let key = fields.get("index").and_then(Value::as_u64);
+        let thoughts = into.keep(thoughts::size(&fields))?;
+        match piece {
+            Piece::Fragment => thoughts.grow(key, fields),
+            Piece::Whole => thoughts.begin(key, fields),
+        }
+    }
+    into.think(&text.unwrap_or(spelled))
+}
+
 /// Neither null nor empty.
-fn is_something(raw: &RawValue) -> bool {
-    !matches!(raw.get(), "null" | "\"\"" | "[]" | "{}")
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Request bodies in OpenAI's form; answers are tested beside their reader.
 
+mod history;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -27,13 +27,16 @@ fn good(content: &Value, reason: &str) -> Answer {
 }
 
 #[test]
-fn text_blocks_are_joined_and_thinking_is_passed_over() {
+fn text_blocks_are_joined_and_thinking_stands_apart() {
     let content = json!([{"type": "thinking", "thinking": "hm", "signature": "s"},
         {"type": "text", "text": "Hel"}, {"type": "new_kind", "x": 1},
         {"type": "text", "text": "lo"}]);
     for reason in ["end_turn", "stop_sequence", "something_new"] {
         let answer = good(&content, reason);
         assert_eq!((answer.content.as_deref(), answer.finish), (Some("Hello"), Finish::Stop));
+        assert_eq!(answer.reasoning_content.as_deref(), Some("hm"));
+        let kept = answer.provider_data.unwrap().remove("blocks").unwrap();
+        assert_eq!(kept, json!([{"type": "thinking", "thinking": "hm", "signature": "s"}]));
     }
 }
 

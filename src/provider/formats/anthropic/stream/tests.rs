@@ -130,6 +130,29 @@ fn thinking_is_life_and_pings_starts_and_stops_are_not() {
 }
 
 #[test]
+fn thoughts_are_shown_and_kept_as_they_are() {
+    let answer = stream(&[
+        start(),
+        begin(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+        delta(0, json!({"type": "thinking_delta", "thinking": "I should "})),
+        delta(0, json!({"type": "thinking_delta", "thinking": "look"})),
+        delta(0, json!({"type": "signature_delta", "signature": "c2ln"})),
+        begin(1, json!({"type": "redacted_thinking", "data": "eA=="})),
+        begin(2, json!({"type": "tool_use", "id": "t", "name": "f", "input": {}})),
+        end("tool_use"),
+        stop(),
+    ]);
+    let answer = answer.end.unwrap();
+    assert_eq!(answer.thoughts.as_deref(), Some("I should look"));
+    assert_eq!(
+        answer.kept,
+        json!({"blocks": [
+            {"type": "thinking", "thinking": "I should look", "signature": "c2ln"},
+            {"type": "redacted_thinking", "data": "eA=="}]})
+    );
+}
+
+#[test]
 fn what_is_not_known_yet_is_passed_over() {
     let answer = stream(&[
         start(),

@@ -44,12 +44,14 @@ const USAGE: Usage = Usage {
 };
 
 #[test]
-fn texts_are_joined_thoughts_passed_over_and_counted() {
+fn texts_are_joined_and_thoughts_stand_apart_and_are_counted() {
     let parts = json!([{"text": "hm", "thought": true}, {"text": "Hel"},
         {"text": "lo", "thoughtSignature": "s"}, {"executableCode": {"code": "x"}}]);
     let answer = good(&candidate(&parts, "STOP"));
     assert_eq!((answer.content.as_deref(), answer.finish), (Some("Hello"), Finish::Stop));
     assert_eq!(answer.usage, Some(USAGE));
+    assert_eq!(answer.reasoning_content.as_deref(), Some("hm"));
+    assert_eq!(answer.provider_data.unwrap()["signature"], "s");
 }
 
 #[test]
@@ -63,6 +65,7 @@ fn function_calls_are_tool_calls_though_the_reason_is_stop() {
     assert!(first.id.starts_with("call_"));
     assert_eq!(first.function.arguments, r#"{"x":1}"#);
     assert_eq!(first.extra_content, Some(json!({"google": {"thought_signature": "c2ln"}})));
+    assert_eq!(answer.provider_data.unwrap()["calls"], json!({ first.id.as_str(): "c2ln" }));
     assert_eq!((second.id.as_str(), second.function.arguments.as_str()), ("g-2", "{}"));
     assert_eq!(second.extra_content, None);
 }

@@ -82,11 +82,33 @@ fn deepseeks_cached_tokens_are_read() {
 }
 
 #[test]
-fn content_may_be_a_list_of_parts_and_reasoning_is_passed_over() {
+fn content_may_be_a_list_of_parts_and_reasoning_stands_apart() {
     let message = json!({"reasoning_content": "hm", "content": [
         {"type": "thinking", "thinking": [{"type": "text", "text": "no"}]},
         {"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]});
-    assert_eq!(good(&choice(&message, &json!("stop"))).content.as_deref(), Some("Hello"));
+    let answer = good(&choice(&message, &json!("stop")));
+    assert_eq!(answer.content.as_deref(), Some("Hello"));
+    assert_eq!(answer.reasoning_content.as_deref(), Some("hm"));
+    let parts = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]},
+        {"type": "reasoning", "text": "b"}, {"type": "text", "text": "Hi"}]});
+    let answer = good(&choice(&parts, &json!("stop")));
+    assert_eq!(
+        (answer.content.as_deref(), answer.reasoning_content.as_deref()),
+        (Some("Hi"), Some("ab"))
+    );
+}
+
+#[test]
+fn details_of_reasoning_are_kept_as_they_are() {
+    let details = json!([{"type": "reasoning.summary", "summary": "I see", "index": 0, "id": null},
+        {"type": "reasoning.encrypted", "data": "x", "index": 0, "format": "f"},
+        {"type": "reasoning.encrypted", "data": "y", "index": 0, "format": "f"}]);
+    let message = json!({"content": "Hi", "reasoning_details": details});
+    let answer = good(&choice(&message, &json!("stop")));
+    assert_eq!(answer.reasoning_content.as_deref(), Some("I see"));
+    assert_eq!(answer.provider_data.unwrap()["blocks"], details);
+    let plain = good(&choice(&json!({"content": "Hi"}), &json!("stop")));
+    assert!(plain.reasoning_content.is_none() && plain.provider_data.is_none());
 }
 
 #[test]

@@ -107,6 +107,47 @@ fn a_call_without_a_name_is_a_bad_body() {
 }
 
 #[test]
+fn thoughts_are_put_together_under_whatever_name_they_come() {
+    for name in ["reasoning_content", "reasoning", "reasoning_text", "thinking"] {
+        let answer = good(&[
+            delta(json!({ name: "I " })),
+            delta(json!({ name: "see" })),
+            delta(json!({"content": "Hi"})),
+            finish("stop"),
+        ]);
+        assert_eq!(answer.thoughts.as_deref(), Some("I see"));
+        assert_eq!(answer.kept, json!({ "told_as": name }));
+    }
+    let both = json!({"reasoning": "hm", "reasoning_content": "hm"});
+    let answer = good(&[delta(both), delta(json!({"content": "Hi"})), finish("stop")]);
+    assert_eq!(answer.thoughts.as_deref(), Some("hm"));
+}
+
+#[test]
+fn details_of_reasoning_are_put_together_by_index() {
+    let detail = |detail: serde_json::Value| {
+        let text = detail["text"].clone();
+        delta(json!({"reasoning": text, "reasoning_details": [detail]}))
+    };
+    let answer = good(&[
+        detail(json!({"type": "reasoning.text", "text": "I ", "index": 0, "signature": null})),
+        detail(json!({"type": "reasoning.text", "text": "see", "index": 0})),
+        detail(json!({"type": "reasoning.text", "signature": "s", "index": 0})),
+        delta(
+            json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 1}]}),
+        ),
+        delta(json!({"content": "Hi"})),
+        finish("stop"),
+    ]);
+    assert_eq!(answer.thoughts.as_deref(), Some("I see"));
+    assert_eq!(
+        answer.kept["blocks"],
+        json!([{"type": "reasoning.text", "text": "I see", "index": 0, "signature": "s"},
+            {"type": "reasoning.encrypted", "data": "x", "index": 1}])
+    );
+}
+
+#[test]
 fn reasoning_is_life_and_no_text_and_roles_and_empty_deltas_are_neither() {
     for empty in [
         json!({"role": "assistant"}),

@@ -1,0 +1,293 @@
+//! The turns of a conversation in Anthropic's form.
+//!
+//! Roles alternate and a person begins; every call has its result in the very next turn, and a
+//! thinking model's own blocks stand first in the turn they belong to. What the target does not take
+//! is replaced by a sentence or left out, never by a mistake.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::cache::{Breakpoints, Cache};
+use crate::protocol::chat::{Message, Role};
+use crate::protocol::content::{Content, File, ImageUrl, Part};
+use crate::provider::body::{self, NO_TURN};
+use crate::provider::history::{
+    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
+};
+use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::{Call, Failure, parts};
+
+/// Images that this API takes.
+const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+
+/// What one speaker says at a time.
+#[derive(Serialize)]
+pub(super) struct Turn<'a> {
+    role: Role,
+    content: Vec<TurnBlock<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum TurnBlock<'a> {
+    /// A block of the target's own, unchanged.
+    Own(&'a Value),
+    Made(MadeBlock<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum MadeBlock<'a> {
+    Text {
+        text: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Cache<'a>>,
+    },
+    Image {
+        source: MediaSource<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Cache<'a>>,
+    },
+    Document {
+        source: MediaSource<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Cache<'a>>,
+    },
+    ToolUse {
+        id: Cow<'a, str>,
+        name: Cow<'a, str>,
+        input: Cow<'a, RawValue>,
+    },
+    ToolResult {
+        tool_use_id: Cow<'a, str>,
+        content: Vec<TurnBlock<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        is_error: Option<bool>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum MediaSource<'a> {
+    Base64 { media_type: &'a str, data: &'a str },
+    Url { url: &'a str },
+    Text { media_type: &'static str, data: String },
+}
+
+/// All turns of a call's conversation.
+pub(super) fn turns<'a>(
+    call: &Call<'a>,
+    caches: &mut Breakpoints,
+) -> Result<Vec<Turn<'a>>, Failure> {
+    let messages = &call.request.messages;
+    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(messages.len());
+    let entries = history::entries(messages, Ids::Plain);
+    let last = entries.len().saturating_sub(1);
+    for (at, entry) in entries.into_iter().enumerate() {
+        let (role, blocks) = match entry {
+            ChatEntry::Said(message) if body::instructs(message) => continue,
+            ChatEntry::Said(message) => (Role::User, blocks(message.content.as_ref(), caches)?),
+            ChatEntry::Assistant(message, asked) => {
+                // An answer that is to be continued cannot begin with thoughts.
+                let own = if at == last { &[] } else { thoughts(message, call) };
+                (Role::Assistant, said_by_assistant(message, own, asked, caches))
+            }
+            ChatEntry::Result(asked, result) => {
+                (Role::User, vec![tool_result(asked, result, caches)?])
+            }
+            ChatEntry::Stray(message) => {
+                let mut all = vec![text(STRAY_RESULT)];
+                all.extend(blocks(message.content.as_ref(), caches)?);
+                (Role::User, all)
+            }
+        };
+        if blocks.is_empty() {
+            continue;
+        }
+        match turns.last_mut() {
+            Some(last) if last.role == role => last.content.extend(blocks),
+            _ => turns.push(Turn { role, content: blocks }),
+        }
+    }
+    complete(&mut turns);
+    Ok(turns)
+}
+
+/// Whether a target that must think finds no thoughts of its own where it wants them: first in the
+/// newest turn of the assistant, before the calls. It refuses such a request.
+pub(super) fn lack_thoughts(turns: &[Turn<'_>]) -> bool {
+    let Some(newest) = turns.iter().rfind(|turn| turn.role == Role::Assistant) else {
+        return false;
+    };
+    let begins = matches!(newest.content.first(), Some(TurnBlock::Own(_)));
+    let is_last = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
+    !begins && (is_last || newest.content.iter().any(is_call))
+}
+
+fn is_call(block: &TurnBlock<'_>) -> bool {
+    matches!(block, TurnBlock::Made(MadeBlock::ToolUse { .. }))
+}
+
+/// A person begins, somebody says something, and what is to be continued does not end in blanks.
+fn complete(turns: &mut Vec<Turn<'_>>) {
+    let beginning = match turns.first() {
+        None => Some(NO_TURN),
+        Some(first) if first.role == Role::Assistant => Some(NO_BEGINNING),
+        Some(_) => None,
+    };
+    if let Some(words) = beginning {
+        turns.insert(0, Turn { role: Role::User, content: vec![text(words)] });
+    }
+    let last = turns.last_mut().filter(|turn| turn.role == Role::Assistant);
+    if let Some(TurnBlock::Made(MadeBlock::Text { text, .. })) =
+        last.and_then(|turn| turn.content.last_mut())
+    {
+        let length = text.trim_end().len();
+        match text {
+            Cow::Borrowed(text) => *text = &text[..length],
+            Cow::Owned(text) => text.truncate(length),
+        }
+    }
+}
+
+fn text(text: &str) -> TurnBlock<'_> {
+    TurnBlock::Made(MadeBlock::Text { text: Cow::Borrowed(text), cache_control: None })
+}
+
+fn blocks<'a>(
+    content: Option<&'a Content>,
+    caches: &mut Breakpoints,
+) -> Result<Vec<TurnBlock<'a>>, Failure> {
+    match content {
+        None => Ok(Vec::new()),
+        // Text blocks of blanks alone are refused.
+        Some(Content::Text(one)) if one.trim().is_empty() => Ok(Vec::new()),
+        Some(Content::Text(one)) => Ok(vec![text(one)]),
+        Some(Content::Parts(parts)) => {
+            let parts = parts.iter().filter(|part| !is_blank(part));
+            parts.map(|part| part_block(part, caches)).collect()
+        }
+    }
+}
+
+fn is_blank(part: &Part) -> bool {
+    matches!(part, Part::Text { text, .. } if text.trim().is_empty())
+}
+
+fn part_block<'a>(part: &'a Part, caches: &mut Breakpoints) -> Result<TurnBlock<'a>, Failure> {
+    let cache_control = caches.of(part.cache_control());
+    let made = match part {
+        Part::Text { text, .. } => MadeBlock::Text { text: Cow::Borrowed(text), cache_control },
+        Part::ImageUrl { image_url, .. } => {
+            MadeBlock::Image { source: image(image_url)?, cache_control }
+        }
+        Part::File { file, .. } => match self::file(file, cache_control) {
+            Some(block) => block,
+            None => MadeBlock::Text { text: parts::left_out(part).into(), cache_control },
+        },
+        Part::InputAudio { .. } => {
+            MadeBlock::Text { text: parts::left_out(part).into(), cache_control }
+        }
+    };
+    Ok(TurnBlock::Made(made))
+}
+
+fn image(image: &ImageUrl) -> Result<MediaSource<'_>, Failure> {
+    match body::data_url(&image.url) {
+        Some((media_type, data)) => Ok(MediaSource::Base64 { media_type, data }),
+        None if body::is_web_address(&image.url) => Ok(MediaSource::Url { url: &image.url }),
+        None => Err(body::bad_image()),
+    }
+}
+
+/// PDFs, texts and images; `None` for all other files.
+fn file<'a>(file: &'a File, cache_control: Option<Cache<'a>>) -> Option<MadeBlock<'a>> {
+    let title = file.filename.as_deref().filter(|name| !name.is_empty());
+    let source = match parts::media(file) {
+        Some(media) if IMAGES.contains(&media.kind) => {
+            let source = MediaSource::Base64 { media_type: media.kind, data: media.data };
+            return Some(MadeBlock::Image { source, cache_control });
+        }
+        Some(media) if media.kind == "application/pdf" => {
+            MediaSource::Base64 { media_type: media.kind, data: media.data }
+        }
+        Some(media) => {
+            let data = media.text().filter(|text| !text.trim().is_empty())?;
+            MediaSource::Text { media_type: "text/plain", data }
+        }
+        None => {
+            let url = file.file_data.as_deref().filter(|data| body::is_web_address(data))?;
+            MediaSource::Url { url }
+        }
+    };
+    Some(MadeBlock::Document { source, title, cache_control })
+}
+
+/// The blocks that this very model left in a message: thoughts with a signature, which it checks.
+fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> &'a [Value] {
+    let data = message.provider_data.as_ref();
+    let own = data.and_then(|data| data.of(call.model.provider.kind.name(), &call.model.model_id));
+    own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn is_signed(block: &Value) -> bool {
+    match block.get("type").and_then(Value::as_str) {
+        Some("thinking") => has_text(block, "signature"),
+        Some("redacted_thinking") => has_text(block, "data"),
+        _ => false,
+    }
+}
+
+fn has_text(block: &Value, name: &str) -> bool {
+    block.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+}
+
+/// The assistant cannot show anything but text.
+fn said_by_assistant<'a>(
+    message: &'a Message,
+    own: &'a [Value],
+    asked: Vec<CallAsked<'a>>,
+    caches: &mut Breakpoints,
+) -> Vec<TurnBlock<'a>> {
+    let mut said: Vec<TurnBlock<'a>> =
+        own.iter().filter(|b| is_signed(b)).map(TurnBlock::Own).collect();
+    let thoughts = said.len();
+    match &message.content {
+        Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
+        Some(Content::Parts(parts)) => {
+            said.extend(parts.iter().filter(|part| !is_blank(part)).map(|part| {
+                let text = match part {
+                    Part::Text { text, .. } => Cow::Borrowed(text.as_str()),
+                    other => Cow::Owned(parts::left_out(other)),
+                };
+                let cache_control = caches.of(part.cache_control());
+                TurnBlock::Made(MadeBlock::Text { text, cache_control })
+            }));
+        }
+        _ => {}
+    }
+    said.extend(asked.into_iter().map(|CallAsked { call, id }| {
+        let name = function_name(&call.function.name, false);
+        TurnBlock::Made(MadeBlock::ToolUse { id, name, input: body::arguments(call) })
+    }));
+    // Thoughts alone are no turn.
+    if said.len() > thoughts { said } else { Vec::new() }
+}
+
+fn tool_result<'a>(
+    asked: CallAsked<'a>,
+    result: Option<&'a Message>,
+    caches: &mut Breakpoints,
+) -> Result<TurnBlock<'a>, Failure> {
+    let content = match result {
+        Some(message) => blocks(message.content.as_ref(), caches)?,
+        None => vec![text(NO_RESULT)],
+    };
+    let is_error = result.is_none().then_some(true);
+    Ok(TurnBlock::Made(MadeBlock::ToolResult { tool_use_id: asked.id, content, is_error }))
+}

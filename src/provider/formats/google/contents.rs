@@ -1,0 +1,256 @@
+//! The turns of a conversation in Gemini's form.
+//!
+//! The assistant is called `model`, results of tools are spoken by the user and name the function
+//! instead of the call, and arguments are objects. A thinking model's signature on a part must come
+//! back unchanged with it; the one of a call travels in the call's `extra_content` and with what the
+//! provider wants back of the whole answer.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::reply::{CALL_SIGNATURES, SIGNATURE};
+use crate::domain::fault::Fault;
+use crate::protocol::chat::{Message, ToolCall};
+use crate::protocol::content::{Content, ImageUrl, Part};
+use crate::provider::body::{self, NO_TURN};
+use crate::provider::history::{
+    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
+};
+use crate::provider::{Call, Failure, parts};
+
+/// What Google's documentation has for calls that another model made.
+pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// What one speaker says at a time.
+#[derive(Serialize)]
+pub(super) struct Turn<'a> {
+    role: &'static str,
+    pub(super) parts: Vec<WirePart<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", untagged)]
+pub(super) enum WirePart<'a> {
+    #[serde(rename_all = "camelCase")]
+    Text {
+        text: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thought_signature: Option<&'a str>,
+    },
+    #[serde(rename_all = "camelCase")]
+    Inline { inline_data: Inline<'a> },
+    #[serde(rename_all = "camelCase")]
+    Call {
+        function_call: WireCall<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thought_signature: Option<&'a str>,
+    },
+    #[serde(rename_all = "camelCase")]
+    Response { function_response: WireResponse<'a> },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Inline<'a> {
+    mime_type: Cow<'a, str>,
+    data: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireCall<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Cow<'a, str>>,
+    name: Cow<'a, str>,
+    args: Cow<'a, RawValue>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireResponse<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Cow<'a, str>>,
+    name: Cow<'a, str>,
+    response: Outgoing<'a>,
+}
+
+/// A function's result must be an object; any other text is wrapped into one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outgoing<'a> {
+    Object(&'a RawValue),
+    Text { output: String },
+}
+
+/// All turns of a call's conversation.
+pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<Turn<'a>>, Failure> {
+    let messages = &call.request.messages;
+    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(messages.len());
+    for entry in history::entries(messages, Ids::Any) {
+        let (role, parts) = match entry {
+            ChatEntry::Said(message) if body::instructs(message) => continue,
+            ChatEntry::Said(message) => ("user", parts(message.content.as_ref())?),
+            ChatEntry::Assistant(message, asked) => ("model", said_by_model(message, asked, call)?),
+            ChatEntry::Result(asked, result) => ("user", tool_result(asked, result)?),
+            ChatEntry::Stray(message) => {
+                let mut all = vec![text(STRAY_RESULT)];
+                all.extend(parts(message.content.as_ref())?);
+                ("user", all)
+            }
+        };
+        if parts.is_empty() {
+            continue;
+        }
+        match turns.last_mut() {
+            Some(last) if last.role == role => last.parts.extend(parts),
+            _ => turns.push(Turn { role, parts }),
+        }
+    }
+    let beginning = match turns.first() {
+        None => Some(NO_TURN),
+        Some(first) if first.role == "model" => Some(NO_BEGINNING),
+        Some(_) => None,
+    };
+    if let Some(words) = beginning {
+        turns.insert(0, Turn { role: "user", parts: vec![text(words)] });
+    }
+    Ok(turns)
+}
+
+fn text(text: &str) -> WirePart<'_> {
+    WirePart::Text { text: Cow::Borrowed(text), thought_signature: None }
+}
+
+fn parts(content: Option<&Content>) -> Result<Vec<WirePart<'_>>, Failure> {
+    match content {
+        None => Ok(Vec::new()),
+        Some(Content::Text(one)) if one.is_empty() => Ok(Vec::new()),
+        Some(Content::Text(one)) => Ok(vec![text(one)]),
+        Some(Content::Parts(parts)) => {
+            parts.iter().filter(|part| !is_empty(part)).map(wire_part).collect()
+        }
+    }
+}
+
+fn is_empty(part: &Part) -> bool {
+    matches!(part, Part::Text { text, .. } if text.is_empty())
+}
+
+fn wire_part(part: &Part) -> Result<WirePart<'_>, Failure> {
+    let inline = match part {
+        Part::Text { text: one, .. } => return Ok(text(one)),
+        Part::ImageUrl { image_url, .. } => return image(image_url),
+        Part::File { file, .. } => parts::media(file)
+            .filter(|media| is_taken(media.kind))
+            .map(|media| Inline { mime_type: media.kind.into(), data: media.data }),
+        Part::InputAudio { input_audio, .. } => {
+            let mime_type = format!("audio/{}", input_audio.format).into();
+            Some(Inline { mime_type, data: &input_audio.data })
+        }
+    };
+    Ok(match inline {
+        Some(inline_data) => WirePart::Inline { inline_data },
+        None => WirePart::Text { text: parts::left_out(part).into(), thought_signature: None },
+    })
+}
+
+/// Whether files of this media type are read.
+fn is_taken(kind: &str) -> bool {
+    let families = ["text/", "image/", "audio/", "video/"];
+    families.iter().any(|family| kind.starts_with(family))
+        || matches!(kind, "application/pdf" | "application/json")
+}
+
+fn image(image: &ImageUrl) -> Result<WirePart<'_>, Failure> {
+    match body::data_url(&image.url) {
+        Some((mime_type, data)) => {
+            Ok(WirePart::Inline { inline_data: Inline { mime_type: mime_type.into(), data } })
+        }
+        None if body::is_web_address(&image.url) => Err(Failure::new(
+            Fault::UnsupportedParam,
+            "this provider takes images as data: URLs only, not by address",
+        )),
+        None => Err(body::bad_image()),
+    }
+}
+
+/// Models from the third generation on refuse calls of a turn of which none has a signature.
+fn wants_signatures(model: &str) -> bool {
+    model.contains("gemini") && !model.contains("gemini-1") && !model.contains("gemini-2")
+}
+
+fn said_by_model<'a>(
+    message: &'a Message,
+    asked: Vec<CallAsked<'a>>,
+    call: &Call<'_>,
+) -> Result<Vec<WirePart<'a>>, Failure> {
+    let model = &call.model.model_id;
+    let data = message.provider_data.as_ref();
+    let own = data.and_then(|data| data.of(call.model.provider.kind.name(), model));
+    let mut parts = parts(message.content.as_ref())?;
+    if let (Some(WirePart::Text { thought_signature, .. }), Some(own)) = (parts.last_mut(), own) {
+        *thought_signature = own.get(SIGNATURE).and_then(Value::as_str);
+    }
+    // Signatures of an answer that another model gave are that model's.
+    let is_foreign = data.is_some() && own.is_none();
+    let signature = |call: &'a ToolCall| match is_foreign {
+        true => None,
+        false => carried(call).or_else(|| kept(own?, &call.id)),
+    };
+    // Of calls made at once only the first has one.
+    let bare = asked.iter().all(|asked| signature(asked.call).is_none());
+    let mut missing = (bare && wants_signatures(model)).then_some(NO_SIGNATURE);
+    for CallAsked { call, id } in asked {
+        let (name, args) = (function_name(&call.function.name, true), body::arguments(call));
+        parts.push(WirePart::Call {
+            function_call: WireCall { id: own_id(id), name, args },
+            thought_signature: signature(call).or(missing.take()),
+        });
+    }
+    Ok(parts)
+}
+
+fn carried(call: &ToolCall) -> Option<&str> {
+    call.extra_content.as_ref()?.get("google")?.get("thought_signature")?.as_str()
+}
+
+fn kept<'a>(own: &'a Map<String, Value>, id: &str) -> Option<&'a str> {
+    own.get(CALL_SIGNATURES)?.get(id)?.as_str()
+}
+
+/// Ids that begin like this were made up here or by another provider; Gemini does not miss them.
+fn own_id(id: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    (!id.starts_with("call_")).then_some(id)
+}
+
+fn tool_result<'a>(
+    asked: CallAsked<'a>,
+    result: Option<&'a Message>,
+) -> Result<Vec<WirePart<'a>>, Failure> {
+    let content = result.and_then(|message| message.content.as_ref());
+    let mut shown = parts(content)?;
+    let response = match (result, content) {
+        (None, _) => Outgoing::Text { output: NO_RESULT.to_owned() },
+        (_, Some(Content::Text(text))) => {
+            object(text).map_or_else(|| Outgoing::Text { output: text.clone() }, Outgoing::Object)
+        }
+        _ => Outgoing::Text { output: shown.iter().filter_map(text_of).collect() },
+    };
+    shown.retain(|part| matches!(part, WirePart::Inline { .. }));
+    let name = function_name(&asked.call.function.name, true);
+    let function_response = WireResponse { id: own_id(asked.id), name, response };
+    shown.insert(0, WirePart::Response { function_response });
+    Ok(shown)
+}
+
+fn object(text: &str) -> Option<&RawValue> {
+    serde_json::from_str::<&RawValue>(text.trim()).ok().filter(|raw| raw.get().starts_with('{'))
+}
+
+fn text_of<'p>(part: &'p WirePart<'_>) -> Option<&'p str> {
+    match part {
+        WirePart::Text { text, .. } => Some(text),
+        _ => None,
+    }
+}
