@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::Kind;
+use super::{Kind, Signing};
 use crate::domain::accept::Accept;
 use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
@@ -129,6 +129,8 @@ pub(crate) struct Provider {
     pub(crate) auth: Auth,
     /// The key; `None` when none is needed or it is missing.
     pub(crate) key: Option<SecretString>,
+    /// How its calls are signed, where no key is sent.
+    pub(crate) signing: Option<Signing>,
     /// Why calls cannot work, when they cannot: shown to people, names no secret.
     pub(crate) misconfigured: Option<String>,
     /// Extra request headers. Values may be secret.
@@ -148,6 +150,8 @@ pub(crate) enum Auth {
     XApiKey,
     ApiKey,
     XGoogApiKey,
+    /// Not a key but a signature, which Amazon calls version 4.
+    Signed,
     None,
 }
 
@@ -263,7 +267,9 @@ pub struct Chain {
 impl Provider {
     /// The key, for the one who sends it and for comparison; never to be shown.
     pub(crate) fn key(&self) -> Option<&str> {
-        self.key.as_ref().map(ExposeSecret::expose_secret)
+        let signing = self.signing.as_ref();
+        let sent = self.key.as_ref().map(ExposeSecret::expose_secret);
+        sent.or_else(|| signing?.secret())
     }
 }
 

@@ -9,13 +9,13 @@ use std::rc::Rc;
 use super::Failure;
 use super::errors::redact::Secrets;
 use super::formats::{Format, ReadEvents};
-use super::framing::sse::{Event, Parser};
+use super::framing::{Event, Splitter};
 use super::pieces::Gathered;
 use crate::domain::fault::Fault;
 
 /// A stream, as far as it was read.
 pub(super) struct Stream {
-    parser: Parser,
+    parser: Splitter,
     events: Box<dyn ReadEvents>,
     pub(super) gathered: Gathered,
 }
@@ -25,14 +25,14 @@ impl Stream {
     /// large as that.
     pub(super) fn new(format: &dyn Format, limit: usize, secrets: &Rc<Secrets>) -> Stream {
         let (events, gathered) = (format.events(), Gathered::new(limit, secrets));
-        Stream { parser: Parser::new(limit), events, gathered }
+        Stream { parser: Splitter::new(format.framing(), limit), events, gathered }
     }
 
     /// Takes what came from the network. A failure ends the stream.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         let Stream { parser, events, gathered } = self;
         loop {
-            let event = parser.next(&mut bytes).map_err(|_| gathered.too_large())?;
+            let event = parser.next(&mut bytes).map_err(|broken| gathered.unreadable(broken))?;
             let Some(event) = event.filter(|_| !gathered.over) else { return Ok(()) };
             take(&mut **events, event, gathered)?;
         }
@@ -55,7 +55,7 @@ impl Stream {
 
 fn take(events: &mut dyn ReadEvents, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
     match event.data.trim_ascii() {
-        b"" => Ok(()),
+        b"" if !event.failed => Ok(()),
         b"[DONE]" => {
             into.over = true;
             Ok(())

@@ -1,4 +1,4 @@
-//! Calls over the network: the only file that opens connections.
+//! Calls over the network: the only file that opens connections to providers.
 //!
 //! One client with one pool serves all models that share a connect timeout. It follows no
 //! redirect, uses no proxy, repeats nothing and unpacks nothing: what a provider says is judged
@@ -102,6 +102,7 @@ impl Http {
         let pace = Pace::start(call.limits);
         let asking = if call.model.provider.streams { Asking::STREAM } else { Asking::WHOLE };
         let mut lessons = Lessons::begin(&entry.learned, asking, (self.clock)().mono);
+        let mut renewed = false;
         loop {
             let asking = lessons.asking;
             let until = if asking.streams() { pace.first() } else { pace.complete() };
@@ -115,7 +116,13 @@ impl Http {
             let headers = response.headers().clone();
             let body = receive::head(response).await;
             let reply = Reply { status, headers: &headers, body: &body };
-            let failure = classify(&reply, &prepared.secrets, (self.clock)().wall);
+            let now = (self.clock)().wall;
+            let failure = classify(&reply, &prepared.secrets(), now);
+            // Keys that have ended are no failure of the model's.
+            if failure.fault == Fault::Auth && !renewed && prepared.refused(now) {
+                renewed = true;
+                continue;
+            }
             if !lessons.learn(call, &failure, &shape::read(&body)) {
                 return Err(failure);
             }
@@ -142,6 +149,7 @@ impl Http {
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
         let body = Bytes::from(prepared.format.body(&asking.call(call), asking)?);
+        until.wait(&prepared.host, prepared.ready((self.clock)().wall)).await??;
         let result =
             until.wait(&prepared.host, self.execute(entry, prepared, body, asking)).await?;
         match result {
@@ -160,7 +168,7 @@ impl Http {
         body: Bytes,
         asking: Asking,
     ) -> reqwest::Result<Response> {
-        let request = || prepared.request(body.clone(), asking.streams());
+        let request = || prepared.request(body.clone(), asking.streams(), (self.clock)().wall);
         let (result, is_new) = reuse::watch(entry.clients.pooled.execute(request())).await;
         match result {
             Err(error) if !is_new && transport::is_reset(&error, &prepared.host) => {
@@ -179,7 +187,7 @@ impl Http {
             failure.fault = Fault::NoNetwork;
             failure.message += "; other providers cannot be reached either";
         }
-        failure.message = prepared.secrets.clean(&failure.message);
+        failure.message = prepared.secrets().clean(&failure.message);
         failure
     }
 }
@@ -335,7 +343,7 @@ fn builder(connect: Duration) -> ClientBuilder {
 }
 
 /// Chooses the cryptography for this process. Another part of it may have chosen already.
-fn install_crypto() {
+pub(super) fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

@@ -4,12 +4,13 @@
 //! the network. What follows from a fault is none of this folder's business: that is the table in
 //! [`crate::domain::fault`].
 
+pub(crate) mod aws;
 mod body;
 mod errors;
 #[cfg(test)]
 mod fixtures;
 mod formats;
-mod framing;
+pub(crate) mod framing;
 mod gather;
 pub mod http;
 mod learned;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::errors::classify;
 use super::errors::redact::Secrets;
 use super::formats::Format;
+use super::framing::Broken;
 use super::tool_calls::{self, Call, Fragment};
 use super::{Failure, Outcome};
 use crate::domain::fault::Fault;
@@ -201,7 +202,15 @@ impl Gathered {
         Failure { usage: self.usage.or(failure.usage), ..failure }.with_status(200)
     }
 
-    pub(super) fn too_large(&self) -> Failure {
+    /// What it means that a stream's framing cannot be read on.
+    pub(super) fn unreadable(&self, broken: Broken) -> Failure {
+        match broken {
+            Broken::TooLarge => self.too_large(),
+            Broken::Frame(why) => self.fail(bad_body(b"{", why)),
+        }
+    }
+
+    fn too_large(&self) -> Failure {
         self.fail(too_large(self.limit))
     }
 

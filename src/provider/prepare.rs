@@ -11,12 +11,14 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, 
 use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::aws::Credentials;
 use super::errors::redact::Secrets;
 use super::formats::{self, Format};
 use super::sign::{Signer, secret_value, signer};
 use super::{Failure, resolve};
 use crate::config::{Auth, Model, Provider};
 use crate::domain::fault::Fault;
+use crate::domain::time::Wall;
 
 /// Sent with every request.
 const AGENT: &str = concat!("fallbackd/", env!("CARGO_PKG_VERSION"));
@@ -26,19 +28,21 @@ pub(super) struct Prepared {
     pub(super) provider: Arc<str>,
     pub(super) format: &'static dyn Format,
     pub(super) host: String,
-    pub(super) secrets: Rc<Secrets>,
+    secrets: Rc<Secrets>,
     url: Url,
     /// Where streams are asked for; only Google has another place for them.
     stream_url: Url,
     headers: HeaderMap,
     signer: Box<dyn Signer>,
+    /// What the signer signs with, where that must be fetched.
+    credentials: Option<Rc<Credentials>>,
 }
 
 impl Prepared {
     /// Prepares a model, or says why it cannot be called.
     pub(super) fn new(model: &Model) -> Result<Prepared, Failure> {
         let provider = &*model.provider;
-        if provider.key.is_none() && provider.auth != Auth::None {
+        if provider.key.is_none() && !matches!(provider.auth, Auth::None | Auth::Signed) {
             let what = format!("provider {} has no API key; set its api_key", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
@@ -59,12 +63,20 @@ impl Prepared {
         let encoded = url.query().unwrap_or_default().split('&');
         let encoded = encoded.filter_map(|pair| pair.split_once('='));
         let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
+        let hidden: Vec<_> =
+            provider.key.iter().chain(configured).chain(&encoded).cloned().collect();
+        let signing = provider.signing.as_ref();
+        let credentials = signing.map(|signing| Rc::new(Credentials::new(signing, &hidden)));
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
-            secrets: Rc::new(Secrets::new(provider.key.iter().chain(configured).chain(&encoded))),
-            signer: signer(provider.auth, provider.key.as_ref())
-                .ok_or_else(|| unusable(provider, "api_key"))?,
+            secrets: Rc::new(Secrets::new(&hidden)),
+            signer: match &credentials {
+                Some(credentials) => Box::new(Rc::clone(credentials)),
+                None => signer(provider.auth, provider.key.as_ref())
+                    .ok_or_else(|| unusable(provider, "api_key"))?,
+            },
+            credentials,
             headers: headers(provider, format)?,
             host,
             url,
@@ -72,13 +84,40 @@ impl Prepared {
         })
     }
 
+    /// Makes sure that requests can be signed.
+    ///
+    /// # Errors
+    /// When what they are signed with cannot be had.
+    pub(super) async fn ready(&self, now: Wall) -> Result<(), Failure> {
+        match &self.credentials {
+            Some(credentials) => credentials.ready(now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note that the provider refused who asks; true when a call may be worth another try.
+    pub(super) fn refused(&self, now: Wall) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| credentials.refused(now))
+    }
+
+    /// What must not be shown of what the provider says.
+    pub(super) fn secrets(&self) -> Rc<Secrets> {
+        let fetched = self.credentials.as_ref().and_then(|credentials| credentials.secrets());
+        fetched.unwrap_or_else(|| Rc::clone(&self.secrets))
+    }
+
     /// A request with this body.
-    pub(super) fn request(&self, body: impl Into<reqwest::Body>, streams: bool) -> Request {
+    pub(super) fn request(
+        &self,
+        body: impl Into<reqwest::Body>,
+        streams: bool,
+        now: Wall,
+    ) -> Request {
         let url = if streams { &self.stream_url } else { &self.url };
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone();
         *request.body_mut() = Some(body.into());
-        self.signer.sign(&mut request);
+        self.signer.sign(&mut request, now);
         request
     }
 }

@@ -92,13 +92,13 @@ impl Reading {
             clear => clear,
         };
         let body = if framing == Framing::Events {
-            let stream = Stream::new(prepared.format, limit, &prepared.secrets);
+            let stream = Stream::new(prepared.format, limit, &prepared.secrets());
             Body::Events(Box::new(Events::new(stream, begun, pace.first())))
         } else {
             let body = whole(&mut response, begun, limit);
             let body = pace.complete().wait(&prepared.host, body).await??;
             Body::Whole {
-                answer: pieces::whole(prepared.format, &body, &prepared.secrets)?,
+                answer: pieces::whole(prepared.format, &body, &prepared.secrets())?,
                 told: false,
             }
         };
@@ -260,6 +260,7 @@ fn framing(response: &Response) -> Framing {
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     match () {
         () if kind.starts_with("text/event-stream") => Framing::Events,
+        () if kind.starts_with("application/vnd.amazon.eventstream") => Framing::Events,
         () if kind.contains("html") => Framing::Whole,
         () if kind.contains("json") => Framing::Unclear(Label::Json),
         () => Framing::Unclear(Label::Other),

@@ -11,6 +11,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::address::{self, Address};
+use super::amazon::Amazon;
 use super::field::Field;
 use super::section::Section;
 use crate::config::key::{KeyPlace, looks_like_key};
@@ -60,8 +61,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let mut section = field.section()?;
     let kind = section.required("kind", "\"openai\"", |f| f.choice(&Kind::choices()));
     let allow_http = section.or("allow_http", Field::flag, false);
-    let sample = format!("\"{}\"", address::sample(kind));
-    let address = section.required("base_url", &sample, |f| address::read(f, kind, allow_http));
+    let amazon = Amazon::read(&mut section, kind);
+    let address = amazon.address(&mut section, kind, allow_http);
     let api_key = section.field("api_key");
     let source = api_key.as_ref().map(key_source);
     let auth = section.value("auth", |f| f.choice(&AUTHS));
@@ -71,16 +72,25 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let streams = section.or("upstream_stream", |f| f.choice(&STREAMS), true);
 
     let (kind, address) = (kind?, address?);
-    let auth = auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some()));
+    let beside = [("api_key", api_key.is_some()), ("auth", auth.is_some())];
+    let (signing, unsigned) = match amazon.signing(&address, &beside, env) {
+        Ok(signing) => (signing, None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let auth = match &amazon.credentials {
+        Some(_) => Auth::Signed,
+        None => auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some())),
+    };
     let (key, misconfigured) = match source {
         // The mistake in it is reported.
         Some(None) => return None,
         Some(Some(source)) => fetch(api_key.as_ref()?, source, auth, env),
         None if auth == Auth::None => (None, None),
+        None if auth == Auth::Signed => (None, unsigned),
         None => (None, Some("no api_key is configured".to_owned())),
     };
     if let Some(reason) = misconfigured.as_ref().filter(|_| is_used) {
-        warn_of(reason, field, api_key.as_ref());
+        warn_of(reason, field, api_key.as_ref().or(amazon.credentials.as_ref()));
     }
     Some(Provider {
         name: field.key.into(),
@@ -89,6 +99,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         base_url: address.base_url,
         auth,
         key,
+        signing,
         misconfigured,
         headers,
         query,

@@ -4,6 +4,7 @@
 //! answer is read within its limits, how errors are recognised and what they mean is the same for all.
 
 mod anthropic;
+mod bedrock;
 mod google;
 mod openai;
 
@@ -11,6 +12,7 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::body::Asking;
+use super::framing::Frames;
 use super::framing::sse::Event;
 use super::pieces::Gathered;
 use super::{Call, Failure};
@@ -36,6 +38,11 @@ pub(super) trait Format: Sync {
     /// When it tells of a failure, or is not of this format.
     fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure>;
 
+    /// How a stream of this format is cut into events.
+    fn framing(&self) -> Frames {
+        Frames::ServerSent
+    }
+
     /// A reader for the events of one stream.
     fn events(&self) -> Box<dyn ReadEvents>;
 }
@@ -55,6 +62,7 @@ pub(super) fn of(kind: Kind) -> &'static dyn Format {
         Kind::OpenAi => &openai::OpenAi,
         Kind::Anthropic => &anthropic::Anthropic,
         Kind::Google => &google::Google,
+        Kind::Bedrock => &bedrock::Bedrock,
     }
 }
 

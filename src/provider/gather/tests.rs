@@ -19,7 +19,7 @@ mod samples;
 
 const LIMIT: usize = 64 * 1024;
 
-const KINDS: [Kind; 3] = Kind::ALL;
+const KINDS: [Kind; 4] = Kind::ALL;
 
 /// What became of a stream, in a form that can be compared and printed.
 #[derive(Debug, PartialEq)]
@@ -116,9 +116,9 @@ fn chunkings() -> u64 {
 
 fn chunk_all(kind: Kind) {
     let samples = samples::of(kind);
-    let expected: Vec<Seen> = samples.iter().map(|sample| whole(kind, sample)).collect();
+    let expected: Vec<Seen> = samples.iter().map(|sample| run(kind, [&sample[..]])).collect();
     for (seed, turn) in (0..chunkings()).zip((0..samples.len()).cycle()) {
-        let seen = run(kind, chunked(samples[turn].as_bytes(), seed));
+        let seen = run(kind, chunked(&samples[turn], seed));
         assert_eq!(seen, expected[turn], "sample {turn}, seed {seed}");
     }
 }
@@ -138,10 +138,15 @@ fn any_chunking_of_a_google_stream_gives_the_same_answer() {
     chunk_all(Kind::Google);
 }
 
+#[test]
+fn any_chunking_of_a_bedrock_stream_gives_the_same_answer() {
+    chunk_all(Kind::Bedrock);
+}
+
 /// Puts wrong bytes into a sample, takes some out, doubles some.
-fn mutated(sample: &str, seed: u64) -> Vec<u8> {
+fn mutated(sample: &[u8], seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut bytes = sample.as_bytes().to_vec();
+    let mut bytes = sample.to_vec();
     for _ in 0..random.usize(1..6) {
         let at = random.usize(..bytes.len().max(1));
         let to = (at + random.usize(..40)).min(bytes.len());
@@ -175,9 +180,9 @@ fn damaged_streams_end_the_same_however_they_are_cut_and_never_panic() {
 fn every_prefix_of_a_good_stream_is_cut_or_complete_and_never_something_else() {
     for kind in KINDS {
         for sample in samples::of(kind) {
-            let Ok(full) = whole(kind, &sample).end else { continue };
+            let Ok(full) = run(kind, [&sample[..]]).end else { continue };
             for end in 0..sample.len() {
-                match run(kind, [&sample.as_bytes()[..end]]).end {
+                match run(kind, [&sample[..end]]).end {
                     Ok(answer) => assert_eq!(
                         (&answer.content, &answer.calls, answer.finish),
                         (&full.content, &full.calls, full.finish),

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::super::Outcome;
 use super::super::fixtures::{self, KEY};
@@ -20,6 +20,7 @@ use crate::protocol::chat::ChatRequest;
 mod broken;
 mod learned;
 mod secrets;
+mod signed;
 mod streams;
 
 const LIMIT: usize = 64 * 1024;

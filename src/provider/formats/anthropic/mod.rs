@@ -189,7 +189,8 @@ fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a
     body
 }
 
-fn system(call: &Call<'_>) -> String {
+/// All instructions as one text, the wish for JSON among them.
+pub(in crate::provider::formats) fn system(call: &Call<'_>) -> String {
     let mut system = body::system_text(call);
     if matches!(call.request.response_format, Some(ResponseFormat::JsonObject {})) {
         if !system.is_empty() {
@@ -263,7 +264,7 @@ fn said_by_assistant(message: &Message) -> Result<Vec<Block<'_>>, Failure> {
 
 /// An id as this API takes it: of letters, digits, `_` and `-`, at most 64. Other providers' ids
 /// are changed in the same way wherever they stand, and two of them do not become one.
-fn call_id(id: &str) -> Cow<'_, str> {
+pub(in crate::provider::formats) fn call_id(id: &str) -> Cow<'_, str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !id.is_empty() && id.len() <= LONGEST_ID && id.chars().all(fits) {
         return Cow::Borrowed(id);
@@ -338,7 +339,7 @@ fn output_config(request: &ChatRequest) -> Option<OutputConfig> {
 }
 
 /// The schema with all objects closed that do not say whether they are: this API takes no others.
-fn closed(schema: &Value) -> Value {
+pub(in crate::provider::formats) fn closed(schema: &Value) -> Value {
     match schema {
         Value::Object(map) => {
             let mut map: serde_json::Map<String, Value> =
