@@ -140,7 +140,7 @@ impl Table {
             };
             let new = Reconfigure {
                 settings: settings(model, config.retention),
-                cured: old.config.provider.keys != model.provider.keys,
+                cured: !old.config.provider.has_keys_of(&model.provider),
             };
             old.actor.do_send(new);
             renewal.kept += 1;

@@ -13,6 +13,8 @@ pub enum Kind {
     Anthropic,
     /// Gemini, as Google serves it.
     Google,
+    /// Amazon Bedrock, in the one form that it has for all its models.
+    Bedrock,
 }
 
 /// One kind, as the configuration knows it.
@@ -27,7 +29,7 @@ struct Facts {
 
 impl Kind {
     /// All of them, by their order in the documentation.
-    pub const ALL: [Kind; 3] = [Kind::OpenAi, Kind::Anthropic, Kind::Google];
+    pub const ALL: [Kind; 4] = [Kind::OpenAi, Kind::Anthropic, Kind::Google, Kind::Bedrock];
 
     const fn facts(self) -> Facts {
         match self {
@@ -49,11 +51,17 @@ impl Kind {
                 base_url: "https://generativelanguage.googleapis.com/v1beta",
                 endpoints: &["/models"],
             },
+            Kind::Bedrock => Facts {
+                name: "bedrock",
+                auth: Auth::Bearer,
+                base_url: "https://bedrock-runtime.eu-central-1.amazonaws.com",
+                endpoints: &["/model"],
+            },
         }
     }
 
     /// All of them with their names.
-    pub(super) fn choices() -> [(&'static str, Kind); 3] {
+    pub(super) fn choices() -> [(&'static str, Kind); 4] {
         Kind::ALL.map(|kind| (kind.name(), kind))
     }
 

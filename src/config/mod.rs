@@ -5,6 +5,7 @@
 //! run reports all of it with file, line, column and a hint. Nothing here opens a socket or talks
 //! to a provider, and no value that may be secret is ever part of a message.
 
+mod aws;
 mod env;
 mod file;
 mod finding;
@@ -17,6 +18,7 @@ mod suggest;
 mod types;
 pub(crate) mod vertex;
 
+pub(crate) use aws::{AwsKeys, AwsProfile, AwsSource, Container, InProfile, Signing};
 pub use env::Env;
 pub use finding::{Finding, Mistakes, Place};
 pub(crate) use key::Key;

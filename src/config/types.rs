@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::{Key, Kind, Proxy, Roots};
+use super::{Key, Kind, Proxy, Roots, Signing};
 use crate::domain::accept::Accept;
 use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
@@ -132,6 +132,8 @@ pub(crate) struct Provider {
     pub(crate) auth: Auth,
     /// The keys, used in turn; none when none is needed or all are missing.
     pub(crate) keys: Vec<Key>,
+    /// How its calls are signed, where no key is sent.
+    pub(crate) signing: Option<Signing>,
     /// Why calls cannot work, when they cannot: shown to people, names no secret.
     pub(crate) misconfigured: Option<String>,
     /// Extra request headers. Values may be secret.
@@ -161,6 +163,8 @@ pub(crate) enum Auth {
     XApiKey,
     ApiKey,
     XGoogApiKey,
+    /// Not a key but a signature, which Amazon calls version 4.
+    Signed,
     None,
 }
 
@@ -271,6 +275,16 @@ pub struct Chain {
     /// How long a call may take to its first content before another model is called beside it;
     /// `None` for never.
     pub(crate) hedge_after: Option<Duration>,
+}
+
+impl Provider {
+    /// Whether its calls prove in the same way who they come from as another one's.
+    pub(crate) fn has_keys_of(&self, other: &Provider) -> bool {
+        let secret = |provider: &Provider| {
+            provider.signing.as_ref().and_then(|signing| signing.secret().map(str::to_owned))
+        };
+        self.keys == other.keys && secret(self) == secret(other)
+    }
 }
 
 impl Config {

@@ -25,6 +25,7 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
         base_url: base_url.to_owned(),
         auth: kind.auth(),
         keys: vec![Key::Fixed(SecretString::from(KEY.to_owned()))],
+        signing: None,
         misconfigured: None,
         headers: Vec::new(),
         query: Vec::new(),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::errors::redact::Secrets;
 use super::formats::Format;
-use super::framing::sse::Parser;
+use super::framing::Splitter;
 use super::lenient::Lenient;
 use super::pieces::{End, Gathered};
 use super::{Failure, Outcome};
@@ -17,7 +17,7 @@ use crate::domain::fault::Fault;
 
 /// A stream, as far as it was read.
 pub(super) struct Stream {
-    parser: Parser,
+    parser: Splitter,
     events: Lenient,
     pub(super) gathered: Gathered,
     /// Its proper end finishes an answer that has no finish value.
@@ -31,7 +31,7 @@ impl Stream {
     /// large as that.
     pub(super) fn new(format: &dyn Format, limit: usize, secrets: &Rc<Secrets>) -> Stream {
         Stream {
-            parser: Parser::new(limit),
+            parser: Splitter::new(format.framing(), limit),
             events: Lenient::new(format),
             gathered: Gathered::new(limit, secrets),
             end_finishes: false,
@@ -49,13 +49,16 @@ impl Stream {
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         let Stream { parser, events, gathered, .. } = self;
         loop {
-            let Ok(event) = parser.next(&mut bytes) else {
-                if gathered.finish.is_none() {
-                    return Err(gathered.too_large());
+            let event = match parser.next(&mut bytes) {
+                Ok(event) => event,
+                Err(broken) if gathered.finish.is_none() => {
+                    return Err(gathered.unreadable(broken));
                 }
                 // What comes unreadable after a complete answer takes nothing from it.
-                gathered.over = true;
-                return Ok(());
+                Err(_) => {
+                    gathered.over = true;
+                    return Ok(());
+                }
             };
             let Some(event) = event.filter(|_| !gathered.over) else { return Ok(()) };
             events.take(event, gathered)?;

@@ -1,4 +1,4 @@
-//! Calls over the network: the only file that opens connections.
+//! Calls over the network: the only file that opens connections to providers.
 //!
 //! What a provider says is judged by the table, not by a library. Which connections are shared is
 //! said in `clients.rs`, whose key is used in `keys/mod.rs`, how an attempt goes in `attempt.rs`.
@@ -102,6 +102,7 @@ impl Http {
         let prepared = entry.prepared()?;
         let asking = if call.model.provider.streams { Asking::STREAM } else { Asking::WHOLE };
         let mut lessons = Lessons::begin(&entry.learned, asking, (self.clock)().mono);
+        let mut renewed = false;
         loop {
             let asking = lessons.asking;
             let until = if asking.streams() { pace.first() } else { pace.complete() };
@@ -115,7 +116,13 @@ impl Http {
             let headers = response.headers().clone();
             let body = whole::error(response).await;
             let reply = Reply { status, headers: &headers, body: &body };
-            let failure = classify(&reply, &prepared.secrets, (self.clock)().wall);
+            let now = (self.clock)().wall;
+            let failure = classify(&reply, &prepared.secrets(), now);
+            // Keys that have ended are no failure of the model's.
+            if failure.fault == Fault::Auth && !renewed && prepared.refused(now) {
+                renewed = true;
+                continue;
+            }
             if !lessons.learn(call, &failure, &shape::read(&body)) {
                 return Err(failure);
             }
@@ -143,7 +150,9 @@ impl Http {
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
         let body = Bytes::from(prepared.format.body(&asking.call(call), asking)?);
-        let request = || prepared.request(body.clone(), asking.streams(), &*pass.signer);
+        until.wait(&prepared.host, prepared.ready((self.clock)().wall)).await??;
+        let (streams, clock) = (asking.streams(), &self.clock);
+        let request = || prepared.request(body.clone(), streams, &*pass.signer, clock().wall);
         let result = until.wait(&prepared.host, entry.execute(prepared, request)).await?;
         match (result, &prepared.proxy) {
             (Ok(response), Some(proxy)) if response.status() == 407 => {
@@ -169,7 +178,7 @@ impl Http {
             failure.fault = Fault::NoNetwork;
             failure.message += "; other providers cannot be reached either";
         }
-        failure.message = prepared.secrets.clean(&failure.message);
+        failure.message = prepared.secrets().clean(&failure.message);
         failure
     }
 }
@@ -312,7 +321,7 @@ impl Setup {
 }
 
 /// Chooses the cryptography for this process. Another part of it may have chosen already.
-fn install_crypto() {
+pub(super) fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

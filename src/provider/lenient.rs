@@ -14,8 +14,7 @@ use serde_json::Value;
 use super::errors::redact::Secrets;
 use super::formats::{Format, ReadEvents};
 use super::framing::glued::{self, Part};
-use super::framing::mend;
-use super::framing::sse::Event;
+use super::framing::{Event, mend};
 use super::pieces::Gathered;
 use super::{Failure, Outcome, usage};
 use crate::domain::fault::Fault;
@@ -42,6 +41,7 @@ struct Held {
     name: Vec<u8>,
     data: Vec<u8>,
     bare: bool,
+    failed: bool,
 }
 
 impl Lenient {
@@ -79,7 +79,8 @@ impl Lenient {
     }
 
     fn take_held(&mut self, held: &Held, into: &mut Gathered) -> Result<(), Failure> {
-        let event = Event { name: &held.name, data: &held.data, bare: held.bare };
+        let Held { name, data, bare, failed } = held;
+        let event = Event { name, data, bare: *bare, failed: *failed };
         self.take_mended(event, into)
     }
 
@@ -88,7 +89,7 @@ impl Lenient {
             return self.take_mended(event, into);
         }
         let (name, data) = (event.name.to_vec(), event.data.to_vec());
-        self.held = Some(Held { name, data, bare: event.bare });
+        self.held = Some(Held { name, data, bare: event.bare, failed: event.failed });
         Ok(())
     }
 
@@ -177,7 +178,7 @@ fn is_nothing(event: &Event<'_>, data: &[u8]) -> bool {
     let is_idle = IDLE.contains(&event.name) && !matches!(data.first(), Some(b'{' | b'['));
     let is_named_error = event.name == b"error";
     let is_idle = is_idle || NOTHING.iter().any(|nothing| data.eq_ignore_ascii_case(nothing));
-    is_idle && (!is_named_error || data.is_empty())
+    !event.failed && is_idle && (!is_named_error || data.is_empty())
 }
 
 fn text(data: &[u8]) -> Value {
@@ -208,7 +209,7 @@ fn from_pieces(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> Optio
     let parts = glued::split(body);
     for part in &parts.all {
         let Part::Json(data) = part else { break };
-        match lenient.take(Event { name: b"", data, bare: false }, &mut gathered) {
+        match lenient.take(Event { name: b"", data, bare: false, failed: false }, &mut gathered) {
             Err(failure) if failure.fault == Fault::BadBody => return None,
             Err(failure) => return Some(Err(failure)),
             Ok(()) => {}

@@ -4,6 +4,7 @@
 //! the network. What follows from a fault is none of this folder's business: that is the table in
 //! [`crate::domain::fault`].
 
+pub(crate) mod aws;
 mod body;
 mod clients;
 mod errors;
@@ -11,7 +12,7 @@ mod finish;
 #[cfg(test)]
 mod fixtures;
 mod formats;
-mod framing;
+pub(crate) mod framing;
 mod gather;
 mod history;
 pub mod http;

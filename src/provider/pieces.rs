@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::errors::classify;
 use super::errors::redact::Secrets;
 pub(super) use super::finish::End;
+use super::framing::Broken;
 pub(super) use super::lenient::whole;
 use super::thoughts::{ShownThoughts, Thoughts};
 use super::tool_calls::{self, Call, Fragment};
@@ -195,7 +196,15 @@ impl Gathered {
         Failure { usage: self.usage.map(Box::new).or(failure.usage), ..failure }.with_status(200)
     }
 
-    pub(super) fn too_large(&self) -> Failure {
+    /// What it means that a stream's framing cannot be read on.
+    pub(super) fn unreadable(&self, broken: Broken) -> Failure {
+        match broken {
+            Broken::TooLarge => self.too_large(),
+            Broken::Frame(why) => self.fail(bad_body(b"{", why)),
+        }
+    }
+
+    fn too_large(&self) -> Failure {
         self.fail(too_large(self.limit))
     }
 

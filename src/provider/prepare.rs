@@ -13,6 +13,7 @@ use reqwest::header::{
 use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::aws::Credentials;
 use super::errors::redact::Secrets;
 use super::formats::{self, Format};
 use super::keys::Keyring;
@@ -20,6 +21,7 @@ use super::sign::{Signer, secret_value};
 use super::{Failure, resolve};
 use crate::config::{Auth, Model, Provider, Proxy};
 use crate::domain::fault::Fault;
+use crate::domain::time::Wall;
 
 /// Sent with every request.
 const AGENT: &str = concat!("fallbackd/", env!("CARGO_PKG_VERSION"));
@@ -29,7 +31,7 @@ pub(super) struct Prepared {
     pub(super) provider: Arc<str>,
     pub(super) format: &'static dyn Format,
     pub(super) host: String,
-    pub(super) secrets: Rc<Secrets>,
+    secrets: Rc<Secrets>,
     /// Its server sends no finish values: the proper end of a stream is one.
     pub(super) end_finishes: bool,
     url: Url,
@@ -38,13 +40,15 @@ pub(super) struct Prepared {
     headers: HeaderMap,
     /// The proxy on the way there, as people may see it.
     pub(super) proxy: Option<String>,
+    /// What signs in place of a key, where calls are signed.
+    credentials: Option<Rc<Credentials>>,
 }
 
 impl Prepared {
     /// Prepares a model, or says why it cannot be called.
     pub(super) fn new(model: &Model, ring: &Keyring) -> Result<Prepared, Failure> {
         let provider = &*model.provider;
-        if provider.keys.is_empty() && provider.auth != Auth::None {
+        if provider.keys.is_empty() && !matches!(provider.auth, Auth::None | Auth::Signed) {
             let what = format!("provider {} has no API key; set its api_key", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
@@ -63,13 +67,14 @@ impl Prepared {
         let encoded = encoded.filter_map(|pair| pair.split_once('='));
         let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
         let of_proxy = proxy.map(Proxy::secrets).unwrap_or_default();
+        let hidden: Vec<_> = configured.chain(&encoded).chain(&of_proxy).cloned().collect();
+        let signing = provider.signing.as_ref();
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
             end_finishes: provider.done_ends_stream,
-            secrets: Rc::new(
-                Secrets::new(configured.chain(&encoded).chain(&of_proxy)).with(ring.generations()),
-            ),
+            credentials: signing.map(|signing| Rc::new(Credentials::new(signing, &hidden))),
+            secrets: Rc::new(Secrets::new(&hidden).with(ring.generations())),
             proxy: proxy.map(|proxy| proxy.shown().to_owned()),
             headers: headers(provider, format)?,
             host,
@@ -78,18 +83,44 @@ impl Prepared {
         })
     }
 
-    /// A request with this body, signed.
+    /// Makes sure that requests can be signed.
+    ///
+    /// # Errors
+    /// When what they are signed with cannot be had.
+    pub(super) async fn ready(&self, now: Wall) -> Result<(), Failure> {
+        match &self.credentials {
+            Some(credentials) => credentials.ready(now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note that the provider refused who asks; true when a call may be worth another try.
+    pub(super) fn refused(&self, now: Wall) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| credentials.refused(now))
+    }
+
+    /// What must not be shown of what the provider says.
+    pub(super) fn secrets(&self) -> Rc<Secrets> {
+        let fetched = self.credentials.as_ref().and_then(|credentials| credentials.secrets());
+        fetched.unwrap_or_else(|| Rc::clone(&self.secrets))
+    }
+
+    /// A request with this body, signed by its credentials or else with a key.
     pub(super) fn request(
         &self,
         body: impl Into<reqwest::Body>,
         streams: bool,
         signer: &dyn Signer,
+        now: Wall,
     ) -> Request {
         let url = if streams { &self.stream_url } else { &self.url };
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone();
         *request.body_mut() = Some(body.into());
-        signer.sign(&mut request);
+        match &self.credentials {
+            Some(credentials) => credentials.sign(&mut request, now),
+            None => signer.sign(&mut request, now),
+        }
         request
     }
 }

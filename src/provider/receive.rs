@@ -93,14 +93,15 @@ impl Reading {
                 })?
             }
         };
+        let secrets = prepared.secrets();
         let body = if head.framing == Framing::Events {
-            let stream = Stream::new(prepared.format, limit, &prepared.secrets);
+            let stream = Stream::new(prepared.format, limit, &secrets);
             let stream = stream.with_end_that_finishes(prepared.end_finishes);
             Body::Events(Box::new(Events::new(stream, head.begun, pace.first())))
         } else {
             let body = whole::answer(&mut source, head.begun, limit);
             let body = pace.complete().wait(&prepared.host, body).await??;
-            let answer = pieces::whole(prepared.format, &body, &prepared.secrets)?;
+            let answer = pieces::whole(prepared.format, &body, &secrets)?;
             Body::Whole { answer, told: false }
         };
         Ok(Reading { prepared, source, pace, body })
@@ -288,6 +289,7 @@ fn label(response: &Response) -> Label {
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     match () {
         () if kind.starts_with("text/event-stream") => Label::Events,
+        () if kind.starts_with("application/vnd.amazon.eventstream") => Label::Events,
         () if kind.contains("json") => Label::Json,
         () => Label::Other,
     }

@@ -7,11 +7,12 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Auth;
+use crate::domain::time::Wall;
 
 /// Puts the key, or what is made of it, into a request.
 pub(super) trait Signer {
     /// Signs a request that is otherwise complete.
-    fn sign(&self, request: &mut Request);
+    fn sign(&self, request: &mut Request, now: Wall);
 }
 
 /// For servers that ask for no key.
@@ -24,11 +25,11 @@ struct KeyHeader {
 }
 
 impl Signer for Unsigned {
-    fn sign(&self, _: &mut Request) {}
+    fn sign(&self, _: &mut Request, _: Wall) {}
 }
 
 impl Signer for KeyHeader {
-    fn sign(&self, request: &mut Request) {
+    fn sign(&self, request: &mut Request, _: Wall) {
         request.headers_mut().entry(&self.name).or_insert_with(|| self.value.clone());
     }
 }
@@ -42,7 +43,8 @@ pub(super) fn signer(auth: Auth, key: Option<&SecretString>) -> Option<Box<dyn S
         Auth::XApiKey => (HeaderName::from_static("x-api-key"), secret_value(key)),
         Auth::ApiKey => (HeaderName::from_static("api-key"), secret_value(key)),
         Auth::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), secret_value(key)),
-        Auth::None => return Some(Box::new(Unsigned)),
+        // Who signs has no key to send.
+        Auth::Signed | Auth::None => return Some(Box::new(Unsigned)),
     };
     Some(Box::new(KeyHeader { name, value: value? }))
 }

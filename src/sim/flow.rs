@@ -64,10 +64,10 @@ impl From<Flow> for Behaviour {
 #[derive(Debug, PartialEq)]
 pub(super) enum Item {
     /// It carries a token of the answer.
-    Token(String),
+    Token(Vec<u8>),
     /// It is the format's end marker.
-    End(String),
-    Other(String),
+    End(Vec<u8>),
+    Other(Vec<u8>),
 }
 
 /// The tokens of a text: four characters each.

@@ -155,6 +155,7 @@ async fn respond(
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
+        raw: body,
     };
     let Some((reply, sending)) = serve::serve(shared, call).await else {
         reset.store(true, Ordering::Relaxed);

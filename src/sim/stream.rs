@@ -21,9 +21,6 @@ use super::flow::{Fate, Flow, Item};
 use super::formats::{self, Format};
 use super::wire::{Incoming, Outgoing};
 
-/// A line of a stream that is cut off within its JSON.
-const MALFORMED: &str = "data: {\"choices\":[{\"delta\":{\"cont\n\n";
-
 /// Turns a whole answer into a stream of this flow.
 pub(super) fn stream(
     shared: &Arc<Shared>,
@@ -37,12 +34,10 @@ pub(super) fn stream(
     let Some(items) = format.events(&body, call) else {
         return Sending::Whole(Bytes::from(format!("[{body}]")));
     };
-    reply
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.stream_type()));
     let steps = steps(format, items, flow);
-    if let [Step::Send(text)] = &steps[..] {
-        return Sending::Whole(Bytes::from(text.clone()));
+    if let [Step::Send(bytes)] = &steps[..] {
+        return Sending::Whole(Bytes::from(bytes.clone()));
     }
     let (sender, receiver) = mpsc::channel(1);
     let shared = Arc::clone(shared);
@@ -61,7 +56,7 @@ pub(super) fn stream(
 }
 
 enum Step {
-    Send(String),
+    Send(Vec<u8>),
     Wait(Duration),
     /// Keeps the connection open until the client leaves.
     Stall,
@@ -96,10 +91,10 @@ fn steps(format: &dyn Format, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
     steps
 }
 
-fn send(steps: &mut Vec<Step>, text: &str) {
+fn send(steps: &mut Vec<Step>, bytes: &[u8]) {
     match steps.last_mut() {
-        Some(Step::Send(before)) => before.push_str(text),
-        _ => steps.push(Step::Send(text.to_owned())),
+        Some(Step::Send(before)) => before.extend_from_slice(bytes),
+        _ => steps.push(Step::Send(bytes.to_vec())),
     }
 }
 
@@ -109,7 +104,7 @@ fn wait(format: &dyn Format, flow: &Flow, steps: &mut Vec<Step>) {
     while let Some(every) = flow.pings.filter(|every| *every > Duration::ZERO && *every < left) {
         steps.push(Step::Wait(every));
         left -= every;
-        send(steps, format.keep_alive());
+        send(steps, &format.keep_alive());
     }
     if left > Duration::ZERO {
         steps.push(Step::Wait(left));
@@ -123,14 +118,13 @@ fn ends(format: &dyn Format, fate: Fate, steps: &mut Vec<Step>) -> bool {
         Fate::Breaks => steps.push(Step::Break),
         Fate::Stalls => steps.push(Step::Stall),
         Fate::Malformed => {
-            send(steps, MALFORMED);
+            send(steps, &format.malformed());
             return false;
         }
         Fate::Fails(meaning) => {
             let ask = Ask { model: "m".to_owned(), ..Ask::default() };
             let reply = format.error(&ErrorReply::new(meaning), "", &ask, 0);
-            let body = String::from_utf8_lossy(&reply.body).into_owned();
-            send(steps, &format!("{}data: {body}\n\n", format.error_event()));
+            send(steps, &format.error_event(&reply));
         }
     }
     true
@@ -140,7 +134,7 @@ fn ends(format: &dyn Format, fate: Fate, steps: &mut Vec<Step>) -> bool {
 async fn play(steps: Vec<Step>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
     for step in steps {
         let sent = match step {
-            Step::Send(text) => sender.send(Ok(Bytes::from(text))).await,
+            Step::Send(bytes) => sender.send(Ok(Bytes::from(bytes))).await,
             Step::Break => sender.send(Err(io::ErrorKind::BrokenPipe.into())).await,
             Step::Stall => std::future::pending().await,
             Step::Wait(time) => {

@@ -14,7 +14,7 @@ use crate::config::Kind;
 
 mod streams;
 
-const KINDS: [Kind; 3] = Kind::ALL;
+const KINDS: [Kind; 4] = Kind::ALL;
 
 /// The headers of a key, for every kind.
 const PLANTED: &str = "authorization: Bearer k-planted\r\nx-goog-api-key: k-planted\r\n";
@@ -23,6 +23,8 @@ struct Got {
     status: u16,
     head: String,
     body: String,
+    /// The same, where it is no text.
+    raw: Vec<u8>,
 }
 
 impl Got {
@@ -46,6 +48,10 @@ fn question(kind: Kind, model: &str) -> (String, Value) {
         Kind::Google => (
             format!("/v1beta/models/{model}:generateContent"),
             json!({ "contents": [{ "role": "user", "parts": [{ "text": "hello" }] }] }),
+        ),
+        Kind::Bedrock => (
+            format!("/model/{model}/converse"),
+            json!({ "messages": [{ "role": "user", "content": [{ "text": "hello" }] }] }),
         ),
     }
 }
@@ -72,7 +78,24 @@ async fn fetch_as(sim: &Simulator, path: &str, body: &Value, key: &str) -> io::R
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
-    Ok(Got { status, head: head.to_owned(), body: body.to_owned() })
+    let raw = without_chunks(head, &bytes[head.len() + 4..]);
+    Ok(Got { status, head: head.to_owned(), body: body.to_owned(), raw })
+}
+
+/// A body as it was before it was sent in chunks, as far as it came.
+fn without_chunks(head: &str, mut rest: &[u8]) -> Vec<u8> {
+    if !head.contains("transfer-encoding: chunked") {
+        return rest.to_vec();
+    }
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+        let length = String::from_utf8_lossy(&rest[..end]);
+        let length = usize::from_str_radix(&length, 16).unwrap_or_default();
+        rest = &rest[end + 2..];
+        body.extend_from_slice(&rest[..length.min(rest.len())]);
+        rest = rest.get(length + 2..).unwrap_or_default();
+    }
+    body
 }
 
 async fn ask(sim: &Simulator, model: &str) -> io::Result<Got> {
@@ -104,6 +127,11 @@ async fn a_plain_answer_has_the_shape_of_its_provider() {
                 ("/candidates/0/finishReason", "STOP"),
                 ["/usageMetadata/promptTokenCount", "/usageMetadata/candidatesTokenCount"],
             ),
+            Kind::Bedrock => (
+                "/output/message/content/0/text",
+                ("/stopReason", "end_turn"),
+                ["/usage/inputTokens", "/usage/outputTokens"],
+            ),
         };
         assert_eq!(body.pointer(said), Some(&text));
         assert_eq!(body.pointer(finish.0), Some(&json!(finish.1)));
@@ -118,15 +146,15 @@ async fn a_plain_answer_has_the_shape_of_its_provider() {
 #[tokio::test]
 async fn errors_come_in_the_providers_own_shape() {
     let cases = [
-        (Behaviour::overloaded(), [503, 529, 503]),
-        (Behaviour::server_error(), [500, 500, 500]),
-        (Behaviour::rate_limited(Some("7")), [429, 429, 429]),
-        (Behaviour::quota(), [429, 429, 429]),
-        (Behaviour::auth(), [401, 401, 400]),
-        (Behaviour::model_not_found(), [404, 404, 404]),
-        (Behaviour::context_too_long(), [400, 400, 400]),
-        (Behaviour::content_policy(), [400, 400, 200]),
-        (Behaviour::status(418), [418, 418, 418]),
+        (Behaviour::overloaded(), [503, 529, 503, 503]),
+        (Behaviour::server_error(), [500, 500, 500, 500]),
+        (Behaviour::rate_limited(Some("7")), [429, 429, 429, 429]),
+        (Behaviour::quota(), [429, 429, 429, 400]),
+        (Behaviour::auth(), [401, 401, 400, 403]),
+        (Behaviour::model_not_found(), [404, 404, 404, 404]),
+        (Behaviour::context_too_long(), [400, 400, 400, 400]),
+        (Behaviour::content_policy(), [400, 400, 200, 400]),
+        (Behaviour::status(418), [418, 418, 418, 418]),
     ];
     for (at, kind) in KINDS.into_iter().enumerate() {
         let sim = Simulator::start(kind).expect("a free port");
@@ -134,7 +162,10 @@ async fn errors_come_in_the_providers_own_shape() {
             sim.push(behaviour.clone());
             let got = ask(&sim, "m").await.expect("an error");
             assert_eq!(got.status, statuses[at], "{kind:?} {behaviour:?}");
-            let message = got.json().pointer("/error/message").is_some();
+            let place = if kind == Kind::Bedrock { "/message" } else { "/error/message" };
+            let message = got.json().pointer(place).is_some();
+            let named = got.head.contains("x-amzn-errortype: ");
+            assert_eq!(named, kind == Kind::Bedrock, "{}", got.head);
             assert_eq!(message, got.status != 200, "{kind:?} {behaviour:?}");
             if *behaviour == Behaviour::rate_limited(Some("7")) {
                 let header = got.head.contains("retry-after: 7");
@@ -173,6 +204,14 @@ async fn mistakes_in_a_request_are_refused_in_the_providers_words() {
             "/contents",
             json!([{ "role": "system", "parts": [{ "text": "x" }] }]),
             "valid role",
+        ),
+        (Kind::Bedrock, "/quality", json!(1), "extraneous key [quality]"),
+        (Kind::Bedrock, "/messages", json!([]), "The messages field is empty"),
+        (
+            Kind::Bedrock,
+            "/messages",
+            json!([{ "role": "user", "content": [{ "text": " " }] }]),
+            "messages.0.content.0 is blank",
         ),
     ];
     for (kind, field, value, expected) in cases {
@@ -232,7 +271,7 @@ fn it_runs_inside_an_actor_system_and_needs_no_key_when_told() {
             let sim = Simulator::start(kind).expect("a free port");
             let (path, body) = question(kind, "m");
             let refused = fetch_as(&sim, &path, &body, "").await.expect("an error");
-            let status = if kind == Kind::Google { 403 } else { 401 };
+            let status = if matches!(kind, Kind::Google | Kind::Bedrock) { 403 } else { 401 };
             assert_eq!(refused.status, status, "{}", refused.body);
             sim.need_no_key();
             let got = fetch_as(&sim, &path, &body, "").await.expect("an answer");

@@ -1,4 +1,4 @@
-//! A call and a reply as HTTP has them, for the three kinds to read and write.
+//! A call and a reply as HTTP has them, for all kinds to read and write.
 //!
 //! Holds what they share: looking into headers and JSON, and putting a reply together. What a
 //! field or a status means is in the folder of each kind; sockets are in [`super::server`].
@@ -17,6 +17,8 @@ pub(super) struct Incoming {
     pub(super) headers: HeaderMap,
     /// `Null` if it was not JSON.
     pub(super) body: Value,
+    /// As it came, for those who sign it.
+    pub(super) raw: Bytes,
 }
 
 /// A reply to be sent.

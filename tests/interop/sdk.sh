@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Is our simulator faithful? The official Python SDKs of the three providers talk to it, and what
+# Is our simulator faithful? The official Python SDKs of the four providers talk to it, and what
 # they understand is compared with what it meant. Installs the SDKs into target/interop/sdk-venv
 # (kept for the next run), starts the simulator on loopback and ends it again.
 #
@@ -19,11 +19,11 @@ venv=$tools/sdk-venv
 mkdir -p "$tools"
 
 command -v python3 > /dev/null || skip "no python3"
-if ! "$venv/bin/python" -c 'import openai, anthropic, google.genai' 2> /dev/null; then
+if ! "$venv/bin/python" -c 'import openai, anthropic, google.genai, botocore' 2> /dev/null; then
     rm -rf "$venv"
     python3 -m venv "$venv" 2> "$tools/sdk.log" || skip "no virtual environment (see $tools/sdk.log)"
     timeout 300 "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        openai anthropic google-genai > "$tools/sdk.log" 2>&1 \
+        openai anthropic google-genai botocore > "$tools/sdk.log" 2>&1 \
         || skip "the SDKs cannot be installed (see $tools/sdk.log)"
 fi
 

@@ -1,4 +1,4 @@
-"""What the official SDKs of OpenAI, Anthropic and Google make of the simulated providers.
+"""What the official SDKs of OpenAI, Anthropic, Google and Amazon make of the simulated providers.
 
 Argument: the JSON line that `simulate.rs` beside this prints, started with `--key k-right`. Every check
 prints one line; the exit code is 1 if one fails. Retries are off, so that one call is one call.
@@ -9,6 +9,9 @@ import json
 import sys
 
 import anthropic
+import botocore.config
+import botocore.exceptions
+import botocore.session
 import openai
 from google import genai
 from google.genai import errors as google_errors
@@ -395,11 +398,139 @@ def code_of(error, expected):
     same((error.code, error.status), expected)
 
 
+# ---------------------------------------------------------------- Amazon Bedrock
+
+
+def bedrock_checks(url):
+    def client_of(key, secret=None, token=None):
+        session = botocore.session.Session()
+        session.set_credentials(key, secret or f"secret-of-{key}", token)
+        once = botocore.config.Config(
+            retries={"total_max_attempts": 1}, read_timeout=10, connect_timeout=10
+        )
+        return session.create_client(
+            "bedrock-runtime", region_name="eu-central-1", endpoint_url=url, config=once
+        )
+
+    client, stranger = client_of(KEY), client_of("k-wrong")
+    user = {"role": "user", "content": [{"text": "hello"}]}
+    spec = {"name": "weather", "inputSchema": {"json": SCHEMA}}
+    offer = {"tools": [{"toolSpec": spec}], "toolChoice": {"any": {}}}
+
+    def create(model="m", messages=(user,), using=client, **more):
+        return using.converse(modelId=model, messages=list(messages), **more)
+
+    def said(answer):
+        return answer["output"]["message"]["content"][0]
+
+    def code(call):
+        try:
+            call()
+        except botocore.exceptions.ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            return error.response["Error"]["Code"], status
+        raise AssertionError("no error")
+
+    def plain():
+        system = [{"text": "Be short."}]
+        config = {"maxTokens": 50, "temperature": 0.3}
+        answer = create(system=system, inferenceConfig=config)
+        same((said(answer)["text"], answer["stopReason"]), ("[m] hello", "end_turn"))
+        usage = answer["usage"]
+        same((usage["inputTokens"], usage["outputTokens"], usage["totalTokens"]), (4, 3, 7))
+
+    def signed():
+        # With the colon of a version, and with the token of a temporary key.
+        session = client_of(KEY, token="session/token+1==")
+        answer = create("eu.anthropic.claude-haiku-4-5-20251001-v1:0", using=session)
+        assert said(answer)["text"].endswith(" hello"), said(answer)
+        forged = client_of(KEY, secret="another")
+        same(code(lambda: create(using=forged)), ("InvalidSignatureException", 403))
+
+    def limits():
+        same(create(inferenceConfig={"maxTokens": 1})["stopReason"], "max_tokens")
+        same(create(inferenceConfig={"stopSequences": ["hel"]})["stopReason"], "stop_sequence")
+
+    def tools():
+        first = create(toolConfig=offer)
+        same(first["stopReason"], "tool_use")
+        call = said(first)["toolUse"]
+        same((call["name"], call["input"]), ("weather", FITTING))
+        result = {"toolUseId": call["toolUseId"], "content": [{"text": "4 C"}]}
+        turns = [user, first["output"]["message"], {"role": "user", "content": [{"toolResult": result}]}]
+        same(said(create(messages=turns, toolConfig={"tools": offer["tools"]}))["text"], "[m] 4 C")
+
+    def as_json():
+        schema = {"schema": json.dumps(SCHEMA), "name": "weather"}
+        form = {"type": "json_schema", "structure": {"jsonSchema": schema}}
+        same(json.loads(said(create(outputConfig={"textFormat": form}))["text"]), FITTING)
+
+    def image():
+        picture = {"format": "png", "source": {"bytes": base64.b64decode(PIXEL)}}
+        parts = [{"image": picture}, {"text": "what is this"}]
+        answer = create(messages=[{"role": "user", "content": parts}])
+        same(said(answer)["text"], "[m] what is this")
+
+    def stream(model="m", **more):
+        return list(client.converse_stream(modelId=model, messages=[user], **more)["stream"])
+
+    def streamed():
+        events = stream()
+        deltas = [e["contentBlockDelta"]["delta"] for e in events if "contentBlockDelta" in e]
+        same("".join(delta["text"] for delta in deltas), "[m] hello")
+        assert len(deltas) > 2, deltas
+        same(events[-2]["messageStop"]["stopReason"], "end_turn")
+        same(events[-1]["metadata"]["usage"]["totalTokens"], 5)
+
+    def streamed_tools():
+        events = stream(toolConfig=offer)
+        start = next(e["contentBlockStart"]["start"] for e in events if "contentBlockStart" in e)
+        same(start["toolUse"]["name"], "weather")
+        deltas = [e["contentBlockDelta"]["delta"] for e in events if "contentBlockDelta" in e]
+        same(json.loads("".join(delta["toolUse"]["input"] for delta in deltas)), FITTING)
+
+    def streamed_error():
+        try:
+            stream("sim-fails")
+        except botocore.exceptions.EventStreamError as error:
+            same(error.response["Error"]["Code"], "serviceUnavailableException")
+        else:
+            raise AssertionError("no error")
+
+    def refusals():
+        same(create("sim-blocked")["stopReason"], "guardrail_intervened")
+        same(create("sim-refusal")["stopReason"], "content_filtered")
+
+    errors = [
+        ("wrong key", "UnrecognizedClientException", 403, lambda: create(using=stranger)),
+        ("not found", "ResourceNotFoundException", 404, lambda: create("sim-not-found")),
+        ("quota", "ServiceQuotaExceededException", 400, lambda: create("sim-quota")),
+        ("no messages", "ValidationException", 400, lambda: create(messages=[])),
+        ("context", "ValidationException", 400, lambda: create("sim-context")),
+        ("rate limit", "ThrottlingException", 429, lambda: create("sim-rate-limited")),
+        ("overloaded", "ServiceUnavailableException", 503, lambda: create("sim-overloaded")),
+        ("server error", "InternalServerException", 500, lambda: create("sim-server-error")),
+    ]
+    check("bedrock plain answer and usage", plain)
+    check("bedrock signatures", signed)
+    check("bedrock token limit and stop", limits)
+    check("bedrock tool call and result", tools)
+    check("bedrock JSON schema", as_json)
+    check("bedrock image", image)
+    check("bedrock stream and its usage", streamed)
+    check("bedrock streamed tool call", streamed_tools)
+    check("bedrock error within a stream", streamed_error)
+    check("bedrock blocked prompt and answer", refusals)
+    for name, kind, status, call in errors:
+        check(f"bedrock {name}", lambda: same(code(call), (kind, status)))
+
+
 def main():
     addresses = json.loads(sys.argv[1])
     openai_checks(addresses["openai"])
     anthropic_checks(addresses["anthropic"])
     google_checks(addresses["google"])
+    bedrock_checks(addresses["bedrock"])
     print(f"{failed} failed" if failed else "all SDKs agree with the simulator")
     sys.exit(1 if failed else 0)
 

@@ -2,13 +2,14 @@
 //! its standard input ends.
 //!
 //! `cargo run --example simulate -- [--openai-port P] [--anthropic-port P] [--google-port P]
-//! [--key K] [--keep N]`. A model whose name begins with `sim-` gets the reply named after it, in every
-//! format: `sim-overloaded`, `sim-rate-limited`, `sim-quota`, `sim-auth`, `sim-server-error`,
-//! `sim-not-found`, `sim-context`, `sim-policy`, `sim-empty`, `sim-refusal`, `sim-blocked`,
-//! `sim-hang`, `sim-slow` (answers after four seconds), `sim-text` (an answer of 43 tokens), `sim-drip`
-//! (the same, streamed token by token), and streams that break after 20 of them or lack their end:
-//! `sim-cut`, `sim-malformed`, `sim-fails`, `sim-no-end`. All others are answered. Standard input, not
-//! a signal, ends it, so that it cannot outlive the script that started it.
+//! [--bedrock-port P] [--key K] [--keep N]`. A model whose name begins with `sim-` gets the reply
+//! named after it, in every format: `sim-overloaded`, `sim-rate-limited`, `sim-quota`, `sim-auth`,
+//! `sim-server-error`, `sim-not-found`, `sim-context`, `sim-policy`, `sim-empty`, `sim-refusal`,
+//! `sim-blocked`, `sim-hang`, `sim-slow` (answers after four seconds), `sim-text` (an answer of 43
+//! tokens), `sim-drip` (the same, streamed token by token), and streams that break after 20 of them
+//! or lack their end: `sim-cut`, `sim-malformed`, `sim-fails`, `sim-no-end`. All others are
+//! answered. Standard input, not a signal, ends it, so that it cannot outlive the script that
+//! started it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use fallbackd::sim::{Background, Behaviour, Fate, Flow, Meaning};
 /// Long enough for a script to do something while an answer is under way.
 const SLOW: Duration = Duration::from_secs(4);
 
-/// Simulated OpenAI, Anthropic and Google on loopback.
+/// Simulated OpenAI, Anthropic, Google and Amazon Bedrock on loopback.
 #[derive(Parser)]
 struct Arguments {
     /// Port of the simulated OpenAI; 0 is a free one.
@@ -32,6 +33,9 @@ struct Arguments {
     /// Port of the simulated Google.
     #[arg(long, default_value_t = 0)]
     google_port: u16,
+    /// Port of the simulated Amazon Bedrock.
+    #[arg(long, default_value_t = 0)]
+    bedrock_port: u16,
     /// The only key that is accepted; any is, if not given.
     #[arg(long)]
     key: Option<String>,
@@ -46,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         (Kind::OpenAi, arguments.openai_port),
         (Kind::Anthropic, arguments.anthropic_port),
         (Kind::Google, arguments.google_port),
+        (Kind::Bedrock, arguments.bedrock_port),
     ];
     let mut running = Vec::new();
     let mut addresses = serde_json::Map::new();

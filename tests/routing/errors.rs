@@ -4,7 +4,7 @@
 //! [`expected`], in the words of the documentation's table.
 
 use fallbackd::config::Kind;
-use fallbackd::sim::{Background, Behaviour};
+use fallbackd::sim::{Background, Behaviour, ErrorReply, Meaning};
 use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Setup, failures, raw, sim};
@@ -80,34 +80,43 @@ fn page(status: u16) -> Behaviour {
     raw(status, "<!DOCTYPE html><html><head><title>Bad gateway</title></head></html>")
 }
 
-/// What all three can answer with, each in its own words.
+/// What all of them can answer with, each in its own words.
 fn common(kind: Kind) -> Vec<Row> {
-    let at = |openai, anthropic, google| match kind {
+    let at = |openai, anthropic, google, bedrock| match kind {
         Kind::OpenAi => openai,
         Kind::Anthropic => anthropic,
         Kind::Google => google,
+        Kind::Bedrock => bedrock,
     };
     vec![
-        row("busy", Behaviour::overloaded(), "overloaded", at(503, 529, 503)),
+        row("busy", Behaviour::overloaded(), "overloaded", at(503, 529, 503, 503)),
         row("broken", Behaviour::server_error(), "server_error", 500),
         row("badgateway", page(502), "server_error", 502),
         row("edge", page(522), "server_error", 522),
         row("limited", Behaviour::rate_limited(None), "rate_limited", 429),
         row("limited-long", Behaviour::rate_limited(Some("600")), "rate_limited", 429),
-        row("money", Behaviour::quota(), "quota_exhausted", 429),
-        row("key", Behaviour::auth(), "auth", at(401, 401, 400)),
+        row("money", Behaviour::quota(), "quota_exhausted", at(429, 429, 429, 400)),
+        row("key", Behaviour::auth(), "auth", at(401, 401, 400, 403)),
         row("gone", Behaviour::model_not_found(), "model_not_found", 404),
         row("wrong-address", Behaviour::html_404(), "bad_endpoint", 404),
         row("moved", page(301), "bad_endpoint", 301),
         row("wrong-method", raw(405, ""), "bad_endpoint", 405),
         row("long", Behaviour::context_too_long(), "context_too_long", 400),
-        row("param", Behaviour::unsupported_param(), "unsupported_param", 400),
+        row("param", unsupported(), "unsupported_param", 400),
         row("invalid", Behaviour::invalid_request(), "invalid_request", 400),
         row("page", Behaviour::NotJson, "bad_body", 200),
         row("half", Behaviour::TruncatedBody, "stream_cut", 200),
         row("nothing", raw(200, ""), "bad_body", 200),
         row("empty", Behaviour::empty(), "empty_answer", 200),
     ]
+}
+
+/// A refusal of something that the caller sent. What the daemon adds by itself it takes back.
+fn unsupported() -> Behaviour {
+    Behaviour::Error(ErrorReply {
+        message: Some("This model does not support top_k.".to_owned()),
+        ..ErrorReply::new(Meaning::UnsupportedParam)
+    })
 }
 
 fn of_openai() -> Vec<Row> {
@@ -177,11 +186,74 @@ fn of_google() -> Vec<Row> {
     ]
 }
 
+/// An exception of Bedrock's, named in a header beside the words.
+fn exception(status: u16, name: &str, message: &str) -> Behaviour {
+    Behaviour::Error(ErrorReply {
+        status: Some(status),
+        code: Some(name.to_owned()),
+        message: Some(message.to_owned()),
+        ..ErrorReply::new(Meaning::InvalidRequest)
+    })
+}
+
+fn of_bedrock() -> Vec<Row> {
+    const INVALID: &str = "ValidationException";
+    let denied = "User: arn:aws:iam::1:user/x is not authorized to perform: bedrock:InvokeModel on \
+                  resource: arn:aws:bedrock:eu-central-1::foundation-model/anthropic.claude";
+    let no_access = "You don't have access to the model with the specified model ID.";
+    let on_demand = "Invocation of model ID anthropic.claude with on-demand throughput isn't \
+                     supported. Retry your request with the ID or ARN of an inference profile that \
+                     contains this model.";
+    let too_many = "The maximum tokens you requested exceeds the model limit of 4096. Try again \
+                    with a maximum tokens value that is lower than 4096.";
+    let retired = "This model version has reached the end of its life.";
+    let namespaced = json!({ "__type": "com.amazon.coral.service#ExpiredTokenException",
+        "message": "The security token included in the request is expired" });
+    vec![
+        row("policy", Behaviour::content_policy(), "refused", 400),
+        row("glitch", Behaviour::malformed_glitch(), "model_glitch", 200),
+        row("in200", Behaviour::error_in_200(), "overloaded", 200),
+        row("denied", exception(403, "AccessDeniedException", denied), "auth", 403),
+        row("disabled", exception(403, "AccessDeniedException", no_access), "model_not_found", 403),
+        row("signature", exception(403, "InvalidSignatureException", "m"), "auth", 403),
+        row("incomplete", exception(400, "IncompleteSignatureException", "m"), "auth", 400),
+        row("expired", raw(403, namespaced), "auth", 403),
+        row("capital", raw(403, json!({ "Message": "User is not authorized" })), "auth", 403),
+        row("on-demand", exception(400, INVALID, on_demand), "model_not_found", 400),
+        row(
+            "identifier",
+            exception(400, INVALID, "The provided model identifier is invalid."),
+            "model_not_found",
+            400,
+        ),
+        row(
+            "retired",
+            exception(404, "ResourceNotFoundException", retired),
+            "model_not_found",
+            404,
+        ),
+        row("address", raw(404, json!({ "message": null })), "bad_endpoint", 404),
+        row("operation", exception(404, "UnknownOperationException", "m"), "bad_endpoint", 404),
+        row("too-many", exception(400, INVALID, too_many), "unsupported_param", 400),
+        row(
+            "prompt",
+            exception(400, INVALID, "prompt is too long: 210000 tokens > 200000 maximum"),
+            "context_too_long",
+            400,
+        ),
+        row("quota", exception(402, "ServiceQuotaExceededException", "m"), "quota_exhausted", 402),
+        row("loading", exception(429, "ModelNotReadyException", "m"), "overloaded", 429),
+        row("timeout", exception(408, "ModelTimeoutException", "m"), "server_error", 408),
+        row("model", exception(424, "ModelErrorException", "m"), "server_error", 424),
+    ]
+}
+
 fn rows(kind: Kind) -> Vec<Row> {
     let own = match kind {
         Kind::OpenAi => of_openai(),
         Kind::Anthropic => of_anthropic(),
         Kind::Google => of_google(),
+        Kind::Bedrock => of_bedrock(),
     };
     common(kind).into_iter().chain(own).collect()
 }
@@ -249,6 +321,11 @@ fn every_error_of_anthropic_means_what_the_table_says() {
 #[test]
 fn every_error_of_google_means_what_the_table_says() {
     check_all(Kind::Google);
+}
+
+#[test]
+fn every_error_of_bedrock_means_what_the_table_says() {
+    check_all(Kind::Bedrock);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub(crate) const KEY: &str = "test-key-0123456789";
 
 /// All kinds of providers.
-pub(crate) const KINDS: [Kind; 3] = Kind::ALL;
+pub(crate) const KINDS: [Kind; 4] = Kind::ALL;
 
 /// A configuration that is put together piece by piece.
 pub(crate) struct Setup {

@@ -39,7 +39,7 @@ fn with(fields: Value) -> Value {
 }
 
 /// Checks places in the body that each kind must have seen; `null` is a field that is not there.
-fn sees(request: &Value, places: [&[(&str, Value)]; 3]) {
+fn sees(request: &Value, places: [&[(&str, Value)]; 4]) {
     for (kind, places) in KINDS.into_iter().zip(places) {
         let (daemon, provider) = start(kind, "");
         let (_, body) = exchange(&daemon, &provider, request);
@@ -75,6 +75,12 @@ fn defaults_are_filled_in() {
                 ("/generationConfig/temperature", json!(0.3)),
                 ("/contents/0/parts/0/text", json!("hello")),
             ],
+            &[
+                ("/inferenceConfig/maxTokens", json!(1000)),
+                ("/inferenceConfig/temperature", json!(0.3)),
+                ("/messages/0/content/0/text", json!("hello")),
+                ("/stream", Value::Null),
+            ],
         ],
     );
 }
@@ -103,6 +109,12 @@ fn sampling_stops_and_seeds_get_their_names_and_ranges() {
                 ("/generationConfig/stopSequences", json!(["END"])),
                 ("/generationConfig/seed", json!(7)),
             ],
+            &[
+                ("/inferenceConfig/maxTokens", json!(20)),
+                ("/inferenceConfig/temperature", json!(1.0)),
+                ("/inferenceConfig/stopSequences", json!(["END"])),
+                ("/seed", Value::Null),
+            ],
         ],
     );
 }
@@ -115,6 +127,8 @@ fn reasoning_effort_is_said_in_each_providers_words() {
             &[("/reasoning_effort", json!("low"))],
             &[("/output_config/effort", json!("low"))],
             &[("/generationConfig/thinkingConfig/thinkingLevel", json!("low"))],
+            // Whose model `m` is nobody knows.
+            &[("/additionalModelRequestFields", Value::Null)],
         ],
     );
 }
@@ -138,6 +152,10 @@ fn a_schema_for_the_answer_goes_where_it_belongs() {
                 ("/generationConfig/responseMimeType", json!("application/json")),
                 ("/generationConfig/responseJsonSchema", schema.clone()),
             ],
+            &[
+                ("/outputConfig/textFormat/type", json!("json_schema")),
+                ("/outputConfig/textFormat/structure/jsonSchema/schema", json!(schema.to_string())),
+            ],
         ],
     );
 }
@@ -157,6 +175,10 @@ fn images_are_sent_in_each_providers_form() {
                 "/contents/0/parts/1/inlineData",
                 json!({ "mimeType": "image/png", "data": "iVBORw0KGgo=" }),
             )],
+            &[(
+                "/messages/0/content/1/image",
+                json!({ "format": "png", "source": { "bytes": "iVBORw0KGgo=" } }),
+            )],
         ],
     );
 }
@@ -175,6 +197,10 @@ fn system_and_developer_messages_are_put_where_they_belong() {
             &[
                 ("/systemInstruction/parts/0/text", json!("Be short.\n\nBe kind.")),
                 ("/contents/0/role", json!("user")),
+            ],
+            &[
+                ("/system/0/text", json!("Be short.\n\nBe kind.")),
+                ("/messages/0/role", json!("user")),
             ],
         ],
     );
@@ -209,6 +235,7 @@ fn a_tool_is_called_and_its_result_goes_back() {
             Kind::OpenAi => ("/messages/2/content", json!("4 C")),
             Kind::Anthropic => ("/messages/2/content/0/tool_use_id", call["id"].clone()),
             Kind::Google => ("/contents/2/parts/0/functionResponse/response/output", json!("4 C")),
+            Kind::Bedrock => ("/messages/2/content/0/toolResult/toolUseId", call["id"].clone()),
         };
         assert_eq!(body.pointer(place), Some(&value), "{body}");
     }
@@ -221,6 +248,7 @@ fn extra_fields_are_merged_by_kind_and_by_model_name_and_the_name_wins() {
         Kind::OpenAi => ("user", "/user"),
         Kind::Anthropic => ("service_tier", "/service_tier"),
         Kind::Google => ("cachedContent", "/cachedContent"),
+        Kind::Bedrock => ("requestMetadata", "/requestMetadata"),
     };
     for kind in KINDS {
         let (name, place) = field(kind);
@@ -246,8 +274,10 @@ fn usage_of_every_provider_becomes_the_same_numbers_and_costs() {
         provider.push(raw(200, cached_answer(kind)));
         let reply = daemon.ask(&hello());
         assert_eq!(reply["content"], "Hi.", "{reply}");
+        // Bedrock does not count thoughts apart.
+        let thoughts = if kind == Kind::Bedrock { 0 } else { 30 };
         let usage = json!({ "input_tokens": 1000, "output_tokens": 100, "cached_tokens": 400,
-            "reasoning_tokens": 30 });
+            "reasoning_tokens": thoughts });
         assert_eq!(reply["usage"], usage, "{kind:?}");
         // A hundred of the 600 are written into Anthropic's cache, which costs a quarter more.
         let expected = if kind == Kind::Anthropic { 0.001_025 } else { 0.001 };
@@ -278,5 +308,9 @@ fn cached_answer(kind: Kind) -> Value {
             "usageMetadata": { "promptTokenCount": 1000, "candidatesTokenCount": 70,
                 "thoughtsTokenCount": 30, "cachedContentTokenCount": 400,
                 "totalTokenCount": 1100 } }),
+        Kind::Bedrock => json!({ "stopReason": "end_turn", "metrics": { "latencyMs": 1 },
+            "output": { "message": { "role": "assistant", "content": [{ "text": "Hi." }] } },
+            "usage": { "inputTokens": 500, "cacheWriteInputTokens": 100,
+                "cacheReadInputTokens": 400, "outputTokens": 100, "totalTokens": 1100 } }),
     }
 }

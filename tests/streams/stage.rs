@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Daemon, Setup, Stopwatch};
 
-pub(crate) const KINDS: [Kind; 3] = Kind::ALL;
+pub(crate) const KINDS: [Kind; 4] = Kind::ALL;
 
 pub(crate) const WAYS: [Way; 3] = [Way::Streamed, Way::Gathered, Way::Plain];
 
@@ -210,7 +210,10 @@ impl Run {
             assert!(!crowded, "three calls within {CROWDED:?}: {self:#?}");
         }
         let streamed = |seen: &Seen| {
-            seen.body["stream"] == true || seen.path.contains(":streamGenerateContent")
+            seen.body["stream"] == true
+                || [":streamGenerateContent", "/converse-stream"]
+                    .iter()
+                    .any(|path| seen.path.contains(path))
         };
         assert!(self.first.iter().all(|seen| streamed(seen) == (self.way != Way::Plain)));
     }

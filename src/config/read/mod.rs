@@ -5,6 +5,7 @@
 //! is no TOML at all ends early, since nothing behind a syntax error can be trusted.
 
 mod address;
+mod amazon;
 mod chains;
 mod daemon;
 mod field;

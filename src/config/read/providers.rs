@@ -11,6 +11,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::address::{self, Address};
+use super::amazon::Amazon;
 use super::field::Field;
 use super::keys::{self, KeysFound};
 use super::reach::{self, Way};
@@ -59,8 +60,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let mut section = field.section()?;
     let kind = section.required("kind", "\"openai\"", |f| f.choice(&Kind::choices()));
     let allow_http = section.or("allow_http", Field::flag, false);
-    let sample = format!("\"{}\"", address::sample(kind));
-    let address = section.required("base_url", &sample, |f| address::read(f, kind, allow_http));
+    let amazon = Amazon::read(&mut section, kind);
+    let address = amazon.address(&mut section, kind, allow_http);
     let api_key = section.field("api_key");
     let places = api_key.as_ref().map(keys::read);
     let auth = section.value("auth", |f| f.choice(&AUTHS));
@@ -77,18 +78,27 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let trusts_cost = section.or("trust_cost", Field::flag, false);
 
     let (kind, address) = (kind?, address?);
-    let auth = auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some()));
+    let beside = [("api_key", api_key.is_some()), ("auth", auth.is_some())];
+    let (signing, unsigned) = match amazon.signing(&address, &beside, env) {
+        Ok(signing) => (signing, None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let auth = match &amazon.credentials {
+        Some(_) => Auth::Signed,
+        None => auth.unwrap_or_else(|| default_auth(kind, &address, api_key.is_some())),
+    };
     let KeysFound { keys, missing } = match places {
         // The mistake in it is reported.
         Some(None) => return None,
         Some(Some(places)) => keys::fetch(api_key.as_ref()?, &places, auth, env, is_used),
         None if auth == Auth::None => KeysFound::default(),
+        None if auth == Auth::Signed => KeysFound { missing: unsigned, keys: Vec::new() },
         None => {
             KeysFound { missing: Some("no api_key is configured".to_owned()), keys: Vec::new() }
         }
     };
     if let Some(reason) = missing.as_ref().filter(|_| is_used) {
-        warn_of(reason, field, api_key.as_ref());
+        warn_of(reason, field, api_key.as_ref().or(amazon.credentials.as_ref()));
     }
     let proxy = proxy.unwrap_or_else(|| field.clone());
     let through = way?.find(&address.base_url, env, &proxy);
@@ -103,6 +113,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         base_url: address.base_url,
         auth,
         keys,
+        signing,
         misconfigured: missing.or_else(|| through.as_ref().err().cloned()),
         headers,
         query,

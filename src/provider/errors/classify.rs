@@ -16,6 +16,9 @@ use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 use crate::provider::Failure;
 
+/// Where Amazon's services name their exceptions; the body often says the words alone.
+const ERROR_TYPE: &str = "x-amzn-errortype";
+
 /// A whole answer that is no success.
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
@@ -26,7 +29,10 @@ pub(crate) struct Reply<'a> {
 
 /// What a failed answer is.
 pub(crate) fn classify(reply: &Reply<'_>, secrets: &Secrets, now: Wall) -> Failure {
-    let error = shape::read(reply.body);
+    let mut error = shape::read(reply.body);
+    if let Some(name) = reply.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()) {
+        error.add_name(name);
+    }
     let asked = hint::from_headers(reply.headers, now).or(error.retry_delay);
     let fault = fault(reply.status, &error, asked.is_some());
     let said = || error.message().and_then(|message| hint::from_text(&message));
@@ -104,7 +110,7 @@ fn status_of_words(error: &ErrorBody) -> u16 {
         Some(_) => 400,
         None if any(&["UNAVAILABLE"]) => 503,
         None if any(&["not_found_error", "NOT_FOUND"]) => 404,
-        None if any(&["invalid_request_error", "INVALID_ARGUMENT"]) => 400,
+        None if any(&["invalid_request_error", "INVALID_ARGUMENT", "ValidationException"]) => 400,
         None => 502,
     }
 }
@@ -151,7 +157,13 @@ fn too_many(error: &ErrorBody) -> Fault {
     let money = error.codes().are_about(Topic::Money)
         || error.per_day
         || incurable.iter().any(|phrase| texts.say(phrase));
-    if money { Fault::QuotaExhausted } else { Fault::RateLimited }
+    if money {
+        Fault::QuotaExhausted
+    } else if error.says("ModelNotReadyException") {
+        Fault::Overloaded
+    } else {
+        Fault::RateLimited
+    }
 }
 
 /// A 4xx: whose fault it is.
@@ -198,7 +210,10 @@ fn server_error(status: u16, error: &ErrorBody) -> Fault {
 
 fn wrong_address(error: &ErrorBody) -> bool {
     let texts = error.texts();
-    error.says("unknown_url") || texts.say(" invalid url") || texts.say(" unknown request url")
+    let codes = ["unknown_url", "UnknownOperationException"];
+    codes.into_iter().any(|code| error.says(code))
+        || texts.say(" invalid url")
+        || texts.say(" unknown request url")
 }
 
 #[cfg(test)]

@@ -24,8 +24,9 @@ const MOST_TEXTS: usize = 8;
 const CODES: [&str; 6] = ["error_code", "errorCode", "code", "status", "type", "__type"];
 
 /// Keys whose text is for people.
-const TEXTS: [&str; 11] = [
+const TEXTS: [&str; 13] = [
     "message",
+    "Message",
     "msg",
     "error",
     "error_message",
@@ -36,6 +37,7 @@ const TEXTS: [&str; 11] = [
     "description",
     "title",
     "raw",
+    "originalMessage",
 ];
 
 /// Keys under which more may be said. What stands under others may be the prompt.
@@ -155,6 +157,15 @@ impl ErrorBody {
         (!told.is_empty()).then(|| told.join(": "))
     }
 
+    /// Takes a name that stands beside the body, as the most exact code.
+    pub(crate) fn add_name(&mut self, name: &str) {
+        if let Some(name) = exception(name) {
+            self.codes.retain(|code| *code != name);
+            self.codes.insert(0, name);
+            self.is_api_error = true;
+        }
+    }
+
     fn add_text(&mut self, text: &str) {
         let text = text.trim();
         if !text.is_empty() && self.texts.len() < MOST_TEXTS {
@@ -189,7 +200,9 @@ fn from_value(value: &Value) -> ErrorBody {
     // A bare `{"detail":"Not Found"}` is what a web framework says about a wrong address.
     found.is_api_error = object.is_some_and(|object| {
         let said = |key: &str| object.get(key).is_some_and(|value| !value.is_null());
-        ["error", "errors", "message", "msg", "base_resp"].into_iter().any(said)
+        ["error", "errors", "message", "Message", "msg", "base_resp", "__type"]
+            .into_iter()
+            .any(said)
             || object.get("code").is_some_and(Value::is_string)
     });
     found
@@ -224,7 +237,7 @@ fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
             look(found, inner, depth + 1);
         }
     }
-    for key in ["code", "status", "status_code"] {
+    for key in ["code", "status", "status_code", "originalStatusCode"] {
         let number = object.get(key).and_then(number);
         found.number = found.number.or(number);
     }
@@ -277,8 +290,15 @@ fn number(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|number| (100..1000).contains(number))
 }
 
+/// The name of an exception, which Amazon's services put between a namespace and an address.
+fn exception(name: &str) -> Option<String> {
+    let name = name.split(':').next()?.rsplit('#').next()?.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 fn code(value: &Value) -> Option<String> {
     let word = value.as_str().map(str::trim)?;
+    let word = word.rsplit_once('#').map_or(word, |(_, name)| name);
     let says_nothing = word.is_empty()
         || word.bytes().all(|byte| byte.is_ascii_digit())
         || EMPTY_CODES.iter().any(|empty| word.eq_ignore_ascii_case(empty));

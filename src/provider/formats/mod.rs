@@ -4,6 +4,7 @@
 //! answer is read within its limits, how errors are recognised and what they mean is the same for all.
 
 mod anthropic;
+mod bedrock;
 mod google;
 mod openai;
 
@@ -11,7 +12,8 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::body::Asking;
-use super::framing::sse::Event;
+use super::framing::Event;
+use super::framing::Frames;
 use super::pieces::Gathered;
 use super::{Call, Failure};
 use crate::config::Kind;
@@ -37,6 +39,11 @@ pub(super) trait Format: Sync {
     /// When it tells of a failure, or is not of this format.
     fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure>;
 
+    /// How a stream of this format is cut into events.
+    fn framing(&self) -> Frames {
+        Frames::ServerSent
+    }
+
     /// A reader for the events of one stream.
     fn events(&self) -> Box<dyn ReadEvents>;
 }
@@ -56,6 +63,7 @@ pub(super) fn of(kind: Kind) -> &'static dyn Format {
         Kind::OpenAi => &openai::OpenAi,
         Kind::Anthropic => &anthropic::Anthropic,
         Kind::Google => &google::Google,
+        Kind::Bedrock => &bedrock::Bedrock,
     }
 }
 

@@ -10,20 +10,12 @@
 //! object also ends where the next one, or the end mark, begins on a line of its own; no JSON text
 //! goes on like that. Nothing here knows what an event means.
 
+pub(in crate::provider) use super::Event;
+
 /// Longest `event:` name that is kept; longer ones are nobody's.
 const NAME_BYTES: usize = 64;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::provider) struct Event<'a> {
-    /// From its `event:` line; empty without one.
-    pub(in crate::provider) name: &'a [u8],
-    /// Its `data:` lines, joined by line feeds; or JSON that stands there without a field.
-    pub(in crate::provider) data: &'a [u8],
-    /// The data are lines without a field.
-    pub(in crate::provider) bare: bool,
-}
 
 /// An event is larger than the limit.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,7 +101,7 @@ impl Parser {
 
     fn hand_out(&mut self) -> Event<'_> {
         self.taken = true;
-        Event { name: &self.name, data: &self.data, bare: self.bare }
+        Event { name: &self.name, data: &self.data, bare: self.bare, failed: false }
     }
 
     fn forget_taken(&mut self) {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::fixtures::any_json;
 use super::super::formats;
+use super::super::framing::eventstream::message;
 use super::super::pieces::MOST_CALLS;
 use super::*;
 use crate::config::Kind;
@@ -20,7 +21,7 @@ mod samples;
 
 const LIMIT: usize = 64 * 1024;
 
-const KINDS: [Kind; 3] = Kind::ALL;
+const KINDS: [Kind; 4] = Kind::ALL;
 
 /// What became of a stream, in a form that can be compared and printed.
 #[derive(Debug, PartialEq)]
@@ -132,9 +133,9 @@ fn chunkings() -> u64 {
 
 fn chunk_all(kind: Kind) {
     let samples = samples::of(kind);
-    let expected: Vec<Seen> = samples.iter().map(|sample| whole(kind, sample)).collect();
+    let expected: Vec<Seen> = samples.iter().map(|sample| run(kind, [&sample[..]])).collect();
     for (seed, turn) in (0..chunkings()).zip((0..samples.len()).cycle()) {
-        let seen = run(kind, chunked(samples[turn].as_bytes(), seed));
+        let seen = run(kind, chunked(&samples[turn], seed));
         assert_eq!(seen, expected[turn], "sample {turn}, seed {seed}");
     }
 }
@@ -154,10 +155,15 @@ fn any_chunking_of_a_google_stream_gives_the_same_answer() {
     chunk_all(Kind::Google);
 }
 
+#[test]
+fn any_chunking_of_a_bedrock_stream_gives_the_same_answer() {
+    chunk_all(Kind::Bedrock);
+}
+
 /// Puts wrong bytes into a sample, takes some out, doubles some.
-fn mutated(sample: &str, seed: u64) -> Vec<u8> {
+fn mutated(sample: &[u8], seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut bytes = sample.as_bytes().to_vec();
+    let mut bytes = sample.to_vec();
     for _ in 0..random.usize(1..6) {
         let at = random.usize(..bytes.len().max(1));
         let to = (at + random.usize(..40)).min(bytes.len());
@@ -191,9 +197,9 @@ fn damaged_streams_end_the_same_however_they_are_cut_and_never_panic() {
 fn every_prefix_of_a_good_stream_is_cut_or_complete_and_never_something_else() {
     for kind in KINDS {
         for sample in samples::of(kind) {
-            let Ok(full) = whole(kind, &sample).end else { continue };
+            let Ok(full) = run(kind, [&sample[..]]).end else { continue };
             for end in 0..sample.len() {
-                match run(kind, [&sample.as_bytes()[..end]]).end {
+                match run(kind, [&sample[..end]]).end {
                     Ok(answer) => assert_eq!(
                         (&answer.content, &answer.calls, answer.finish),
                         (&full.content, &full.calls, full.finish),
@@ -286,11 +292,17 @@ fn thoughts_are_kept_within_the_bound_of_an_answer() {
                 "delta": {"type": "thinking_delta", "thinking": text}}),
             Kind::Google => json!({"candidates": [{"content": {"parts": [
                 {"text": text, "thought": true}]}}]}),
+            Kind::Bedrock => json!({"contentBlockIndex": 0,
+                "delta": {"reasoningContent": {"text": text}}}),
         }
     };
     for kind in KINDS {
-        let event = format!("data: {}\n\n", thinks(kind));
-        let failure = whole(kind, &event.repeat(10)).end.unwrap_err();
+        let event = match kind {
+            Kind::Bedrock => message("event", "contentBlockDelta", &thinks(kind).to_string()),
+            _ => format!("data: {}\n\n", thinks(kind)).into_bytes(),
+        };
+        let mut stream = Stream::new(formats::of(kind), LIMIT, &Rc::default());
+        let failure = stream.feed(&event.repeat(10)).unwrap_err();
         assert!(failure.message.contains("response_bytes"), "{kind:?}: {failure:?}");
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::super::fixtures::{self, KEY};
 use super::super::{Outcome, Step};
@@ -24,6 +24,7 @@ mod learned;
 mod packed;
 mod reach;
 mod secrets;
+mod signed;
 mod streams;
 mod vertex;
 

@@ -2,6 +2,7 @@
 //! server's side: the counterpart of `provider/formats/mod.rs`.
 
 mod anthropic;
+mod bedrock;
 mod google;
 mod openai;
 
@@ -51,14 +52,24 @@ pub(super) trait Format: Sync {
     /// An error; the key appears in it only as far as the real service shows it.
     fn error(&self, error: &ErrorReply, key: &str, ask: &Ask, number: u64) -> Outgoing;
 
-    /// The line before the data of an error in a stream.
-    fn error_event(&self) -> &'static str {
-        ""
+    /// The type that a stream is called.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
+
+    /// An error, as an event in a stream.
+    fn error_event(&self, error: &Outgoing) -> Vec<u8> {
+        format!("data: {}\n\n", String::from_utf8_lossy(&error.body)).into_bytes()
     }
 
     /// What keeps a silent stream alive.
-    fn keep_alive(&self) -> &'static str {
-        ": keep-alive\n\n"
+    fn keep_alive(&self) -> Vec<u8> {
+        b": keep-alive\n\n".to_vec()
+    }
+
+    /// An event that is cut off within its JSON.
+    fn malformed(&self) -> Vec<u8> {
+        b"data: {\"choices\":[{\"delta\":{\"cont\n\n".to_vec()
     }
 }
 
@@ -68,5 +79,6 @@ pub(super) fn of(kind: Kind) -> &'static dyn Format {
         Kind::OpenAi => &openai::OpenAi,
         Kind::Anthropic => &anthropic::Anthropic,
         Kind::Google => &google::Google,
+        Kind::Bedrock => &bedrock::BedrockServer,
     }
 }

@@ -11,6 +11,9 @@ fn streamed(kind: Kind) -> (String, Value) {
     if kind == Kind::Google {
         return (path.replace(":generate", ":streamGenerate") + "?alt=sse", body);
     }
+    if kind == Kind::Bedrock {
+        return (path + "-stream", body);
+    }
     body["stream"] = json!(true);
     (path, body)
 }
@@ -24,8 +27,32 @@ async fn stream_of(kind: Kind, flow: Flow) -> Got {
 
 /// The data of all events, as JSON where it is.
 fn events(got: &Got) -> Vec<Value> {
+    if got.head.contains("application/vnd.amazon.eventstream") {
+        return framed(&got.raw);
+    }
     let data = got.body.lines().filter_map(|line| line.strip_prefix("data: "));
     data.map(|data| serde_json::from_str(data).unwrap_or_else(|_| json!(data))).collect()
+}
+
+/// The data of Amazon's frames. Those of an exception get an `error`, those of a frame that is
+/// damaged are a text.
+fn framed(mut rest: &[u8]) -> Vec<Value> {
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().expect("four bytes"));
+    let mut all = Vec::new();
+    // The last one may be cut.
+    while rest.len() >= 16 && number(&rest[..4]) as usize <= rest.len() {
+        let (frame, more) = rest.split_at(number(&rest[..4]) as usize);
+        rest = more;
+        let end = frame.len() - 4;
+        let headers = 12 + number(&frame[4..8]) as usize;
+        let mut data: Value = serde_json::from_slice(&frame[headers..end]).unwrap_or_default();
+        if frame[12..headers].windows(15).any(|part| part == b":exception-type") {
+            data["error"] = json!(true);
+        }
+        let is_right = number(&frame[end..]) == crc32fast::hash(&frame[..end]);
+        all.push(if is_right { data } else { json!("damaged") });
+    }
+    all
 }
 
 fn text(kind: Kind, events: &[Value]) -> String {
@@ -33,6 +60,7 @@ fn text(kind: Kind, events: &[Value]) -> String {
         Kind::OpenAi => "/choices/0/delta/content",
         Kind::Anthropic => "/delta/text",
         Kind::Google => "/candidates/0/content/parts/0/text",
+        Kind::Bedrock => "/delta/text",
     };
     events.iter().filter_map(|event| event.pointer(place)?.as_str()).collect()
 }
@@ -45,7 +73,11 @@ fn saying() -> Flow {
 async fn a_stream_says_in_pieces_what_a_whole_answer_says_and_ends_as_its_format_does() {
     for kind in KINDS {
         let got = stream_of(kind, saying()).await;
-        assert!(got.head.contains("content-type: text/event-stream"), "{}", got.head);
+        let label = match kind {
+            Kind::Bedrock => "application/vnd.amazon.eventstream",
+            _ => "text/event-stream",
+        };
+        assert!(got.head.contains(&format!("content-type: {label}")), "{}", got.head);
         let events = events(&got);
         assert_eq!(text(kind, &events), TEXT, "{kind:?}");
         let last = events.last().expect("an event");
@@ -53,6 +85,7 @@ async fn a_stream_says_in_pieces_what_a_whole_answer_says_and_ends_as_its_format
             Kind::OpenAi => assert_eq!(last, "[DONE]"),
             Kind::Anthropic => assert_eq!(last["type"], "message_stop"),
             Kind::Google => assert_eq!(last["candidates"][0]["finishReason"], "STOP"),
+            Kind::Bedrock => assert_eq!(last["usage"]["totalTokens"], 7),
         }
     }
 }
@@ -91,8 +124,13 @@ async fn pings_come_before_a_late_token() {
         let second = Duration::from_secs(1);
         let flow = Flow { first_after: 3 * second, pings: Some(second), ..saying() };
         let got = stream_of(kind, flow).await;
-        let pings = ["keep-alive", "\"ping\""].map(|ping| got.body.matches(ping).count());
-        let expected = if kind == Kind::Anthropic { [0, 3] } else { [2, 0] };
+        let pings = ["keep-alive", "\"ping\"", "initial-response"]
+            .map(|ping| got.body.matches(ping).count());
+        let expected = match kind {
+            Kind::Anthropic => [0, 3, 0],
+            Kind::Bedrock => [0, 0, 2],
+            _ => [2, 0, 0],
+        };
         assert_eq!(pings, expected, "{kind:?}");
     }
 }

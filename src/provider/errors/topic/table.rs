@@ -19,8 +19,8 @@ const OTHER_POLICIES: &[&str] =
 #[rustfmt::skip]
 const OTHER_LIMITS: &[&str] = &[
     " max tokens", " max completion tokens", " max output tokens", " output tokens",
-    " completion tokens", " budget", " per minute", " per day", " quota", " string",
-    " stop sequence", " tools",
+    " completion tokens", " maximum tokens you requested", " maximum tokens value", " budget",
+    " per minute", " per day", " quota", " string", " stop sequence", " tools",
 ];
 
 /// Words for something that is larger than allowed.
@@ -171,7 +171,8 @@ pub(super) const TABLE: &[Wording] = &[
             " model retired", " model is not found", " not a valid model",
             " no endpoints found for", " no endpoints available", " no allowed providers",
             " no available channel", " access to model", " access to the model",
-            " access to this model", " could not find model", " cannot find model",
+            " access to this model", " on demand throughput", " resource not found exception",
+            " invalid model identifier", " model use case details", " could not find model", " cannot find model",
             " deployment not found", " deployment for this resource does not exist",
             " operation not supported", " requested model is not", " specified model is not",
             " model identifier is", " model id is not", " model id is invalid",
@@ -221,7 +222,10 @@ pub(super) const TABLE: &[Wording] = &[
         Topic::Key,
         &[&[
             " no auth", " no api key", " missing auth", "令牌", "密钥",
-            " unauthenticated", " failed precondition", " not authenticated", " unauthorized",
+            " unauthenticated", " unrecognized client", " invalid signature",
+            " incomplete signature", " signature does not match", " signature expired",
+            " request signature we calculated", " request expired", " expired token",
+            " invalid client token", " opt in required", " failed precondition", " not authenticated", " unauthorized",
             " permission denied",
             " permission error", " access denied", " account suspended", " account is suspended",
             " account deactivated", " account has been disabled",
@@ -276,8 +280,8 @@ pub(super) const TABLE: &[Wording] = &[
         &[
             &[
                 " max tokens", " max completion tokens", " max output tokens", " output tokens",
-                " completion tokens", " thinking budget", " budget tokens", " temperature",
-                " top p", " tools",
+                " completion tokens", " maximum tokens you requested", " thinking budget",
+                " budget tokens", " temperature", " top p", " tools",
             ],
             &[
                 " less than or equal", " greater than", " exceed", " too large", " too many",

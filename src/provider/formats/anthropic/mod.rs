@@ -56,7 +56,7 @@ impl Format for Anthropic {
 
 /// What stands for "as many as the model gives": this API demands a number, and every model that it
 /// still serves gives as many.
-const MAX_TOKENS: u32 = 8192;
+pub(in crate::provider::formats) const MAX_TOKENS: u32 = 8192;
 
 /// Stands in for "any JSON object", which this API has no field for.
 const JSON_ONLY: &str = "Answer with one JSON object and nothing else: no code fence, no comment.";
@@ -190,6 +190,15 @@ fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a
     body
 }
 
+/// All instructions as one text, the wish for JSON among them.
+pub(in crate::provider::formats) fn plain_system(call: &Call<'_>) -> String {
+    let mut system = body::system_text(call);
+    if matches!(call.request.response_format, Some(ResponseFormat::JsonObject {})) {
+        body::join(&mut system, JSON_ONLY);
+    }
+    system
+}
+
 /// The tools on offer. This API refuses calls in a conversation that offers none, so the ones that
 /// were called are offered then, and may not be called.
 fn tools<'a>(request: &'a ChatRequest, caches: &mut Breakpoints) -> Vec<WireTool<'a>> {
@@ -273,7 +282,7 @@ fn output_config(request: &ChatRequest) -> Option<OutputConfig> {
 }
 
 /// The schema with all objects closed that do not say whether they are: this API takes no others.
-fn closed(schema: &Value) -> Value {
+pub(in crate::provider::formats) fn closed(schema: &Value) -> Value {
     match schema {
         Value::Object(map) => {
             let mut map: serde_json::Map<String, Value> =

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::reply::{answer, end, explain};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::sse::Event;
+use crate::provider::framing::Event;
 use crate::provider::pieces::{End, Gathered};
 use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::sse::Event;
+use crate::provider::framing::Event;
 use crate::provider::pieces::{self, End, Gathered};
 use crate::provider::tool_calls::{self, Fragment};
 use crate::provider::{Failure, finish, usage};

@@ -11,7 +11,7 @@ use super::TOLD_AS;
 use super::reply::{Text, answer, end, failed};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::sse::Event;
+use crate::provider::framing::Event;
 use crate::provider::pieces::{End, Gathered};
 use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;

@@ -1,16 +1,60 @@
 //! Streams in the shapes that real servers send, short enough to be run a million times.
 
 use crate::config::Kind;
+use crate::provider::framing::eventstream::message;
 
 /// The samples of a format.
-pub(super) fn of(kind: Kind) -> Vec<String> {
+pub(super) fn of(kind: Kind) -> Vec<Vec<u8>> {
     let samples = match kind {
         Kind::OpenAi => &OPENAI[..],
         Kind::Anthropic => &ANTHROPIC[..],
         Kind::Google => &GOOGLE[..],
+        Kind::Bedrock => return BEDROCK.iter().map(|sample| framed(sample)).collect(),
     };
-    samples.iter().map(|sample| (*sample).to_owned()).collect()
+    samples.iter().map(|sample| sample.as_bytes().to_vec()).collect()
 }
+
+/// The messages of a sample; one whose name begins with a small `e` and a colon is an exception.
+fn framed(sample: &[(&str, &str)]) -> Vec<u8> {
+    let frame = |(name, data): &(&str, &str)| match name.strip_prefix("e:") {
+        Some(name) => message("exception", name, data),
+        None => message("event", name, data),
+    };
+    sample.iter().flat_map(frame).collect()
+}
+
+const BEDROCK: [&[(&str, &str)]; 4] = [
+    &[
+        ("messageStart", "{\"role\":\"assistant\",\"p\":\"ab\"}"),
+        (
+            "contentBlockDelta",
+            "{\"contentBlockIndex\":0,\"delta\":{\"text\":\"Grüße 👋\"},\"p\":\"a\"}",
+        ),
+        ("contentBlockStop", "{\"contentBlockIndex\":0}"),
+        ("messageStop", "{\"stopReason\":\"end_turn\"}"),
+        ("metadata", "{\"usage\":{\"inputTokens\":5,\"outputTokens\":2},\"metrics\":{}}"),
+    ],
+    // A thought, then a tool.
+    &[
+        ("contentBlockDelta", "{\"delta\":{\"reasoningContent\":{\"text\":\"hm\"}}}"),
+        (
+            "contentBlockStart",
+            "{\"contentBlockIndex\":1,\"start\":{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"f\"}}}",
+        ),
+        (
+            "contentBlockDelta",
+            "{\"contentBlockIndex\":1,\"delta\":{\"toolUse\":{\"input\":\"{}\"}}}",
+        ),
+        ("messageStop", "{\"stopReason\":\"tool_use\"}"),
+    ],
+    // An exception after text.
+    &[
+        ("contentBlockDelta", "{\"contentBlockIndex\":0,\"delta\":{\"text\":\"half\"}}"),
+        ("e:throttlingException", "{\"message\":\"slow\"}"),
+    ],
+    // No finish.
+    &[("contentBlockDelta", "{\"contentBlockIndex\":0,\"delta\":{\"text\":\"half\"}}")],
+];
 
 const OPENAI: [&str; 7] = [
     // The service itself, with usage.

@@ -27,6 +27,8 @@ const HEADERS: &[(&str, &str)] = &[
     ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T12:00:00Z"),
 ];
 
+const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+
 pub(super) struct Anthropic;
 
 impl Format for Anthropic {
@@ -115,12 +117,13 @@ impl Format for Anthropic {
         reply.scripted(error)
     }
 
-    fn error_event(&self) -> &'static str {
-        "event: error\n"
+    fn error_event(&self, error: &Outgoing) -> Vec<u8> {
+        let body = String::from_utf8_lossy(&error.body);
+        format!("event: error\ndata: {body}\n\n").into_bytes()
     }
 
-    fn keep_alive(&self) -> &'static str {
-        "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+    fn keep_alive(&self) -> Vec<u8> {
+        PING.to_vec()
     }
 }
 
@@ -237,7 +240,7 @@ fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
         &json!({ "type": "content_block_start", "index": index, "content_block": begin }),
     )));
     if index == 0 {
-        all.push(Item::Other("event: ping\ndata: {\"type\": \"ping\"}\n\n".to_owned()));
+        all.push(Item::Other(PING.to_vec()));
     }
     for piece in pieces {
         let delta = match is_tool {
@@ -251,6 +254,6 @@ fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
     all.push(Item::Other(event(&json!({ "type": "content_block_stop", "index": index }))));
 }
 
-fn event(data: &Value) -> String {
-    format!("event: {}\ndata: {data}\n\n", text(data, "type"))
+fn event(data: &Value) -> Vec<u8> {
+    format!("event: {}\ndata: {data}\n\n", text(data, "type")).into_bytes()
 }

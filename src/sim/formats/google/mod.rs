@@ -220,7 +220,7 @@ fn sent(status: u16, body: &Value) -> Outgoing {
 /// and the final numbers. There is no end marker, and an error may stand there without `data:`.
 fn events(body: &Value) -> Vec<Item> {
     if body.is_array() {
-        return vec![Item::Other(format!("{body:#}\n"))];
+        return vec![Item::Other(format!("{body:#}\n").into_bytes())];
     }
     let part = &body["candidates"][0]["content"]["parts"][0];
     let mut pieces = tokens(text(part, "text"));
@@ -235,7 +235,7 @@ fn events(body: &Value) -> Vec<Item> {
     items
 }
 
-fn part_of(body: &Value, piece: &str) -> String {
+fn part_of(body: &Value, piece: &str) -> Vec<u8> {
     let mut one = body.clone();
     one["candidates"][0]["content"]["parts"][0]["text"] = json!(piece);
     if let Some(candidate) = one["candidates"][0].as_object_mut() {
@@ -252,6 +252,6 @@ fn part_of(body: &Value, piece: &str) -> String {
     event(&one)
 }
 
-fn event(data: &Value) -> String {
-    format!("data: {data}\r\n\r\n")
+fn event(data: &Value) -> Vec<u8> {
+    format!("data: {data}\r\n\r\n").into_bytes()
 }

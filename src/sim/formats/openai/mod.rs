@@ -242,9 +242,9 @@ fn sent(status: u16, body: &Value, number: u64) -> Outgoing {
 /// The first chunk has only the role; a tool call comes in fragments; usage is a chunk of its own
 /// without choices, and only when it was asked for; `[DONE]` is last.
 fn events(body: &Value, call: &Incoming) -> Vec<Item> {
-    let end = Item::End("data: [DONE]\n\n".to_owned());
+    let end = Item::End(b"data: [DONE]\n\n".to_vec());
     if body.get("choices").is_none() {
-        return vec![Item::Other(format!("data: {body}\n\n")), end];
+        return vec![Item::Other(format!("data: {body}\n\n").into_bytes()), end];
     }
     let with_usage = call.body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
     let message = &body["choices"][0]["message"];
@@ -279,7 +279,7 @@ fn events(body: &Value, call: &Incoming) -> Vec<Item> {
         let mut last = head(body);
         last["choices"] = json!([]);
         last["usage"] = body["usage"].clone();
-        items.push(Item::Other(format!("data: {last}\n\n")));
+        items.push(Item::Other(format!("data: {last}\n\n").into_bytes()));
     }
     items.push(end);
     items
@@ -296,7 +296,7 @@ fn head(body: &Value) -> Value {
     })
 }
 
-fn chunk(body: &Value, delta: &Value, finish: &Value, with_usage: bool) -> String {
+fn chunk(body: &Value, delta: &Value, finish: &Value, with_usage: bool) -> Vec<u8> {
     let mut chunk = head(body);
     chunk["choices"] =
         json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]);
@@ -304,5 +304,5 @@ fn chunk(body: &Value, delta: &Value, finish: &Value, with_usage: bool) -> Strin
         chunk["usage"] = Value::Null;
     }
     chunk["obfuscation"] = json!("x7Jq2");
-    format!("data: {chunk}\n\n")
+    format!("data: {chunk}\n\n").into_bytes()
 }

@@ -1,0 +1,197 @@
+//! Where the keys come from that sign calls to Amazon Bedrock.
+//!
+//! `env`, `profile:NAME` and `instance` mean here what they mean to Amazon's own tools: the same
+//! variables, files and addresses. What the environment says is taken once; files, commands and
+//! services are asked again by the one who signs, since temporary keys end.
+
+mod profile;
+
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Env;
+pub(crate) use profile::{AwsProfile, InProfile};
+
+/// Where a machine of Amazon's finds the service that knows its role.
+const MACHINE: &str = "http://169.254.169.254";
+const MACHINE_V6: &str = "http://[fd00:ec2::254]";
+
+/// Where a container of Amazon's finds the like.
+const CONTAINER: &str = "http://169.254.170.2";
+
+/// Hosts other than loopback that a container's keys may be fetched from without encryption.
+const CONTAINER_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
+
+/// How the calls of a provider are signed.
+#[derive(Clone)]
+pub(crate) struct Signing {
+    pub(crate) region: String,
+    pub(crate) source: AwsSource,
+}
+
+/// A key of Amazon's: a public name, a secret, and for temporary ones a token.
+#[derive(Clone)]
+pub(crate) struct AwsKeys {
+    /// Names the key, and is shown in every request.
+    pub(crate) id: String,
+    pub(crate) secret: SecretString,
+    pub(crate) token: Option<SecretString>,
+}
+
+/// Where such a key is.
+#[derive(Clone)]
+pub(crate) enum AwsSource {
+    /// It was in the environment.
+    Fixed(AwsKeys),
+    Profile(AwsProfile),
+    Container(Container),
+    /// The metadata service of the machine, at this address.
+    Machine(String),
+}
+
+/// The service that gives a container its keys.
+#[derive(Clone)]
+pub(crate) struct Container {
+    pub(crate) url: String,
+    /// What is sent to it as `authorization`.
+    pub(crate) token: Option<SecretString>,
+    /// The file that this is in, which changes.
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Signing {
+    /// The secret that changes only with the configuration and the environment.
+    pub(super) fn secret(&self) -> Option<&str> {
+        match &self.source {
+            AwsSource::Fixed(keys) => Some(keys.secret.expose_secret()),
+            _ => None,
+        }
+    }
+}
+
+impl AwsSource {
+    /// The keys in the environment, or which variable is missing.
+    pub(super) fn of_env(env: &Env) -> Result<AwsSource, String> {
+        Ok(AwsSource::Fixed(AwsKeys {
+            id: required(env, "AWS_ACCESS_KEY_ID")?.to_owned(),
+            secret: required(env, "AWS_SECRET_ACCESS_KEY")?.into(),
+            token: env.var("AWS_SESSION_TOKEN").map(|token| token.trim().into()),
+        }))
+    }
+
+    /// A profile of Amazon's files, or what is wrong with it now.
+    pub(super) fn of_profile(name: &str, env: &Env) -> Result<AwsSource, String> {
+        let credentials = shared(env, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        let config = shared(env, "AWS_CONFIG_FILE", "config");
+        let (Some(credentials), Some(config)) = (credentials, config) else {
+            return Err("the environment variable HOME is not set".to_owned());
+        };
+        let profile = AwsProfile { name: name.to_owned(), credentials, config };
+        profile.find()?;
+        Ok(AwsSource::Profile(profile))
+    }
+
+    /// The service that gives this machine or container its keys. It is not asked yet.
+    pub(super) fn of_instance(env: &Env) -> Result<AwsSource, String> {
+        let relative = env.var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+        let full = env.var("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        let url = relative.map(|path| format!("{CONTAINER}{path}")).or(full.map(str::to_owned));
+        if let Some(url) = url {
+            if !is_safe(&url) {
+                return Err(
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor a service of \
+                            this machine"
+                        .to_owned(),
+                );
+            }
+            return Ok(AwsSource::Container(Container {
+                url,
+                token: env.var("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(SecretString::from),
+                token_file: env.var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(PathBuf::from),
+            }));
+        }
+        if env.var("AWS_EC2_METADATA_DISABLED").is_some_and(|on| on.eq_ignore_ascii_case("true")) {
+            return Err("AWS_EC2_METADATA_DISABLED says not to ask this machine".to_owned());
+        }
+        let mode = env.var("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").unwrap_or_default();
+        let usual = if mode.eq_ignore_ascii_case("ipv6") { MACHINE_V6 } else { MACHINE };
+        let address = env.var("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or(usual);
+        Ok(AwsSource::Machine(address.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// A variable that must be set.
+fn required<'e>(env: &'e Env, name: &str) -> Result<&'e str, String> {
+    let value = env.var(name).map(str::trim);
+    value.ok_or_else(|| format!("the environment variable {name} is not set"))
+}
+
+/// One of the files that Amazon's tools share, where a variable or custom puts it.
+fn shared(env: &Env, variable: &str, usual: &str) -> Option<PathBuf> {
+    let named = env.var(variable).map(PathBuf::from);
+    named.or_else(|| Some(env.path("HOME")?.join(".aws").join(usual)))
+}
+
+/// Whether keys may be fetched from there: nobody on the way can read or change them.
+fn is_safe(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let bare: Result<std::net::IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    let is_here = host == "localhost" || bare.is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || is_here || CONTAINER_HOSTS.contains(&host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(vars: &[(&str, &str)]) -> Result<AwsSource, String> {
+        AwsSource::of_instance(&Env::new(1, vars.iter().copied()))
+    }
+
+    fn container(vars: &[(&str, &str)]) -> Option<String> {
+        match instance(vars) {
+            Ok(AwsSource::Container(container)) => Some(container.url),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_container_is_asked_before_the_machine_and_only_where_it_is_safe() {
+        let relative = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x")];
+        assert_eq!(container(&relative).as_deref(), Some("http://169.254.170.2/v2/x"));
+        let full = |url| container(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)]);
+        for url in [
+            "https://keys.example/x",
+            "http://127.0.0.1:9/x",
+            "http://169.254.170.23/v1/credentials",
+        ] {
+            assert_eq!(full(url).as_deref(), Some(url));
+        }
+        for url in ["http://keys.example/x", "http://169.254.169.254/x", "nonsense"] {
+            assert_eq!(full(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_machine_is_asked_where_the_environment_says() {
+        let at = |vars: &[(&str, &str)]| match instance(vars) {
+            Ok(AwsSource::Machine(address)) => address,
+            _ => "none".to_owned(),
+        };
+        assert_eq!(at(&[]), "http://169.254.169.254");
+        let mode = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
+        assert_eq!(at(&[mode]), "http://[fd00:ec2::254]");
+        let other = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:7/");
+        assert_eq!(at(&[other, mode]), "http://127.0.0.1:7");
+        assert_eq!(at(&[("AWS_EC2_METADATA_DISABLED", "true")]), "none");
+    }
+
+    #[test]
+    fn a_variable_that_is_missing_is_named() {
+        let env = Env::new(1, [("AWS_ACCESS_KEY_ID", "AKID")]);
+        let why = AwsSource::of_env(&env).err().unwrap();
+        assert_eq!(why, "the environment variable AWS_SECRET_ACCESS_KEY is not set");
+    }
+}

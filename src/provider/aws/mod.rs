@@ -1,0 +1,181 @@
+//! Calls that are signed instead of carrying a key: Amazon's credentials, and when they are
+//! renewed.
+//!
+//! Temporary keys are fetched when the first call needs them, five minutes before they end, and
+//! again when the service says that they have ended. One call fetches, the others wait for it.
+//! While old keys still hold, a service that cannot be asked for new ones harms nobody.
+
+mod fetch;
+pub(crate) mod sigv4;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use reqwest::Request;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Failure;
+use super::errors::redact::Secrets;
+use super::sign::{Signer, secret_value};
+use crate::config::{AwsKeys, AwsSource, Signing};
+use crate::domain::time::Wall;
+use fetch::FreshKeys;
+use sigv4::{Scope, Signable};
+
+/// How long before their end keys are renewed.
+const BEFORE_END: Duration = Duration::from_secs(5 * 60);
+
+/// How long keys without an end are believed; those in files may change.
+const UNLIMITED: Duration = Duration::from_secs(10 * 60);
+
+/// The least time between two fetches while the keys at hand still hold, and between one fetch and
+/// the word of the service that its keys have ended.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The credentials of one model's calls.
+pub(super) struct Credentials {
+    signing: Signing,
+    /// What else must not be shown of what the provider says.
+    hidden: Vec<SecretString>,
+    held: RefCell<Option<Held>>,
+    /// Whoever holds this fetches.
+    fetching: tokio::sync::Mutex<()>,
+    /// When the last fetch began.
+    asked: Cell<Option<Wall>>,
+}
+
+/// Keys that were fetched.
+struct Held {
+    keys: AwsKeys,
+    /// When they are to be fetched anew; never for those of the environment.
+    renew: Option<Wall>,
+    /// When they end, where they do.
+    end: Option<Wall>,
+    /// What of them must not be shown.
+    secrets: Rc<Secrets>,
+}
+
+impl Credentials {
+    /// Nothing fetched so far.
+    pub(super) fn new(signing: &Signing, hidden: &[SecretString]) -> Credentials {
+        Credentials {
+            signing: signing.clone(),
+            hidden: hidden.to_vec(),
+            held: RefCell::default(),
+            fetching: tokio::sync::Mutex::default(),
+            asked: Cell::new(None),
+        }
+    }
+
+    /// Makes sure that there are keys to sign with.
+    ///
+    /// # Errors
+    /// When there are none and none can be fetched.
+    pub(super) async fn ready(&self, now: Wall) -> Result<(), Failure> {
+        if self.is_fresh(now) {
+            return Ok(());
+        }
+        let _turn = self.fetching.lock().await;
+        if self.is_fresh(now) {
+            return Ok(());
+        }
+        self.asked.set(Some(now));
+        match fetch::fetch(&self.signing.source).await {
+            Ok(fetched) => {
+                self.held.replace(Some(self.held(fetched, now)));
+                Ok(())
+            }
+            Err(_) if self.still_holds(now) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether no fetch is due.
+    fn is_fresh(&self, now: Wall) -> bool {
+        let held = self.held.borrow();
+        let asked_lately = self.asked.get().is_some_and(|asked| now < asked.plus(PAUSE));
+        match &*held {
+            Some(held) if held.renew.is_none_or(|renew| now < renew) => true,
+            Some(held) => asked_lately && held.end.is_none_or(|end| now < end),
+            None => false,
+        }
+    }
+
+    fn still_holds(&self, now: Wall) -> bool {
+        let held = self.held.borrow();
+        held.as_ref().is_some_and(|held| held.end.is_none_or(|end| now < end))
+    }
+
+    /// Forgets keys that the service refused, unless they cannot change or have just been fetched;
+    /// true when others may be had.
+    pub(super) fn refused(&self, now: Wall) -> bool {
+        let is_fixed = matches!(self.signing.source, AwsSource::Fixed(_));
+        let asked_lately = self.asked.get().is_some_and(|asked| now < asked.plus(PAUSE));
+        if is_fixed || asked_lately {
+            return false;
+        }
+        self.held.take().is_some()
+    }
+
+    fn held(&self, fetched: FreshKeys, now: Wall) -> Held {
+        let FreshKeys { keys, end } = fetched;
+        let renew = match (&self.signing.source, end) {
+            (AwsSource::Fixed(_), _) => None,
+            (_, Some(end)) => Some(end.minus(BEFORE_END).max(now.plus(PAUSE)).min(end)),
+            (_, None) => Some(now.plus(UNLIMITED)),
+        };
+        let id = SecretString::from(keys.id.as_str());
+        let all = [&id, &keys.secret].into_iter().chain(&keys.token).chain(&self.hidden);
+        let secrets = Rc::new(Secrets::new(all));
+        Held { keys, renew, end, secrets }
+    }
+
+    /// What of these keys must not be shown; nothing before there are any.
+    pub(super) fn secrets(&self) -> Option<Rc<Secrets>> {
+        self.held.borrow().as_ref().map(|held| Rc::clone(&held.secrets))
+    }
+}
+
+impl Signer for Rc<Credentials> {
+    /// Without keys the request stays as it is, and the service says what is missing.
+    fn sign(&self, request: &mut Request, now: Wall) {
+        if let Some(held) = &*self.held.borrow() {
+            sign(request, &held.keys, &self.signing.region, now);
+        }
+    }
+}
+
+/// Signs the request with its body, its type and its host; other headers may be changed on the way.
+fn sign(request: &mut Request, keys: &AwsKeys, region: &str, now: Wall) {
+    let at = sigv4::date(now);
+    let url = request.url();
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let token = keys.token.as_ref().map(ExposeSecret::expose_secret);
+    let signed: Vec<(String, String)> = kind
+        .map(|kind| ("content-type", kind))
+        .into_iter()
+        .chain([("host", host.as_str()), ("x-amz-date", at.as_str())])
+        .chain(token.map(|token| ("x-amz-security-token", token)))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+    let what = Signable { method: request.method().as_str(), url, headers: &signed, body };
+    let authorization = sigv4::authorization(&what, Scope { region, at: &at }, keys);
+    let headers = request.headers_mut();
+    if let Ok(at) = HeaderValue::from_str(&at) {
+        headers.insert(HeaderName::from_static("x-amz-date"), at);
+    }
+    if let Some(token) = keys.token.as_ref().and_then(secret_value) {
+        headers.insert(HeaderName::from_static("x-amz-security-token"), token);
+    }
+    if let Some(value) = secret_value(&authorization.into()) {
+        headers.insert(AUTHORIZATION, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

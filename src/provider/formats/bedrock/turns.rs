@@ -1,0 +1,270 @@
+//! The conversation as Bedrock takes it: two speakers in turn, the user first, no text of blanks.
+//!
+//! Ids of calls are changed as for Anthropic: Bedrock itself takes more, Claude behind it does not.
+//! Claude's thoughts stand first in the turn they belong to.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::domain::fault::Fault;
+use crate::protocol::chat::{Message, Role};
+use crate::protocol::content::{Content, File, ImageUrl, Part};
+use crate::provider::body::{self, NO_TURN};
+use crate::provider::history::{
+    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
+};
+use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::{Call, Failure, parts};
+
+/// Documents are refused in a message without any text.
+const SEE_DOCUMENT: &str = "[see the document]";
+
+#[derive(Serialize)]
+pub(super) struct SpokenTurn<'a> {
+    role: Role,
+    content: Vec<SentBlock<'a>>,
+}
+
+/// A union of one member, which names the kind.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum SentBlock<'a> {
+    Text(Cow<'a, str>),
+    Image(SentImage<'a>),
+    Document(SentDocument<'a>),
+    ReasoningContent(SentThought<'a>),
+    ToolUse(SentCall<'a>),
+    ToolResult(SentResult<'a>),
+}
+
+#[derive(Serialize)]
+struct SentImage<'a> {
+    format: &'static str,
+    source: BinarySource<'a>,
+}
+
+#[derive(Serialize)]
+struct SentDocument<'a> {
+    format: &'static str,
+    name: String,
+    source: BinarySource<'a>,
+}
+
+/// In base64.
+#[derive(Serialize)]
+struct BinarySource<'a> {
+    bytes: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum SentThought<'a> {
+    ReasoningText { text: &'a str, signature: &'a str },
+    RedactedContent(&'a str),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentCall<'a> {
+    tool_use_id: Cow<'a, str>,
+    name: Cow<'a, str>,
+    input: Cow<'a, RawValue>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentResult<'a> {
+    tool_use_id: Cow<'a, str>,
+    content: Vec<SentBlock<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+/// All messages but the instructions, those of one speaker merged.
+pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<SpokenTurn<'a>>, Failure> {
+    let messages = &call.request.messages;
+    let mut turns: Vec<SpokenTurn<'a>> = Vec::with_capacity(messages.len());
+    for entry in history::entries(messages, Ids::Plain) {
+        let (role, blocks) = match entry {
+            ChatEntry::Said(message) if body::instructs(message) => continue,
+            ChatEntry::Said(message) => (Role::User, blocks(message.content.as_ref())?),
+            ChatEntry::Assistant(message, asked) => {
+                (Role::Assistant, said_by_assistant(message, thoughts(message, call), asked))
+            }
+            ChatEntry::Result(asked, result) => (Role::User, vec![tool_result(asked, result)?]),
+            ChatEntry::Stray(message) => {
+                let mut all = vec![text(STRAY_RESULT)];
+                all.extend(blocks(message.content.as_ref())?);
+                (Role::User, all)
+            }
+        };
+        if blocks.is_empty() {
+            continue;
+        }
+        match turns.last_mut() {
+            Some(last) if last.role == role => last.content.extend(blocks),
+            _ => turns.push(SpokenTurn { role, content: blocks }),
+        }
+    }
+    let beginning = match turns.first() {
+        None => NO_TURN,
+        Some(first) if first.role == Role::Assistant => NO_BEGINNING,
+        Some(_) => return Ok(turns),
+    };
+    turns.insert(0, SpokenTurn { role: Role::User, content: vec![text(beginning)] });
+    Ok(turns)
+}
+
+fn text(text: &str) -> SentBlock<'_> {
+    SentBlock::Text(Cow::Borrowed(text))
+}
+
+fn blocks(content: Option<&Content>) -> Result<Vec<SentBlock<'_>>, Failure> {
+    let parts = match content {
+        None => return Ok(Vec::new()),
+        Some(Content::Text(one)) if one.trim().is_empty() => return Ok(Vec::new()),
+        Some(Content::Text(one)) => return Ok(vec![text(one)]),
+        Some(Content::Parts(parts)) => parts,
+    };
+    let shown = parts.iter().filter(|part| !is_blank(part));
+    let mut blocks: Vec<SentBlock<'_>> = shown.map(part_block).collect::<Result<_, _>>()?;
+    let is = |wanted: fn(&SentBlock<'_>) -> bool| blocks.iter().any(wanted);
+    if is(|block| matches!(block, SentBlock::Document(_)))
+        && !is(|block| matches!(block, SentBlock::Text(_)))
+    {
+        blocks.push(text(SEE_DOCUMENT));
+    }
+    Ok(blocks)
+}
+
+fn is_blank(part: &Part) -> bool {
+    matches!(part, Part::Text { text, .. } if text.trim().is_empty())
+}
+
+fn part_block(part: &Part) -> Result<SentBlock<'_>, Failure> {
+    let block = match part {
+        Part::Text { text: one, .. } => text(one),
+        Part::ImageUrl { image_url, .. } => image(image_url)?,
+        Part::File { file, .. } => {
+            document(file).unwrap_or_else(|| SentBlock::Text(parts::left_out(part).into()))
+        }
+        Part::InputAudio { .. } => SentBlock::Text(parts::left_out(part).into()),
+    };
+    Ok(block)
+}
+
+fn image(image: &ImageUrl) -> Result<SentBlock<'_>, Failure> {
+    let Some((media_type, bytes)) = body::data_url(&image.url) else {
+        return Err(match body::is_web_address(&image.url) {
+            true => unsupported("this provider takes images as data: URLs only, not by address"),
+            false => body::bad_image(),
+        });
+    };
+    let format = image_format(media_type)
+        .ok_or_else(|| unsupported("this provider takes png, jpeg, gif and webp images only"))?;
+    Ok(SentBlock::Image(SentImage { format, source: BinarySource { bytes } }))
+}
+
+fn image_format(media_type: &str) -> Option<&'static str> {
+    match media_type.to_ascii_lowercase().as_str() {
+        "image/png" => Some("png"),
+        "image/jpeg" | "image/jpg" => Some("jpeg"),
+        "image/gif" => Some("gif"),
+        "image/webp" => Some("webp"),
+        _ => None,
+    }
+}
+
+/// PDFs, texts and images; `None` for all other files.
+fn document(file: &File) -> Option<SentBlock<'_>> {
+    let media = parts::media(file)?;
+    let source = BinarySource { bytes: media.data };
+    if let Some(format) = image_format(media.kind) {
+        return Some(SentBlock::Image(SentImage { format, source }));
+    }
+    let format = match media.kind {
+        "application/pdf" => "pdf",
+        "text/csv" => "csv",
+        "text/html" => "html",
+        "text/markdown" => "md",
+        _ => {
+            media.text().filter(|text| !text.trim().is_empty())?;
+            "txt"
+        }
+    };
+    let name = document_name(file.filename.as_deref().unwrap_or_default());
+    Some(SentBlock::Document(SentDocument { format, name, source }))
+}
+
+/// A name as Converse takes it: of letters, digits, single spaces, hyphens, brackets, parentheses.
+fn document_name(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-()[]".contains(c);
+    let words = name.split(|c: char| !fits(c)).filter(|word| !word.is_empty());
+    let name: String = words.collect::<Vec<_>>().join(" ").chars().take(200).collect();
+    if name.is_empty() { "document".to_owned() } else { name }
+}
+
+/// The thoughts that this very model left in a message, with the signatures that it checks.
+fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> Vec<SentBlock<'a>> {
+    let data = message.provider_data.as_ref();
+    let own = data.and_then(|data| data.of(call.model.provider.kind.name(), &call.model.model_id));
+    let blocks = own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array);
+    blocks.into_iter().flatten().filter_map(thought).collect()
+}
+
+fn thought(block: &Value) -> Option<SentBlock<'_>> {
+    let told = |name: &str| block.get(name).and_then(Value::as_str).filter(|it| !it.is_empty());
+    let thought = match (told("signature"), told("data")) {
+        (Some(signature), _) => {
+            SentThought::ReasoningText { text: told("text").unwrap_or_default(), signature }
+        }
+        (None, Some(data)) => SentThought::RedactedContent(data),
+        (None, None) => return None,
+    };
+    Some(SentBlock::ReasoningContent(thought))
+}
+
+/// The assistant cannot show anything but text.
+fn said_by_assistant<'a>(
+    message: &'a Message,
+    thoughts: Vec<SentBlock<'a>>,
+    asked: Vec<CallAsked<'a>>,
+) -> Vec<SentBlock<'a>> {
+    let count = thoughts.len();
+    let mut said = thoughts;
+    match &message.content {
+        Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
+        Some(Content::Parts(parts)) => {
+            said.extend(parts.iter().filter(|part| !is_blank(part)).map(|part| match part {
+                Part::Text { text: one, .. } => text(one),
+                other => SentBlock::Text(parts::left_out(other).into()),
+            }));
+        }
+        _ => {}
+    }
+    said.extend(asked.into_iter().map(|CallAsked { call, id }| {
+        let name = function_name(&call.function.name, false);
+        SentBlock::ToolUse(SentCall { tool_use_id: id, name, input: body::arguments(call) })
+    }));
+    // Thoughts alone are no turn.
+    if said.len() > count { said } else { Vec::new() }
+}
+
+fn tool_result<'a>(
+    asked: CallAsked<'a>,
+    result: Option<&'a Message>,
+) -> Result<SentBlock<'a>, Failure> {
+    let content = match result {
+        Some(message) => blocks(message.content.as_ref())?,
+        None => vec![text(NO_RESULT)],
+    };
+    let status = result.is_none().then_some("error");
+    Ok(SentBlock::ToolResult(SentResult { tool_use_id: asked.id, content, status }))
+}
+
+fn unsupported(what: &str) -> Failure {
+    Failure::new(Fault::UnsupportedParam, what)
+}
