@@ -37,7 +37,7 @@ enum Body {
     Events(Box<Events>),
     /// All of it is here.
     Whole {
-        answer: Answer,
+        answer: Box<Answer>,
         told: bool,
     },
 }
@@ -102,7 +102,7 @@ impl Reading {
             let body = whole::answer(&mut source, head.begun, limit);
             let body = pace.complete().wait(&prepared.host, body).await??;
             let answer = pieces::whole(prepared.format, &body, &secrets)?;
-            Body::Whole { answer, told: false }
+            Body::Whole { answer: Box::new(answer), told: false }
         };
         Ok(Reading { prepared, source, pace, body })
     }
@@ -134,7 +134,7 @@ impl Reading {
                 finish_reading(self.source.response).await;
                 events.stream.outcome()
             }
-            Body::Whole { answer, .. } => Ok(answer),
+            Body::Whole { answer, .. } => Ok(*answer),
         }
     }
 

@@ -67,15 +67,10 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
     let auth = section.value("auth", |f| f.choice(&AUTHS));
     let headers = section.or("headers", headers, Vec::new());
     let query = section.or("query", query, Vec::new());
-    let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
-    let caches = section.field("prompt_cache");
-    let caches_prompts = caches.as_ref().is_some_and(|field| prompt_cache(field, kind));
-    let streams = section.or("upstream_stream", |f| f.choice(&STREAMS), true);
+    let habits = Habits::read(&mut section, kind);
     let proxy = section.field("proxy");
     let way = proxy.as_ref().map_or(Some(Way::Direct), reach::way);
     let roots = section.value("ca_file", reach::roots);
-    let done_ends_stream = section.or("done_ends_stream", Field::flag, false);
-    let trusts_cost = section.or("trust_cost", Field::flag, false);
 
     let (kind, address) = (kind?, address?);
     let beside = [("api_key", api_key.is_some()), ("auth", auth.is_some())];
@@ -91,11 +86,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         // The mistake in it is reported.
         Some(None) => return None,
         Some(Some(places)) => keys::fetch(api_key.as_ref()?, &places, auth, env, is_used),
-        None if auth == Auth::None => KeysFound::default(),
-        None if auth == Auth::Signed => KeysFound { missing: unsigned, keys: Vec::new() },
-        None => {
-            KeysFound { missing: Some("no api_key is configured".to_owned()), keys: Vec::new() }
-        }
+        None => KeysFound { missing: without_keys(auth, unsigned), keys: Vec::new() },
     };
     if let Some(reason) = missing.as_ref().filter(|_| is_used) {
         warn_of(reason, field, api_key.as_ref().or(amazon.credentials.as_ref()));
@@ -106,6 +97,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         let problem = format!("{reason}; the models of this provider are not called");
         proxy.warning(&problem, "name an http:// or https:// proxy, or remove it");
     }
+    let Habits { token_field, caches_prompts, streams, done_ends_stream, trusts_cost } = habits;
     Some(Provider {
         name: field.key.into(),
         kind,
@@ -124,6 +116,38 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         done_ends_stream,
         trusts_cost,
     })
+}
+
+/// Why calls without a key cannot work, if so; `unsigned` says why they cannot be signed.
+fn without_keys(auth: Auth, unsigned: Option<String>) -> Option<String> {
+    match auth {
+        Auth::None => None,
+        Auth::Signed => unsigned,
+        _ => Some("no api_key is configured".to_owned()),
+    }
+}
+
+/// How a server differs from others of its kind.
+struct Habits {
+    token_field: Option<MaxTokensField>,
+    caches_prompts: bool,
+    streams: bool,
+    done_ends_stream: bool,
+    trusts_cost: bool,
+}
+
+impl Habits {
+    fn read(section: &mut Section<'_>, kind: Option<Kind>) -> Habits {
+        let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
+        let caches = section.field("prompt_cache");
+        Habits {
+            token_field,
+            caches_prompts: caches.as_ref().is_some_and(|field| prompt_cache(field, kind)),
+            streams: section.or("upstream_stream", |f| f.choice(&STREAMS), true),
+            done_ends_stream: section.or("done_ends_stream", Field::flag, false),
+            trusts_cost: section.or("trust_cost", Field::flag, false),
+        }
+    }
 }
 
 /// Only Anthropic wants to be told; all others cache by themselves.

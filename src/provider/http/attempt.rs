@@ -13,10 +13,6 @@ use crate::provider::receive::Reading;
 use crate::provider::{Call, Failure, Step};
 
 /// A call between two of its steps.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an answer is taken out at every step; a box would cost each an allocation"
-)]
 pub(super) enum Calling<'a> {
     /// Nothing was sent yet.
     Begun(&'a Http, Call<'a>),
