@@ -34,7 +34,7 @@ pub enum Part {
     },
     /// An image.
     ImageUrl {
-        /// Where it is.
+        /// Where it is to be found.
         image_url: ImageUrl,
         /// Whether the prompt is cached up to here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
