@@ -196,6 +196,9 @@ pub(super) fn data_url(url: &str) -> Option<(&str, &str)> {
     let media_type = kind.strip_suffix(";base64")?;
     // Parameters such as a charset mean nothing for images.
     let media_type = media_type.split(';').next().unwrap_or_default();
+    // A name that is none, and that providers refuse.
+    let is_jpg = media_type.eq_ignore_ascii_case("image/jpg");
+    let media_type = if is_jpg { "image/jpeg" } else { media_type };
     (!media_type.is_empty()).then_some((media_type, data))
 }
 

@@ -102,11 +102,18 @@ impl End {
     }
 }
 
-/// For a field that holds a finish word. Numbers are words too; what is blank or anything else is
-/// no finish.
+/// Words of programs for a finish that has not come.
+const NO_FINISH: [&str; 5] = ["null", "none", "nil", "undefined", "finish_reason_unspecified"];
+
+/// For a field that holds a finish word. Numbers are words too; what is blank, says that there is none,
+/// or is anything else is no finish.
 pub(super) fn word<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(input)? {
-        Value::String(word) if !word.trim().is_empty() => Some(word),
+        Value::String(word) => {
+            let bare = word.trim();
+            let is_none = NO_FINISH.iter().any(|none| bare.eq_ignore_ascii_case(none));
+            (!bare.is_empty() && !is_none).then_some(word)
+        }
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     })
@@ -170,5 +177,18 @@ mod tests {
             let read = word(&mut serde_json::Deserializer::from_str(json)).unwrap();
             assert_eq!(read.as_deref(), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn words_for_nothing_are_no_finish() {
+        for text in ["\"null\"", "\"None\"", "\" \"", "null", "\"undefined\"", "{}"] {
+            assert_eq!(
+                word(&mut serde_json::Deserializer::from_str(text)).unwrap(),
+                None,
+                "{text}"
+            );
+        }
+        let stop = word(&mut serde_json::Deserializer::from_str("\"stop\"")).unwrap();
+        assert_eq!(stop.as_deref(), Some("stop"));
     }
 }

@@ -185,7 +185,7 @@ impl Gathered {
     /// was good enough for a part of its answer is no invalid one.
     pub(super) fn failed(&self, error: &Value) -> Failure {
         let mut failure = classify::in_success(error, &self.secrets);
-        if !self.is_empty() && failure.fault == Fault::InvalidRequest {
+        if !self.is_empty() && blames_the_request(failure.fault) {
             failure.fault = Fault::StreamCut;
         }
         self.fail(failure)
@@ -256,6 +256,19 @@ impl Gathered {
         let (reasoning_content, provider_data, usage) = (text, kept, self.usage);
         Ok(Answer { content, tool_calls, reasoning_content, provider_data, finish, usage })
     }
+}
+
+/// Faults of the request or of who asks, none of which an answer can have that has begun.
+fn blames_the_request(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::InvalidRequest
+            | Fault::UnsupportedParam
+            | Fault::TooLarge
+            | Fault::Auth
+            | Fault::ModelNotFound
+            | Fault::BadEndpoint
+    )
 }
 
 /// A body that is not what the wire format promises.

@@ -92,7 +92,8 @@ pub(super) fn owner<'a>(calls: &'a mut [Call], piece: &Fragment<'_>) -> Option<&
             (!own.is_ended_by(piece)).then_some(own)
         }
         None if !piece.id.is_empty() && calls.iter().any(|call| call.id == piece.id) => {
-            calls.iter_mut().rfind(|call| call.id == piece.id)
+            let own = calls.iter_mut().rfind(|call| call.id == piece.id)?;
+            (!own.is_ended_by(piece)).then_some(own)
         }
         None => calls.last_mut().filter(|last| !last.is_ended_by(piece)),
     }
@@ -112,8 +113,22 @@ impl Call {
         let is_whole = matches!(self.shape, Shape::Whole) || self.whole.is_some();
         let unnumbered = piece.key.is_none();
         let is_half = matches!(self.shape, Shape::Open { .. });
-        let begins = !piece.name.is_empty() && !self.name.is_empty() && !is_same && !is_half;
-        begins && (other_id || (unnumbered && (other_name || is_whole)))
+        let has_names = !piece.name.is_empty() && !self.name.is_empty();
+        if !has_names || is_half || (is_same && !other_name) {
+            return false;
+        }
+        let says_more = other_name || self.is_contradicted_by(piece);
+        other_id || (is_whole && says_more) || (unnumbered && (other_name || is_whole))
+    }
+
+    /// Whether a piece brings whole arguments that are not these, which are more than the `{}` that
+    /// some servers begin with.
+    fn is_contradicted_by(&self, piece: &Fragment<'_>) -> bool {
+        let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let own = parsed(self.whole.as_deref().unwrap_or(&self.arguments));
+        let other = parsed(piece.whole.as_deref().unwrap_or(piece.arguments));
+        let is_nothing = |value: &Value| value.as_object().is_some_and(|it| it.is_empty());
+        own.zip(other).is_some_and(|(own, other)| own != other && !is_nothing(&own))
     }
 
     /// Id and name come once; servers that repeat them repeat the same.
@@ -293,5 +308,21 @@ mod tests {
             let wanted: Vec<_> = arguments.iter().map(|text| ("f".to_owned(), text.clone())).collect();
             prop_assert_eq!(gathered(pieces), wanted);
         }
+    }
+
+    #[test]
+    fn calls_under_one_number_without_ids_stay_apart() {
+        let piece =
+            |name, arguments| Fragment { key: Some(0), name, arguments, ..Fragment::default() };
+        let oslo = "{\"city\":\"Oslo\"}";
+        let rome = "{\"city\":\"Rome\"}";
+        let names = gathered(vec![piece("weather", oslo), piece("time", rome)]);
+        assert_eq!(names.len(), 2);
+        let cities = gathered(vec![piece("weather", oslo), piece("weather", rome)]);
+        assert_eq!(cities.len(), 2);
+        let repeated = gathered(vec![piece("weather", oslo), piece("weather", oslo)]);
+        assert_eq!(repeated.len(), 1);
+        let begun = gathered(vec![piece("weather", "{}"), piece("weather", rome)]);
+        assert_eq!(begun, [("weather".to_owned(), rome.to_owned())]);
     }
 }

@@ -295,3 +295,73 @@ fn a_reason_within_a_wrapper_is_read() {
     ));
     check(&rows);
 }
+
+#[test]
+fn the_callers_own_words_in_a_refusal_are_no_reason_of_the_provider() {
+    let texts = [
+        "Invalid schema for function 'get_credit_balance': array schema missing items.",
+        "Invalid schema for function 'check_authorization': 'required' is required to be supplied.",
+        "Invalid schema for function 'find_model': reference not found in schema.",
+        "Invalid schema for function 'content_moderation': array schema missing items.",
+        "Invalid schema for function 'get_rate_limit': array schema missing items.",
+        "tools.3.custom.credential_check.input_schema: JSON schema is invalid",
+        "parameters.properties[credit_balance].items: missing field.",
+        "Input should be 'top_up', 'recharge' or 'overdue'",
+        "Cannot download https://x.example/harmful-algae/flagged.png",
+        "[{'type':'string_type','loc':('body','messages',0,'name'),'msg':'Input should be a valid \
+         string','input':{'role':'user','content':'What is my credit balance? Is it harmful?'}}]",
+        "Request body validation failed: violation of constraint minItems at 'messages'",
+        "Invalid 'prompt_cache_key': string too long",
+    ];
+    let (server, good) = (sim(Kind::OpenAi), sim(Kind::OpenAi));
+    let mut setup = Setup::new();
+    setup.provider("server", &server).provider("good", &good).model("backup", "good", "");
+    for at in 0..texts.len() {
+        setup.model(&format!("m{at}"), "server", "");
+    }
+    let daemon = setup.start();
+    for (at, text) in texts.iter().enumerate() {
+        let name = format!("m{at}");
+        server.set_for(&name, raw(400, said(text)));
+        let reply = daemon.hello(&[&name, "backup"]);
+        assert_eq!(reply["model_used"], "backup", "{reply}");
+        assert_eq!(daemon.health(&name)["breaker"]["state"], "closed", "{reply}");
+        assert!(daemon.health(&name)["hold_until"].is_null(), "{reply}");
+    }
+}
+
+#[test]
+fn firewalls_outages_and_accounts_are_no_content_policy() {
+    check(&[
+        Refusal(
+            403,
+            json!("Your request was blocked by our web application firewall."),
+            "auth",
+            Stays,
+        ),
+        Refusal(
+            403,
+            json!({ "message": "Request blocked due to suspicious activity." }),
+            "auth",
+            Stays,
+        ),
+        Refusal(
+            403,
+            said("Access denied: your IP address has been flagged for abuse."),
+            "auth",
+            Stays,
+        ),
+        Refusal(500, said("moderation service unavailable"), "overloaded", Stays),
+        Refusal(500, said("Guardrail timed out"), "server_error", Stays),
+        Refusal(500, coded("server_error", "write to cache not permitted"), "server_error", Stays),
+        Refusal(
+            502,
+            json!("upstream connect error: protocol not supported"),
+            "server_error",
+            Stays,
+        ),
+        Refusal(400, said("Budget has been exceeded! Max budget: 0.01"), "quota_exhausted", Stays),
+        Refusal(400, said("Model 'old' was retired on May 15, 2025."), "model_not_found", Stays),
+        Refusal(400, said("invalid api token"), "auth", Stays),
+    ]);
+}

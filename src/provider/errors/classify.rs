@@ -51,7 +51,12 @@ pub(crate) fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failur
     let status = error.number.filter(|number| (400..600).contains(number));
     let status = status.unwrap_or_else(|| status_of_words(&error));
     let fault = fault(status, &error, error.retry_delay.is_some());
-    Failure { retry_after: error.retry_delay, ..failure(&error, fault, 200, secrets) }
+    let said = || error.message().and_then(|message| hint::from_text(&message));
+    let retry_after = match fault {
+        Fault::RateLimited | Fault::Overloaded => error.retry_delay.or_else(said),
+        _ => error.retry_delay,
+    };
+    Failure { retry_after, ..failure(&error, fault, 200, secrets) }
 }
 
 fn failure(error: &ErrorBody, fault: Fault, status: u16, secrets: &Secrets) -> Failure {
@@ -120,8 +125,20 @@ fn status_of_words(error: &ErrorBody) -> u16 {
 fn topic(error: &ErrorBody) -> Option<Topic> {
     let of_codes = topic::of(&error.codes());
     match of_codes {
-        None | Some(Topic::Key | Topic::Model) => topic::of(&error.texts()).or(of_codes),
+        None | Some(Topic::Key | Topic::Model) => topic_of_texts(error).or(of_codes),
         of_codes => of_codes,
+    }
+}
+
+/// What the texts are about. The caller's own words stand in some of them, a tool called
+/// `get_credit_balance` for one: what would block the model or refuse the prompt must be said without
+/// them.
+fn topic_of_texts(error: &ErrorBody) -> Option<Topic> {
+    match topic::of(&error.texts())? {
+        Topic::Policy | Topic::Money | Topic::Key | Topic::Model | Topic::Rate => {
+            topic::of(&error.reasons())
+        }
+        other => Some(other),
     }
 }
 
@@ -194,10 +211,14 @@ fn client_error(status: u16, error: &ErrorBody) -> Fault {
 
 /// A 5xx. What is wrong with one request is told by a few servers in this way, too.
 fn server_error(status: u16, error: &ErrorBody) -> Fault {
+    let codes = error.codes();
     match (topic(error), status) {
         (Some(Topic::Policy), _) => Fault::Refused,
         (_, 503 | 529) => Fault::Overloaded,
         (Some(Topic::Busy), _) => Fault::Overloaded,
+        // A type that says whose fault it is, and a gateway's word for it, stand above texts.
+        (_, 502 | 504) => Fault::ServerError,
+        _ if codes.say(" server error") || codes.say(" internal") => Fault::ServerError,
         _ if error.says("UNAVAILABLE") || error.says("slow_down") => Fault::Overloaded,
         (Some(Topic::Context), _) => Fault::ContextTooLong,
         (Some(Topic::Glitch), _) => Fault::ModelGlitch,

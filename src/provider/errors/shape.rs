@@ -146,6 +146,12 @@ impl ErrorBody {
         Words::of(texts)
     }
 
+    /// The same without what may be the caller's own: see [`Words::of_reasons`].
+    pub(crate) fn reasons(&self) -> Words {
+        let texts: &[String] = if self.html { &[] } else { &self.texts };
+        Words::of_reasons(texts)
+    }
+
     /// The text for people: the outermost, and what those within add to it.
     pub(crate) fn message(&self) -> Option<String> {
         let mut told: Vec<&str> = Vec::new();

@@ -63,6 +63,12 @@ impl Words {
         Words(out)
     }
 
+    /// The same without names in quotation marks, paths, addresses and echoed inputs.
+    pub(crate) fn of_reasons(texts: &[String]) -> Words {
+        let texts: Vec<String> = texts.iter().map(|text| without_names(text)).collect();
+        Words::of(&texts)
+    }
+
     /// Whether this phrase stands in it; see [`Wording`].
     pub(crate) fn say(&self, phrase: &str) -> bool {
         memchr::memmem::find(self.0.as_bytes(), phrase.as_bytes()).is_some()
@@ -77,6 +83,26 @@ impl Words {
         row.all.iter().all(|group| group.iter().any(|phrase| self.say(phrase)))
             && !row.none.iter().any(|phrase| self.say(phrase))
     }
+}
+
+/// What some servers put before the input that they echo.
+const ECHOES: [&str; 3] = ["'input':", "\"input\":", "input_value="];
+
+/// A text without what names something: words in quotation marks, paths, addresses, echoed inputs.
+fn without_names(text: &str) -> String {
+    let end = ECHOES.iter().filter_map(|echo| text.find(echo)).min().unwrap_or(text.len());
+    let kept = text[..end].split_whitespace().filter(|word| !is_name(word));
+    kept.collect::<Vec<_>>().join(" ")
+}
+
+fn is_name(word: &str) -> bool {
+    const MARKS: [char; 3] = ['\'', '"', '`'];
+    let bare = word.trim_matches(|c: char| ",.;:()".contains(c));
+    let is_quoted = MARKS.iter().any(|&mark| {
+        bare.len() > 2 && bare.starts_with(mark) && bare[1..].trim_end_matches('s').ends_with(mark)
+    });
+    let is_path = bare.matches('.').count() >= 2 || (bare.contains('[') && bare.ends_with(']'));
+    is_quoted || is_path || bare.contains("://")
 }
 
 /// Adds the words of a text, with a space behind each.

@@ -13,14 +13,20 @@ const fn row(
 /// Rules about data and people that are not about content.
 #[rustfmt::skip]
 const OTHER_POLICIES: &[&str] =
-    &[" data polic", " privacy polic", " retention", " organization polic", " case sensitive"];
+    &[
+        " data polic", " privacy polic", " retention", " organization polic", " case sensitive",
+        " firewall", " ip address", " suspicious activity", " account has been", " account is",
+        " account was", " schema", " constraint", " field", " character at", " encoding",
+        " timed out", " timeout", " unavailable", " does not exist", " flagged off", " prompt id",
+        " prompt cache",
+    ];
 
 /// Limits of the answer, and limits in time: no prompt is too long because of them.
 #[rustfmt::skip]
 const OTHER_LIMITS: &[&str] = &[
     " max tokens", " max completion tokens", " max output tokens", " output tokens",
     " completion tokens", " maximum tokens you requested", " maximum tokens value", " budget",
-    " per minute", " per day", " quota", " string", " stop sequence", " tools",
+    " per minute", " per day", " quota", " string", " stop sequence", " tools", " array",
 ];
 
 /// Words for something that is larger than allowed.
@@ -136,7 +142,8 @@ pub(super) const TABLE: &[Wording] = &[
             " exceeded current quota", " requires more credit", " more credits",
             " can only afford", " out of credit", " no credit", " credits have been",
             " purchase credit", " buy credit", " recharge", " top up", " prepaid",
-            " billing details", "余额", "欠费", "充值",
+            " billing details", " budget has been exceeded", " budget exceeded",
+            " key limit exceeded", "余额", "欠费", "充值",
         ]],
         &[],
     ),
@@ -174,7 +181,7 @@ pub(super) const TABLE: &[Wording] = &[
             " access to this model", " on demand throughput", " resource not found exception",
             " invalid model identifier", " model use case details", " could not find model", " cannot find model",
             " deployment not found", " deployment for this resource does not exist",
-            " operation not supported", " requested model is not", " specified model is not",
+            " operation not supported", " no longer served", "模型不存在", " requested model is not", " specified model is not",
             " model identifier is", " model id is not", " model id is invalid",
         ]],
         &[" temporarily", " overloaded", " at capacity"],
@@ -189,7 +196,7 @@ pub(super) const TABLE: &[Wording] = &[
                 " has been deprecated", " has been removed", " has been retired",
                 " been shut down", " been sunset", " been discontinued", " end of life",
                 " end of its life",
-                " is retired", " is unknown", " is not available", " is unavailable",
+                " is retired", " was retired", " is unknown", " is not available", " is unavailable",
                 " is not accessible", " is not deployed", " is not loaded",
                 " not enabled for your", " not available to your", " not have access",
             ],
@@ -206,7 +213,7 @@ pub(super) const TABLE: &[Wording] = &[
             &[
                 " api key", " apikey", " access key", " secret key", " x api key", " credential",
                 " authentication", " access token", " auth token", " bearer", " authorization",
-                " security token", " jwt",
+                " security token", " api token", " jwt",
             ],
             &[
                 " invalid", " incorrect", " wrong", " missing", " expired", " revoked",

@@ -174,9 +174,9 @@ fn errors_are_classified_by_their_inner_type() {
         ("overloaded_error", Fault::Overloaded),
         ("api_error", Fault::ServerError),
         ("rate_limit_error", Fault::RateLimited),
-        ("not_found_error", Fault::ModelNotFound),
-        ("authentication_error", Fault::Auth),
-        // A request that was answered in part was good enough.
+        // A request that was answered in part was good enough, and so were its key and model.
+        ("not_found_error", Fault::StreamCut),
+        ("authentication_error", Fault::StreamCut),
         ("invalid_request_error", Fault::StreamCut),
     ] {
         let failure = stream(&[start(), text("half"), error(kind), stop()]).end.unwrap_err();
