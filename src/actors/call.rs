@@ -235,12 +235,9 @@ impl InFlight<'_> {
         let InFlight { assignment, permit, steps, .. } = self;
         // First of all: this closes its connection.
         drop(steps);
-        let tariff = permit.tariff();
-        let usage = tariff.estimate(permit.heard().bytes);
-        let (chance, first_token_ms) = (fastrand::f64(), permit.first_token_ms());
-        let (usage, cost) = (Some(usage), tariff.cost(&usage, true));
         let request = assignment.label.request_id.clone();
-        let ended = Ended { usage, cost, first_token_ms, chance, request, ..Ended::default() };
+        let ended = Ended { fault: None, request, ..given_up(&permit) };
+        let cost = ended.cost;
         permit.settle(ended).await;
         cost
     }
@@ -252,13 +249,18 @@ impl InFlight<'_> {
         // First of all: this closes its connection.
         drop(steps);
         permit.in_vain();
-        let (tariff, heard) = (permit.tariff(), permit.heard());
-        let usage = tariff.estimate(heard.bytes);
-        let (usage, cost) = (Some(usage), tariff.cost(&usage, true));
-        let ended = Ended { usage, cost, chance: fastrand::f64(), ..permit.owed() };
+        let (ended, heard) = (given_up(&permit), permit.heard());
         let outcome = Err(Failure::new(Fault::Cancelled, "another model was faster"));
         Finished { permit, ended, outcome, heard }
     }
+}
+
+/// The end of a call that is left on purpose: it is billed its prompt and what was heard.
+fn given_up(permit: &Permit) -> Ended {
+    let tariff = permit.tariff();
+    let usage = tariff.estimate(permit.heard().bytes);
+    let (usage, cost) = (Some(usage), tariff.cost(&usage, true));
+    Ended { usage, cost, chance: fastrand::f64(), ..permit.owed() }
 }
 
 fn is_lateness(fault: Fault) -> bool {

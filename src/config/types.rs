@@ -280,10 +280,8 @@ pub struct Chain {
 impl Provider {
     /// Whether its calls prove in the same way who they come from as another one's.
     pub(crate) fn has_keys_of(&self, other: &Provider) -> bool {
-        let secret = |provider: &Provider| {
-            provider.signing.as_ref().and_then(|signing| signing.secret().map(str::to_owned))
-        };
-        self.keys == other.keys && secret(self) == secret(other)
+        let (own, others) = (self.signing.as_ref(), other.signing.as_ref());
+        self.keys == other.keys && own.and_then(Signing::secret) == others.and_then(Signing::secret)
     }
 }
 

@@ -140,6 +140,20 @@ pub(super) fn called(request: &ChatRequest) -> impl Iterator<Item = &str> {
     calls.map(|call| call.function.name.as_str())
 }
 
+/// What the target of a call left in a message for itself; `None` if another model did, or nobody.
+pub(super) fn own_data<'a>(
+    message: &'a Message,
+    call: &Call<'_>,
+) -> Option<&'a Map<String, Value>> {
+    let kind = call.model.provider.kind.name();
+    message.provider_data.as_ref()?.of(kind, &call.model.model_id)
+}
+
+/// The texts that end an answer, less those of whitespace alone, which some APIs refuse.
+pub(super) fn stop_sequences(request: &ChatRequest) -> Vec<&str> {
+    request.stop.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect()
+}
+
 /// The schema of a function's arguments, which says that they are an object, as most APIs demand;
 /// `None` for a function without any.
 pub(super) fn parameters(function: &Function) -> Option<Cow<'_, RawValue>> {

@@ -23,7 +23,7 @@ use reqwest::header::DATE;
 use super::body::Asking;
 use super::clients::{Clients, Connecting};
 use super::errors::classify::{Reply, classify};
-use super::errors::{proxy, shape, transport};
+use super::errors::{proxy, transport};
 use super::history;
 use super::keys::{Keyring, Pass};
 use super::learned::{Learned, Lessons};
@@ -117,13 +117,14 @@ impl Http {
             let body = whole::error(response).await;
             let reply = Reply { status, headers: &headers, body: &body };
             let now = (self.clock)().wall;
-            let failure = classify(&reply, &prepared.secrets(), now);
+            let error = reply.error();
+            let failure = classify(&reply, &error, &prepared.secrets(), now);
             // Keys that have ended are no failure of the model's.
             if failure.fault == Fault::Auth && !renewed && prepared.refused(now) {
                 renewed = true;
                 continue;
             }
-            if !lessons.learn(call, &failure, &shape::read(&body)) {
+            if !lessons.learn(call, &failure, &error) {
                 return Err(failure);
             }
         }

@@ -44,6 +44,11 @@ impl Media<'_> {
     }
 }
 
+/// Whether a part is a text of blanks alone, which some providers refuse.
+pub(super) fn is_blank(part: &Part) -> bool {
+    matches!(part, Part::Text { text, .. } if text.trim().is_empty())
+}
+
 /// What stands in the place of a part that cannot be sent.
 pub(super) fn left_out(part: &Part) -> String {
     let what = match part {

@@ -6,6 +6,8 @@
 //! [`Fault::InvalidRequest`], which is held against nobody. What follows from a fault is not
 //! decided here but in [`crate::domain::fault`].
 
+use std::time::Duration;
+
 use reqwest::header::HeaderMap;
 
 use super::hint;
@@ -27,22 +29,33 @@ pub(crate) struct Reply<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// What a failed answer is.
-pub(crate) fn classify(reply: &Reply<'_>, secrets: &Secrets, now: Wall) -> Failure {
-    let mut error = shape::read(reply.body);
-    if let Some(name) = reply.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()) {
-        error.add_name(name);
+impl Reply<'_> {
+    /// What it says about the error.
+    pub(crate) fn error(&self) -> ErrorBody {
+        let mut error = shape::read(self.body);
+        if let Some(name) = self.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()) {
+            error.add_name(name);
+        }
+        error
     }
+}
+
+/// What a failed answer with this error is.
+pub(crate) fn classify(
+    reply: &Reply<'_>,
+    error: &ErrorBody,
+    secrets: &Secrets,
+    now: Wall,
+) -> Failure {
     let asked = hint::from_headers(reply.headers, now).or(error.retry_delay);
-    let fault = fault(reply.status, &error, asked.is_some());
-    let said = || error.message().and_then(|message| hint::from_text(&message));
-    let retry_after = match fault {
-        Fault::RateLimited => asked.or_else(|| hint::from_limits(reply.headers, now)).or_else(said),
-        Fault::Overloaded => asked.or_else(said),
+    let fault = fault(reply.status, error, asked.is_some());
+    let asked = match fault {
+        Fault::RateLimited => asked.or_else(|| hint::from_limits(reply.headers, now)),
         _ => asked,
     };
+    let retry_after = asked.or_else(|| wait_in_words(fault, error));
     let should_retry = hint::should_retry(reply.headers);
-    Failure { retry_after, should_retry, ..failure(&error, fault, reply.status, secrets) }
+    Failure { retry_after, should_retry, ..failure(error, fault, reply.status, secrets) }
 }
 
 /// What an error within a 200 is: its own number or words stand for the status.
@@ -51,12 +64,16 @@ pub(crate) fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failur
     let status = error.number.filter(|number| (400..600).contains(number));
     let status = status.unwrap_or_else(|| status_of_words(&error));
     let fault = fault(status, &error, error.retry_delay.is_some());
-    let said = || error.message().and_then(|message| hint::from_text(&message));
-    let retry_after = match fault {
-        Fault::RateLimited | Fault::Overloaded => error.retry_delay.or_else(said),
-        _ => error.retry_delay,
-    };
+    let retry_after = error.retry_delay.or_else(|| wait_in_words(fault, &error));
     Failure { retry_after, ..failure(&error, fault, 200, secrets) }
+}
+
+/// How long the texts ask to wait, where waiting cures the fault.
+fn wait_in_words(fault: Fault, error: &ErrorBody) -> Option<Duration> {
+    match fault {
+        Fault::RateLimited | Fault::Overloaded => hint::from_text(&error.message()?),
+        _ => None,
+    }
 }
 
 fn failure(error: &ErrorBody, fault: Fault, status: u16, secrets: &Secrets) -> Failure {

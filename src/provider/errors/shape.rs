@@ -142,14 +142,16 @@ impl ErrorBody {
 
     /// All texts in one, likewise. A web page says nothing that can be relied on.
     pub(crate) fn texts(&self) -> Words {
-        let texts: &[String] = if self.html { &[] } else { &self.texts };
-        Words::of(texts)
+        Words::of(self.reliable_texts())
     }
 
     /// The same without what may be the caller's own: see [`Words::of_reasons`].
     pub(crate) fn reasons(&self) -> Words {
-        let texts: &[String] = if self.html { &[] } else { &self.texts };
-        Words::of_reasons(texts)
+        Words::of_reasons(self.reliable_texts())
+    }
+
+    fn reliable_texts(&self) -> &[String] {
+        if self.html { &[] } else { &self.texts }
     }
 
     /// The text for people: the outermost, and what those within add to it.

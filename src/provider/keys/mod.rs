@@ -41,6 +41,8 @@ pub(super) struct Keyring {
     turns: RefCell<Turns>,
     generations: Rc<Generations>,
     started: Instant,
+    /// Who is waited for, in the words of a passed limit.
+    whom: String,
 }
 
 /// One key, whatever its text is at the moment.
@@ -92,6 +94,7 @@ impl Keyring {
             turns: RefCell::new(Turns::of(provider.keys.len().max(1))),
             generations,
             started: Instant::now(),
+            whom: format!("the key of provider {}", provider.name),
         };
         if provider.keys.is_empty() {
             let signer = signer(Auth::None, None).map(Rc::from);
@@ -223,8 +226,8 @@ impl KeyTurn {
     /// # Errors
     /// When no key is to be had.
     pub(super) async fn first(&mut self, until: Until) -> Result<Pass, Failure> {
-        let none = Failure::new(Fault::Auth, format!("provider {} has no key", self.ring.provider));
-        until.wait(&self.whom(), self.another(none)).await?
+        let ring = Rc::clone(&self.ring);
+        until.wait(&ring.whom, self.another(None)).await?
     }
 
     /// After a failure: the next key to try.
@@ -240,7 +243,8 @@ impl KeyTurn {
         if !is_about_key(failure.fault) {
             return Err(failure);
         }
-        until.wait(&self.whom(), self.instead_of(pass, failure)).await?
+        let ring = Rc::clone(&self.ring);
+        until.wait(&ring.whom, self.instead_of(pass, failure)).await?
     }
 
     /// The key was accepted.
@@ -257,21 +261,25 @@ impl KeyTurn {
             }
         }
         self.ring.leave(pass.slot, &failure, self.blocked_for);
-        self.another(failure).await
+        self.another(Some(failure)).await
     }
 
-    /// A key that was not tried yet; without one the attempt has failed like this.
-    async fn another(&mut self, mut failure: Failure) -> Result<Pass, Failure> {
+    /// A key that was not tried yet; without one the attempt has failed like this, if it has so far.
+    async fn another(&mut self, mut failure: Option<Failure>) -> Result<Pass, Failure> {
         loop {
             let chosen = self.ring.turns.borrow_mut().choose(&self.tried, self.ring.now());
-            let Some(slot) = chosen else { return Err(self.all_refused(failure)) };
+            let Some(slot) = chosen else {
+                let none = || format!("provider {} has no key", self.ring.provider);
+                let failure = failure.unwrap_or_else(|| Failure::new(Fault::Auth, none()));
+                return Err(self.all_refused(failure));
+            };
             self.tried.push(slot);
             match self.ring.pass(slot).await {
                 Ok(pass) => return Ok(pass),
                 Err(none) => {
                     self.ring.leave(slot, &none, NO_KEY);
                     // What a provider said tells more than that a key is not there.
-                    failure = if failure.status.is_some() { failure } else { none };
+                    failure = failure.filter(|failure| failure.status.is_some()).or(Some(none));
                 }
             }
         }
@@ -294,10 +302,5 @@ impl KeyTurn {
             failure.retry_after = Some(wait);
         }
         failure
-    }
-
-    /// Who is waited for, in the words of a passed limit.
-    fn whom(&self) -> String {
-        format!("the key of provider {}", self.ring.provider)
     }
 }

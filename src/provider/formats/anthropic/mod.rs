@@ -164,13 +164,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
             .filter(|_| !thinks)
             .map(|temperature| temperature.clamp(0.0, 1.0)),
         top_p: request.top_p.filter(|_| call.model.supports.temperature),
-        // Whitespace alone is refused.
-        stop_sequences: request
-            .stop
-            .iter()
-            .map(String::as_str)
-            .filter(|s| !s.trim().is_empty())
-            .collect(),
+        stop_sequences: body::stop_sequences(request),
         tools,
         tool_choice: choosing(request),
         output_config: output_config(request),
@@ -263,14 +257,7 @@ fn choosing(request: &ChatRequest) -> Option<Choosing<'_>> {
 }
 
 fn output_config(request: &ChatRequest) -> Option<OutputConfig> {
-    let effort = request.reasoning_effort.and_then(|effort| match effort {
-        Effort::None => None,
-        Effort::Minimal | Effort::Low => Some("low"),
-        Effort::Medium => Some("medium"),
-        Effort::High => Some("high"),
-        Effort::Xhigh => Some("xhigh"),
-        Effort::Max => Some("max"),
-    });
+    let effort = request.reasoning_effort.and_then(effort_word);
     let format = match &request.response_format {
         Some(ResponseFormat::JsonSchema { json_schema }) => {
             let schema = json_schema.schema.as_ref();
@@ -279,6 +266,18 @@ fn output_config(request: &ChatRequest) -> Option<OutputConfig> {
         _ => None,
     };
     (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format })
+}
+
+/// How much Claude is to think, in its own words; `None` for not at all.
+pub(in crate::provider::formats) fn effort_word(effort: Effort) -> Option<&'static str> {
+    match effort {
+        Effort::None => None,
+        Effort::Minimal | Effort::Low => Some("low"),
+        Effort::Medium => Some("medium"),
+        Effort::High => Some("high"),
+        Effort::Xhigh => Some("xhigh"),
+        Effort::Max => Some("max"),
+    }
 }
 
 /// The schema with all objects closed that do not say whether they are: this API takes no others.

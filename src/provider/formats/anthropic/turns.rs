@@ -169,14 +169,10 @@ fn blocks<'a>(
         Some(Content::Text(one)) if one.trim().is_empty() => Ok(Vec::new()),
         Some(Content::Text(one)) => Ok(vec![text(one)]),
         Some(Content::Parts(parts)) => {
-            let parts = parts.iter().filter(|part| !is_blank(part));
+            let parts = parts.iter().filter(|part| !parts::is_blank(part));
             parts.map(|part| part_block(part, caches)).collect()
         }
     }
-}
-
-fn is_blank(part: &Part) -> bool {
-    matches!(part, Part::Text { text, .. } if text.trim().is_empty())
 }
 
 fn part_block<'a>(part: &'a Part, caches: &mut Breakpoints) -> Result<TurnBlock<'a>, Failure> {
@@ -230,8 +226,7 @@ fn file<'a>(file: &'a File, cache_control: Option<Cache<'a>>) -> Option<MadeBloc
 
 /// The blocks that this very model left in a message: thoughts with a signature, which it checks.
 fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> &'a [Value] {
-    let data = message.provider_data.as_ref();
-    let own = data.and_then(|data| data.of(call.model.provider.kind.name(), &call.model.model_id));
+    let own = body::own_data(message, call);
     own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
@@ -260,7 +255,7 @@ fn said_by_assistant<'a>(
     match &message.content {
         Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
         Some(Content::Parts(parts)) => {
-            said.extend(parts.iter().filter(|part| !is_blank(part)).map(|part| {
+            said.extend(parts.iter().filter(|part| !parts::is_blank(part)).map(|part| {
                 let text = match part {
                     Part::Text { text, .. } => Cow::Borrowed(text.as_str()),
                     other => Cow::Owned(parts::left_out(other)),

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use crate::protocol::chat::{ChatRequest, Effort, Function, ResponseFormat, ToolChoice};
 use crate::provider::aws::sigv4::encoded;
 use crate::provider::body::{self, Asking};
-use crate::provider::formats::anthropic::{MAX_TOKENS, closed, plain_system};
+use crate::provider::formats::anthropic::{MAX_TOKENS, closed, effort_word, plain_system};
 use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::framing::Frames;
 use crate::provider::history::function_name;
@@ -180,13 +180,7 @@ fn inference<'a>(call: &Call<'a>) -> Inference<'a> {
         max_tokens: call.max_tokens.unwrap_or(MAX_TOKENS),
         temperature: temperature.filter(|_| request.temperature.is_some() || top_p.is_none()),
         top_p,
-        // Whitespace alone is refused.
-        stop_sequences: request
-            .stop
-            .iter()
-            .map(String::as_str)
-            .filter(|sequence| !sequence.trim().is_empty())
-            .collect(),
+        stop_sequences: body::stop_sequences(request),
     }
 }
 
@@ -253,14 +247,7 @@ fn own_fields(call: &Call<'_>) -> Option<Value> {
     let effort = call.request.reasoning_effort?;
     let model = call.model.model_id.as_str();
     if model.contains("anthropic.") {
-        let word = match effort {
-            Effort::None => return None,
-            Effort::Minimal | Effort::Low => "low",
-            Effort::Medium => "medium",
-            Effort::High => "high",
-            Effort::Xhigh => "xhigh",
-            Effort::Max => "max",
-        };
+        let word = effort_word(effort)?;
         return Some(serde_json::json!({ "output_config": { "effort": word } }));
     }
     if model.contains("openai.") {

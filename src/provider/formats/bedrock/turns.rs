@@ -129,7 +129,7 @@ fn blocks(content: Option<&Content>) -> Result<Vec<SentBlock<'_>>, Failure> {
         Some(Content::Text(one)) => return Ok(vec![text(one)]),
         Some(Content::Parts(parts)) => parts,
     };
-    let shown = parts.iter().filter(|part| !is_blank(part));
+    let shown = parts.iter().filter(|part| !parts::is_blank(part));
     let mut blocks: Vec<SentBlock<'_>> = shown.map(part_block).collect::<Result<_, _>>()?;
     let is = |wanted: fn(&SentBlock<'_>) -> bool| blocks.iter().any(wanted);
     if is(|block| matches!(block, SentBlock::Document(_)))
@@ -138,10 +138,6 @@ fn blocks(content: Option<&Content>) -> Result<Vec<SentBlock<'_>>, Failure> {
         blocks.push(text(SEE_DOCUMENT));
     }
     Ok(blocks)
-}
-
-fn is_blank(part: &Part) -> bool {
-    matches!(part, Part::Text { text, .. } if text.trim().is_empty())
 }
 
 fn part_block(part: &Part) -> Result<SentBlock<'_>, Failure> {
@@ -209,8 +205,7 @@ fn document_name(name: &str) -> String {
 
 /// The thoughts that this very model left in a message, with the signatures that it checks.
 fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> Vec<SentBlock<'a>> {
-    let data = message.provider_data.as_ref();
-    let own = data.and_then(|data| data.of(call.model.provider.kind.name(), &call.model.model_id));
+    let own = body::own_data(message, call);
     let blocks = own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array);
     blocks.into_iter().flatten().filter_map(thought).collect()
 }
@@ -238,10 +233,12 @@ fn said_by_assistant<'a>(
     match &message.content {
         Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
         Some(Content::Parts(parts)) => {
-            said.extend(parts.iter().filter(|part| !is_blank(part)).map(|part| match part {
-                Part::Text { text: one, .. } => text(one),
-                other => SentBlock::Text(parts::left_out(other).into()),
-            }));
+            said.extend(parts.iter().filter(|part| !parts::is_blank(part)).map(
+                |part| match part {
+                    Part::Text { text: one, .. } => text(one),
+                    other => SentBlock::Text(parts::left_out(other).into()),
+                },
+            ));
         }
         _ => {}
     }

@@ -186,14 +186,13 @@ fn said_by_model<'a>(
     call: &Call<'_>,
 ) -> Result<Vec<WirePart<'a>>, Failure> {
     let model = &call.model.model_id;
-    let data = message.provider_data.as_ref();
-    let own = data.and_then(|data| data.of(call.model.provider.kind.name(), model));
+    let own = body::own_data(message, call);
     let mut parts = parts(message.content.as_ref())?;
     if let (Some(WirePart::Text { thought_signature, .. }), Some(own)) = (parts.last_mut(), own) {
         *thought_signature = own.get(SIGNATURE).and_then(Value::as_str);
     }
     // Signatures of an answer that another model gave are that model's.
-    let is_foreign = data.is_some() && own.is_none();
+    let is_foreign = message.provider_data.is_some() && own.is_none();
     let signature = |call: &'a ToolCall| match is_foreign {
         true => None,
         false => carried(call).or_else(|| kept(own?, &call.id)),

@@ -212,7 +212,7 @@ fn return_thoughts<'a>(
     let model = call.model;
     let data = message.provider_data.as_ref();
     let text = message.reasoning_content.as_deref();
-    let own = data.and_then(|data| data.of(model.provider.kind.name(), &model.model_id));
+    let own = body::own_data(message, call);
     match (own, data) {
         (Some(own), _) => match own.get(KEPT_BLOCKS).filter(|blocks| blocks.is_array()) {
             Some(details) => into.reasoning_details = Some(details),
