@@ -8,6 +8,7 @@ pub mod domain;
 pub mod config;
 pub mod protocol;
 
+pub(crate) mod dialects;
 pub mod report;
 
 pub mod clock;

@@ -17,6 +17,7 @@ use super::permit::CallLabel;
 use super::shadow::Shadows;
 use super::table::{Chain, ModelHandle, Table};
 use crate::clock::Clock;
+use crate::config::RequestDefaults;
 use crate::domain::bill::Cost;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
@@ -29,6 +30,7 @@ use crate::domain::time::{Now, millis};
 use crate::protocol::answer::{self, Finish};
 use crate::protocol::chains::PlanView;
 use crate::protocol::chat::{ChatRequest, OnInterrupt, OnRefusal};
+use crate::protocol::event::Speaker;
 use crate::protocol::log::{Event, Ranked};
 use crate::protocol::provider_data::ProviderData;
 use crate::protocol::reply::{Answered, ErrorBody};
@@ -98,18 +100,18 @@ impl<'a> Dispatch<'a> {
         arrived: Now,
     ) -> Dispatch<'a> {
         let defaults = table.request();
-        let asked = request.timeout.map(|asked| asked.min(defaults.timeout_max));
-        let timeout = asked.or(chain.timeout).unwrap_or(defaults.timeout);
-        let max_tokens = request.max_tokens.or(defaults.max_tokens);
+        // Programs of other protocols say what they want, and mean what they leave out.
+        let usual = request.front.is_none().then_some(defaults);
+        let max_tokens = request.max_tokens.or(usual.and_then(|usual| usual.max_tokens));
         let assignment = Assignment {
             provider: &*services.provider,
             clock: &services.clock,
             request,
             needs: chain.limited(request.needs(max_tokens), arrived.wall),
-            temperature: request.temperature.or(defaults.temperature),
+            temperature: request.temperature.or(usual.and_then(|usual| usual.temperature)),
             accept: chain.config.accept.as_deref(),
             primary: chain.primary_price(),
-            deadline: arrived.mono.plus(timeout),
+            deadline: arrived.mono.plus(timeout(request, chain, defaults)),
             label: CallLabel {
                 request_id,
                 task: chain.task.clone(),
@@ -228,9 +230,27 @@ impl<'a> Dispatch<'a> {
             Err(skip) => return Attempted::NotAdmitted(skip),
         };
         let mut running = hedge::race(self, first, course).await;
-        course.client.begin_model(running.call.model.name());
+        let model = running.call.model;
+        course.client.begin_model(model.name(), self.speaker(model, course.log));
         let outcome = self.follow(&mut running.call, &mut course.client).await;
         self.settle(running, outcome, course).await
+    }
+
+    /// Who speaks from now on, for callers whose front tells it.
+    fn speaker(&self, model: &ModelHandle, log: &AttemptLog) -> Option<Box<Speaker>> {
+        let request = self.request();
+        (request.stream && request.front.is_some()).then(|| {
+            let label = &self.assignment.label;
+            Box::new(Speaker {
+                request_id: label.request_id.clone(),
+                task: label.task.clone(),
+                primary: label.primary.clone(),
+                provider: model.config.provider.name.clone(),
+                model_id: model.config.model_id.clone(),
+                fallback_count: log.failed_models(model.name()),
+                attempts: log.attempts().to_vec(),
+            })
+        })
     }
 
     async fn start<'c>(
@@ -364,4 +384,12 @@ impl<'a> Dispatch<'a> {
     fn record(&self, event: Event) {
         self.services.recorder.record(self.services.clock.now().wall, event, None);
     }
+}
+
+/// How long a request may take in all: as it says, else its chain, its program, everybody.
+fn timeout(request: &ChatRequest, chain: &Chain, defaults: &RequestDefaults) -> Duration {
+    let patience = request.front.as_deref().and_then(|front| front.patience);
+    let asked = request.timeout.map(|asked| asked.min(defaults.timeout_max));
+    let patience = patience.map(|asked| asked.min(defaults.timeout_max));
+    asked.or(chain.timeout).or(patience).unwrap_or(defaults.timeout)
 }

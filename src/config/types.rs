@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::{Key, Kind, Proxy, Roots, Signing};
+use super::{HttpRules, Key, Kind, Proxy, Roots, Signing};
 use crate::domain::accept::Accept;
 use crate::domain::breaker;
 use crate::domain::ceiling::Ceilings;
@@ -25,6 +25,7 @@ use crate::domain::shadow;
 pub struct Config {
     pub(crate) daemon: Daemon,
     pub(crate) limits: Limits,
+    pub(crate) http: HttpRules,
     /// Defaults for requests that do not say.
     pub(crate) request: RequestDefaults,
     /// How long health data is kept, for all models.

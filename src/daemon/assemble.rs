@@ -147,7 +147,7 @@ impl Running {
         let server = Rc::new_cyclic(|server| {
             let reload = reloader.for_server(server.clone());
             let (router, recorder) = (router.clone(), recorder.clone());
-            Server::new(router, recorder, clock.clone(), config, reload, phases)
+            Server::new(router, recorder, clock.clone(), config, reload, None, phases)
         });
         actix::spawn(serve(server.clone(), listener));
         let drain_timeout = config.daemon.drain_timeout;

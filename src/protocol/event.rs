@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chat::ToolCall;
 use super::id::Id;
+use super::reply::Attempt;
 use crate::domain::fault::Fault;
 
 /// News of one request. It has no `Debug`: its text must not reach a log.
@@ -19,6 +20,10 @@ pub enum StreamEvent {
     Start {
         /// Who gives it.
         model_used: Arc<str>,
+        /// The rest about it, for fronts that tell it in headers; no part of a line.
+        #[serde(skip)]
+        #[schemars(skip)]
+        speaker: Option<Box<Speaker>>,
     },
     /// More text, never empty.
     Delta {
@@ -37,6 +42,25 @@ pub enum StreamEvent {
         /// What became of the stream that delivered it.
         reason: Fault,
     },
+}
+
+/// Who speaks in a stream, as far as it is known at the first word.
+#[derive(Clone)]
+pub struct Speaker {
+    /// The daemon's own name for the request.
+    pub request_id: Arc<str>,
+    /// The chain that is used.
+    pub task: Arc<str>,
+    /// First model of the configured chain.
+    pub primary: Arc<str>,
+    /// Who serves the model that speaks.
+    pub provider: Arc<str>,
+    /// Its name there.
+    pub model_id: String,
+    /// Models tried and failed before.
+    pub fallback_count: u32,
+    /// Whom was left out and what was tried, the call under way at the end.
+    pub attempts: Vec<Attempt>,
 }
 
 /// An event as a line of its own.
@@ -60,7 +84,7 @@ mod tests {
         };
         let model_used: Arc<str> = "gpt-4o".into();
         assert_eq!(
-            line(StreamEvent::Start { model_used: model_used.clone() }),
+            line(StreamEvent::Start { model_used: model_used.clone(), speaker: None }),
             r#"{"id":7,"event":"start","model_used":"gpt-4o"}"#
         );
         assert_eq!(

@@ -32,6 +32,11 @@ impl Caller {
         }
     }
 
+    /// Some program of this machine, which the kernel says nothing about.
+    pub(super) fn of_network(room: EventRoom) -> Caller {
+        Caller { uid: None, gid: None, pid: None, room }
+    }
+
     /// Whether it is root, the daemon's own user, or one that the configuration names.
     pub(super) fn may_steer(&self, server: &Server) -> bool {
         let Some(uid) = self.uid else { return false };

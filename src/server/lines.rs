@@ -5,16 +5,24 @@
 //! are taken in as soon as others leave. When nobody leaves, they must not wait for ever without a
 //! word: one descriptor is kept in reserve, and with it they are told so one by one.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::admit::overloaded;
+use super::budget::Place;
+use super::caller::Caller;
+use super::http::{self, Door};
 use super::{Phase, Server};
+use crate::actors::sink::EventRoom;
 use crate::protocol::id::Id;
 
 mod buffer;
@@ -22,7 +30,7 @@ mod connection;
 mod outbox;
 mod watchers;
 
-use connection::Connection;
+use connection::{Connection, EVENTS};
 use outbox::Outbox;
 
 /// Pause after a failed accept, so that exhaustion neither spins nor parks.
@@ -75,7 +83,7 @@ fn take_in(server: &Rc<Server>, stream: UnixStream) {
     match server.budget.connect() {
         // All of it in its own task: a panic takes one client, never the loop.
         Some(place) => {
-            actix::spawn(async move { Connection::new(server, stream, place).run().await });
+            actix::spawn(meet(server, stream, place));
         }
         None => {
             let most = server.budget.limits().connections;
@@ -85,6 +93,36 @@ fn take_in(server: &Rc<Server>, stream: UnixStream) {
             actix::spawn(turn_away(stream, message));
         }
     }
+}
+
+/// Serves a client in the language that its first byte belongs to.
+async fn meet(server: Rc<Server>, stream: UnixStream, place: Place) {
+    if !speaks_http(&stream, server.phase.clone()).await {
+        return Connection::new(server, stream, place).run().await;
+    }
+    let caller = Caller::of(&stream, EventRoom::new(EVENTS));
+    http::serve(Door { server, caller, port: None }, stream, place).await;
+}
+
+/// Whether a client begins with a capital letter, as methods of HTTP do and JSON never does. One
+/// that says nothing until the daemon ends speaks either.
+async fn speaks_http(stream: &UnixStream, mut phase: watch::Receiver<Phase>) -> bool {
+    let mut first = [0];
+    let peeked = async {
+        loop {
+            stream.readable().await?;
+            let peek = || Ok(recv(stream.as_raw_fd(), &mut first, MsgFlags::MSG_PEEK)?);
+            match stream.try_io(Interest::READABLE, peek) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return peeked,
+            }
+        }
+    };
+    let peeked = tokio::select! {
+        peeked = peeked => peeked,
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => Ok(0),
+    };
+    peeked.is_ok_and(|bytes| bytes == 1) && first[0].is_ascii_uppercase()
 }
 
 /// Tells a client that found no place why, and lets it go.

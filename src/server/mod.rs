@@ -8,6 +8,7 @@ mod admit;
 mod budget;
 mod caller;
 mod control;
+mod http;
 mod lines;
 pub mod listen;
 
@@ -17,16 +18,19 @@ use std::rc::Rc;
 
 use actix::Addr;
 use jiff::tz::TimeZone;
+use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::actors::router::RouterActor;
 use crate::clock::{Clock, zone};
 use crate::config::Config;
+use crate::domain::time::Wall;
 use crate::protocol::reload::Reloaded;
 use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
 use budget::Budget;
+use http::settings::Settings;
 pub(crate) use lines::serve;
 
 /// What all connections share.
@@ -36,6 +40,10 @@ pub(crate) struct Server {
     clock: Clock,
     reload: Reload,
     access: RefCell<Rc<Access>>,
+    http: RefCell<Rc<Settings>>,
+    /// What programs on TCP show where the configuration names no token.
+    made_token: Option<SecretString>,
+    since: Wall,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
@@ -74,11 +82,14 @@ impl Server {
         clock: Clock,
         config: &Config,
         reload: Reload,
+        made_token: Option<SecretString>,
         phase: watch::Receiver<Phase>,
     ) -> Server {
+        let since = clock.now().wall;
+        let http = RefCell::new(Rc::new(Settings::of(config, made_token.as_ref(), since)));
         let budget = Rc::new(Budget::new(&config.limits));
         let access = RefCell::new(Rc::new(Access::of(config)));
-        Server { router, recorder, clock, reload, access, budget, phase }
+        Server { router, recorder, clock, reload, access, http, made_token, since, budget, phase }
     }
 
     /// Takes the limits and admins of a changed configuration. Connections that are open keep the
@@ -86,6 +97,8 @@ impl Server {
     pub(crate) fn renew(&self, config: &Config) {
         self.budget.renew(&config.limits);
         self.access.replace(Rc::new(Access::of(config)));
+        let settings = Settings::of(config, self.made_token.as_ref(), self.since);
+        self.http.replace(Rc::new(settings));
     }
 
     /// Clients that are connected.
@@ -101,6 +114,10 @@ impl Server {
     /// Reads the configuration again, as a client or a signal asks for.
     pub(crate) async fn reload(&self) -> Result<Reloaded, ErrorBody> {
         (self.reload)().await
+    }
+
+    fn http(&self) -> Rc<Settings> {
+        self.http.borrow().clone()
     }
 
     fn access(&self) -> Rc<Access> {

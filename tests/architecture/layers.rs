@@ -16,10 +16,11 @@ const MOST_LINES: usize = 400;
 const MOST_OF_A_WALK: usize = 35;
 
 /// Modules and their layers; imports go to a lower one.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("domain", 0),
     ("protocol", 1),
     ("config", 1),
+    ("dialects", 2),
     ("report", 2),
     ("provider", 3),
     ("recorder", 3),

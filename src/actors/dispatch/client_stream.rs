@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::super::sink::Events;
 use crate::domain::fault::Fault;
 use crate::domain::splice::{Added, Splice};
-use crate::protocol::event::StreamEvent;
+use crate::protocol::event::{Speaker, StreamEvent};
 use crate::protocol::reply::Answered;
 
 /// Most bytes of text in one event: what waits for a slow client is counted in events.
@@ -28,6 +28,8 @@ pub(super) struct ClientStream {
     /// Whether nothing is told before the answer is known to be good.
     hold_back: bool,
     model: Arc<str>,
+    /// The rest about it, for callers who hear it.
+    speaker: Option<Box<Speaker>>,
     splice: Splice,
     /// Bytes of the splice's text that were told.
     sent: usize,
@@ -54,6 +56,7 @@ impl ClientStream {
             events,
             hold_back,
             model: "".into(),
+            speaker: None,
             splice: Splice::default(),
             sent: 0,
             waiting: 0,
@@ -63,8 +66,19 @@ impl ClientStream {
     }
 
     /// Who answers from now on, beginning with the first word.
-    pub(super) fn begin_model(&mut self, model: &Arc<str>) {
+    pub(super) fn begin_model(&mut self, model: &Arc<str>, speaker: Option<Box<Speaker>>) {
         self.model = model.clone();
+        self.speaker = speaker;
+    }
+
+    /// The model of a complete answer, which may be another one than spoke last.
+    fn answers(&mut self, answered: &Answered) {
+        self.model = answered.model_used.clone();
+        if let Some(speaker) = &mut self.speaker {
+            speaker.provider = answered.provider.clone();
+            speaker.model_id.clone_from(&answered.model_id);
+            speaker.fallback_count = answered.fallback_count;
+        }
     }
 
     /// Takes the next piece of the answer under way, to be told by [`ClientStream::flush`].
@@ -105,7 +119,7 @@ impl ClientStream {
         if self.events.is_none() {
             return;
         }
-        self.begin_model(&answered.model_used);
+        self.answers(answered);
         let whole = answered.content.as_deref().unwrap_or_default();
         if matches!(self.splice.end(whole), Added::Restart(_)) {
             self.begin_again();
@@ -147,7 +161,11 @@ impl ClientStream {
         let model_used = self.model.clone();
         match self.opening {
             Opening::Told => return,
-            Opening::Start => events.tell(StreamEvent::Start { model_used }).await,
+            Opening::Start => {
+                // Kept until it is told: this future may be dropped while it waits for room.
+                let speaker = self.speaker.clone();
+                events.tell(StreamEvent::Start { model_used, speaker }).await;
+            }
             Opening::Restart => {
                 // An answer that contradicts its own pieces is one that cannot be read.
                 let reason = self.broke.unwrap_or(Fault::BadBody);

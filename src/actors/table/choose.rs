@@ -13,7 +13,13 @@ impl Table {
     /// The chain that a request will use.
     pub(crate) fn chain(&self, request: &ChatRequest) -> Result<Rc<Chain>, ErrorBody> {
         if let Some(name) = &request.model {
-            return self.named(name);
+            let front = request.front.as_deref();
+            return match self.named(name) {
+                Err(_) if front.is_some_and(|front| front.unknown_is_default) => {
+                    Ok(self.fallback.clone())
+                }
+                named => named,
+            };
         }
         let task = self.task(request.task.as_deref())?;
         match &request.models {

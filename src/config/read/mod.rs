@@ -10,6 +10,7 @@ mod chains;
 mod daemon;
 mod field;
 mod general;
+mod http;
 mod keys;
 mod models;
 mod prices;
@@ -43,16 +44,19 @@ pub(super) fn document(text: &str, report: &Report<'_>, env: &Env) -> Option<Con
     let providers = providers::read(&mut root, env);
     let prices = prices::built_in();
     let models = models::read(&mut root, &providers, &prices, &rules);
+    let chains = chains::read(&mut root, &models.names);
+    let http = http::read(root.section("http"), &chains, env);
     Some(Config {
         daemon,
         limits,
+        http,
         request,
         retention: rules.retention,
         shadow,
         costs,
         log,
         store,
-        chains: chains::read(&mut root, &models.names),
+        chains,
         models: models.list,
         prices_as_of: prices.as_of,
     })

@@ -39,7 +39,7 @@ const GONE_CHECK: Duration = Duration::from_millis(50);
 
 /// Events that wait for room in the outbox, of all answers under way together; of 4 KiB of text
 /// each at most. Enough to fill a write, and little to wait behind.
-const EVENTS: usize = 32;
+pub(super) const EVENTS: usize = 32;
 
 /// A client that cannot be served further.
 #[derive(Debug)]

@@ -1,0 +1,79 @@
+//! Which path asks for what, and in which dialect its errors are.
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::dialects::Dialect;
+
+/// What a path asks for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Endpoint {
+    /// An answer of a model.
+    Answer(Dialect),
+    /// The names that a program may ask for.
+    Models,
+    /// One of them.
+    Model(String),
+    /// Whether the daemon serves.
+    Health,
+    /// Whether any chain has a model that may be called.
+    Ready,
+    /// Nothing that is served.
+    Unknown,
+    /// Something that is served to another method, which is named.
+    WrongMethod(&'static str),
+}
+
+/// What is asked for by this method and path; queries are ignored.
+pub(super) fn endpoint(method: &Method, path: &str) -> Endpoint {
+    let (allowed, found) = match path.trim_end_matches('/') {
+        "" | "/health" => ("GET", Endpoint::Health),
+        "/ready" => ("GET", Endpoint::Ready),
+        "/v1/chat/completions" | "/chat/completions" => ("POST", Endpoint::Answer(Dialect::Chat)),
+        "/v1/models" | "/models" => ("GET", Endpoint::Models),
+        path => match path.strip_prefix("/v1/models/") {
+            Some(id) => {
+                let id = percent_decode_str(id).decode_utf8_lossy().into_owned();
+                ("GET", Endpoint::Model(id))
+            }
+            None => return Endpoint::Unknown,
+        },
+    };
+    let fits = method == allowed || (allowed == "GET" && method == Method::HEAD);
+    if fits { found } else { Endpoint::WrongMethod(allowed) }
+}
+
+/// The dialect that programs of this path read errors in.
+pub(super) fn dialect(path: &str) -> Dialect {
+    match path.starts_with("/v1/messages") {
+        true => Dialect::Messages,
+        false => Dialect::Chat,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_where_programs_expect() {
+        let rows = [
+            ("GET", "/", Endpoint::Health),
+            ("HEAD", "/", Endpoint::Health),
+            ("GET", "/ready", Endpoint::Ready),
+            ("POST", "/v1/chat/completions", Endpoint::Answer(Dialect::Chat)),
+            ("GET", "/v1/chat/completions", Endpoint::WrongMethod("POST")),
+            ("POST", "/v1/models", Endpoint::WrongMethod("GET")),
+            ("GET", "/v1/models/", Endpoint::Models),
+            ("GET", "/v1/models/openai%2Fgpt-4o", Endpoint::Model("openai/gpt-4o".to_owned())),
+            ("GET", "/v1/models/a/b", Endpoint::Model("a/b".to_owned())),
+            ("POST", "/v1/embeddings", Endpoint::Unknown),
+            ("POST", "/v2/chat/completions", Endpoint::Unknown),
+        ];
+        for (method, path, expected) in rows {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(endpoint(&method, path), expected, "{method} {path}");
+        }
+        assert_eq!(dialect("/v1/messages/count_tokens"), Dialect::Messages);
+    }
+}
