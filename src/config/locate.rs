@@ -50,6 +50,11 @@ pub fn state_dir(env: &Env) -> PathBuf {
     kept_in(env, "STATE_DIRECTORY", "/var/lib")
 }
 
+/// The token that a daemon makes for programs on TCP, in its state directory.
+pub fn token_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("http.token")
+}
+
 /// The health log when the configuration names none.
 pub fn health_log(env: &Env) -> PathBuf {
     kept_in(env, "LOGS_DIRECTORY", "/var/log").join("health.jsonl")

@@ -7,6 +7,7 @@
 
 mod daemon;
 mod disk;
+mod http;
 mod network;
 mod settings;
 mod socket;
@@ -78,6 +79,8 @@ impl Finding {
     }
 }
 
+pub(super) use settings::file as config_file;
+
 /// Looks at everything and shows it.
 pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
     // It is looked at here, whoever says where the socket is.
@@ -101,6 +104,7 @@ fn look(session: &Session) -> Vec<Finding> {
     let (settings, config) = settings::look(session, health.is_some());
     findings.extend(settings);
     findings.extend(daemon::look(&answers));
+    findings.extend(http::look(config.as_ref(), answers.ping()));
     findings.extend(disk::look(config.as_ref(), health));
     findings.extend(network::look(config.as_ref()));
     findings

@@ -17,6 +17,7 @@ mod completions;
 mod connect;
 mod costs;
 mod doctor;
+mod env;
 mod failure;
 mod grid;
 mod health;
@@ -92,6 +93,9 @@ enum Verb {
     /// Look for whatever is wrong around the daemon, and say what to do about it
     #[command(after_help = doctor::EXAMPLES)]
     Doctor,
+    /// Print the variables with which programs that speak HTTP find the daemon
+    #[command(after_help = env::EXAMPLES)]
+    Env,
     /// Ask whether the daemon is there
     #[command(after_help = ping::EXAMPLES)]
     Ping,
@@ -153,6 +157,7 @@ fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
         Verb::Why(args) => why::run(args, &session, screen),
         Verb::Reload => reload::run(&session, screen),
         Verb::Doctor => doctor::run(&session, screen),
+        Verb::Env => env::run(&session, screen),
         Verb::Ping => ping::run(&session, screen),
         Verb::Tail(args) => tail::run(args, &session, screen),
         Verb::Schema => schema::run(session.json, screen),

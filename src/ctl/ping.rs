@@ -26,7 +26,7 @@ pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Fail
 }
 
 fn line(ping: &Ping, took: Duration) -> String {
-    let Ping { version, protocol, uptime_ms, pid } = ping;
+    let Ping { version, protocol, uptime_ms, pid, .. } = ping;
     let (up, took) = (text::span(*uptime_ms), took.as_secs_f64() * 1e3);
     format!(
         "fallbackd {version}, protocol {protocol}, up {up}, pid {pid}, answered in {took:.2} ms"
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn a_ping_says_who_answered_and_how_fast() {
         let version = "0.1.0".to_owned();
-        let ping = Ping { version, protocol: 1, uptime_ms: 3_723_000, pid: 4711 };
+        let ping = Ping { version, protocol: 1, uptime_ms: 3_723_000, pid: 4711, http: None };
         assert_eq!(
             line(&ping, Duration::from_micros(312)),
             "fallbackd 0.1.0, protocol 1, up 1h 2m, pid 4711, answered in 0.31 ms"

@@ -3,19 +3,22 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::{SocketAddr, TcpListener as GivenTcp};
 use std::os::unix::net::UnixListener as Given;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
 use thiserror::Error;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::manager::{self, Manager};
 use super::notify::Notifier;
 use super::reload::{Reloader, Source};
+use super::token;
 use super::watchdog::Watchdog;
 use crate::actors::dispatch::Services;
 use crate::actors::guard::Rebuilds;
@@ -23,7 +26,7 @@ use crate::actors::router::RouterActor;
 use crate::actors::shadow::{self, Shadows, Terms};
 use crate::actors::table::{Table, model_key};
 use crate::clock::{Clock, zone};
-use crate::config::Config;
+use crate::config::{Config, locate};
 use crate::domain::time::Now;
 use crate::protocol::log::{Event, StartEvent, StopEvent};
 use crate::protocol::reload::Reloaded;
@@ -31,7 +34,7 @@ use crate::protocol::reply::ErrorBody;
 use crate::provider::http::{Http, SetupError};
 use crate::recorder::{self, Recorder, Restored};
 use crate::server::listen::{self, ListenError, Socket};
-use crate::server::{Phase, Server, serve};
+use crate::server::{Network, Phase, Server, serve, serve_tcp};
 
 /// Time for last answers to reach their clients once everything is over.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -45,6 +48,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// What the service manager is asked to grant a daemon that ends: enough for the last lines and
 /// rows, and asked for again and again while it drains.
 const GRACE: Duration = Duration::from_secs(15);
+/// Connections on TCP that wait to be taken in.
+const WAITING: u32 = 1024;
 /// How often it is asked for.
 const GRACE_EVERY: Duration = Duration::from_secs(5);
 
@@ -83,6 +88,25 @@ pub enum StartError {
          `ListenStream=` with the path of a Unix socket"
     )]
     Handed(#[source] io::Error),
+    /// There is no listening on TCP.
+    #[error("cannot listen on {address}: {cause}\nhint: choose another port in `http.listen`")]
+    Http {
+        /// Where the configuration wants it.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// There is nothing that programs on TCP could show.
+    #[error(
+        "cannot keep a token for HTTP in {path}: {cause}\nhint: let the daemon write there, or \
+         name a place in `http.token`"
+    )]
+    Token {
+        /// Where it would be kept.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
     /// Calls cannot be made.
     #[error("cannot set up calls to providers: {0}")]
     Provider(#[from] SetupError),
@@ -113,13 +137,13 @@ impl Running {
         source: Option<Source>,
         clock: Clock,
     ) -> Result<Running, StartError> {
-        let Manager { notifier, silence, listener } = manager;
+        let Manager { notifier, silence, sockets } = manager;
         // First of all: a second daemon must not touch the first one's files.
-        let (listener, socket) = open(listener, config)?;
+        let (listener, socket) = open(sockets.lines, config)?;
+        let http = open_http(sockets.http, config)?;
         let (recorder, restored) = begin_to_record(config, &clock)?;
-        let now = clock.clone();
-        let now: Rc<dyn Fn() -> Now> = Rc::new(move || now.now());
-        let provider = Rc::new(Http::new(&config.models, config.limits.response_bytes, now)?);
+        let provider = Http::new(&config.models, config.limits.response_bytes, told_by(&clock))?;
+        let provider = Rc::new(provider);
         let rebuilds = Rebuilds::none();
         let table = Table::start(config, restored, &clock, &recorder, &rebuilds);
         let spent = shadow::from_ledger(&recorder);
@@ -144,12 +168,16 @@ impl Running {
             clock: clock.clone(),
             turn: Mutex::default(),
         };
+        let network = http.as_ref().map(|http| network(http, config)).transpose()?;
         let server = Rc::new_cyclic(|server| {
             let reload = reloader.for_server(server.clone());
             let (router, recorder) = (router.clone(), recorder.clone());
-            Server::new(router, recorder, clock.clone(), config, reload, None, phases)
+            Server::new(router, recorder, clock.clone(), config, reload, network, phases)
         });
         actix::spawn(serve(server.clone(), listener));
+        if let Some(http) = http {
+            actix::spawn(serve_tcp(server.clone(), http));
+        }
         let drain_timeout = config.daemon.drain_timeout;
         let running = Running {
             server,
@@ -252,6 +280,46 @@ fn open(
     let group = daemon.socket_group.as_deref();
     let (listener, socket) = listen::bind(&daemon.socket, daemon.socket_mode, group)?;
     Ok((listener, Some(socket)))
+}
+
+/// The time, for those who may not know the clock.
+fn told_by(clock: &Clock) -> Rc<dyn Fn() -> Now> {
+    let clock = clock.clone();
+    Rc::new(move || clock.now())
+}
+
+/// Where programs that take a URL are served: what the service manager made, else as configured.
+fn open_http(given: Option<GivenTcp>, config: &Config) -> Result<Option<TcpListener>, StartError> {
+    let listener = match (given, config.http.listen) {
+        (Some(given), _) => TcpListener::from_std(given).map_err(StartError::Handed)?,
+        (None, Some(address)) => {
+            listen(address).map_err(|cause| StartError::Http { address, cause })?
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(listener))
+}
+
+/// Listens so that a restart can do so at once.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
+/// What is told of it, and what programs there must show.
+fn network(http: &TcpListener, config: &Config) -> Result<Network, StartError> {
+    let address = http.local_addr().map_err(StartError::Handed)?;
+    let folder = &config.daemon.state_dir;
+    let made = config.http.token.is_none().then(|| token::kept(folder)).transpose();
+    let token =
+        made.map_err(|cause| StartError::Token { path: locate::token_file(folder), cause })?;
+    tracing::info!(%address, "serving HTTP");
+    Ok(Network { address, token })
 }
 
 /// Starts the recorder and says so in the log.

@@ -6,6 +6,7 @@
 //! until the next one takes them in.
 
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
@@ -22,14 +23,25 @@ pub struct Manager {
     pub(super) notifier: Notifier,
     /// After how long a silence it takes this process for dead.
     pub(super) silence: Option<Duration>,
-    /// The socket that it made for us.
-    pub(super) listener: Option<UnixListener>,
+    /// The sockets that it made for us.
+    pub(super) sockets: Sockets,
 }
+
+/// Sockets that are served as they are.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    pub(super) lines: Option<UnixListener>,
+    /// The one called `http`, for programs that take a URL.
+    pub(super) http: Option<TcpListener>,
+}
+
+/// The name of the socket for HTTP in its unit.
+const HTTP: &str = "http";
 
 impl Manager {
     /// No service manager: nobody is told anything, and the socket is our own.
     pub fn none() -> Manager {
-        Manager { notifier: Notifier::silent(), silence: None, listener: None }
+        Manager { notifier: Notifier::silent(), silence: None, sockets: Sockets::default() }
     }
 
     /// Whoever the environment says. Call before any thread is started.
@@ -38,28 +50,44 @@ impl Manager {
     /// When a socket was handed over that clients cannot connect to.
     pub fn of(env: &Env) -> io::Result<Manager> {
         let silence = longest_silence(env, std::process::id());
-        Ok(Manager { notifier: Notifier::of(env), silence, listener: socket(env)? })
+        Ok(Manager { notifier: Notifier::of(env), silence, sockets: sockets(env)? })
     }
 }
 
-/// The socket handed over by the service manager, if there is one. The variables that announce it
-/// are removed: they are meant for this process alone. Call before any thread is started.
+/// The sockets handed over by the service manager, if there are any. The variables that announce
+/// them are removed: they are meant for this process alone. Call before any thread is started.
 ///
 /// # Errors
-/// When what was handed over is not a listening Unix stream socket.
-fn socket(env: &Env) -> io::Result<Option<UnixListener>> {
+/// When what was handed over is not a listening socket of its kind.
+fn sockets(env: &Env) -> io::Result<Sockets> {
+    let mut sockets = Sockets::default();
     // A variable that is left over from a parent process announces nothing to us.
     let ours = env.var("LISTEN_PID").is_some_and(|pid| pid == std::process::id().to_string());
     if !ours {
-        return Ok(None);
+        return Ok(sockets);
     }
     let mut given = ListenFd::from_env();
-    let Some(listener) = given.take_unix_listener(0)? else { return Ok(None) };
-    if given.len() > 1 {
-        tracing::warn!(sockets = given.len(), "only the first socket of the unit is served");
+    let names: Vec<&str> = env.var("LISTEN_FDNAMES").unwrap_or_default().split(':').collect();
+    for at in 0..given.len() {
+        if names.get(at) == Some(&HTTP) {
+            sockets.http = given.take_tcp_listener(at)?;
+        } else if sockets.lines.is_none() {
+            sockets.lines = given.take_unix_listener(at)?;
+        } else {
+            tracing::warn!(sockets = given.len(), "only the first socket of the unit is served");
+        }
     }
-    listener.set_nonblocking(true)?;
-    Ok(Some(listener))
+    if let Some(listener) = &sockets.lines {
+        listener.set_nonblocking(true)?;
+    }
+    if let Some(listener) = &sockets.http {
+        listener.set_nonblocking(true)?;
+        if !listener.local_addr()?.ip().is_loopback() {
+            let what = "the socket called http must listen on 127.0.0.1 or [::1] alone";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+    }
+    Ok(sockets)
 }
 
 /// Tells when clients who follow the configuration look for the socket elsewhere.

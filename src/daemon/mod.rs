@@ -10,6 +10,7 @@ mod manager;
 mod notify;
 mod process;
 mod reload;
+mod token;
 mod watchdog;
 
 use std::io::Write;

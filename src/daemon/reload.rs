@@ -170,6 +170,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("daemon.socket_group", a.socket_group != b.socket_group),
         ("daemon.state_dir", a.state_dir != b.state_dir),
         ("daemon.health_log", a.health_log != b.health_log),
+        ("http.listen", old.http.listen != new.http.listen),
         ("daemon.drain_timeout", a.drain_timeout != b.drain_timeout),
     ]
     .into_iter()

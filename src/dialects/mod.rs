@@ -19,11 +19,11 @@ pub(crate) use sse::Sse;
 /// A dialect of HTTP that programs speak with models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// OpenAI's Chat Completions.
+    /// OpenAI's Chat Completions, which most speak.
     Chat,
-    /// Anthropic's Messages.
+    /// Anthropic's Messages, which its agents speak.
     Messages,
-    /// OpenAI's Responses.
+    /// OpenAI's Responses, without anything kept.
     Responses,
 }
 

@@ -47,7 +47,7 @@ impl Sse {
     /// JSON text has no line breaks of its own, so it fits into one `data` line.
     fn json(&mut self, value: &impl Serialize) {
         let before = self.bytes.len();
-        let written = serde_json::to_writer(Writer(&mut self.bytes), value);
+        let written = serde_json::to_writer(SseWriter(&mut self.bytes), value);
         if written.is_err() {
             // Our own types can always be written; half of one would be worse than none.
             self.bytes.truncate(before);
@@ -59,15 +59,15 @@ impl Sse {
         self.bytes.len()
     }
 
-    /// All that waits.
+    /// All that waits, which is then gone.
     pub(crate) fn take(&mut self) -> Bytes {
         self.bytes.split().freeze()
     }
 }
 
-struct Writer<'a>(&'a mut BytesMut);
+struct SseWriter<'a>(&'a mut BytesMut);
 
-impl io::Write for Writer<'_> {
+impl io::Write for SseWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::content::{CacheControl, Content};
 use super::field;
+use super::front::FrontTerms;
 use super::id::Id;
 use super::provider_data::ProviderData;
 use super::schema;
@@ -119,18 +120,6 @@ pub struct ChatRequest {
     /// What the front that it came by knows of it; nothing for a line.
     #[serde(skip)]
     pub front: Option<Box<FrontTerms>>,
-}
-
-/// What a front that speaks another protocol than ours adds to a request.
-///
-/// A request that has any is taken as its program wrote it: defaults of `[request]` are not filled
-/// in, and its stream says who speaks.
-#[derive(Clone, Debug, Default)]
-pub struct FrontTerms {
-    /// How long its program waits, for chains that have no deadline of their own.
-    pub patience: Option<Duration>,
-    /// Whether a name that nothing goes by stands for the default chain.
-    pub unknown_is_default: bool,
 }
 
 /// One message of the conversation. Fields not named here are tolerated and left out.

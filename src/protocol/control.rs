@@ -1,5 +1,7 @@
 //! What operations other than a chat answer, beside `id` and `ok`.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::chains::Chains;
@@ -33,6 +35,10 @@ pub struct Ping {
     pub uptime_ms: u64,
     /// The daemon's process.
     pub pid: u32,
+    /// Where programs that take a URL are served over HTTP; absent without such an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub http: Option<SocketAddr>,
 }
 
 /// The answer to `cancel`.

@@ -9,6 +9,7 @@ pub mod control;
 pub mod costs;
 pub mod event;
 pub mod field;
+pub mod front;
 pub mod health;
 pub mod id;
 pub mod log;

@@ -87,7 +87,7 @@ pub struct Outcome {
 /// The successful part of a reply.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
-    /// The text.
+    /// The text of the answer.
     pub content: Option<String>,
     /// Tools the model asks for.
     pub tool_calls: Option<Vec<ToolCall>>,
@@ -99,7 +99,7 @@ pub struct Answered {
     pub provider_data: Option<ProviderData>,
     /// Why the answer ended.
     pub finish_reason: Finish,
-    /// Who answered.
+    /// Which model answered it.
     pub model_used: Arc<str>,
     /// Who serves that model.
     pub provider: Arc<str>,

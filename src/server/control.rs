@@ -28,6 +28,7 @@ pub(super) async fn answer(
             protocol: PROTOCOL,
             uptime_ms: millis(server.clock.mono().0),
             pid: std::process::id(),
+            http: server.network.as_ref().map(|network| network.address),
         }),
         ControlOp::Health { window } => Found::Health(Health {
             // Without one in the request every model has its own, so there is none to name.

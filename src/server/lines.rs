@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep};
 use super::admit::overloaded;
 use super::budget::Place;
 use super::caller::Caller;
-use super::http::{self, Door};
-use super::{Phase, Server};
+use super::http::{self, FrontDoor};
+use super::{EVENTS, Phase, Server};
 use crate::actors::sink::EventRoom;
 use crate::protocol::id::Id;
 
@@ -30,13 +30,15 @@ mod connection;
 mod outbox;
 mod watchers;
 
-use connection::{Connection, EVENTS};
+use connection::Connection;
 use outbox::Outbox;
 
 /// Pause after a failed accept, so that exhaustion neither spins nor parks.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a client that found no place may take to be ready for its one line.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long it may take to say something, so that it is answered in its language.
+const HEARING: Duration = Duration::from_millis(50);
 /// How long clients wait for a descriptor before they are turned away.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -90,7 +92,12 @@ fn take_in(server: &Rc<Server>, stream: UnixStream) {
             let message = format!(
                 "{most} connections are open (`limits.connections`); close some, or try again later"
             );
-            actix::spawn(turn_away(stream, message));
+            let phase = server.phase.clone();
+            actix::spawn(async move {
+                // Whoever speaks HTTP has asked by now.
+                let asked = tokio::time::timeout(HEARING, speaks_http(&stream, phase)).await;
+                turn_away(stream, message, asked == Ok(true)).await;
+            });
         }
     }
 }
@@ -101,7 +108,7 @@ async fn meet(server: Rc<Server>, stream: UnixStream, place: Place) {
         return Connection::new(server, stream, place).run().await;
     }
     let caller = Caller::of(&stream, EventRoom::new(EVENTS));
-    http::serve(Door { server, caller, port: None }, stream, place).await;
+    http::serve(FrontDoor { server, caller, port: None }, stream, place).await;
 }
 
 /// Whether a client begins with a capital letter, as methods of HTTP do and JSON never does. One
@@ -126,9 +133,13 @@ async fn speaks_http(stream: &UnixStream, mut phase: watch::Receiver<Phase>) -> 
 }
 
 /// Tells a client that found no place why, and lets it go.
-async fn turn_away(stream: UnixStream, message: String) {
+async fn turn_away(stream: UnixStream, message: String, in_http: bool) {
     let mut outbox = Outbox::new(FAREWELL);
-    outbox.error(Id::Null, overloaded(message));
+    if in_http {
+        outbox.raw(&[&http::no_place(message)]);
+    } else {
+        outbox.error(Id::Null, overloaded(message));
+    }
     // One line fits into a fresh socket's buffer; a client that does not read it is not waited for.
     let _ = tokio::time::timeout(FAREWELL, stream.writable()).await;
     let _ = outbox.flush(&stream);
@@ -138,7 +149,7 @@ async fn turn_away(stream: UnixStream, message: String) {
 async fn no_descriptors(stream: UnixStream) {
     let message = "the daemon has no descriptors left (`ulimit -n`); close connections, or try \
                    again later";
-    turn_away(stream, message.to_owned()).await;
+    turn_away(stream, message.to_owned(), false).await;
 }
 
 impl Shortage {

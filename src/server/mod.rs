@@ -13,6 +13,7 @@ mod lines;
 pub mod listen;
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -30,7 +31,9 @@ use crate::protocol::reply::ErrorBody;
 use crate::recorder::Recorder;
 
 use budget::Budget;
-use http::settings::Settings;
+use caller::Caller;
+pub(crate) use http::serve_tcp;
+use http::settings::FrontSettings;
 pub(crate) use lines::serve;
 
 /// What all connections share.
@@ -40,13 +43,28 @@ pub(crate) struct Server {
     clock: Clock,
     reload: Reload,
     access: RefCell<Rc<Access>>,
-    http: RefCell<Rc<Settings>>,
-    /// What programs on TCP show where the configuration names no token.
-    made_token: Option<SecretString>,
+    http: RefCell<Rc<FrontSettings>>,
+    /// The address on TCP, if there is one.
+    network: Option<Network>,
     since: Wall,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
+
+/// Where programs that take a URL are served.
+pub(crate) struct Network {
+    pub(crate) address: SocketAddr,
+    /// What they show where the configuration names no token.
+    pub(crate) token: Option<SecretString>,
+}
+
+fn token(network: Option<&Network>) -> Option<&SecretString> {
+    network.and_then(|network| network.token.as_ref())
+}
+
+/// Events that wait for room in the outbox, of all answers under way together; of 4 KiB of text
+/// each at most. Enough to fill a write, and little to wait behind.
+const EVENTS: usize = 32;
 
 /// Reads the configuration again, when somebody asks for it; gives what to tell them.
 pub(crate) type Reload = Rc<dyn Fn() -> ReloadFuture>;
@@ -82,14 +100,14 @@ impl Server {
         clock: Clock,
         config: &Config,
         reload: Reload,
-        made_token: Option<SecretString>,
+        network: Option<Network>,
         phase: watch::Receiver<Phase>,
     ) -> Server {
         let since = clock.now().wall;
-        let http = RefCell::new(Rc::new(Settings::of(config, made_token.as_ref(), since)));
+        let http = RefCell::new(Rc::new(FrontSettings::of(config, token(network.as_ref()), since)));
         let budget = Rc::new(Budget::new(&config.limits));
         let access = RefCell::new(Rc::new(Access::of(config)));
-        Server { router, recorder, clock, reload, access, http, made_token, since, budget, phase }
+        Server { router, recorder, clock, reload, access, http, network, since, budget, phase }
     }
 
     /// Takes the limits and admins of a changed configuration. Connections that are open keep the
@@ -97,7 +115,7 @@ impl Server {
     pub(crate) fn renew(&self, config: &Config) {
         self.budget.renew(&config.limits);
         self.access.replace(Rc::new(Access::of(config)));
-        let settings = Settings::of(config, self.made_token.as_ref(), self.since);
+        let settings = FrontSettings::of(config, token(self.network.as_ref()), self.since);
         self.http.replace(Rc::new(settings));
     }
 
@@ -116,7 +134,7 @@ impl Server {
         (self.reload)().await
     }
 
-    fn http(&self) -> Rc<Settings> {
+    fn http(&self) -> Rc<FrontSettings> {
         self.http.borrow().clone()
     }
 

@@ -15,11 +15,12 @@ pub(crate) const MARKERS: [&str; 8] = [
 ];
 
 /// The pages for users, relative to the repository.
-pub(crate) const PAGES: [&str; 8] = [
+pub(crate) const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/protocol.md",
+    "docs/http.md",
     "docs/configuration.md",
     "docs/providers.md",
     "docs/routing.md",

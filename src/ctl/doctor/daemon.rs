@@ -47,6 +47,14 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// The reply to `ping`, if there was one.
+    pub(super) fn ping(&self) -> Option<&Ping> {
+        match &self.ping {
+            Answer::Given(reply) => Some(reply),
+            Answer::Missing(..) | Answer::Unreached => None,
+        }
+    }
+
     /// The reply to `health`, if there was one.
     pub(super) fn health(&self) -> Option<&Health> {
         match &self.health {
@@ -181,7 +189,13 @@ mod tests {
     use super::*;
 
     fn ping(version: &str) -> Answer<Ping> {
-        Answer::Given(Ping { version: version.to_owned(), protocol: 1, uptime_ms: 1000, pid: 1 })
+        Answer::Given(Ping {
+            version: version.to_owned(),
+            protocol: 1,
+            uptime_ms: 1000,
+            pid: 1,
+            http: None,
+        })
     }
 
     fn health(models: &Value, recorder: &Value) -> Answer<Health> {

@@ -55,7 +55,7 @@ fn of_mistakes(list: Vec<config::Finding>, path: &Path) -> Vec<Finding> {
 }
 
 /// The one that was named, else this user's own, else the system's.
-fn file(named: Option<PathBuf>, env: &Env) -> PathBuf {
+pub(in super::super) fn file(named: Option<PathBuf>, env: &Env) -> PathBuf {
     let is_named = named.is_some();
     let path = locate::config_file(named, env);
     let system = Path::new(SYSTEM);

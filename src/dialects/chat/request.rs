@@ -64,7 +64,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
-struct StreamOptions {
+struct AskedStreamOptions {
     #[serde(default)]
     include_usage: Option<bool>,
 }
@@ -76,7 +76,7 @@ struct ToolKind<'a> {
 }
 
 /// The line that says the same as the body, as it is put together.
-struct Line {
+struct BodyLine {
     text: String,
     /// Fields for providers of the same dialect, in the form of `extra`.
     extra: String,
@@ -85,11 +85,11 @@ struct Line {
     tells_usage: bool,
 }
 
-/// Reads a body.
+/// Reads a body as a request of ours.
 pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
     let Fields(fields) = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let has_models = fields.iter().any(|(name, value)| name == "models" && !is_null(value));
-    let mut line = Line {
+    let mut line = BodyLine {
         text: String::with_capacity(body.len() + 32),
         extra: String::new(),
         for_own_kind: Vec::new(),
@@ -98,14 +98,16 @@ pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
     };
     for (name, value) in &fields {
         // A chain of the request's own stands for the name that programs must send as well.
-        if !(has_models && name == "model") && !is_null(value) {
-            line.take(name, value)?;
+        let is_replaced = has_models && name == "model";
+        if is_replaced || is_null(value) {
+            continue;
         }
+        line.take(name, value)?;
     }
     line.read(body.len())
 }
 
-impl Line {
+impl BodyLine {
     fn take(&mut self, name: &str, value: &RawValue) -> Result<(), ErrorBody> {
         let one_text = ONE_TEXT.iter().find(|(refused, _)| *refused == name);
         if let Some((_, harmless)) = one_text {
@@ -117,9 +119,10 @@ impl Line {
         }
         match name {
             "stream_options" => {
-                let options: StreamOptions = serde_json::from_str(value.get()).map_err(|_| {
-                    refused(name, "expected an object such as {\"include_usage\":true}")
-                })?;
+                let options: AskedStreamOptions =
+                    serde_json::from_str(value.get()).map_err(|_| {
+                        refused(name, "expected an object such as {\"include_usage\":true}")
+                    })?;
                 self.tells_usage = options.include_usage.unwrap_or_default();
             }
             "tools" => self.tools(value)?,
@@ -169,7 +172,7 @@ impl Line {
             return Err(ErrorBody::internal("a body was read as another operation"));
         };
         request.bytes = bytes;
-        let Line { tells_usage, for_own_kind, dropped, .. } = self;
+        let BodyLine { tells_usage, for_own_kind, dropped, .. } = self;
         Ok(Asked { request, tells_usage, for_own_kind, dropped })
     }
 }

@@ -9,7 +9,7 @@ use crate::protocol::chat::ToolCall;
 use crate::protocol::event::Speaker;
 use crate::protocol::reply::{Answered, ErrorBody};
 
-/// Writes one stream.
+/// Writes one stream, chunk by chunk.
 pub(in crate::dialects) struct ChunkWriter {
     id: String,
     created: u64,
@@ -20,7 +20,7 @@ pub(in crate::dialects) struct ChunkWriter {
 }
 
 #[derive(Serialize)]
-struct Chunk<'a> {
+struct CompletionChunk<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
@@ -73,7 +73,7 @@ impl ChunkWriter {
     }
 
     fn chunk(&self, choices: &[ChunkChoice<'_>], usage: Option<Option<TokensUsed>>, out: &mut Sse) {
-        out.data(&Chunk {
+        out.data(&CompletionChunk {
             id: &self.id,
             object: "chat.completion.chunk",
             created: self.created,

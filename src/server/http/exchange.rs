@@ -13,20 +13,20 @@ use tokio::time::timeout;
 
 use super::guard::Turned;
 use super::headers;
-use super::reply::{LiveStream, Reply, ending};
-use super::settings::Settings;
-use super::{Door, json, refuse};
+use super::reply::{LiveStream, ReplyBody, ending};
+use super::settings::FrontSettings;
+use super::{FrontDoor, json, refuse};
 use crate::actors::sink::{Answer, News, Told};
 use crate::dialects::{Asked, Dialect, Given, Refused, status};
-use crate::protocol::chat::FrontTerms;
 use crate::protocol::event::StreamEvent;
+use crate::protocol::front::FrontTerms;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody, ErrorCode, Outcome};
 use crate::server::admit::{Answering, overloaded};
 
 /// What stays the same of one request on its way.
 struct Exchange<'a> {
-    door: &'a Door,
-    settings: &'a Settings,
+    door: &'a FrontDoor,
+    settings: &'a FrontSettings,
     dialect: Dialect,
     tells_usage: bool,
     for_own_kind: Vec<String>,
@@ -35,12 +35,12 @@ struct Exchange<'a> {
 
 /// Answers a request for an answer.
 pub(super) async fn answer(
-    door: &Door,
-    settings: &Settings,
+    door: &FrontDoor,
+    settings: &FrontSettings,
     dialect: Dialect,
     head: &Parts,
     body: Incoming,
-) -> Response<Reply> {
+) -> Response<ReplyBody> {
     match submit(door, settings, dialect, head, body).await {
         Ok((exchange, answering)) => exchange.follow(answering).await,
         Err(turned) => refuse(dialect, &turned, settings),
@@ -48,8 +48,8 @@ pub(super) async fn answer(
 }
 
 async fn submit<'a>(
-    door: &'a Door,
-    settings: &'a Settings,
+    door: &'a FrontDoor,
+    settings: &'a FrontSettings,
     dialect: Dialect,
     head: &Parts,
     body: Incoming,
@@ -80,7 +80,11 @@ async fn submit<'a>(
 }
 
 /// The whole body, within its limits.
-async fn collect(door: &Door, settings: &Settings, body: Incoming) -> Result<Vec<u8>, Turned> {
+async fn collect(
+    door: &FrontDoor,
+    settings: &FrontSettings,
+    body: Incoming,
+) -> Result<Vec<u8>, Turned> {
     let most = settings.rules.body_bytes;
     if body.size_hint().lower() > most as u64 {
         return Err(too_large(most));
@@ -98,7 +102,7 @@ async fn collect(door: &Door, settings: &Settings, body: Incoming) -> Result<Vec
     }
 }
 
-async fn gather(door: &Door, most: usize, mut body: Incoming) -> Result<Vec<u8>, Turned> {
+async fn gather(door: &FrontDoor, most: usize, mut body: Incoming) -> Result<Vec<u8>, Turned> {
     let mut arriving = door.server.budget.arriving();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -154,7 +158,7 @@ fn seconds(text: &str) -> Option<Duration> {
 
 impl Exchange<'_> {
     /// Waits for the first word, or the end, and answers with it.
-    async fn follow(self, mut answering: Answering) -> Response<Reply> {
+    async fn follow(self, mut answering: Answering) -> Response<ReplyBody> {
         let first = tokio::select! {
             biased;
             news = answering.next() => news,
@@ -172,7 +176,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn stream(&self, answering: Answering, first: Told) -> Response<Reply> {
+    fn stream(&self, answering: Answering, first: Told) -> Response<ReplyBody> {
         let mut head = HeaderMap::new();
         if let StreamEvent::Start { model_used, speaker: Some(speaker) } = &first.event {
             headers::speaker(&mut head, model_used, speaker);
@@ -181,20 +185,20 @@ impl Exchange<'_> {
         let writer = self.dialect.writer(self.tells_usage, self.unix_time());
         let phase = self.door.server.phase.clone();
         let stream = LiveStream::new(answering, first, writer, phase);
-        let mut response = Response::new(Reply::Live(Box::new(stream)));
+        let mut response = Response::new(ReplyBody::Live(Box::new(stream)));
         response.headers_mut().extend(head);
         super::event_stream(response.headers_mut());
         response
     }
 
-    fn whole(&self, outcome: &Outcome) -> Response<Reply> {
+    fn whole(&self, outcome: &Outcome) -> Response<ReplyBody> {
         match &outcome.result {
             Ok(answered) => self.answered(answered, outcome),
             Err(error) => self.failed(error, outcome),
         }
     }
 
-    fn answered(&self, answered: &Answered, outcome: &Outcome) -> Response<Reply> {
+    fn answered(&self, answered: &Answered, outcome: &Outcome) -> Response<ReplyBody> {
         let request_id = &*outcome.request_id;
         let given = Given { answered, request_id, unix_time: self.unix_time() };
         let mut response = json(StatusCode::OK, self.dialect.answer(&given));
@@ -206,7 +210,7 @@ impl Exchange<'_> {
         response
     }
 
-    fn failed(&self, error: &ErrorBody, outcome: &Outcome) -> Response<Reply> {
+    fn failed(&self, error: &ErrorBody, outcome: &Outcome) -> Response<ReplyBody> {
         let status = status_of(error, &outcome.attempts);
         let request_id = Some(&*outcome.request_id).filter(|id| !id.is_empty());
         let body = self.dialect.error(&Refused { status, error, request_id });
@@ -243,6 +247,6 @@ fn status_of(error: &ErrorBody, attempts: &[Attempt]) -> u16 {
 }
 
 /// A body that is complete.
-pub(super) fn whole(text: String) -> Reply {
-    Reply::Whole(Some(Bytes::from(text)))
+pub(super) fn whole(text: String) -> ReplyBody {
+    ReplyBody::Whole(Some(Bytes::from(text)))
 }

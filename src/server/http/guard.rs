@@ -9,7 +9,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, O
 use hyper::http::request::Parts;
 
 use super::route::Endpoint;
-use super::settings::Settings;
+use super::settings::FrontSettings;
 use crate::dialects::status;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 
@@ -40,7 +40,7 @@ pub(super) fn check(
     head: &Parts,
     endpoint: &Endpoint,
     port: u16,
-    settings: &Settings,
+    settings: &FrontSettings,
 ) -> Result<(), Turned> {
     let headers = &head.headers;
     if !headers.get(HOST).is_some_and(|host| is_ours(host, port)) {

@@ -13,6 +13,7 @@ mod route;
 mod screen;
 pub(super) mod settings;
 mod stream;
+mod tcp;
 
 use std::rc::Rc;
 
@@ -33,16 +34,17 @@ use crate::actors::router::AskChains;
 use crate::dialects::{Dialect, Refused};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use guard::Turned;
-use reply::{Never, Reply};
+use reply::{Never, ReplyBody};
 use route::Endpoint;
-use settings::Settings;
-use stream::{Patience, REFUSED, Reason, Screened};
+use settings::FrontSettings;
+use stream::{ClientPatience, REFUSED, Reason, Screened};
+pub(crate) use tcp::serve as serve_tcp;
 
 /// Most bytes that wait to be sent to one client, beside what its socket holds.
 const WAITING: usize = 64 * 1024;
 
 /// Where one client came in.
-pub(super) struct Door {
+pub(super) struct FrontDoor {
     pub(super) server: Rc<Server>,
     pub(super) caller: Caller,
     /// The port, for clients on TCP.
@@ -50,12 +52,12 @@ pub(super) struct Door {
 }
 
 /// Serves one client to its end.
-pub(super) async fn serve<S>(door: Door, stream: S, _place: Place)
+pub(super) async fn serve<S>(door: FrontDoor, stream: S, _place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let limits = door.server.budget.limits();
-    let patience = Patience { head: limits.line_timeout, reader: limits.reader_timeout };
+    let patience = ClientPatience { head: limits.line_timeout, reader: limits.reader_timeout };
     let (stream, reason) = Screened::new(stream, patience);
     let mut phase = door.server.phase.clone();
     let door = Rc::new(door);
@@ -82,7 +84,11 @@ fn told(caller: &Caller, ended: hyper::Result<()>) {
     tracing::debug!(uid, gid, pid, reason, "connection of HTTP closed");
 }
 
-async fn respond(door: &Door, reason: &Reason, request: Request<Incoming>) -> Response<Reply> {
+async fn respond(
+    door: &FrontDoor,
+    reason: &Reason,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
     let settings = door.server.http();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
@@ -98,22 +104,20 @@ async fn respond(door: &Door, reason: &Reason, request: Request<Incoming>) -> Re
     if let Err(turned) = allowed {
         return closing(refuse(dialect, &turned, &settings));
     }
-    let response = match endpoint {
+    match endpoint {
         Endpoint::Answer(dialect) => exchange::answer(door, &settings, dialect, &head, body).await,
         endpoint => look_up(door, &settings, dialect, &head, endpoint).await,
-    };
-    // What is left of a body that was broken off cannot be told from the next request.
-    if reason.get().is_some() { closing(response) } else { response }
+    }
 }
 
 /// Answers what needs no model.
 async fn look_up(
-    door: &Door,
-    settings: &Settings,
+    door: &FrontDoor,
+    settings: &FrontSettings,
     dialect: Dialect,
     head: &Parts,
     endpoint: Endpoint,
-) -> Response<Reply> {
+) -> Response<ReplyBody> {
     match endpoint {
         Endpoint::Health => plain(StatusCode::OK, "ok\n"),
         Endpoint::Ready => match is_ready(&door.server).await {
@@ -153,13 +157,13 @@ async fn is_ready(server: &Server) -> bool {
 }
 
 /// Answers a request that never came through the screen.
-fn refused(dialect: Dialect, reason: &Reason, settings: &Settings) -> Response<Reply> {
+fn refused(dialect: Dialect, reason: &Reason, settings: &FrontSettings) -> Response<ReplyBody> {
     let (status, why) = reason.get().map_or((400, "malformed"), |it| (it.status, it.why));
     refuse(dialect, &Turned::new(status, ErrorCode::BadRequest, why), settings)
 }
 
 /// An error that no model and no attempt is part of.
-fn refuse(dialect: Dialect, turned: &Turned, settings: &Settings) -> Response<Reply> {
+fn refuse(dialect: Dialect, turned: &Turned, settings: &FrontSettings) -> Response<ReplyBody> {
     let Turned { status, error } = turned;
     let body = dialect.error(&Refused { status: *status, error, request_id: None });
     let code = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -169,20 +173,32 @@ fn refuse(dialect: Dialect, turned: &Turned, settings: &Settings) -> Response<Re
     response
 }
 
-fn closing(mut response: Response<Reply>) -> Response<Reply> {
+/// What a client that finds no place is told, in whole.
+pub(super) fn no_place(message: String) -> Vec<u8> {
+    let error = super::admit::overloaded(message);
+    let body = Dialect::Chat.error(&Refused { status: 503, error: &error, request_id: None });
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+    );
+    (head + &body).into_bytes()
+}
+
+fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-fn json(status: StatusCode, body: String) -> Response<Reply> {
+fn json(status: StatusCode, body: String) -> Response<ReplyBody> {
     of_type(status, body, "application/json")
 }
 
-fn plain(status: StatusCode, body: &str) -> Response<Reply> {
+fn plain(status: StatusCode, body: &str) -> Response<ReplyBody> {
     of_type(status, body.to_owned(), "text/plain; charset=utf-8")
 }
 
-fn of_type(status: StatusCode, body: String, kind: &'static str) -> Response<Reply> {
+fn of_type(status: StatusCode, body: String, kind: &'static str) -> Response<ReplyBody> {
     let mut response = Response::new(exchange::whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

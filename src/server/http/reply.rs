@@ -25,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 const TOGETHER: usize = 16 * 1024;
 
 /// The body of an answer.
-pub(super) enum Reply {
+pub(super) enum ReplyBody {
     /// All of it; `None` once it was taken.
     Whole(Option<Bytes>),
     Live(Box<LiveStream>),
@@ -50,17 +50,17 @@ pub(super) struct LiveStream {
     out: Sse,
     /// Room of the events that were handed on last; given back once they have been taken.
     slots: Vec<Slot>,
-    state: State,
+    state: StreamState,
     silence: Pin<Box<Sleep>>,
-    ending: Ending,
+    ending: GivenUp,
 }
 
 /// Resolves when what still runs is to be answered with an error.
-type Ending = Pin<Box<dyn Future<Output = ()>>>;
+type GivenUp = Pin<Box<dyn Future<Output = ()>>>;
 
 /// How far a stream has come.
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum StreamState {
     Open,
     /// Its end, good or bad, has been written and not handed on.
     Ended {
@@ -90,7 +90,7 @@ impl LiveStream {
             writer,
             out: Sse::default(),
             slots: Vec::new(),
-            state: State::Open,
+            state: StreamState::Open,
             silence: Box::pin(sleep(SILENCE)),
             ending: Box::pin(ending(phase)),
         };
@@ -116,7 +116,7 @@ impl LiveStream {
             News::Answer(Answer::Chat(outcome)) => match outcome.result {
                 Ok(answered) => {
                     self.writer.end(&answered, out);
-                    self.state = State::Ended { well: true };
+                    self.state = StreamState::Ended { well: true };
                 }
                 Err(error) => self.fail(&error),
             },
@@ -128,14 +128,14 @@ impl LiveStream {
 
     fn fail(&mut self, error: &ErrorBody) {
         self.writer.fail(error, &mut self.out);
-        self.state = State::Ended { well: false };
+        self.state = StreamState::Ended { well: false };
         // Whatever is under way is not needed any more.
         self.answering = None;
     }
 
     /// Hears all that there is, as far as it fits into one frame.
     fn listen(&mut self, context: &mut Context<'_>) {
-        while self.state == State::Open && self.out.len() < TOGETHER {
+        while self.state == StreamState::Open && self.out.len() < TOGETHER {
             let Some(answering) = &mut self.answering else { return };
             match answering.poll_next_unpin(context) {
                 Poll::Ready(Some(news)) => self.hear(news),
@@ -143,28 +143,30 @@ impl LiveStream {
                 Poll::Pending => break,
             }
         }
-        if self.state == State::Open && self.ending.as_mut().poll(context).is_ready() {
-            if let Some(answering) = self.answering.take() {
-                self.fail(&answering.end());
-            }
+        let is_open = self.state == StreamState::Open;
+        if !is_open || self.ending.as_mut().poll(context).is_pending() {
+            return;
+        }
+        if let Some(answering) = self.answering.take() {
+            self.fail(&answering.end());
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         match self.state {
-            State::Open | State::Ended { .. } => {}
-            State::Failed => {
+            StreamState::Open | StreamState::Ended { .. } => {}
+            StreamState::Failed => {
                 // The library writes what it has before it asks again.
-                self.state = State::Over;
+                self.state = StreamState::Over;
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            State::Over => return Poll::Ready(Some(Err(Cut))),
+            StreamState::Over => return Poll::Ready(Some(Err(Cut))),
         }
         self.slots.clear();
         self.listen(context);
         if self.out.len() == 0 {
-            if self.state != State::Open {
+            if self.state != StreamState::Open {
                 return Poll::Ready(None);
             }
             if self.silence.as_mut().poll(context).is_pending() {
@@ -172,8 +174,8 @@ impl LiveStream {
             }
             self.writer.alive(&mut self.out);
         }
-        if self.state == (State::Ended { well: false }) {
-            self.state = State::Failed;
+        if self.state == (StreamState::Ended { well: false }) {
+            self.state = StreamState::Failed;
         }
         self.silence.as_mut().reset(Instant::now() + SILENCE);
         // The timer is asked again, so that it wakes whoever waits for the next frame.
@@ -188,7 +190,7 @@ fn restarted() -> ErrorBody {
     ErrorBody::new(ErrorCode::Interrupted, message)
 }
 
-impl Body for Reply {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Cut;
 
@@ -197,23 +199,23 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self.get_mut() {
-            Reply::Whole(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Reply::Live(stream) => {
+            ReplyBody::Whole(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
+            ReplyBody::Live(stream) => {
                 stream.poll(context).map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Reply::Whole(None))
+        matches!(self, ReplyBody::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Reply::Whole(body) => {
+            ReplyBody::Whole(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
-            Reply::Live(_) => SizeHint::default(),
+            ReplyBody::Live(_) => SizeHint::default(),
         }
     }
 }

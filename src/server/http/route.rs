@@ -12,7 +12,7 @@ pub(super) enum Endpoint {
     Answer(Dialect),
     /// The names that a program may ask for.
     Models,
-    /// One of them.
+    /// One of these names.
     Model(String),
     /// Whether the daemon serves.
     Health,

@@ -26,20 +26,20 @@ pub(super) struct Improper {
 }
 
 /// Where the bytes of one connection stand.
-pub(super) struct Screen {
-    part: Part,
+pub(super) struct HeadScreen {
+    part: ScreenPart,
 }
 
-enum Part {
+enum ScreenPart {
     /// Bytes of a head that is not complete.
     Head(BytesMut),
     /// So many bytes of a body are to come.
     Body(u64),
-    Chunks(Chunk),
+    Chunks(BodyChunk),
 }
 
 /// What comes next in a body of chunks.
-enum Chunk {
+enum BodyChunk {
     Size {
         size: u64,
         digits: usize,
@@ -73,15 +73,15 @@ fn improper(status: u16, why: &'static str) -> Improper {
     Improper { status, why }
 }
 
-impl Screen {
+impl HeadScreen {
     /// A connection on which nothing has come yet.
-    pub(super) fn new() -> Screen {
-        Screen { part: Part::Head(BytesMut::new()) }
+    pub(super) fn new() -> HeadScreen {
+        HeadScreen { part: ScreenPart::Head(BytesMut::new()) }
     }
 
     /// Whether a head has begun and not ended.
     pub(super) fn is_within_head(&self) -> bool {
-        matches!(&self.part, Part::Head(head) if !head.is_empty())
+        matches!(&self.part, ScreenPart::Head(head) if !head.is_empty())
     }
 
     /// Reads along, and passes on what is complete and proper.
@@ -91,21 +91,21 @@ impl Screen {
     pub(super) fn take(&mut self, mut input: &[u8], out: &mut BytesMut) -> Result<(), Improper> {
         while !input.is_empty() {
             let used = match &mut self.part {
-                Part::Head(_) => self.take_head(input, out)?,
-                Part::Body(left) => {
+                ScreenPart::Head(_) => self.take_head(input, out)?,
+                ScreenPart::Body(left) => {
                     let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                     *left -= used as u64;
                     out.extend_from_slice(&input[..used]);
                     if *left == 0 {
-                        self.part = Part::Head(BytesMut::new());
+                        self.part = ScreenPart::Head(BytesMut::new());
                     }
                     used
                 }
-                Part::Chunks(chunk) => {
+                ScreenPart::Chunks(chunk) => {
                     let (used, ended) = chunk.take(input)?;
                     out.extend_from_slice(&input[..used]);
                     if ended {
-                        self.part = Part::Head(BytesMut::new());
+                        self.part = ScreenPart::Head(BytesMut::new());
                     }
                     used
                 }
@@ -117,12 +117,12 @@ impl Screen {
 
     /// Whether what is improper stands in a body, whose head was passed on.
     pub(super) fn is_within_body(&self) -> bool {
-        !matches!(self.part, Part::Head(_))
+        !matches!(self.part, ScreenPart::Head(_))
     }
 
     /// Takes bytes of a head; gives how many belong to it.
     fn take_head(&mut self, input: &[u8], out: &mut BytesMut) -> Result<usize, Improper> {
-        let Part::Head(head) = &mut self.part else { return Ok(0) };
+        let ScreenPart::Head(head) = &mut self.part else { return Ok(0) };
         let before = head.len();
         head.extend_from_slice(input);
         if !head.first().is_some_and(|first| first.is_ascii_uppercase() || *first == b'\r') {
@@ -143,9 +143,9 @@ impl Screen {
         let length = check(seen)?;
         out.extend_from_slice(seen);
         self.part = match length {
-            Length::Bytes(0) => Part::Head(BytesMut::new()),
-            Length::Bytes(left) => Part::Body(left),
-            Length::Chunked => Part::Chunks(Chunk::size()),
+            Length::Bytes(0) => ScreenPart::Head(BytesMut::new()),
+            Length::Bytes(left) => ScreenPart::Body(left),
+            Length::Chunked => ScreenPart::Chunks(BodyChunk::size()),
         };
         Ok(whole - before)
     }
@@ -174,7 +174,8 @@ fn check(head: &[u8]) -> Result<Length, Improper> {
         return Err(improper(501, "there is no such method"));
     }
     let target = request.path.unwrap_or_default();
-    if !target.starts_with('/') && !(target == "*" && request.method == Some("OPTIONS")) {
+    let is_all = target == "*" && request.method == Some("OPTIONS");
+    if !is_all && !target.starts_with('/') {
         return Err(improper(400, "the target is not a path"));
     }
     let is_old = request.version == Some(0);
@@ -223,57 +224,61 @@ fn length(headers: &[httparse::Header<'_>], is_old: bool) -> Result<Length, Impr
     }
 }
 
-impl Chunk {
-    fn size() -> Chunk {
-        Chunk::Size { size: 0, digits: 0, line: 0 }
+impl BodyChunk {
+    fn size() -> BodyChunk {
+        BodyChunk::Size { size: 0, digits: 0, line: 0 }
     }
 
     /// Takes bytes; gives how many, and whether the body has ended with them.
     fn take(&mut self, input: &[u8]) -> Result<(usize, bool), Improper> {
-        if let Chunk::Data(left) = self {
+        if let BodyChunk::Data(left) = self {
             let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
             *left -= used as u64;
             if *left == 0 {
-                *self = Chunk::DataCr;
+                *self = BodyChunk::DataCr;
             }
             return Ok((used, false));
         }
         let next = self.next(input[0])?;
         let ended = next.is_none();
-        *self = next.unwrap_or_else(Chunk::size);
+        *self = next.unwrap_or_else(BodyChunk::size);
         Ok((1, ended))
     }
 
     /// What follows this byte; `None` behind the whole body.
-    fn next(&self, byte: u8) -> Result<Option<Chunk>, Improper> {
+    fn next(&self, byte: u8) -> Result<Option<BodyChunk>, Improper> {
         let broken = improper(400, "the chunks of the body are malformed");
         Ok(Some(match (self, byte) {
-            (Chunk::Size { size, digits: 1.., .. }, b'\r') => Chunk::SizeEnd { size: *size },
-            (Chunk::Size { size, digits, line: 0 }, _) if byte.is_ascii_hexdigit() => {
+            (BodyChunk::Size { size, digits: 1.., .. }, b'\r') => {
+                BodyChunk::SizeEnd { size: *size }
+            }
+            (BodyChunk::Size { size, digits, line: 0 }, _) if byte.is_ascii_hexdigit() => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 if *digits >= 15 {
                     return Err(broken);
                 }
-                Chunk::Size { size: size * 16 + u64::from(digit), digits: digits + 1, line: 0 }
+                BodyChunk::Size { size: size * 16 + u64::from(digit), digits: digits + 1, line: 0 }
             }
             // Extensions say nothing to us.
-            (Chunk::Size { size, digits: digits @ 1.., line }, _)
+            (BodyChunk::Size { size, digits: digits @ 1.., line }, _)
                 if (*line > 0 || byte == b';') && byte != b'\n' && *line < CHUNK_LINE =>
             {
-                Chunk::Size { size: *size, digits: *digits, line: line + 1 }
+                BodyChunk::Size { size: *size, digits: *digits, line: line + 1 }
             }
-            (Chunk::SizeEnd { size: 0 }, b'\n') => Chunk::Trailer { line: 0, total: 0 },
-            (Chunk::SizeEnd { size }, b'\n') => Chunk::Data(*size),
-            (Chunk::DataCr, b'\r') => Chunk::DataLf,
-            (Chunk::DataLf, b'\n') => Chunk::size(),
-            (Chunk::Trailer { line, total }, b'\r') => {
-                Chunk::TrailerEnd { line: *line, total: *total }
+            (BodyChunk::SizeEnd { size: 0 }, b'\n') => BodyChunk::Trailer { line: 0, total: 0 },
+            (BodyChunk::SizeEnd { size }, b'\n') => BodyChunk::Data(*size),
+            (BodyChunk::DataCr, b'\r') => BodyChunk::DataLf,
+            (BodyChunk::DataLf, b'\n') => BodyChunk::size(),
+            (BodyChunk::Trailer { line, total }, b'\r') => {
+                BodyChunk::TrailerEnd { line: *line, total: *total }
             }
-            (Chunk::Trailer { line, total }, _) if byte != b'\n' && *total < CHUNK_LINE => {
-                Chunk::Trailer { line: line + 1, total: total + 1 }
+            (BodyChunk::Trailer { line, total }, _) if byte != b'\n' && *total < CHUNK_LINE => {
+                BodyChunk::Trailer { line: line + 1, total: total + 1 }
             }
-            (Chunk::TrailerEnd { line: 0, .. }, b'\n') => return Ok(None),
-            (Chunk::TrailerEnd { total, .. }, b'\n') => Chunk::Trailer { line: 0, total: *total },
+            (BodyChunk::TrailerEnd { line: 0, .. }, b'\n') => return Ok(None),
+            (BodyChunk::TrailerEnd { total, .. }, b'\n') => {
+                BodyChunk::Trailer { line: 0, total: *total }
+            }
             _ => return Err(broken),
         }))
     }
@@ -285,7 +290,7 @@ mod tests {
 
     /// What passes of these pieces, or why nothing more does.
     fn passed(pieces: &[&[u8]]) -> Result<Vec<u8>, Improper> {
-        let (mut screen, mut out) = (Screen::new(), BytesMut::new());
+        let (mut screen, mut out) = (HeadScreen::new(), BytesMut::new());
         for piece in pieces {
             screen.take(piece, &mut out)?;
         }

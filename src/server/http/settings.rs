@@ -12,7 +12,7 @@ use crate::domain::time::Wall;
 use crate::protocol::calendar::rfc3339;
 
 /// What a reload may change about the front.
-pub(in super::super) struct Settings {
+pub(in super::super) struct FrontSettings {
     pub(super) rules: HttpRules,
     /// Names that a program may ask for: tasks, aliases, models.
     names: Vec<String>,
@@ -46,13 +46,13 @@ pub(super) struct NameEntry<'a> {
     created_at: String,
 }
 
-impl Settings {
+impl FrontSettings {
     /// As `config` says; `made` is the token that the daemon made itself.
     pub(in super::super) fn of(
         config: &Config,
         made: Option<&SecretString>,
         since: Wall,
-    ) -> Settings {
+    ) -> FrontSettings {
         let rules = config.http.clone();
         let mut names = vec!["default".to_owned()];
         let aliases = rules.aliases.iter().filter(|alias| !alias.is_prefix);
@@ -64,7 +64,7 @@ impl Settings {
                 names.push(name);
             }
         }
-        Settings {
+        FrontSettings {
             names,
             kinds: config.models.iter().map(|model| kind(model)).collect(),
             token: rules.token.as_ref().or(made).cloned(),

@@ -16,7 +16,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::screen::{Improper, Screen};
+use super::screen::{HeadScreen, Improper};
 
 /// The method of the request that stands for a refused one.
 pub(super) const REFUSED: &str = "REFUSED";
@@ -34,21 +34,21 @@ pub(super) type Reason = Rc<Cell<Option<Improper>>>;
 
 /// How long a client may take.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct ClientPatience {
     /// For a head, from its first byte on.
     pub(super) head: Duration,
     /// To take any bytes at all.
     pub(super) reader: Duration,
 }
 
-/// One client's stream.
+/// One client's stream, screened on its way in.
 pub(super) struct Screened<S> {
     stream: S,
-    screen: Screen,
+    screen: HeadScreen,
     /// Bytes that may be read.
     proper: BytesMut,
     reason: Reason,
-    patience: Patience,
+    patience: ClientPatience,
     head_due: Option<Pin<Box<Sleep>>>,
     taking_due: Option<Pin<Box<Sleep>>>,
     /// Whether nothing more is read.
@@ -56,11 +56,11 @@ pub(super) struct Screened<S> {
 }
 
 impl<S> Screened<S> {
-    pub(super) fn new(stream: S, patience: Patience) -> (Screened<S>, Reason) {
+    pub(super) fn new(stream: S, patience: ClientPatience) -> (Screened<S>, Reason) {
         let reason = Reason::default();
         let screened = Screened {
             stream,
-            screen: Screen::new(),
+            screen: HeadScreen::new(),
             proper: BytesMut::new(),
             reason: reason.clone(),
             patience,

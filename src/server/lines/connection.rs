@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use super::super::admit::Answering;
 use super::super::budget::{Arriving, Place};
 use super::super::caller::Caller;
-use super::super::{Phase, Server};
+use super::super::{EVENTS, Phase, Server};
 use super::buffer::{Line, LineBuffer};
 use super::outbox::Outbox;
 use super::watchers::Watcher;
@@ -36,10 +36,6 @@ mod requests;
 
 /// How often a half-closed client is looked at, to see whether it is gone.
 const GONE_CHECK: Duration = Duration::from_millis(50);
-
-/// Events that wait for room in the outbox, of all answers under way together; of 4 KiB of text
-/// each at most. Enough to fill a write, and little to wait behind.
-pub(super) const EVENTS: usize = 32;
 
 /// A client that cannot be served further.
 #[derive(Debug)]
