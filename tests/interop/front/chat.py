@@ -122,7 +122,7 @@ def main():
         check(f"{way} unknown model", refused, client, "nosuch", openai.NotFoundError)
         check(f"{way} context", refused, client, "long", openai.BadRequestError)
         check(f"{way} policy", refused, client, "policy", openai.BadRequestError)
-        check(f"{way} dead chain", refused, client, "busy", openai.InternalServerError)
+        check(f"{way} dead chain", refused, client, "limited", openai.InternalServerError)
     wrong = openai.OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="wrong")
     check("wrong token", refused, wrong, "gpt", openai.AuthenticationError)
     sys.exit(1 if failed else 0)

@@ -29,6 +29,8 @@ token = {{ env = "HTTP_TOKEN" }}
 max = 0
 [breaker]
 failures = 1000
+[health]
+degraded_below = 0
 [shadow]
 rate = 0
 [providers.openai]
