@@ -34,14 +34,14 @@ pub(crate) struct Server {
     router: Addr<RouterActor>,
     recorder: Recorder,
     clock: Clock,
-    reload: Reload,
+    reload: ReloadHandler,
     access: RefCell<Rc<Access>>,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
 
 /// Reads the configuration again, when somebody asks for it; gives what to tell them.
-pub(crate) type Reload = Rc<dyn Fn() -> ReloadFuture>;
+pub(crate) type ReloadHandler = Rc<dyn Fn() -> ReloadFuture>;
 
 /// A reload under way.
 pub(crate) type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, ErrorBody>>>>;
@@ -73,7 +73,7 @@ impl Server {
         recorder: Recorder,
         clock: Clock,
         config: &Config,
-        reload: Reload,
+        reload: ReloadHandler,
         phase: watch::Receiver<Phase>,
     ) -> Server {
         let budget = Rc::new(Budget::new(&config.limits));
