@@ -25,10 +25,10 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::config::{Env, Mistakes};
 use crate::ctl::screen::Tone;
-use crate::daemon::{Running, StartError, logging, system};
+use crate::daemon::{RunningDaemon, StartError, logging, system};
 use crate::domain::time::millis;
 use client::Client;
-use fixture::{Fixture, Folder, LockFile, Providers, Tally};
+use fixture::{Fixture, Folder, LockFile, SimulatedProviders, Tally};
 use printer::{Printer, span};
 
 /// The story takes a quarter of this on an ordinary machine.
@@ -69,7 +69,7 @@ impl Trouble {
     }
 }
 
-enum End {
+enum StoryEnd {
     AsTold,
     NotAsTold,
     Interrupted,
@@ -85,9 +85,9 @@ pub fn run(options: &Options, env: &Env) -> ExitCode {
     let played = system().map_err(Trouble::Start);
     let played = played.and_then(|system| system.block_on(perform(options, env, &mut printer)));
     let problem = match played {
-        Ok(End::AsTold) => return ExitCode::SUCCESS,
-        Ok(End::NotAsTold) => "not everything went as told".to_owned(),
-        Ok(End::Interrupted) => "stopped before the end of the demo".to_owned(),
+        Ok(StoryEnd::AsTold) => return ExitCode::SUCCESS,
+        Ok(StoryEnd::NotAsTold) => "not everything went as told".to_owned(),
+        Ok(StoryEnd::Interrupted) => "stopped before the end of the demo".to_owned(),
         Err(trouble) => trouble.to_string(),
     };
     let _ = writeln!(io::stderr().lock(), "fallbackd: {problem}");
@@ -95,16 +95,16 @@ pub fn run(options: &Options, env: &Env) -> ExitCode {
 }
 
 /// Sets the fixture, plays, and clears everything away, also after trouble and signals.
-async fn perform(options: &Options, env: &Env, printer: &mut Printer) -> Result<End, Trouble> {
-    let mut signals = Signals::listen()?;
+async fn perform(options: &Options, env: &Env, printer: &mut Printer) -> Result<StoryEnd, Trouble> {
+    let mut signals = ExitSignals::listen()?;
     let folder = Folder::create()?;
-    let providers = Providers::start()?;
+    let providers = SimulatedProviders::start()?;
     let socket = options.socket.clone();
     let socket = socket.unwrap_or_else(|| folder.path().join("fallbackd.sock"));
     let config = providers.config(folder.path(), &socket)?;
     let lock = LockFile::beside(&socket);
     let clock = Clock::system();
-    let running = Running::start(&config, None, clock.clone()).await?;
+    let running = RunningDaemon::start(&config, None, clock.clone()).await?;
     let is_told = Cell::new(false);
     let told = async {
         let client = Client::connect(&socket).await?;
@@ -122,11 +122,13 @@ async fn perform(options: &Options, env: &Env, printer: &mut Printer) -> Result<
         if as_told {
             printer.say("To talk to it yourself, add --stay: it keeps running and says how.");
         }
-        Ok(if as_told { End::AsTold } else { End::NotAsTold })
+        Ok(if as_told { StoryEnd::AsTold } else { StoryEnd::NotAsTold })
     };
     let end = tokio::select! {
         biased;
-        () = signals.next() => Ok(if is_told.get() { End::AsTold } else { End::Interrupted }),
+        () = signals.next() => {
+            Ok(if is_told.get() { StoryEnd::AsTold } else { StoryEnd::Interrupted })
+        }
         end = told => end,
     };
     running.stop("the demo is over", signals.next()).await;
@@ -165,16 +167,16 @@ async fn story(fixture: &mut Fixture, clock: &Clock, printer: &mut Printer) -> R
 }
 
 /// The signals that end a program politely.
-struct Signals {
+struct ExitSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Signals {
-    fn listen() -> Result<Signals, Trouble> {
+impl ExitSignals {
+    fn listen() -> Result<ExitSignals, Trouble> {
         let listen =
             |kind| signal(kind).map_err(|cause| Trouble::Start(StartError::Runtime(cause)));
-        Ok(Signals {
+        Ok(ExitSignals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         })

@@ -15,7 +15,7 @@ mod panics {
 
     use fallbackd::clock::Clock;
     use fallbackd::config::{self, Config, Env, Kind};
-    use fallbackd::daemon::{Running, system, tell_where};
+    use fallbackd::daemon::{RunningDaemon, system, tell_where};
     use fallbackd::domain::rebuilds::MOST;
     use fallbackd::domain::time::Wall;
     use fallbackd::sim::{Background, Behaviour};
@@ -54,13 +54,13 @@ mod panics {
     }
 
     /// A daemon and a simulated provider, for one scene.
-    fn play(scene: impl AsyncFnOnce(Running, &Background, &Path)) {
+    fn play(scene: impl AsyncFnOnce(RunningDaemon, &Background, &Path)) {
         let folder = tempfile::tempdir().unwrap();
         let sim = Background::start(Kind::OpenAi).unwrap();
         sim.need_no_key();
         system().unwrap().block_on(async {
             let config = configured(folder.path(), &sim.base_url());
-            let running = Running::start(&config, None, clock()).await.unwrap();
+            let running = RunningDaemon::start(&config, None, clock()).await.unwrap();
             scene(running, &sim, &folder.path().join("socket")).await;
         });
     }

@@ -25,7 +25,7 @@ use crate::domain::price::Price;
 use crate::domain::reason;
 use crate::domain::time::Mono;
 use crate::protocol::chat::ChatRequest;
-use crate::provider::{Call, Failure, Outcome, Provider, Step, Steps};
+use crate::provider::{Call, CallResult, Failure, Provider, Step, Steps};
 
 /// Added to what is left of the deadline to give the lease of a probe: time to report its result.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ pub(super) struct Finished {
     pub(super) permit: Permit,
     pub(super) ended: Ended,
     /// The answer, if it passed the checks, or what went wrong.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: CallResult,
     pub(super) heard: Heard,
 }
 
@@ -153,7 +153,7 @@ impl<'a> Assignment<'a> {
     }
 
     /// An answer that the chain does not accept is a failure, of which everything was heard.
-    fn judge(&self, outcome: Outcome, heard: Heard) -> (Outcome, Heard) {
+    fn judge(&self, outcome: CallResult, heard: Heard) -> (CallResult, Heard) {
         let (Ok(answer), Some(accept)) = (&outcome, self.accept) else { return (outcome, heard) };
         let Some(why) = answer.objection(accept) else { return (outcome, heard) };
         let heard = Heard { any: true, bytes: answer.bytes() };
@@ -208,7 +208,7 @@ impl InFlight<'_> {
     }
 
     /// Judges and bills a call that has ended with `outcome`.
-    pub(super) fn finish(self, outcome: Outcome) -> Finished {
+    pub(super) fn finish(self, outcome: CallResult) -> Finished {
         let InFlight { assignment, permit, model, .. } = self;
         let (outcome, heard) = assignment.judge(outcome, permit.heard());
         let (tariff, first_token_ms) = (permit.tariff(), permit.first_token_ms());

@@ -270,7 +270,7 @@ impl<'a> Dispatch<'a> {
         &self,
         call: &mut InFlight<'_>,
         client: &mut ClientStream,
-    ) -> provider::Outcome {
+    ) -> provider::CallResult {
         loop {
             let step = if client.has_room() {
                 tokio::select! {
@@ -298,7 +298,7 @@ impl<'a> Dispatch<'a> {
     async fn settle(
         &self,
         running: Running<'_>,
-        outcome: provider::Outcome,
+        outcome: provider::CallResult,
         course: &mut Course<'_>,
     ) -> Attempted {
         let Running { at, number, call } = running;

@@ -25,7 +25,7 @@ use crate::domain::ledger::CallKind;
 use crate::domain::model::Standing;
 use crate::domain::need::{Needs, SkipReason};
 use crate::domain::price::Nano;
-use crate::domain::shadow::{Backup, Budget, oldest, sampled};
+use crate::domain::shadow::{AutomaticBudget, Backup, oldest, sampled};
 use crate::domain::time::Wall;
 use crate::protocol::calendar::Day;
 
@@ -34,17 +34,17 @@ mod day;
 mod gate;
 mod offer;
 
-pub(crate) use day::{Spent, from_ledger};
+pub(crate) use day::{SpentOnDay, from_ledger};
 pub(crate) use gate::{Busy, Shadows, Terms};
-pub(crate) use offer::{Facts, Offer, Reference};
+pub(crate) use offer::{FinishedRequest, Offer, Reference};
 
 /// The owner of all copies of requests.
 pub(crate) struct ShadowActor {
     terms: Terms,
-    budget: Budget,
+    budget: AutomaticBudget,
     services: Rc<CopyServices>,
     gate: Rc<Gate>,
-    spent: Spent,
+    spent: SpentOnDay,
     /// Whether the ledger is being asked what was spent, and whether its answer is out of date
     /// because something was spent meanwhile.
     asking: Option<Dated>,
@@ -284,7 +284,7 @@ impl Handler<Renew> for ShadowActor {
             self.budget.set_limit(terms.rules.daily_budget);
             if terms.zone != self.terms.zone {
                 // Another day may be today.
-                self.budget = Budget::new(terms.rules.daily_budget);
+                self.budget = AutomaticBudget::new(terms.rules.daily_budget);
             }
             self.terms = terms;
             self.publish();

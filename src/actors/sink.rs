@@ -19,7 +19,7 @@ use crate::protocol::event::StreamEvent;
 use crate::protocol::reply::{ErrorBody, Outcome};
 
 /// What a chat request is answered with.
-pub(crate) enum Answer {
+pub(crate) enum ChatAnswer {
     /// The answer or the error.
     Chat(Outcome),
     /// What would have been done.
@@ -31,7 +31,7 @@ pub(crate) enum News {
     /// A part of the answer under way.
     Event(Told),
     /// The end: nothing follows.
-    Answer(Answer),
+    Answer(ChatAnswer),
 }
 
 /// An event, and the room that it takes until this is dropped.
@@ -39,11 +39,11 @@ pub(crate) struct Told {
     /// What its reader is told.
     pub event: StreamEvent,
     /// Dropped once the reader has taken the event, or is sure to.
-    pub slot: Slot,
+    pub slot: EventPermit,
 }
 
 /// One event's share of its reader's room; given back when it is dropped.
-pub(crate) type Slot = OwnedSemaphorePermit;
+pub(crate) type EventPermit = OwnedSemaphorePermit;
 
 /// How many events may wait for one reader, of all its requests together; clones share it.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub(crate) enum Stop {
 
 /// Where one request's answer goes.
 pub(crate) struct Sink {
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<ChatAnswer>,
     events: Option<Events>,
     stop: oneshot::Receiver<Stop>,
 }
@@ -79,16 +79,16 @@ pub(crate) struct Events {
 /// What one request is answered, as it comes. Dropping it gives the request up.
 pub(crate) struct Answers {
     events: Option<mpsc::Receiver<Told>>,
-    end: End,
+    end: AnswerState,
     /// `None` once a reason to stop was sent.
     stop: Option<oneshot::Sender<Stop>>,
 }
 
 /// How the answer stands.
-enum End {
-    Awaited(oneshot::Receiver<Answer>),
+enum AnswerState {
+    Awaited(oneshot::Receiver<ChatAnswer>),
     /// It is here, and may have to wait for events sent before it.
-    Here(Answer),
+    Here(ChatAnswer),
     Taken,
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn channel(room: Option<&EventRoom>) -> (Sink, Answers) {
     let (answer, awaited) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
     let (events, told) = room.map(Events::new).unzip();
-    let answers = Answers { events: told, end: End::Awaited(awaited), stop: Some(stop) };
+    let answers = Answers { events: told, end: AnswerState::Awaited(awaited), stop: Some(stop) };
     (Sink { answer, events, stop: stopped }, answers)
 }
 
@@ -114,7 +114,7 @@ impl Sink {
     }
 
     /// Delivers the answer, unless whoever asked is gone.
-    pub(crate) fn answer(self, answer: Answer) {
+    pub(crate) fn answer(self, answer: ChatAnswer) {
         let _ = self.answer.send(answer);
     }
 }
@@ -167,7 +167,7 @@ impl Stream for Answers {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<News>> {
         let this = self.get_mut();
-        if let End::Awaited(answer) = &mut this.end {
+        if let AnswerState::Awaited(answer) = &mut this.end {
             let Poll::Ready(answer) = answer.poll_unpin(context) else {
                 let Some(events) = &mut this.events else { return Poll::Pending };
                 let Some(told) = ready!(events.poll_recv(context)) else {
@@ -176,23 +176,23 @@ impl Stream for Answers {
                 };
                 return Poll::Ready(Some(News::Event(told)));
             };
-            this.end = End::Here(answer.unwrap_or_else(|_| lost()));
+            this.end = AnswerState::Here(answer.unwrap_or_else(|_| lost()));
         }
         // Everything told before the answer is in the queue by now.
         if let Some(news) = this.waiting() {
             return Poll::Ready(Some(news));
         }
-        Poll::Ready(match std::mem::replace(&mut this.end, End::Taken) {
-            End::Here(answer) => Some(News::Answer(answer)),
-            End::Awaited(_) | End::Taken => None,
+        Poll::Ready(match std::mem::replace(&mut this.end, AnswerState::Taken) {
+            AnswerState::Here(answer) => Some(News::Answer(answer)),
+            AnswerState::Awaited(_) | AnswerState::Taken => None,
         })
     }
 }
 
 /// The answer of a sink that was dropped without one.
-fn lost() -> Answer {
+fn lost() -> ChatAnswer {
     let lost = ErrorBody::internal("the daemon lost this request through a fault of its own");
-    Answer::Chat(Outcome { request_id: "".into(), result: Err(lost), attempts: Vec::new() })
+    ChatAnswer::Chat(Outcome { request_id: "".into(), result: Err(lost), attempts: Vec::new() })
 }
 
 #[cfg(test)]
@@ -209,14 +209,14 @@ mod tests {
     fn text(news: Option<Option<News>>) -> String {
         match news.flatten() {
             Some(News::Event(Told { event: StreamEvent::Delta { content }, .. })) => content,
-            Some(News::Answer(Answer::Chat(outcome))) => outcome.result.err().unwrap().message,
+            Some(News::Answer(ChatAnswer::Chat(outcome))) => outcome.result.err().unwrap().message,
             _ => "nothing".to_owned(),
         }
     }
 
-    fn answer(message: &str) -> Answer {
+    fn answer(message: &str) -> ChatAnswer {
         let result = Err(ErrorBody::new(ErrorCode::Internal, message));
-        Answer::Chat(Outcome { request_id: "".into(), result, attempts: Vec::new() })
+        ChatAnswer::Chat(Outcome { request_id: "".into(), result, attempts: Vec::new() })
     }
 
     #[tokio::test]

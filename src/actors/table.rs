@@ -61,7 +61,7 @@ pub(crate) struct Chain {
     /// How long a call may take to its first content before another is made beside it.
     pub hedge_after: Option<Duration>,
     /// What else is configured for the task.
-    pub config: Arc<config::Chain>,
+    pub config: Arc<config::ChainConfig>,
     pub purse: Purse,
     /// The order that was last taken; `None` for chains that a request brought itself.
     last_order: Option<RefCell<Vec<usize>>>,
@@ -206,7 +206,7 @@ impl Chain {
     fn configured(
         task: Arc<str>,
         models: Vec<ModelHandle>,
-        config: Arc<config::Chain>,
+        config: Arc<config::ChainConfig>,
         purse: Purse,
     ) -> Rc<Chain> {
         let (timeout, hedge_after) = (config.timeout, config.hedge_after);

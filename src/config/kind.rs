@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 /// One kind, as the configuration knows it.
-struct Facts {
+struct KindFacts {
     name: &'static str,
     auth: Auth,
     /// The address that most of them have.
@@ -31,27 +31,27 @@ impl Kind {
     /// All of them, by their order in the documentation.
     pub const ALL: [Kind; 4] = [Kind::OpenAi, Kind::Anthropic, Kind::Google, Kind::Bedrock];
 
-    const fn facts(self) -> Facts {
+    const fn facts(self) -> KindFacts {
         match self {
-            Kind::OpenAi => Facts {
+            Kind::OpenAi => KindFacts {
                 name: "openai",
                 auth: Auth::Bearer,
                 base_url: "https://api.openai.com/v1",
                 endpoints: &["/chat/completions", "/chat"],
             },
-            Kind::Anthropic => Facts {
+            Kind::Anthropic => KindFacts {
                 name: "anthropic",
                 auth: Auth::XApiKey,
                 base_url: "https://api.anthropic.com",
                 endpoints: &["/v1/messages", "/v1"],
             },
-            Kind::Google => Facts {
+            Kind::Google => KindFacts {
                 name: "google",
                 auth: Auth::XGoogApiKey,
                 base_url: "https://generativelanguage.googleapis.com/v1beta",
                 endpoints: &["/models"],
             },
-            Kind::Bedrock => Facts {
+            Kind::Bedrock => KindFacts {
                 name: "bedrock",
                 auth: Auth::Bearer,
                 base_url: "https://bedrock-runtime.eu-central-1.amazonaws.com",

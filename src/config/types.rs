@@ -24,20 +24,20 @@ use crate::domain::shadow;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) daemon: Daemon,
-    pub(crate) limits: Limits,
+    pub(crate) limits: LimitsConfig,
     pub(crate) http: HttpRules,
     /// Defaults for requests that do not say.
     pub(crate) request: RequestDefaults,
     /// How long health data is kept, for all models.
     pub(crate) retention: Duration,
     pub(crate) shadow: shadow::ShadowRules,
-    pub(crate) costs: Costs,
+    pub(crate) costs: CostsConfig,
     pub(crate) log: Log,
-    pub(crate) store: Store,
+    pub(crate) store: StoreConfig,
     /// All models, by priority and then by name.
     pub models: Vec<Arc<Model>>,
     /// Chains by task, `default` included when configured.
-    pub chains: BTreeMap<String, Arc<Chain>>,
+    pub chains: BTreeMap<String, Arc<ChainConfig>>,
     /// The day of the built-in price list, such as `2026-11-20`.
     pub(crate) prices_as_of: String,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Daemon {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct LimitsConfig {
     /// Longest request line, in bytes without the newline.
     pub(crate) line_bytes: usize,
     /// Most connections at once.
@@ -102,7 +102,7 @@ pub(crate) enum UnknownTask {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Costs {
+pub(crate) struct CostsConfig {
     /// How long the ledger is kept.
     pub(crate) retention: Duration,
     /// Whose weeks are reported; `None` for the machine's own time zone.
@@ -118,14 +118,14 @@ pub(crate) struct Log {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Store {
+pub(crate) struct StoreConfig {
     /// Size above which the database is rewritten, in bytes.
     pub(crate) max_size: u64,
 }
 
 /// One `[providers.NAME]`, its key fetched.
 #[derive(Clone)]
-pub(crate) struct Provider {
+pub(crate) struct ProviderConfig {
     pub(crate) name: Arc<str>,
     pub(crate) kind: Kind,
     /// Everything before `/chat/completions`, `/v1/messages` or `/models/…`; no slash at the end.
@@ -198,7 +198,7 @@ impl MaxTokensField {
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(crate) name: Arc<str>,
-    pub(crate) provider: Arc<Provider>,
+    pub(crate) provider: Arc<ProviderConfig>,
     /// Its name at the provider.
     pub(crate) model_id: String,
     /// Place in the order when no chain is configured; smaller comes first.
@@ -227,7 +227,7 @@ pub struct Model {
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: Retry,
     pub(crate) breaker: breaker::Rules,
-    pub(crate) health: Health,
+    pub(crate) health: HealthConfig,
     /// Whether a request may try it early when every circuit is open.
     pub(crate) probe_nearest: bool,
 }
@@ -253,7 +253,7 @@ pub(crate) struct Retry {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Health {
+pub(crate) struct HealthConfig {
     /// How far back calls are looked at.
     pub(crate) window: Duration,
     /// Success rate below which a model is degraded, 0 to 1.
@@ -264,7 +264,7 @@ pub(crate) struct Health {
 
 /// The models that serve a task, and what holds for its requests.
 #[derive(Clone, Debug, Default)]
-pub struct Chain {
+pub struct ChainConfig {
     pub(crate) models: Vec<Arc<str>>,
     /// Deadline for requests of this task that do not bring their own.
     pub(crate) timeout: Option<Duration>,
@@ -278,9 +278,9 @@ pub struct Chain {
     pub(crate) hedge_after: Option<Duration>,
 }
 
-impl Provider {
+impl ProviderConfig {
     /// Whether its calls prove in the same way who they come from as another one's.
-    pub(crate) fn has_keys_of(&self, other: &Provider) -> bool {
+    pub(crate) fn has_keys_of(&self, other: &ProviderConfig) -> bool {
         let (own, others) = (self.signing.as_ref(), other.signing.as_ref());
         self.keys == other.keys && own.and_then(Signing::secret) == others.and_then(Signing::secret)
     }
@@ -294,7 +294,7 @@ impl Config {
 }
 
 /// Shows no key, no header value and no query value.
-impl fmt::Debug for Provider {
+impl fmt::Debug for ProviderConfig {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Provider")
             .field("name", &self.name)

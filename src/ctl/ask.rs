@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::connect::exchange;
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::{Screen, Tone};
 use super::{Session, attempts, names, text};
 use crate::protocol::answer::Finish;
@@ -32,7 +32,7 @@ Examples:
 /// The question and how to ask it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct AskArgs {
     /// The question; read from standard input when absent or `-`
     prompt: Option<String>,
     /// Task whose chain to use [default: the default chain]
@@ -64,7 +64,11 @@ pub(super) struct Args {
 }
 
 /// Asks and prints the answer.
-pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &AskArgs,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     let prompt = prompt(args, screen)?;
     let mut request = request(args, &prompt);
     let patience = args.timeout.map(|deadline| deadline.saturating_add(GRACE));
@@ -89,13 +93,13 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     Ok(())
 }
 
-fn prompt(args: &Args, screen: &mut Screen<'_>) -> Result<String, Failure> {
+fn prompt(args: &AskArgs, screen: &mut Screen<'_>) -> Result<String, CommandError> {
     let prompt = match args.prompt.as_deref() {
         Some(text) if text != "-" => text.to_owned(),
         _ => read_prompt(screen)?,
     };
     if prompt.trim().is_empty() {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: "the prompt is empty".to_owned(),
             hint: "give it as an argument, `fallbackctl ask \"…\"`, or on standard input",
         });
@@ -103,20 +107,20 @@ fn prompt(args: &Args, screen: &mut Screen<'_>) -> Result<String, Failure> {
     Ok(prompt)
 }
 
-fn read_prompt(screen: &mut Screen<'_>) -> Result<String, Failure> {
+fn read_prompt(screen: &mut Screen<'_>) -> Result<String, CommandError> {
     let mut input = io::stdin().lock();
     if io::stdin().is_terminal() && screen.notes_paper.terminal {
         writeln!(screen.notes, "type the prompt, then Ctrl-D on a line of its own:")?;
     }
     let mut prompt = String::new();
-    input.read_to_string(&mut prompt).map_err(|error| Failure::Usage {
+    input.read_to_string(&mut prompt).map_err(|error| CommandError::Usage {
         message: format!("cannot read the prompt from standard input: {error}"),
         hint: "the prompt must be UTF-8 text",
     })?;
     Ok(prompt)
 }
 
-fn request(args: &Args, prompt: &str) -> Value {
+fn request(args: &AskArgs, prompt: &str) -> Value {
     let mut messages = Vec::new();
     if let Some(system) = &args.system {
         messages.push(json!({"role": "system", "content": system}));
@@ -139,7 +143,7 @@ fn request(args: &Args, prompt: &str) -> Value {
     request
 }
 
-fn print_answer(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn print_answer(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let content = answered.content.as_deref().unwrap_or_default();
     let shown = if screen.paper.terminal { text::clean(content) } else { content.to_owned() };
     if !shown.is_empty() {
@@ -152,7 +156,7 @@ fn print_answer(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), Fail
 }
 
 /// Says what is special about an answer that was printed.
-fn remark(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn remark(answered: &Answered, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let note = match answered.finish_reason {
         Finish::Length => "the answer was cut at the token limit; raise it with --max-tokens",
         Finish::Refused => "the model refused to answer",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::circuit::Obstacles;
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::{Paper, Screen};
 use super::{Session, names, text};
 use crate::clock::wall;
@@ -29,7 +29,7 @@ set one.";
 /// Which model, and what to set.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct BreakerArgs {
     /// Name of the model in the configuration
     #[arg(add = names::models())]
     model: String,
@@ -51,7 +51,11 @@ enum Set {
 }
 
 /// Sets the override and shows what came of it.
-pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &BreakerArgs,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     let request = request(args)?;
     if let Some(ordered) = exchange(session, &request, SOON, screen)? {
         writeln!(screen.out, "{}", line(&ordered, wall(), screen.paper))?;
@@ -59,7 +63,7 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
     Ok(())
 }
 
-fn request(args: &Args) -> Result<Value, Failure> {
+fn request(args: &BreakerArgs) -> Result<Value, CommandError> {
     let set = match args.set {
         Set::Open => "open",
         Set::Closed => "closed",
@@ -68,7 +72,7 @@ fn request(args: &Args) -> Result<Value, Failure> {
     let mut request = json!({"op": "breaker", "model": args.model, "set": set});
     match (args.set, args.lasting) {
         (Set::Auto, Some(_)) => {
-            return Err(Failure::Usage {
+            return Err(CommandError::Usage {
                 message: "`auto` has no end, so `--for` cannot go with it".to_owned(),
                 hint: "leave --for out, or set `open` or `closed` for a time",
             });
@@ -92,8 +96,8 @@ fn line(ordered: &BreakerOrdered, now: Wall, paper: Paper) -> String {
 mod tests {
     use super::*;
 
-    fn args(set: Set, seconds: Option<u64>) -> Args {
-        Args { model: "gpt-4o".to_owned(), set, lasting: seconds.map(Duration::from_secs) }
+    fn args(set: Set, seconds: Option<u64>) -> BreakerArgs {
+        BreakerArgs { model: "gpt-4o".to_owned(), set, lasting: seconds.map(Duration::from_secs) }
     }
 
     #[test]

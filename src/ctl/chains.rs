@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, circuit, text};
@@ -15,7 +15,7 @@ Examples:
   fallbackctl chains --json";
 
 /// Asks for all chains and shows them.
-pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     if let Some(chains) = exchange(session, &json!({"op": "chains"}), SOON, screen)? {
         write!(screen.out, "{}", render(&chains, screen.paper))?;
     }

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::Screen;
 
 /// Says to `fallbackctl` that a shell asks it for completions.
@@ -21,7 +21,7 @@ The folder for zsh must be in $fpath before compinit is called.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
@@ -33,7 +33,7 @@ enum Shell {
 }
 
 /// Prints the script for that shell.
-pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(args: &CompletionsArgs, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let name = "fallbackctl";
     let completer: &dyn EnvCompleter = match args.shell {
         Shell::Bash => &Bash,

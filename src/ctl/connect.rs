@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Session;
-use super::failure::{DaemonError, Failure};
+use super::failure::{CommandError, DaemonError};
 use super::screen::{Paper, Screen};
 use super::text;
 use crate::config::{Env, locate};
@@ -30,7 +30,7 @@ const START: &str = "start it with `systemctl start fallbackd` or `fallbackd --c
                      `fallbackd --demo --stay` runs one that needs no key";
 
 /// The socket to talk to: the flag, the environment, the configuration, the default.
-pub(super) fn socket(flag: Option<&Path>, config: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(super) fn socket(flag: Option<&Path>, config: Option<&Path>) -> Result<PathBuf, CommandError> {
     if let (None, Some(file)) = (flag, config) {
         readable(file)?;
     }
@@ -40,10 +40,10 @@ pub(super) fn socket(flag: Option<&Path>, config: Option<&Path>) -> Result<PathB
 
 /// A configuration that was named must be there, or another daemon's socket might be used. What
 /// is wrong inside it is no concern here: the daemon may still run with what it read before.
-pub(super) fn readable(file: &Path) -> Result<(), Failure> {
+pub(super) fn readable(file: &Path) -> Result<(), CommandError> {
     // A folder can be opened, but not read.
     let read = std::fs::File::open(file).and_then(|mut file| file.read(&mut [0]));
-    read.map(drop).map_err(|error| Failure::Configuration {
+    read.map(drop).map_err(|error| CommandError::Configuration {
         message: format!("cannot read the configuration {}: {error}", file.display()),
         hint: "name the file the daemon was started with, or use --socket".to_owned(),
     })
@@ -56,7 +56,7 @@ pub(super) fn exchange<T: DeserializeOwned>(
     request: &Value,
     patience: Option<Duration>,
     screen: &mut Screen<'_>,
-) -> Result<Option<T>, Failure> {
+) -> Result<Option<T>, CommandError> {
     let mut link = Link::open(&session.socket, patience)?;
     link.send(request)?;
     let (line, reply) = link.reply()?;
@@ -69,7 +69,7 @@ pub(super) fn exchange<T: DeserializeOwned>(
 
 /// One line of JSON, untouched; a terminal gets it without the control characters that JSON does
 /// not escape by itself.
-pub(super) fn print_json(line: &str, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn print_json(line: &str, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     if screen.paper.terminal {
         writeln!(screen.out, "{}", text::clean(line))?;
     } else {
@@ -79,16 +79,16 @@ pub(super) fn print_json(line: &str, screen: &mut Screen<'_>) -> Result<(), Fail
 }
 
 /// Lets a reply pass that says yes; an error reply becomes a failure that shows what was tried.
-pub(super) fn accept(reply: Value, printed: bool, paper: Paper) -> Result<Value, Failure> {
+pub(super) fn accept(reply: Value, printed: bool, paper: Paper) -> Result<Value, CommandError> {
     let reply = text::tidy(reply);
     match reply.get("ok") {
         Some(Value::Bool(true)) => Ok(reply),
-        _ => Err(Failure::Daemon(DaemonError::read(reply, printed, paper))),
+        _ => Err(CommandError::Daemon(DaemonError::read(reply, printed, paper))),
     }
 }
 
 /// What a reply that says yes has found.
-pub(super) fn found<T: DeserializeOwned>(reply: Value) -> Result<T, Failure> {
+pub(super) fn found<T: DeserializeOwned>(reply: Value) -> Result<T, CommandError> {
     Ok(Success::<T>::deserialize(reply)?.found)
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects; every answer must come within `patience`.
-    pub(super) fn open(socket: &Path, patience: Option<Duration>) -> Result<Link, Failure> {
+    pub(super) fn open(socket: &Path, patience: Option<Duration>) -> Result<Link, CommandError> {
         let stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
         stream
             .set_read_timeout(patience)
@@ -111,7 +111,7 @@ impl Link {
 
     /// Writes one request. A daemon that hangs up at once may still have said why, so a broken
     /// pipe is left to the reading side.
-    pub(super) fn send(&mut self, request: &Value) -> Result<(), Failure> {
+    pub(super) fn send(&mut self, request: &Value) -> Result<(), CommandError> {
         let line = format!("{request}\n");
         match self.stream.get_mut().write_all(line.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -122,21 +122,21 @@ impl Link {
     }
 
     /// Asks one question, for those who show no error reply.
-    pub(super) fn ask<T: DeserializeOwned>(&mut self, request: &Value) -> Result<T, Failure> {
+    pub(super) fn ask<T: DeserializeOwned>(&mut self, request: &Value) -> Result<T, CommandError> {
         self.send(request)?;
         found(accept(self.reply()?.1, false, Paper::default())?)
     }
 
     /// Reads the reply to the one request sent.
-    pub(super) fn reply(&mut self) -> Result<(String, Value), Failure> {
+    pub(super) fn reply(&mut self) -> Result<(String, Value), CommandError> {
         self.reply_after(|_, _| Ok(()))
     }
 
     /// The same for a stream: the events before the reply go to `heard`.
     pub(super) fn reply_after(
         &mut self,
-        mut heard: impl FnMut(&str, &Value) -> Result<(), Failure>,
-    ) -> Result<(String, Value), Failure> {
+        mut heard: impl FnMut(&str, &Value) -> Result<(), CommandError>,
+    ) -> Result<(String, Value), CommandError> {
         loop {
             match self.next()? {
                 Some((line, value)) if value.get("ok").is_some() => return Ok((line, value)),
@@ -148,13 +148,13 @@ impl Link {
     }
 
     /// From now on the next line may take as long as it likes.
-    pub(super) fn wait_for_ever(&mut self) -> Result<(), Failure> {
+    pub(super) fn wait_for_ever(&mut self) -> Result<(), CommandError> {
         let result = self.stream.get_ref().set_read_timeout(None);
         result.map_err(|error| unreachable(&self.socket, &error))
     }
 
     /// The next line; `None` when the daemon closed the connection.
-    pub(super) fn next(&mut self) -> Result<Option<(String, Value)>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<(String, Value)>, CommandError> {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {
             Ok(0) => return Ok(None),
@@ -168,8 +168,8 @@ impl Link {
         Ok(Some((line, value)))
     }
 
-    fn broken(&self, why: &str) -> Failure {
-        Failure::Unreachable {
+    fn broken(&self, why: &str) -> CommandError {
+        CommandError::Unreachable {
             socket: self.socket.clone(),
             why: why.to_owned(),
             hint: "`journalctl -u fallbackd` may say why; is it fallbackd's socket?".to_owned(),
@@ -177,7 +177,7 @@ impl Link {
     }
 }
 
-fn unreachable(socket: &Path, error: &io::Error) -> Failure {
+fn unreachable(socket: &Path, error: &io::Error) -> CommandError {
     let (why, hint) = match error.kind() {
         io::ErrorKind::NotFound => {
             let hint = elsewhere(socket, &locate::system_socket()).unwrap_or(START.into());
@@ -195,7 +195,7 @@ fn unreachable(socket: &Path, error: &io::Error) -> Failure {
         ),
         _ => (error.to_string(), "name the socket with --socket or FALLBACKD_SOCKET".to_owned()),
     };
-    Failure::Unreachable { socket: socket.to_owned(), why, hint }
+    CommandError::Unreachable { socket: socket.to_owned(), why, hint }
 }
 
 /// Points to the daemon of the system, if there is one that was not asked.
@@ -269,7 +269,7 @@ mod tests {
             let failure = unreachable(&socket, &kind.into());
             assert!(failure.to_string().contains("/run/fallbackd/fallbackd.sock"));
             assert_eq!(failure.exit_code(), 69);
-            let Failure::Unreachable { hint, .. } = failure else { panic!("another failure") };
+            let CommandError::Unreachable { hint, .. } = failure else { panic!("another failure") };
             assert!(hint.contains(wanted), "{kind:?}: {hint}");
         }
     }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, names, text};
@@ -34,7 +34,7 @@ Examples:
 /// Over which time, and how it is shown.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct CostsArgs {
     /// A week, such as 2026-W47
     #[arg(long, value_name = "WEEK", conflicts_with_all = ["from", "to"])]
     week: Option<String>,
@@ -58,7 +58,11 @@ pub(super) struct Args {
 }
 
 /// Asks for the ledger and shows it.
-pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &CostsArgs,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     let mut request = json!({"op": "costs"});
     let fields =
         [("week", &args.week), ("from", &args.from), ("to", &args.to), ("task", &args.task)];
@@ -84,7 +88,7 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
             write!(screen.out, "{page}")?;
             return Ok(());
         }
-        fs::write(path, page).map_err(|error| Failure::Usage {
+        fs::write(path, page).map_err(|error| CommandError::Usage {
             message: format!("cannot write {}: {error}", path.display()),
             hint: "--html takes the path of a file to write, or - for standard output",
         })?;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::connect::readable;
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, text};
@@ -33,10 +33,10 @@ when nothing is wrong, 1 when something is; a warning is not wrong.";
 
 /// One thing that was looked at.
 #[derive(Debug, PartialEq, Serialize)]
-struct Finding {
+struct CheckResult {
     /// Which part of the surroundings.
     check: &'static str,
-    state: State,
+    state: CheckState,
     finding: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ struct Finding {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum CheckState {
     /// As it should be.
     Ok,
     /// Could not be looked at.
@@ -56,47 +56,51 @@ enum State {
     Wrong,
 }
 
-impl Finding {
-    fn ok(check: &'static str, finding: impl Into<String>) -> Finding {
-        Finding { check, state: State::Ok, finding: finding.into(), todo: None }
+impl CheckResult {
+    fn ok(check: &'static str, finding: impl Into<String>) -> CheckResult {
+        CheckResult { check, state: CheckState::Ok, finding: finding.into(), todo: None }
     }
 
-    fn skipped(check: &'static str, finding: impl Into<String>) -> Finding {
-        Finding { check, state: State::Skipped, finding: finding.into(), todo: None }
+    fn skipped(check: &'static str, finding: impl Into<String>) -> CheckResult {
+        CheckResult { check, state: CheckState::Skipped, finding: finding.into(), todo: None }
     }
 
     fn warning(
         check: &'static str,
         finding: impl Into<String>,
         todo: impl Into<String>,
-    ) -> Finding {
+    ) -> CheckResult {
         let todo = Some(todo.into());
-        Finding { check, state: State::Warning, finding: finding.into(), todo }
+        CheckResult { check, state: CheckState::Warning, finding: finding.into(), todo }
     }
 
-    fn wrong(check: &'static str, finding: impl Into<String>, todo: impl Into<String>) -> Finding {
-        Finding { state: State::Wrong, ..Finding::warning(check, finding, todo) }
+    fn wrong(
+        check: &'static str,
+        finding: impl Into<String>,
+        todo: impl Into<String>,
+    ) -> CheckResult {
+        CheckResult { state: CheckState::Wrong, ..CheckResult::warning(check, finding, todo) }
     }
 }
 
 pub(super) use settings::file as config_file;
 
 /// Looks at everything and shows it.
-pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     // It is looked at here, whoever says where the socket is.
     session.config.as_deref().map_or(Ok(()), readable)?;
     let findings = look(session);
-    let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
+    let wrong = findings.iter().any(|finding| finding.state == CheckState::Wrong);
     if session.json {
         writeln!(screen.out, "{}", json!({ "ok": !wrong, "findings": findings }))?;
     } else {
         write!(screen.out, "{}", render(&findings, screen.paper))?;
     }
     screen.out.flush()?;
-    if wrong { Err(Failure::Unwell) } else { Ok(()) }
+    if wrong { Err(CommandError::Unwell) } else { Ok(()) }
 }
 
-fn look(session: &Session) -> Vec<Finding> {
+fn look(session: &Session) -> Vec<CheckResult> {
     let answers = daemon::ask(&session.socket);
     let health = answers.health();
     let mut findings = socket::look(&session.socket);
@@ -110,7 +114,7 @@ fn look(session: &Session) -> Vec<Finding> {
     findings
 }
 
-fn render(findings: &[Finding], paper: Paper) -> String {
+fn render(findings: &[CheckResult], paper: Paper) -> String {
     let mut grid = Grid::new(&[
         Column::Left("CHECK"),
         Column::Left("STATE"),
@@ -119,10 +123,10 @@ fn render(findings: &[Finding], paper: Paper) -> String {
     ]);
     for finding in findings {
         let state = match finding.state {
-            State::Ok => Cell::toned("ok", Tone::Good),
-            State::Skipped => Cell::toned("skipped", Tone::Dim),
-            State::Warning => Cell::toned("warning", Tone::Warn),
-            State::Wrong => Cell::toned("wrong", Tone::Bad),
+            CheckState::Ok => Cell::toned("ok", Tone::Good),
+            CheckState::Skipped => Cell::toned("skipped", Tone::Dim),
+            CheckState::Warning => Cell::toned("warning", Tone::Warn),
+            CheckState::Wrong => Cell::toned("wrong", Tone::Bad),
         };
         let todo = finding.todo.as_deref().map(text::one_line).unwrap_or_default();
         grid.row(vec![
@@ -132,7 +136,7 @@ fn render(findings: &[Finding], paper: Paper) -> String {
             todo.into(),
         ]);
     }
-    let [wrong, warnings] = [State::Wrong, State::Warning]
+    let [wrong, warnings] = [CheckState::Wrong, CheckState::Warning]
         .map(|state| findings.iter().filter(|finding| finding.state == state).count());
     let last = match (wrong, warnings) {
         (0, 0) => paper.paint("nothing is wrong", Tone::Good),
@@ -149,9 +153,9 @@ mod tests {
     #[test]
     fn every_finding_has_a_row_and_the_last_line_sums_up() {
         let findings = [
-            Finding::ok("socket", "fine"),
-            Finding::wrong("keys", "none", "set one"),
-            Finding::skipped("unit", "no systemd"),
+            CheckResult::ok("socket", "fine"),
+            CheckResult::wrong("keys", "none", "set one"),
+            CheckResult::skipped("unit", "no systemd"),
         ];
         let wanted = "\
 CHECK   STATE    FINDING                 WHAT TO DO

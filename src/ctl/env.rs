@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::connect::Link;
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::Screen;
 use super::{Session, doctor};
 use crate::config::key::read_file;
@@ -29,7 +29,7 @@ curl --unix-socket /run/fallbackd/fallbackd.sock http://x/v1/models";
 /// How long the daemon may take to say where it listens.
 const AT_ONCE: Option<std::time::Duration> = Some(std::time::Duration::from_secs(2));
 
-pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let env = Env::of_process();
     let path = doctor::config_file(session.config.clone(), &env);
     let config = config::load(&path, &env).ok().map(|loaded| loaded.config);
@@ -55,8 +55,8 @@ fn told(socket: &Path) -> Option<SocketAddr> {
     ping.http
 }
 
-fn not_listening(path: &Path) -> Failure {
-    Failure::Configuration {
+fn not_listening(path: &Path) -> CommandError {
+    CommandError::Configuration {
         message: "the daemon does not listen on TCP".to_owned(),
         hint: format!(
             "add `[http]` with `listen = \"127.0.0.1:4141\"` to {} and restart the daemon; programs \
@@ -67,7 +67,7 @@ fn not_listening(path: &Path) -> Failure {
 }
 
 /// The token: where the configuration says, or what the daemon made.
-fn token(config: Option<&Config>, env: &Env) -> Result<SecretString, Failure> {
+fn token(config: Option<&Config>, env: &Env) -> Result<SecretString, CommandError> {
     if let Some(token) = config.and_then(|config| config.http.token.clone()) {
         return Ok(token);
     }
@@ -75,7 +75,7 @@ fn token(config: Option<&Config>, env: &Env) -> Result<SecretString, Failure> {
         Some(config) => locate::token_file(&config.daemon.state_dir),
         None => locate::token_file(&locate::state_dir(env)),
     };
-    read_file(&made).map_err(|why| Failure::Configuration {
+    read_file(&made).map_err(|why| CommandError::Configuration {
         message: format!("the token cannot be read: {why}"),
         hint: "the daemon makes it when it first listens; its user and group may read it: \
                `sudo usermod -aG fallbackd $USER`, then log in again"

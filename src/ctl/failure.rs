@@ -29,7 +29,7 @@ const CONFIGURATION: u8 = 78;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum CommandError {
     /// The command line is wrong in a way only we can see.
     #[error("{message}")]
     Usage { message: String, hint: &'static str },
@@ -137,7 +137,7 @@ fn advice(code: ErrorCode) -> &'static str {
     }
 }
 
-impl Failure {
+impl CommandError {
     /// Tells a person and gives the exit code. A reader of our output that went away, as `head`
     /// does, is no failure.
     pub(super) fn report(&self, screen: &mut Screen<'_>) -> ExitCode {
@@ -150,9 +150,9 @@ impl Failure {
 
     fn is_silent(&self) -> bool {
         match self {
-            Failure::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
-            Failure::Daemon(error) => error.printed,
-            Failure::Unwell => true,
+            CommandError::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
+            CommandError::Daemon(error) => error.printed,
+            CommandError::Unwell => true,
             _ => false,
         }
     }
@@ -160,7 +160,7 @@ impl Failure {
     fn tell(&self, screen: &mut Screen<'_>) -> io::Result<()> {
         let name = screen.notes_paper.paint("fallbackctl:", Tone::Bad);
         writeln!(screen.notes, "{name} {self}")?;
-        if let Failure::Daemon(error) = self {
+        if let CommandError::Daemon(error) = self {
             write!(screen.notes, "{}", error.details)?;
         }
         let hint = self.hint();
@@ -173,39 +173,44 @@ impl Failure {
     /// What to do about it; empty where nothing helps.
     pub(super) fn hint(&self) -> String {
         match self {
-            Failure::Usage { hint, .. } => (*hint).to_owned(),
-            Failure::Unreachable { hint, .. } | Failure::Configuration { hint, .. } => hint.clone(),
-            Failure::Daemon(error) => error.hint(),
-            Failure::Log { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
+            CommandError::Usage { hint, .. } => (*hint).to_owned(),
+            CommandError::Unreachable { hint, .. } | CommandError::Configuration { hint, .. } => {
+                hint.clone()
+            }
+            CommandError::Daemon(error) => error.hint(),
+            CommandError::Log { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
                 "its group may read it: join that with `sudo usermod -aG GROUP $USER` and log in \
                  again; without --since events come over the socket"
                     .to_owned()
             }
-            Failure::Log { .. } => {
+            CommandError::Log { .. } => {
                 "name it with --log FILE; without --since events come over the socket".to_owned()
             }
-            Failure::Misread(_) => {
+            CommandError::Misread(_) => {
                 "`fallbackctl ping` tells the daemon's version; use the fallbackctl that came with \
                  it, or --json"
                     .to_owned()
             }
-            Failure::Output(_) => "is the disk full, or the file not yours to write?".to_owned(),
+            CommandError::Output(_) => {
+                "is the disk full, or the file not yours to write?".to_owned()
+            }
             // What to do stands beside each finding.
-            Failure::Unwell => String::new(),
+            CommandError::Unwell => String::new(),
         }
     }
 
     /// What the process ends with.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Usage { .. } => USAGE,
-            Failure::Unreachable { .. } => UNREACHABLE,
-            Failure::Daemon(error) => error.exit_code(),
-            Failure::Configuration { .. } => CONFIGURATION,
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Unwell | Failure::Misread(_) | Failure::Log { .. } | Failure::Output(_) => {
-                ERROR
-            }
+            CommandError::Usage { .. } => USAGE,
+            CommandError::Unreachable { .. } => UNREACHABLE,
+            CommandError::Daemon(error) => error.exit_code(),
+            CommandError::Configuration { .. } => CONFIGURATION,
+            CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            CommandError::Unwell
+            | CommandError::Misread(_)
+            | CommandError::Log { .. }
+            | CommandError::Output(_) => ERROR,
         }
     }
 }
@@ -216,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    fn told(failure: &Failure) -> String {
+    fn told(failure: &CommandError) -> String {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
         let mut screen = Screen {
             out: &mut out,
@@ -228,10 +233,10 @@ mod tests {
         String::from_utf8(notes).unwrap()
     }
 
-    fn daemon(code: &str) -> Failure {
+    fn daemon(code: &str) -> CommandError {
         let error = json!({"code": code, "message": "m", "retry_after_ms": 4200});
         let reply = json!({"id": null, "ok": false, "error": error});
-        Failure::Daemon(DaemonError::read(reply, false, Paper::default()))
+        CommandError::Daemon(DaemonError::read(reply, false, Paper::default()))
     }
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn an_error_reply_without_any_detail_is_still_told() {
-        let text = told(&Failure::Daemon(DaemonError::read(
+        let text = told(&CommandError::Daemon(DaemonError::read(
             json!({"ok": false}),
             false,
             Paper::default(),
@@ -278,9 +283,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
-        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        let gone = CommandError::Output(io::ErrorKind::BrokenPipe.into());
         assert_eq!(gone.exit_code(), 0);
         assert_eq!(told(&gone), "");
-        assert_eq!(Failure::Output(io::ErrorKind::StorageFull.into()).exit_code(), 1);
+        assert_eq!(CommandError::Output(io::ErrorKind::StorageFull.into()).exit_code(), 1);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::circuit::Obstacles;
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, attempts, text, watch};
@@ -30,7 +30,7 @@ Examples:
 /// Over which time, and how often.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct HealthArgs {
     /// How far back to look [default: the configured window]
     #[arg(long, value_name = "DURATION", value_parser = text::duration)]
     window: Option<Duration>,
@@ -41,7 +41,11 @@ pub(super) struct Args {
 }
 
 /// Asks for the health of all models and shows it.
-pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &HealthArgs,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     let mut request = json!({"op": "health"});
     if let Some(window) = args.window {
         request["window"] = humantime::format_duration(window).to_string().into();

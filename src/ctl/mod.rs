@@ -39,7 +39,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use failure::Failure;
+use failure::CommandError;
 use screen::{Paper, Screen};
 
 const GLOBAL: &str = "Global options";
@@ -75,18 +75,18 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Ask a question and print the answer
-    Ask(ask::Args),
+    Ask(ask::AskArgs),
     /// Show how every model is doing
-    Health(health::Args),
+    Health(health::HealthArgs),
     /// Show every chain, and the order it would take right now
     #[command(after_help = chains::EXAMPLES)]
     Chains,
     /// Show what was paid, and what the primary models would have cost
-    Costs(costs::Args),
+    Costs(costs::CostsArgs),
     /// Force a model's circuit open or closed, or give it back to the rules
-    Breaker(breaker::Args),
+    Breaker(breaker::BreakerArgs),
     /// Tell the story of one request
-    Why(why::Args),
+    Why(why::WhyArgs),
     /// Have the daemon read its configuration again
     #[command(after_help = reload::EXAMPLES)]
     Reload,
@@ -100,12 +100,12 @@ enum Verb {
     #[command(after_help = ping::EXAMPLES)]
     Ping,
     /// Print events of the health log, as they happen or from the past
-    Tail(tail::Args),
+    Tail(tail::TailArgs),
     /// Print the JSON Schema of the protocol
     #[command(after_help = schema::EXAMPLES)]
     Schema,
     /// Print a script with which a shell completes command lines
-    Completions(completions::Args),
+    Completions(completions::CompletionsArgs),
 }
 
 /// What every verb needs to know beside its own arguments.
@@ -145,7 +145,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn run(cli: &Cli, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let socket = connect::socket(cli.socket.as_deref(), cli.config.as_deref())?;
     let session = Session { socket, config: cli.config.clone(), json: cli.json };
     match &cli.verb {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::Screen;
 use super::{Session, text};
 use crate::clock::Clock;
@@ -17,7 +17,7 @@ Examples:
   fallbackctl ping --json
   until fallbackctl ping >/dev/null 2>&1; do sleep 0.1; done   wait for the daemon";
 
-pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let clock = Clock::system();
     if let Some(ping) = exchange(session, &json!({"op": "ping"}), SOON, screen)? {
         writeln!(screen.out, "{}", line(&ping, clock.mono().0))?;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Session;
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::Screen;
 use crate::protocol::reload::{Reloaded, Renewal};
 
@@ -16,7 +16,7 @@ Examples:
 With one mistake in the file nothing changes, and all mistakes are listed (exit code 78).";
 
 /// Asks for a reload and says what changed.
-pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     if let Some(reloaded) = exchange(session, &json!({"op": "reload"}), SOON, screen)? {
         write!(screen.out, "{}", render(&reloaded))?;
     }

@@ -7,7 +7,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::Screen;
 use crate::protocol::chains::{Chains, PlanView};
 use crate::protocol::control::{Cancelled, Ping, Watching};
@@ -31,7 +31,7 @@ Examples:
 const DEFS: &str = "#/$defs/";
 
 /// Prints the schema; with `--json` on one line.
-pub(super) fn run(json: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(json: bool, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let schema = document();
     if json { writeln!(screen.out, "{schema}") } else { writeln!(screen.out, "{schema:#}") }?;
     Ok(())

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::filter::Filter;
 use self::past::Past;
 use super::connect::{Link, SOON, accept, print_json};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::Screen;
 use super::{Session, text};
 use crate::clock::wall;
@@ -45,7 +45,7 @@ Without --since they come over the socket; with it, from the log file, which its
 /// Which events, and since when.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct TailArgs {
     #[command(flatten)]
     filter: Filter,
     /// Begin with what the log holds of the last hour (1h), day (1d) …, or since a moment
@@ -66,7 +66,11 @@ enum Since {
 }
 
 /// Prints events until there are no more.
-pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &TailArgs,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     match args.since {
         Some(since) => follow(args, since, session, screen),
         None => listen(&args.filter, session, screen),
@@ -74,7 +78,7 @@ pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Re
 }
 
 /// What happens from now on, until the daemon closes the connection.
-fn listen(filter: &Filter, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn listen(filter: &Filter, session: &Session, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let mut link = Link::open(&session.socket, SOON)?;
     link.send(&request(filter))?;
     let (line, reply) = link.reply()?;
@@ -86,7 +90,7 @@ fn listen(filter: &Filter, session: &Session, screen: &mut Screen<'_>) -> Result
     link.wait_for_ever()?;
     let zone = TimeZone::system();
     while let Some((line, message)) = link.next()? {
-        let told = Told::of_message(text::tidy(message));
+        let told = TailedEvent::of_message(text::tidy(message));
         if filter.wants(&told) {
             print(&line, &told, session.json, &zone, screen)?;
             screen.out.flush()?;
@@ -105,33 +109,33 @@ fn request(filter: &Filter) -> Value {
 
 /// What the log holds, and what is added to it.
 fn follow(
-    args: &Args,
+    args: &TailArgs,
     since: Since,
     session: &Session,
     screen: &mut Screen<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let from = match since {
         Since::Moment(moment) => moment,
         Since::Ago(ago) => Wall(wall().0.saturating_sub(millis(ago))),
     };
     let path = args.log.clone().unwrap_or_else(|| log_of(session));
     let mut past =
-        Past::open(&path, from).map_err(|why| Failure::Log { path: path.clone(), why })?;
+        Past::open(&path, from).map_err(|why| CommandError::Log { path: path.clone(), why })?;
     let zone = TimeZone::system();
     loop {
         let mut take = |line: &str| {
             // A line that somebody else wrote, or half overwrote, tells no event.
             let Ok(event) = serde_json::from_str::<Value>(line) else { return Ok(()) };
-            let told = Told::of_event(text::tidy(event));
+            let told = TailedEvent::of_event(text::tidy(event));
             if !args.filter.wants(&told) {
                 return Ok(());
             }
             let line = format!("{{\"log\":{line}}}");
-            print(&line, &told, session.json, &zone, screen).map_err(Stopped::Output)
+            print(&line, &told, session.json, &zone, screen).map_err(ReadError::Output)
         };
         past.read(&mut take).map_err(|stopped| match stopped {
-            Stopped::Log(why) => Failure::Log { path: path.clone(), why },
-            Stopped::Output(failure) => failure,
+            ReadError::Log(why) => CommandError::Log { path: path.clone(), why },
+            ReadError::Output(failure) => failure,
         })?;
         screen.out.flush()?;
         if args.no_follow {
@@ -142,24 +146,24 @@ fn follow(
 }
 
 /// Why reading the log came to an end.
-enum Stopped {
+enum ReadError {
     Log(std::io::Error),
-    Output(Failure),
+    Output(CommandError),
 }
 
-impl From<std::io::Error> for Stopped {
-    fn from(error: std::io::Error) -> Stopped {
-        Stopped::Log(error)
+impl From<std::io::Error> for ReadError {
+    fn from(error: std::io::Error) -> ReadError {
+        ReadError::Log(error)
     }
 }
 
 fn print(
     line: &str,
-    told: &Told,
+    told: &TailedEvent,
     json: bool,
     zone: &TimeZone,
     screen: &mut Screen<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if json {
         print_json(line, screen)?;
     } else if let Some(line) = show::render(told, wall(), zone, screen.paper) {
@@ -195,7 +199,7 @@ fn since(typed: &str) -> Result<Since, String> {
 }
 
 /// One message of the daemon, or one line of its log.
-enum Told {
+enum TailedEvent {
     Event(Box<LogLine>),
     /// An event that this version does not know, as it came.
     Foreign(Value),
@@ -205,26 +209,26 @@ enum Told {
     Nothing,
 }
 
-impl Told {
+impl TailedEvent {
     /// What a message says to somebody who asked for `events`.
-    fn of_message(mut message: Value) -> Told {
+    fn of_message(mut message: Value) -> TailedEvent {
         match message.get_mut("log").map(Value::take) {
-            Some(event) => Told::of_event(event),
+            Some(event) => TailedEvent::of_event(event),
             None => match Watched::deserialize(message) {
-                Ok(Watched::Lost { log_lost }) => Told::Lost(log_lost),
-                _ => Told::Nothing,
+                Ok(Watched::Lost { log_lost }) => TailedEvent::Lost(log_lost),
+                _ => TailedEvent::Nothing,
             },
         }
     }
 
     /// What a line of the log says.
-    fn of_event(event: Value) -> Told {
+    fn of_event(event: Value) -> TailedEvent {
         if is_checkpoint(&event) {
-            return Told::Nothing;
+            return TailedEvent::Nothing;
         }
         match LogLine::deserialize(&event) {
-            Ok(LogLine { event: Event::Other, .. }) | Err(_) => Told::Foreign(event),
-            Ok(line) => Told::Event(Box::new(line)),
+            Ok(LogLine { event: Event::Other, .. }) | Err(_) => TailedEvent::Foreign(event),
+            Ok(line) => TailedEvent::Event(Box::new(line)),
         }
     }
 }

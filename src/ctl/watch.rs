@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::screen::{Paper, Screen};
 
 /// To the second screen of the terminal, without a cursor; and back.
@@ -28,8 +28,8 @@ pub(super) fn again_and_again(
     interval: Duration,
     json: bool,
     screen: &mut Screen<'_>,
-    mut show: impl FnMut(&mut Screen<'_>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut show: impl FnMut(&mut Screen<'_>) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let signals = Signals::taken()?;
     let full = screen.paper.terminal && !json;
     if full {
@@ -48,8 +48,8 @@ fn watch(
     signals: &Signals,
     full: bool,
     screen: &mut Screen<'_>,
-    show: &mut impl FnMut(&mut Screen<'_>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    show: &mut impl FnMut(&mut Screen<'_>) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let mut seen = false;
     loop {
         let (page, looked) = page(screen.paper, screen.notes_paper, show);
@@ -75,15 +75,15 @@ fn watch(
 fn page(
     paper: Paper,
     notes_paper: Paper,
-    show: &mut impl FnMut(&mut Screen<'_>) -> Result<(), Failure>,
-) -> (String, Result<(), Failure>) {
+    show: &mut impl FnMut(&mut Screen<'_>) -> Result<(), CommandError>,
+) -> (String, Result<(), CommandError>) {
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     let looked = show(&mut Screen { out: &mut out, paper, notes: &mut notes, notes_paper });
     (String::from_utf8_lossy(&out).into_owned(), looked)
 }
 
 /// Ctrl-Z: the shell gets its screen back, and we ours when we are in the foreground again.
-fn pause(full: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn pause(full: bool, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let (leave, enter) = if full { (LEAVE, ENTER) } else { ("", "") };
     write!(screen.out, "{leave}")?;
     screen.out.flush()?;
@@ -96,7 +96,7 @@ fn pause(full: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
 struct Signals(SignalFd);
 
 impl Signals {
-    fn taken() -> Result<Signals, Failure> {
+    fn taken() -> Result<Signals, CommandError> {
         const OURS: [Signal; 6] = [
             Signal::SIGINT,
             Signal::SIGTERM,
@@ -113,7 +113,7 @@ impl Signals {
     }
 
     /// The signal that came within this time, if one did.
-    fn within(&self, time: Duration) -> Result<Option<Signal>, Failure> {
+    fn within(&self, time: Duration) -> Result<Option<Signal>, CommandError> {
         let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
         let mut descriptors = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         match poll(&mut descriptors, timeout) {

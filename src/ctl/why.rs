@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::connect::{SOON, exchange};
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::grid::{Cell, Column, Grid};
 use super::screen::{Paper, Screen, Tone};
 use super::{Session, attempts, circuit, text};
@@ -23,13 +23,17 @@ Every reply has its request_id; so has every line of the health log.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct WhyArgs {
     /// The request_id of a reply
     request_id: String,
 }
 
 /// Asks for the trail and tells it.
-pub(super) fn run(args: &Args, session: &Session, screen: &mut Screen<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &WhyArgs,
+    session: &Session,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     let request = json!({"op": "why", "request_id": args.request_id});
     if let Some(why) = exchange(session, &request, SOON, screen)? {
         let story = render(&why, wall(), &TimeZone::system(), screen.paper);

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::manager::{self, Manager};
 use super::notify::Notifier;
-use super::reload::{Reloader, Source};
+use super::reload::{ConfigSource, Reloader};
 use super::token;
 use super::watchdog::Watchdog;
 use crate::actors::dispatch::Services;
@@ -54,7 +54,7 @@ const WAITING: u32 = 1024;
 const GRACE_EVERY: Duration = Duration::from_secs(5);
 
 /// A daemon that serves.
-pub struct Running {
+pub struct RunningDaemon {
     server: Rc<Server>,
     recorder: Recorder,
     rebuilds: Rebuilds,
@@ -112,31 +112,31 @@ pub enum StartError {
     Provider(#[from] SetupError),
     /// The recorder's threads cannot be started.
     #[error("cannot start the recorder: {0}")]
-    Recorder(#[from] recorder::StartError),
+    Recorder(#[from] recorder::RecorderError),
     /// The runtime cannot be made.
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] io::Error),
 }
 
-impl Running {
+impl RunningDaemon {
     /// Starts a daemon as `config` says, under nobody's management. It serves when this returns.
     /// `source` says where a reload reads the configuration from; without one there is nothing to
     /// reload.
     pub async fn start(
         config: &Config,
-        source: Option<Source>,
+        source: Option<ConfigSource>,
         clock: Clock,
-    ) -> Result<Running, StartError> {
-        Running::start_under(Manager::none(), config, source, clock).await
+    ) -> Result<RunningDaemon, StartError> {
+        RunningDaemon::start_under(Manager::none(), config, source, clock).await
     }
 
     /// The same under a service manager, which is told when the daemon is ready.
     pub async fn start_under(
         manager: Manager,
         config: &Config,
-        source: Option<Source>,
+        source: Option<ConfigSource>,
         clock: Clock,
-    ) -> Result<Running, StartError> {
+    ) -> Result<RunningDaemon, StartError> {
         let Manager { notifier, silence, sockets } = manager;
         // First of all: a second daemon must not touch the first one's files.
         let (listener, socket) = open(sockets.lines, config)?;
@@ -179,7 +179,7 @@ impl Running {
             actix::spawn(serve_tcp(server.clone(), http));
         }
         let drain_timeout = config.daemon.drain_timeout;
-        let running = Running {
+        let running = RunningDaemon {
             server,
             recorder,
             rebuilds,
@@ -325,7 +325,7 @@ fn network(http: &TcpListener, config: &Config) -> Result<Network, StartError> {
 /// Starts the recorder and says so in the log.
 fn begin_to_record(config: &Config, clock: &Clock) -> Result<(Recorder, Restored), StartError> {
     let wanted: Vec<_> = config.models.iter().map(|model| model_key(model)).collect();
-    let settings = recorder::Settings {
+    let settings = recorder::RecorderSettings {
         health_log: config.daemon.health_log.clone(),
         state_dir: config.daemon.state_dir.clone(),
         keeping: recorder::Keeping::of(config),

@@ -25,32 +25,32 @@ const LONGEST: usize = 8 * 1024;
 
 /// The way to the journal.
 #[derive(Debug)]
-pub(super) struct Journal(UnixDatagram);
+pub(super) struct JournalSocket(UnixDatagram);
 
-impl Journal {
+impl JournalSocket {
     /// The journal, if that is where standard error goes.
-    pub(super) fn behind_stderr(env: &Env) -> Option<Journal> {
+    pub(super) fn behind_stderr(env: &Env) -> Option<JournalSocket> {
         let file = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned().ok()?;
         let file = std::fs::File::from(file).metadata().ok()?;
         let stream = format!("{}:{}", file.st_dev(), file.st_ino());
         let is_journal = env.var("JOURNAL_STREAM") == Some(&*stream);
-        is_journal.then(|| Journal::at(Path::new(SOCKET)).ok()).flatten()
+        is_journal.then(|| JournalSocket::at(Path::new(SOCKET)).ok()).flatten()
     }
 
-    fn at(path: &Path) -> io::Result<Journal> {
+    fn at(path: &Path) -> io::Result<JournalSocket> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
         socket.set_nonblocking(true)?;
-        Ok(Journal(socket))
+        Ok(JournalSocket(socket))
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journal {
+impl<S: Subscriber> Layer<S> for JournalSocket {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let meta = event.metadata();
-        let mut entry = Entry::default();
+        let mut entry = JournalEntry::default();
         event.record(&mut entry);
-        let Entry { mut text, fields, mut bytes } = entry;
+        let JournalEntry { mut text, fields, mut bytes } = entry;
         text.push_str(&fields);
         put(&mut bytes, "MESSAGE", &text);
         put(&mut bytes, "PRIORITY", priority(meta));
@@ -73,7 +73,7 @@ fn priority(meta: &Metadata<'_>) -> &'static str {
 
 /// An event, taken apart.
 #[derive(Default)]
-struct Entry {
+struct JournalEntry {
     text: String,
     /// The other fields as text, each with a space before it.
     fields: String,
@@ -81,7 +81,7 @@ struct Entry {
     bytes: Vec<u8>,
 }
 
-impl Visit for Entry {
+impl Visit for JournalEntry {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.take(field.name(), &format!("{value:?}"));
     }
@@ -91,7 +91,7 @@ impl Visit for Entry {
     }
 }
 
-impl Entry {
+impl JournalEntry {
     fn take(&mut self, name: &str, value: &str) {
         if name == "message" {
             self.text.push_str(value);
@@ -137,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).unwrap();
-        let journal = Journal::at(&path).unwrap();
+        let journal = JournalSocket::at(&path).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), telling);
         let mut bytes = [0; 64 * 1024];
         let length = socket.recv(&mut bytes).unwrap();
@@ -176,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let _full = UnixDatagram::bind(&path).unwrap();
-        let journal = Journal::at(&path).unwrap();
+        let journal = JournalSocket::at(&path).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), || {
             for _ in 0..5000 {
                 tracing::info!("one of many");
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn without_its_stream_behind_stderr_there_is_no_journal() {
-        assert!(Journal::behind_stderr(&Env::new(7, [])).is_none());
-        assert!(Journal::behind_stderr(&Env::new(7, [("JOURNAL_STREAM", "1:2")])).is_none());
+        assert!(JournalSocket::behind_stderr(&Env::new(7, [])).is_none());
+        assert!(JournalSocket::behind_stderr(&Env::new(7, [("JOURNAL_STREAM", "1:2")])).is_none());
     }
 }

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::journal::Journal;
+use super::journal::JournalSocket;
 use crate::config::Env;
 
 /// Where the last words of a daemon that cannot start belong.
@@ -27,7 +27,7 @@ pub(crate) fn start(env: &Env) -> Output {
     let wanted = env.var("FALLBACKD_LOG").unwrap_or("info");
     let level = wanted.parse().unwrap_or(LevelFilter::INFO);
     let lines = tracing_subscriber::registry().with(level);
-    let (output, told) = match Journal::behind_stderr(env) {
+    let (output, told) = match JournalSocket::behind_stderr(env) {
         Some(journal) => (Output::Journal, lines.with(journal).try_init()),
         None => {
             let terminal = std::io::stderr().is_terminal();

@@ -25,10 +25,10 @@ use crate::clock::Clock;
 use crate::config::{self, Env, Loaded, Mistakes};
 use crate::domain::rebuilds::MOST;
 
-pub use assemble::{Running, StartError, Stopped};
+pub use assemble::{RunningDaemon, StartError, Stopped};
 pub use manager::Manager;
 pub use process::tell_where;
-pub use reload::Source;
+pub use reload::ConfigSource;
 
 /// Exit code for a configuration that cannot be used; systemd does not restart after it.
 const EX_CONFIG: u8 = 78;
@@ -87,8 +87,8 @@ pub fn run(arguments: Arguments, env: Env) -> ExitCode {
     let output = logging::start(&env);
     tell_where();
     match managed(socket, path, env) {
-        Ok(End::Asked) => ExitCode::SUCCESS,
-        Ok(End::Broken) => ExitCode::FAILURE,
+        Ok(StopReason::Asked) => ExitCode::SUCCESS,
+        Ok(StopReason::Broken) => ExitCode::FAILURE,
         Err(Unstarted::Config(mistakes)) => {
             mistakes.list.iter().for_each(|mistake| output.fatal(mistake));
             output.fatal(&mistakes.count());
@@ -108,11 +108,11 @@ enum Unstarted {
 }
 
 /// Serves under whoever started this process, until the end.
-fn managed(socket: Option<PathBuf>, path: PathBuf, env: Env) -> Result<End, Unstarted> {
+fn managed(socket: Option<PathBuf>, path: PathBuf, env: Env) -> Result<StopReason, Unstarted> {
     // First of all: it is for the time before there are threads.
     let manager = Manager::of(&env).map_err(|error| Unstarted::Start(StartError::Handed(error)))?;
     let socket = socket.or_else(|| env.var("FALLBACKD_SOCKET").map(PathBuf::from));
-    let source = Source { path, env, socket };
+    let source = ConfigSource { path, env, socket };
     let loaded = source.load().map_err(|mistakes| {
         manager.notifier.status(&format!("not started: {}", mistakes.count()));
         Unstarted::Config(mistakes)
@@ -122,14 +122,18 @@ fn managed(socket: Option<PathBuf>, path: PathBuf, env: Env) -> Result<End, Unst
 
 /// Why the daemon ended.
 #[derive(PartialEq)]
-enum End {
+enum StopReason {
     /// A signal said so.
     Asked,
     /// It is broken, and a fresh start may mend it.
     Broken,
 }
 
-fn serve(loaded: &Loaded, source: Source, manager: Manager) -> Result<End, StartError> {
+fn serve(
+    loaded: &Loaded,
+    source: ConfigSource,
+    manager: Manager,
+) -> Result<StopReason, StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.as_warning().trim_end());
     }
@@ -142,12 +146,13 @@ fn serve(loaded: &Loaded, source: Source, manager: Manager) -> Result<End, Start
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
         let clock = Clock::system();
-        let running = Running::start_under(manager, &loaded.config, Some(source), clock).await?;
+        let running =
+            RunningDaemon::start_under(manager, &loaded.config, Some(source), clock).await?;
         let (end, reason) = loop {
             tokio::select! {
-                _ = terminate.recv() => break (End::Asked, "SIGTERM"),
-                _ = interrupt.recv() => break (End::Asked, "SIGINT"),
-                () = running.broken() => break (End::Broken, "too many rebuilds"),
+                _ = terminate.recv() => break (StopReason::Asked, "SIGTERM"),
+                _ = interrupt.recv() => break (StopReason::Asked, "SIGINT"),
+                () = running.broken() => break (StopReason::Broken, "too many rebuilds"),
                 _ = hangup.recv() => {
                     let refused = running.reload().await.err();
                     let mistakes = refused.into_iter().flat_map(|error| error.mistakes);
@@ -155,7 +160,7 @@ fn serve(loaded: &Loaded, source: Source, manager: Manager) -> Result<End, Start
                 }
             }
         };
-        if end == End::Broken {
+        if end == StopReason::Broken {
             tracing::error!(
                 "models were rebuilt more than {MOST} times within a minute: this daemon is \
                  broken; report what was logged before, and see that it is started again"

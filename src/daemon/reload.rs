@@ -25,7 +25,7 @@ use crate::protocol::reload::{Reloaded, Renewal};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::provider::http::Http;
 use crate::recorder::{Keeping, Recorder};
-use crate::server::{Reload, Server};
+use crate::server::{ReloadHandler, Server};
 
 /// How long reading may take. It is a matter of milliseconds, unless a file is a pipe that nobody
 /// writes to, or lies on a disk that does not answer.
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the configuration comes from.
 #[derive(Clone)]
-pub struct Source {
+pub struct ConfigSource {
     pub(crate) path: PathBuf,
     /// The environment that the daemon was started in.
     pub env: Env,
@@ -44,7 +44,7 @@ pub struct Source {
 /// All that a reload changes, and who hears of it.
 pub(super) struct Reloader {
     /// `None` when there is nothing to read again.
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<ConfigSource>,
     /// What is served with now.
     pub(super) current: RefCell<Config>,
     pub(super) http: Rc<Http>,
@@ -58,7 +58,7 @@ pub(super) struct Reloader {
     pub(super) turn: Mutex<()>,
 }
 
-impl Source {
+impl ConfigSource {
     /// Reads it from the file, and says all that is wrong there.
     pub fn load(&self) -> Result<Loaded, Mistakes> {
         let mut loaded = config::load(&self.path, &self.env)?;
@@ -95,7 +95,7 @@ impl Source {
 
 impl Reloader {
     /// The reload as the server offers it.
-    pub(super) fn for_server(self, server: Weak<Server>) -> Reload {
+    pub(super) fn for_server(self, server: Weak<Server>) -> ReloadHandler {
         let reloader = Rc::new(self);
         Rc::new(move || {
             let (reloader, server) = (reloader.clone(), server.clone());

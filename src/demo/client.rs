@@ -75,12 +75,12 @@ impl Client {
 }
 
 /// The final line of a chat, and what can be claimed about it.
-pub(super) struct Reply(pub(super) Outcome);
+pub(super) struct ChatReply(pub(super) Outcome);
 
-impl Reply {
+impl ChatReply {
     /// Reads a line as that of a chat.
-    pub(super) fn read(line: Value) -> Result<Reply, Trouble> {
-        Outcome::read(line).map(Reply).map_err(Trouble::Reply)
+    pub(super) fn read(line: Value) -> Result<ChatReply, Trouble> {
+        Outcome::read(line).map(ChatReply).map_err(Trouble::Reply)
     }
 
     /// The answer; nothing when there was an error.

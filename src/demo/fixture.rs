@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 use serde_json::Value;
 
 use super::Trouble;
-use super::client::{Client, Reply};
+use super::client::{ChatReply, Client};
 use crate::config::{self, Config, Env, Kind, Loaded};
 use crate::domain::price::Nano;
 use crate::sim::{Behaviour, Simulator};
@@ -32,16 +32,16 @@ const THINKING: [(&str, u64); 5] = [
     ("gemini-2.5-flash", 40),
 ];
 
-pub(super) struct Providers {
+pub(super) struct SimulatedProviders {
     pub(super) openai: Simulator,
     pub(super) anthropic: Simulator,
     pub(super) google: Simulator,
 }
 
-impl Providers {
+impl SimulatedProviders {
     /// Starts all three, in good health.
-    pub(super) fn start() -> Result<Providers, Trouble> {
-        let providers = Providers {
+    pub(super) fn start() -> Result<SimulatedProviders, Trouble> {
+        let providers = SimulatedProviders {
             openai: Simulator::start(Kind::OpenAi).map_err(Trouble::Simulator)?,
             anthropic: Simulator::start(Kind::Anthropic).map_err(Trouble::Simulator)?,
             google: Simulator::start(Kind::Google).map_err(Trouble::Simulator)?,
@@ -147,7 +147,7 @@ impl LockFile {
 
 /// What a scenario has at hand.
 pub(super) struct Fixture {
-    pub(super) providers: Providers,
+    pub(super) providers: SimulatedProviders,
     pub(super) client: Client,
     pub(super) tally: Tally,
 }
@@ -167,7 +167,7 @@ pub(super) struct Tally {
 
 impl Fixture {
     /// Sends a chat and reads its reply.
-    pub(super) async fn ask(&mut self, request: Value) -> Result<Reply, Trouble> {
+    pub(super) async fn ask(&mut self, request: Value) -> Result<ChatReply, Trouble> {
         self.client.send(request).await?;
         self.reply().await
     }
@@ -176,7 +176,7 @@ impl Fixture {
     pub(super) async fn stream(
         &mut self,
         mut request: Value,
-    ) -> Result<(Vec<Value>, Reply), Trouble> {
+    ) -> Result<(Vec<Value>, ChatReply), Trouble> {
         request["stream"] = true.into();
         self.client.send(request).await?;
         let mut events = Vec::new();
@@ -186,22 +186,22 @@ impl Fixture {
                 events.push(line);
                 continue;
             }
-            let reply = Reply::read(line)?;
+            let reply = ChatReply::read(line)?;
             self.tally.add(&reply);
             return Ok((events, reply));
         }
     }
 
     /// The next reply to a chat.
-    pub(super) async fn reply(&mut self) -> Result<Reply, Trouble> {
-        let reply = Reply::read(self.client.next().await?)?;
+    pub(super) async fn reply(&mut self) -> Result<ChatReply, Trouble> {
+        let reply = ChatReply::read(self.client.next().await?)?;
         self.tally.add(&reply);
         Ok(reply)
     }
 }
 
 impl Tally {
-    fn add(&mut self, reply: &Reply) {
+    fn add(&mut self, reply: &ChatReply) {
         let Some(answered) = reply.answered() else { return };
         self.answered += 1;
         if answered.used_fallback {
@@ -218,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_embedded_configuration_is_valid_and_warns_of_nothing() {
-        let providers = Providers::start().unwrap();
+        let providers = SimulatedProviders::start().unwrap();
         let loaded = providers.load().unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     }

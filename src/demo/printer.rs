@@ -6,7 +6,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::client::Reply;
+use super::client::ChatReply;
 use crate::config::Env;
 use crate::ctl::screen::{Paper, Tone};
 use crate::ctl::{attempts, text};
@@ -53,7 +53,7 @@ impl Printer {
     }
 
     /// What one request led to: everybody who was asked, then the answer or the error.
-    pub(super) fn show(&mut self, Reply(outcome): &Reply) {
+    pub(super) fn show(&mut self, ChatReply(outcome): &ChatReply) {
         self.shown += 1;
         for (at, attempt) in outcome.attempts.iter().enumerate() {
             let number = if at == 0 { self.shown.to_string() } else { String::new() };
@@ -186,14 +186,14 @@ mod tests {
         }
     }
 
-    fn reply() -> Reply {
+    fn reply() -> ChatReply {
         let skipped = json!({"model":"claude-sonnet-4-6","outcome":"skipped",
             "reason":"circuit_open","retry_in_ms":2_940});
         let failed = json!({"model":"failed-model","outcome":"failed","error_type":"overloaded",
             "status":503,"latency_ms":21});
         let error = json!({"code":"all_models_failed","message":"","retry_after_ms":2_940});
         let attempts = [skipped, failed];
-        Reply::read(json!({"id":1,"ok":false,"error":error,"attempts":attempts})).ok().unwrap()
+        ChatReply::read(json!({"id":1,"ok":false,"error":error,"attempts":attempts})).ok().unwrap()
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod probes;
 mod types;
 
 pub(crate) use types::{
-    Ask, Asker, Change, CircuitPermit, Finding, Force, Override, Prober, Rules, Settled, State,
+    Ask, Asker, CallFinding, Change, CircuitPermit, Force, Override, Prober, Rules, Settled, State,
     Status, Stored,
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Breaker {
     rules: Rules,
     /// Time closed after which earlier openings are forgotten.
     healthy: Duration,
-    phase: Phase,
+    phase: CircuitPhase,
     since: Now,
     epoch: u64,
     run: u32,
@@ -45,7 +45,7 @@ pub(crate) struct Breaker {
 }
 
 #[derive(Clone, Debug)]
-enum Phase {
+enum CircuitPhase {
     Closed,
     Open { until: Deadline, reason: String, blocked: bool },
 }
@@ -63,7 +63,7 @@ impl Breaker {
             background: Schedule::begin(rules.probe_every, false, now),
             rules,
             healthy,
-            phase: Phase::Closed,
+            phase: CircuitPhase::Closed,
             since: now,
             epoch: 0,
             run: 0,
@@ -83,7 +83,7 @@ impl Breaker {
             let longest = if stored.blocked { self.rules.blocked_for } else { most.mul_f64(1.1) };
             let until = Deadline::restored(stored.until, now, longest);
             let reason = stored.reason.clone();
-            self.phase = Phase::Open { until, reason, blocked: stored.blocked };
+            self.phase = CircuitPhase::Open { until, reason, blocked: stored.blocked };
             self.background = Schedule::begin(self.rules.probe_every, stored.blocked, now);
         }
         self.since = Now { mono: now.mono, wall: stored.since.min(now.wall) };
@@ -99,8 +99,8 @@ impl Breaker {
     /// What must survive a restart, as it is `now`.
     pub(crate) fn stored(&self, now: Now) -> Stored {
         let (open, reason, blocked, until) = match &self.phase {
-            Phase::Closed => (false, String::new(), false, self.since.wall),
-            Phase::Open { until, reason, blocked } => {
+            CircuitPhase::Closed => (false, String::new(), false, self.since.wall),
+            CircuitPhase::Open { until, reason, blocked } => {
                 (true, reason.clone(), *blocked, now.wall.plus(until.left(now)))
             }
         };
@@ -117,7 +117,7 @@ impl Breaker {
     pub(crate) fn settle(
         &mut self,
         permit: CircuitPermit,
-        finding: Finding,
+        finding: CallFinding,
         judged: Judged,
         chance: f64,
         now: Now,
@@ -136,9 +136,9 @@ impl Breaker {
     pub(crate) fn state(&self, now: Now) -> State {
         match (self.forced(now).map(|forced| forced.set), &self.phase) {
             (Some(Force::Open), _) => State::Open,
-            (Some(Force::Closed), _) | (None, Phase::Closed) => State::Closed,
-            (None, Phase::Open { until, .. }) if until.passed(now) => State::HalfOpen,
-            (None, Phase::Open { .. }) => State::Open,
+            (Some(Force::Closed), _) | (None, CircuitPhase::Closed) => State::Closed,
+            (None, CircuitPhase::Open { until, .. }) if until.passed(now) => State::HalfOpen,
+            (None, CircuitPhase::Open { .. }) => State::Open,
         }
     }
 
@@ -158,8 +158,10 @@ impl Breaker {
                 };
                 (Some(reason.to_owned()), forced.until.map(|until| until.wall()))
             }
-            (Phase::Open { until, reason, .. }, None) => (Some(reason.clone()), Some(until.wall())),
-            (Phase::Closed, None) => (None, None),
+            (CircuitPhase::Open { until, reason, .. }, None) => {
+                (Some(reason.clone()), Some(until.wall()))
+            }
+            (CircuitPhase::Closed, None) => (None, None),
         };
         let state = self.state(now);
         Status {
@@ -185,7 +187,7 @@ impl Breaker {
         self.epoch += 1;
         self.probe = None;
         if order.is_some_and(|order| order.set == Force::Closed) {
-            self.phase = Phase::Closed;
+            self.phase = CircuitPhase::Closed;
             self.run = 0;
         }
         self.since = now;
@@ -213,7 +215,7 @@ impl Breaker {
 
     /// Closes a circuit that was open for a reason that needs a person.
     pub(crate) fn cure(&mut self, now: Now) -> Option<Change> {
-        let blocked = matches!(self.phase, Phase::Open { blocked: true, .. });
+        let blocked = matches!(self.phase, CircuitPhase::Open { blocked: true, .. });
         (blocked && self.forced(now).is_none()).then(|| {
             let change = self.close(now);
             Change { reason: "its provider was reconfigured".to_owned(), ..change }
@@ -222,24 +224,24 @@ impl Breaker {
 
     fn settle_closed(
         &mut self,
-        finding: Finding,
+        finding: CallFinding,
         judged: Judged,
         chance: f64,
         now: Now,
     ) -> Option<Change> {
         match finding {
-            Finding::Success => {
+            CallFinding::Success => {
                 self.run = 0;
                 None
             }
-            Finding::Alive | Finding::Nothing | Finding::Hold => None,
-            Finding::Failure(fault) => {
+            CallFinding::Alive | CallFinding::Nothing | CallFinding::Hold => None,
+            CallFinding::Failure(fault) => {
                 self.run = self.run.saturating_add(1);
                 let reason = self.trip(fault, judged, now)?;
                 Some(self.open_for_failures(reason, chance, now))
             }
-            Finding::Block(_) if self.forced(now).is_some() => None,
-            Finding::Block(fault) => Some(self.block(fault, now)),
+            CallFinding::Block(_) if self.forced(now).is_some() => None,
+            CallFinding::Block(fault) => Some(self.block(fault, now)),
         }
     }
 
@@ -259,8 +261,8 @@ impl Breaker {
     }
 
     fn open_for_failures(&mut self, reason: String, chance: f64, now: Now) -> Change {
-        let healthy =
-            matches!(self.phase, Phase::Closed) && now.mono.since(self.since.mono) >= self.healthy;
+        let healthy = matches!(self.phase, CircuitPhase::Closed)
+            && now.mono.since(self.since.mono) >= self.healthy;
         if healthy {
             self.openings = 0;
         }
@@ -282,10 +284,10 @@ impl Breaker {
         let until = Deadline::after(now, length);
         // A deadline only moves later, except by a person's order.
         let until = match &self.phase {
-            Phase::Open { until: running, .. } => running.later(until, now),
-            Phase::Closed => until,
+            CircuitPhase::Open { until: running, .. } => running.later(until, now),
+            CircuitPhase::Closed => until,
         };
-        self.phase = Phase::Open { until, reason: reason.clone(), blocked };
+        self.phase = CircuitPhase::Open { until, reason: reason.clone(), blocked };
         self.background = Schedule::begin(self.rules.probe_every, blocked, now);
         self.enter(now);
         self.changed(from, reason, now)
@@ -293,7 +295,7 @@ impl Breaker {
 
     fn close(&mut self, now: Now) -> Change {
         let from = self.state(now);
-        self.phase = Phase::Closed;
+        self.phase = CircuitPhase::Closed;
         self.run = 0;
         self.enter(now);
         self.changed(from, "probe succeeded".to_owned(), now)

@@ -117,7 +117,7 @@ pub(crate) enum Circuit {
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Meaning {
+pub(crate) struct FaultMeaning {
     /// Whether the same model is called again.
     pub again: Again,
     /// Whether the next model is asked.
@@ -131,7 +131,7 @@ impl Fault {
     pub const ALL: &[Fault] = Fault::VARIANTS;
 
     /// The table: what follows from this fault.
-    pub(crate) fn meaning(self) -> Meaning {
+    pub(crate) fn meaning(self) -> FaultMeaning {
         use Fault as F;
         let (again, next, circuit) = match self {
             F::Connect | F::Reset | F::ServerError | F::Overloaded | F::EmptyAnswer => {
@@ -156,7 +156,7 @@ impl Fault {
             F::Rejected => (Again::Never, AfterFault::Yes, Circuit::Success),
             F::Cancelled => (Again::Never, AfterFault::No, Circuit::Neutral),
         };
-        Meaning { again, next, circuit }
+        FaultMeaning { again, next, circuit }
     }
 
     /// Whether the provider itself answered, so that a neutral outcome proves it is alive.

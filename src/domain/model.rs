@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::{
-    Ask, Asker, Breaker, Change, CircuitPermit, Finding, Override, Rules, State, Stored,
+    Ask, Asker, Breaker, CallFinding, Change, CircuitPermit, Override, Rules, State, Stored,
 };
 use super::ceiling;
 use super::hold::Hold;
@@ -276,16 +276,16 @@ impl ModelState {
     }
 
     /// What a call's end says about the provider, and how health counts it.
-    fn judge(&mut self, ended: &Ended, now: Now) -> (Finding, Verdict) {
+    fn judge(&mut self, ended: &Ended, now: Now) -> (CallFinding, Verdict) {
         let Some(ending) = &ended.fault else {
             self.doubt.answered(now.mono);
-            return (Finding::Success, Verdict::Success);
+            return (CallFinding::Success, Verdict::Success);
         };
         let has_answered = self.window.has_success(self.settings.window, now.wall);
         if ending.excused || self.doubt.spares(ending, &ended.request, has_answered, now.mono) {
-            return (Finding::Nothing, Verdict::Neutral);
+            return (CallFinding::Nothing, Verdict::Neutral);
         }
-        let finding = Finding::of(ending.fault);
+        let finding = CallFinding::of(ending.fault);
         (finding, finding.verdict())
     }
 

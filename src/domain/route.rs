@@ -10,5 +10,5 @@ mod next;
 pub mod outcome;
 mod progress;
 
-pub(crate) use next::{FailedCall, Finish, Happened, Next, Spare};
+pub(crate) use next::{FailedCall, Happened, Next, NoAnswer, Spare};
 pub(crate) use progress::{Candidate, Progress, RouteRules};

@@ -85,7 +85,7 @@ pub(crate) fn oldest(backups: impl IntoIterator<Item = Backup>) -> Option<usize>
 
 /// What copies and probes may still cost today.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Budget {
+pub(crate) struct AutomaticBudget {
     limit: Nano,
     /// The day that `spent` is about.
     day: (Wall, Wall),
@@ -94,10 +94,10 @@ pub(crate) struct Budget {
     reserved: Nano,
 }
 
-impl Budget {
+impl AutomaticBudget {
     /// A budget of `limit` a day; nothing is left of it until somebody says what was spent.
-    pub(crate) fn new(limit: Nano) -> Budget {
-        Budget { limit, ..Budget::default() }
+    pub(crate) fn new(limit: Nano) -> AutomaticBudget {
+        AutomaticBudget { limit, ..AutomaticBudget::default() }
     }
 
     pub(crate) fn set_limit(&mut self, limit: Nano) {

@@ -82,8 +82,8 @@ fn within<'de, D: Deserializer<'de>>(
 
 /// One string, or up to four.
 pub fn stop<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
-    struct Stop;
-    impl<'de> Visitor<'de> for Stop {
+    struct StopVisitor;
+    impl<'de> Visitor<'de> for StopVisitor {
         type Value = Vec<String>;
         fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             out.write_str("a string or up to four strings")
@@ -102,7 +102,7 @@ pub fn stop<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error
             Ok(stops)
         }
     }
-    input.deserialize_any(Stop)
+    input.deserialize_any(StopVisitor)
 }
 
 /// A humantime string such as `"30s"`, or a number of seconds; more than zero.
@@ -170,8 +170,8 @@ impl Visitor<'_> for TimeoutVisitor {
 
 impl<'de> Deserialize<'de> for ToolChoice {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<ToolChoice, D::Error> {
-        struct Choice;
-        impl<'de> Visitor<'de> for Choice {
+        struct ChoiceVisitor;
+        impl<'de> Visitor<'de> for ChoiceVisitor {
             type Value = ToolChoice;
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("auto, none, required, or an object that names a function")
@@ -189,7 +189,7 @@ impl<'de> Deserialize<'de> for ToolChoice {
                 Ok(ToolChoice::Named(named.function.name))
             }
         }
-        input.deserialize_any(Choice)
+        input.deserialize_any(ChoiceVisitor)
     }
 }
 

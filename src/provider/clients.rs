@@ -12,7 +12,7 @@ use reqwest::{Certificate, Client, ClientBuilder};
 
 use super::resolve::Resolver;
 use super::reuse::MarkNew;
-use crate::config::{Model, Provider, Proxy, Roots};
+use crate::config::{Model, ProviderConfig, Proxy, Roots};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ impl Connecting {
     }
 
     /// How a provider is reached, with this limit for a connection.
-    pub(super) fn within(provider: &Provider, connect: Duration) -> Connecting {
+    pub(super) fn within(provider: &ProviderConfig, connect: Duration) -> Connecting {
         Connecting { connect, proxy: provider.proxy.clone(), roots: provider.roots.clone() }
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum AnswerEnd {
     /// The model was done, or asks for tools.
     Done,
     /// A token limit cut it.
@@ -55,9 +55,9 @@ const GLITCH: [&str; 5] =
 const REFUSED: [&str; 5] = ["language", "spii", "escalation", "modelarmor", "puplimiteddisabled"];
 
 /// What words are about, the more telling first.
-const ABOUT: [(End, &[&str]); 4] = [
+const ABOUT: [(AnswerEnd, &[&str]); 4] = [
     (
-        End::Refused,
+        AnswerEnd::Refused,
         &[
             "filter",
             "safety",
@@ -74,31 +74,34 @@ const ABOUT: [(End, &[&str]); 4] = [
             "jailbreak",
         ],
     ),
-    (End::Glitch, &["malformed"]),
-    (End::Length, &["length", "maxtoken", "maxoutput", "maxnewtoken", "tokenlimit", "context"]),
+    (AnswerEnd::Glitch, &["malformed"]),
     (
-        End::Cut,
+        AnswerEnd::Length,
+        &["length", "maxtoken", "maxoutput", "maxnewtoken", "tokenlimit", "context"],
+    ),
+    (
+        AnswerEnd::Cut,
         &["error", "abort", "cancel", "fail", "interrupt", "disconnect", "insufficient", "timeout"],
     ),
 ];
 
-impl End {
+impl AnswerEnd {
     /// What a finish word means, in whatever case. Words that mean something else in one format
     /// stand there.
-    pub(super) fn of(word: &str) -> End {
+    pub(super) fn of(word: &str) -> AnswerEnd {
         let letters = word.chars().filter(char::is_ascii_alphanumeric);
         let bare = letters.collect::<String>().to_ascii_lowercase();
         let bare = bare.strip_prefix("finishreason").unwrap_or(&bare);
         let listed = [
-            (End::Done, &DONE[..]),
-            (End::Length, &LENGTH[..]),
-            (End::Glitch, &GLITCH[..]),
-            (End::Refused, &REFUSED[..]),
+            (AnswerEnd::Done, &DONE[..]),
+            (AnswerEnd::Length, &LENGTH[..]),
+            (AnswerEnd::Glitch, &GLITCH[..]),
+            (AnswerEnd::Refused, &REFUSED[..]),
         ];
         let listed = listed.into_iter().find(|(_, words)| words.contains(&bare));
         let about =
             || ABOUT.into_iter().find(|(_, parts)| parts.iter().any(|it| bare.contains(it)));
-        listed.or_else(about).map_or(End::Unknown, |(end, _)| end)
+        listed.or_else(about).map_or(AnswerEnd::Unknown, |(end, _)| end)
     }
 }
 
@@ -127,40 +130,40 @@ mod tests {
     fn every_providers_words_have_a_meaning() {
         for (end, words) in [
             (
-                End::Done,
+                AnswerEnd::Done,
                 "stop STOP Stop end_turn endTurn end-turn stop_sequence eos eos_token tool_calls \
                  tool_use function_call FINISH_REASON_STOP FinishReason.STOP COMPLETE",
             ),
             (
-                End::Length,
+                AnswerEnd::Length,
                 "length max_tokens MAX_TOKENS maxTokens max_output_tokens model_length max_length \
                  model_context_window_exceeded context_length_exceeded max_new_tokens pause_turn \
                  compaction CONTINUATION time_limit token_limit_reached",
             ),
             (
-                End::Refused,
+                AnswerEnd::Refused,
                 "content_filter content_filter_error content_filtered contentFilter SAFETY refusal \
                  CONTENT_FILTER_HATE sensitive RECITATION BLOCKLIST PROHIBITED_CONTENT SPII \
                  IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION LANGUAGE MODEL_ARMOR \
                  ESCALATION PUP_LIMITED_DISABLED guardrail_intervened content_policy moderation",
             ),
             (
-                End::Glitch,
+                AnswerEnd::Glitch,
                 "MALFORMED_FUNCTION_CALL MALFORMED_RESPONSE malformed_tool_use NO_IMAGE \
                  UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE IMAGE_OTHER",
             ),
             (
-                End::Cut,
+                AnswerEnd::Cut,
                 "abort aborted error network_error ERROR cancelled canceled server_error failed \
                  interrupted insufficient_system_resource",
             ),
-            (End::Unknown, "other OTHER 7 flummoxed FINISH_REASON_UNSPECIFIED"),
+            (AnswerEnd::Unknown, "other OTHER 7 flummoxed FINISH_REASON_UNSPECIFIED"),
         ] {
             for word in words.split_whitespace() {
-                assert_eq!(End::of(word), end, "{word}");
+                assert_eq!(AnswerEnd::of(word), end, "{word}");
             }
         }
-        assert_eq!(End::of(""), End::Unknown);
+        assert_eq!(AnswerEnd::of(""), AnswerEnd::Unknown);
     }
 
     #[test]

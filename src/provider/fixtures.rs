@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{Call, Failure};
-use crate::config::{Health, Key, Kind, MaxTokensField, Model, Provider, Retry, Timeouts};
+use crate::config::{
+    HealthConfig, Key, Kind, MaxTokensField, Model, ProviderConfig, Retry, Timeouts,
+};
 use crate::domain::breaker::{Prober, Rules};
 use crate::domain::need::Abilities;
 use crate::domain::pace::Limits;
@@ -18,8 +20,8 @@ use crate::protocol::chat::ChatRequest;
 pub(super) const KEY: &str = "Planted-Key_0123456789";
 
 /// A provider of this kind at this address.
-pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
-    Provider {
+pub(super) fn provider(kind: Kind, base_url: &str) -> ProviderConfig {
+    ProviderConfig {
         name: format!("{}-test", kind.name()).into(),
         kind,
         base_url: base_url.to_owned(),
@@ -40,7 +42,7 @@ pub(super) fn provider(kind: Kind, base_url: &str) -> Provider {
 }
 
 /// A model of this provider, called `m` here and `m-1` there.
-pub(super) fn model(provider: Provider) -> Model {
+pub(super) fn model(provider: ProviderConfig) -> Model {
     let second = Duration::from_secs(1);
     Model {
         name: "m".into(),
@@ -75,7 +77,7 @@ pub(super) fn model(provider: Provider) -> Model {
             probe: Prober::Background,
             probe_every: second,
         },
-        health: Health { window: second, degraded_below: 0.8, min_calls: 5 },
+        health: HealthConfig { window: second, degraded_below: 0.8, min_calls: 5 },
         probe_nearest: true,
     }
 }

@@ -1,4 +1,4 @@
-//! A stream of an answer being read: bytes in, news and in the end an [`Outcome`] out.
+//! A stream of an answer being read: bytes in, news and in the end an [`CallResult`] out.
 //!
 //! Events are handed to the provider's format by [`super::lenient`]; what they say is put together in
 //! [`super::pieces`].
@@ -11,8 +11,8 @@ use super::errors::redact::Secrets;
 use super::formats::Format;
 use super::framing::Splitter;
 use super::lenient::Lenient;
-use super::pieces::{End, Gathered};
-use super::{Failure, Outcome};
+use super::pieces::{AnswerEnd, Gathered};
+use super::{CallResult, Failure};
 use crate::domain::fault::Fault;
 
 /// A stream, as far as it was read.
@@ -84,13 +84,13 @@ impl Stream {
     }
 
     /// What has become of it, now that nothing follows.
-    pub(super) fn outcome(mut self) -> Outcome {
+    pub(super) fn outcome(mut self) -> CallResult {
         if let Some(objection) = self.events.objection(&self.gathered) {
             return Err(objection);
         }
         let has_ended = self.closed || self.gathered.over;
         if self.end_finishes && has_ended && self.gathered.is_usable() {
-            self.gathered.finish.get_or_insert(End::Done);
+            self.gathered.finish.get_or_insert(AnswerEnd::Done);
         }
         self.gathered.outcome()
     }

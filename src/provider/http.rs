@@ -22,7 +22,7 @@ use reqwest::header::DATE;
 
 use super::body::Asking;
 use super::clients::{Clients, Connecting};
-use super::errors::classify::{Reply, classify};
+use super::errors::classify::{ErrorResponse, classify};
 use super::errors::{proxy, transport};
 use super::history;
 use super::keys::{Keyring, Pass};
@@ -39,11 +39,11 @@ use crate::domain::time::{Now, Wall, millis};
 use attempt::Calling;
 
 /// Where the time comes from.
-pub type Clock = Rc<dyn Fn() -> Now>;
+pub type TimeSource = Rc<dyn Fn() -> Now>;
 
 /// Calls providers over HTTP.
 pub struct Http {
-    clock: Clock,
+    clock: TimeSource,
     network: RefCell<Network>,
     setup: RefCell<Setup>,
 }
@@ -55,13 +55,13 @@ pub struct SetupError(#[source] reqwest::Error);
 
 /// All that a reload may change.
 struct Setup {
-    models: HashMap<Arc<str>, Rc<Entry>>,
+    models: HashMap<Arc<str>, Rc<CallableModel>>,
     clients: Vec<Rc<Clients>>,
     rings: Vec<Rc<Keyring>>,
     response_bytes: usize,
 }
 
-struct Entry {
+struct CallableModel {
     kind: Kind,
     /// What its token limit is called.
     limit: MaxTokensField,
@@ -76,7 +76,7 @@ impl Http {
     pub fn new(
         models: &[Arc<Model>],
         response_bytes: usize,
-        clock: Clock,
+        clock: TimeSource,
     ) -> Result<Http, SetupError> {
         install_crypto();
         let setup = Setup::new(models, response_bytes, None)?;
@@ -94,7 +94,7 @@ impl Http {
     async fn ask_with(
         &self,
         pass: &Pass,
-        entry: &Entry,
+        entry: &CallableModel,
         call: &Call<'_>,
         pace: Pace,
         limit: usize,
@@ -115,7 +115,7 @@ impl Http {
             let status = response.status().as_u16();
             let headers = response.headers().clone();
             let body = whole::error(response).await;
-            let reply = Reply { status, headers: &headers, body: &body };
+            let reply = ErrorResponse { status, headers: &headers, body: &body };
             let now = (self.clock)().wall;
             let error = reply.error();
             let failure = classify(&reply, &error, &prepared.secrets(), now);
@@ -133,7 +133,7 @@ impl Http {
     /// What was prepared for the model. A reload may have removed it, or given its name to a model
     /// of another kind, while this request was on its way to it: then the next one is asked, and
     /// nothing is held against anybody.
-    fn entry(&self, model: &Model) -> Result<(Rc<Entry>, usize), Failure> {
+    fn entry(&self, model: &Model) -> Result<(Rc<CallableModel>, usize), Failure> {
         let setup = self.setup.borrow();
         let entry = setup.models.get(&model.name).filter(|e| e.kind == model.provider.kind);
         let gone = || Failure::new(Fault::UnsupportedParam, "this model is no longer configured");
@@ -144,7 +144,7 @@ impl Http {
     async fn send(
         &self,
         pass: &Pass,
-        entry: &Entry,
+        entry: &CallableModel,
         call: &Call<'_>,
         asking: Asking,
         until: Until,
@@ -185,7 +185,7 @@ impl Http {
 }
 
 /// What an address says to a request that costs nothing.
-pub struct Look {
+pub struct HostAnswer {
     /// The host that was asked.
     pub host: String,
     /// HTTP status of the answer.
@@ -202,9 +202,9 @@ pub struct Look {
 /// # Errors
 /// When no answer comes within `patience`, with the reason in the words of a failed call.
 pub(crate) async fn look_at(
-    provider: &config::Provider,
+    provider: &config::ProviderConfig,
     patience: Duration,
-) -> Result<Look, Failure> {
+) -> Result<HostAnswer, Failure> {
     install_crypto();
     let broken = |_| Failure::new(Fault::Connect, "the HTTPS client cannot be set up");
     let builder = Connecting::within(provider, patience).builder().map_err(broken)?;
@@ -229,7 +229,7 @@ pub(crate) async fn look_at(
         .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     let date = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok());
     let date = date.map(|since| Wall(millis(since)));
-    Ok(Look { host, status: response.status().as_u16(), date, took: began.elapsed() })
+    Ok(HostAnswer { host, status: response.status().as_u16(), date, took: began.elapsed() })
 }
 
 impl Provider for Http {
@@ -242,12 +242,13 @@ impl Provider for Http {
     fn learned(&self, model: &str) -> Vec<String> {
         let setup = self.setup.borrow();
         let entry = setup.models.get(model);
-        let words = |entry: &Rc<Entry>| entry.learned.words(entry.limit, (self.clock)().mono);
+        let words =
+            |entry: &Rc<CallableModel>| entry.learned.words(entry.limit, (self.clock)().mono);
         entry.map(words).unwrap_or_default()
     }
 }
 
-impl Entry {
+impl CallableModel {
     async fn execute(
         &self,
         prepared: &Prepared,
@@ -278,7 +279,7 @@ impl Setup {
         for model in models {
             let clients = setup.clients(model, old)?;
             let ring = setup.ring(&model.provider, old);
-            let entry = Entry {
+            let entry = CallableModel {
                 kind: model.provider.kind,
                 limit: model.provider.max_tokens_field,
                 prepared: Prepared::new(model, &ring).map(Rc::new),
@@ -307,7 +308,7 @@ impl Setup {
     }
 
     /// The keys of a provider, shared by its models; what is known of them outlives a reload.
-    fn ring(&mut self, provider: &config::Provider, old: Option<&Setup>) -> Rc<Keyring> {
+    fn ring(&mut self, provider: &config::ProviderConfig, old: Option<&Setup>) -> Rc<Keyring> {
         if let Some(ring) = self.rings.iter().find(|ring| ring.is_of(provider)) {
             return Rc::clone(ring);
         }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::body::Asking;
-use super::errors::shape::ErrorBody;
+use super::errors::shape::ErrorDetails;
 use super::{Call, Failure};
 use crate::config::{Kind, MaxTokensField};
 use crate::domain::fault::Fault;
@@ -71,7 +71,7 @@ pub(super) fn lesson(
     call: &Call<'_>,
     asking: Asking,
     failure: &Failure,
-    error: &ErrorBody,
+    error: &ErrorDetails,
 ) -> Option<Lesson> {
     if !matches!(failure.fault, Fault::UnsupportedParam | Fault::InvalidRequest) {
         return None;
@@ -97,7 +97,7 @@ pub(super) fn lesson(
     lessons.into_iter().find(|(_, applies)| *applies).map(|(lesson, _)| lesson)
 }
 
-fn is_unknown(error: &ErrorBody) -> bool {
+fn is_unknown(error: &ErrorDetails) -> bool {
     let (codes, texts) = (error.codes(), error.texts());
     UNKNOWN.iter().any(|phrase| codes.say(phrase) || texts.say(phrase))
 }
@@ -144,7 +144,12 @@ impl<'a> Lessons<'a> {
     }
 
     /// Takes a lesson from a refusal; whether there is one, and so another try.
-    pub(super) fn learn(&mut self, call: &Call<'_>, failure: &Failure, error: &ErrorBody) -> bool {
+    pub(super) fn learn(
+        &mut self,
+        call: &Call<'_>,
+        failure: &Failure,
+        error: &ErrorDetails,
+    ) -> bool {
         let Some(lesson) = lesson(call, self.asking, failure, error) else { return false };
         self.asking = lesson.apply(self.asking);
         self.fresh.push(lesson);

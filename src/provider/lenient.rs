@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::errors::redact::Secrets;
 use super::formats::{Format, ReadEvents};
-use super::framing::glued::{self, Part};
-use super::framing::{Event, mend};
+use super::framing::glued::{self, GluedPart};
+use super::framing::{RawEvent, mend};
 use super::pieces::Gathered;
-use super::{Failure, Outcome, usage};
+use super::{CallResult, Failure, usage};
 use crate::domain::fault::Fault;
 
 /// Data that some servers send to keep a connection alive.
@@ -30,14 +30,14 @@ const IDLE: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbeat"];
 pub(super) struct Lenient {
     events: Box<dyn ReadEvents>,
     /// An event that ends in the middle of a character.
-    held: Option<Held>,
+    held: Option<HeldEvent>,
     /// Why something was not a whole answer, in case it was no piece of one either.
     doubt: Option<Failure>,
     /// The usage so far was found where the format has none.
     found_usage: bool,
 }
 
-struct Held {
+struct HeldEvent {
     name: Vec<u8>,
     data: Vec<u8>,
     bare: bool,
@@ -53,14 +53,14 @@ impl Lenient {
     ///
     /// # Errors
     /// When it tells of a failure, or cannot be read and the answer is not finished.
-    pub(super) fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         let Some(mut held) = self.held.take() else { return self.hold_or_take(event, into) };
         let mut data = event.data.to_vec();
         mend::join(&mut held.data, &mut data);
         self.take_held(&held, into)?;
         match into.over {
             true => Ok(()),
-            false => self.hold_or_take(Event { data: &data, ..event }, into),
+            false => self.hold_or_take(RawEvent { data: &data, ..event }, into),
         }
     }
 
@@ -78,24 +78,24 @@ impl Lenient {
         self.doubt.take().filter(|_| nothing)
     }
 
-    fn take_held(&mut self, held: &Held, into: &mut Gathered) -> Result<(), Failure> {
-        let Held { name, data, bare, failed } = held;
-        let event = Event { name, data, bare: *bare, failed: *failed };
+    fn take_held(&mut self, held: &HeldEvent, into: &mut Gathered) -> Result<(), Failure> {
+        let HeldEvent { name, data, bare, failed } = held;
+        let event = RawEvent { name, data, bare: *bare, failed: *failed };
         self.take_mended(event, into)
     }
 
-    fn hold_or_take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn hold_or_take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         if !mend::ends_in_half(event.data) {
             return self.take_mended(event, into);
         }
         let (name, data) = (event.name.to_vec(), event.data.to_vec());
-        self.held = Some(Held { name, data, bare: event.bare, failed: event.failed });
+        self.held = Some(HeldEvent { name, data, bare: event.bare, failed: event.failed });
         Ok(())
     }
 
-    fn take_mended(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn take_mended(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         let data: Cow<'_, [u8]> = mend::text(event.data);
-        let event = Event { data: data.trim_ascii(), ..event };
+        let event = RawEvent { data: data.trim_ascii(), ..event };
         match event.data {
             b"[DONE]" => {
                 into.over = true;
@@ -106,7 +106,7 @@ impl Lenient {
         }
     }
 
-    fn take_one(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn take_one(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         match self.events.take(event, into) {
             Err(failure) if failure.fault == Fault::BadBody && !into.full => {
                 self.take_odd(event, failure, into)
@@ -122,12 +122,12 @@ impl Lenient {
     /// Takes an event that the format cannot read as it is.
     fn take_odd(
         &mut self,
-        event: Event<'_>,
+        event: RawEvent<'_>,
         failure: Failure,
         into: &mut Gathered,
     ) -> Result<(), Failure> {
         let parts = glued::split(event.data);
-        let is_new = event.bare || parts.all[..] != [Part::Json(event.data)];
+        let is_new = event.bare || parts.all[..] != [GluedPart::Json(event.data)];
         if parts.all.is_empty() || !is_new {
             return match into.finish {
                 // What comes after a complete answer takes nothing from it.
@@ -138,11 +138,13 @@ impl Lenient {
         }
         for part in &parts.all {
             match part {
-                Part::Done => {
+                GluedPart::Done => {
                     into.over = true;
                     return Ok(());
                 }
-                Part::Json(data) => self.take_part(Event { data, bare: false, ..event }, into)?,
+                GluedPart::Json(data) => {
+                    self.take_part(RawEvent { data, bare: false, ..event }, into)?
+                }
             }
         }
         if !parts.rest.is_empty() && into.finish.is_none() {
@@ -152,7 +154,7 @@ impl Lenient {
         Ok(())
     }
 
-    fn take_part(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn take_part(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         let is_finished = into.finish.is_some();
         match self.events.take(event, into) {
             Err(failure) if failure.fault == Fault::BadBody && is_finished && !into.full => Ok(()),
@@ -174,7 +176,7 @@ impl Lenient {
     }
 }
 
-fn is_nothing(event: &Event<'_>, data: &[u8]) -> bool {
+fn is_nothing(event: &RawEvent<'_>, data: &[u8]) -> bool {
     let is_idle = IDLE.contains(&event.name) && !matches!(data.first(), Some(b'{' | b'['));
     let is_named_error = event.name == b"error";
     let is_idle = is_idle || NOTHING.iter().any(|nothing| data.eq_ignore_ascii_case(nothing));
@@ -186,7 +188,7 @@ fn text(data: &[u8]) -> Value {
 }
 
 /// The answer in a whole 2xx body, which may hold an error all the same, or all pieces of a stream.
-pub(super) fn whole(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> Outcome {
+pub(super) fn whole(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> CallResult {
     let body = mend::text(body);
     // What came in one piece was bounded when it was read.
     let mut gathered = Gathered::new(usize::MAX, secrets);
@@ -203,13 +205,14 @@ pub(super) fn whole(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> 
 }
 
 /// What the body says if it is a list of pieces, or one; `None` if that brings nothing.
-fn from_pieces(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> Option<Outcome> {
+fn from_pieces(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> Option<CallResult> {
     let mut gathered = Gathered::new(usize::MAX, secrets);
     let mut lenient = Lenient::new(format);
     let parts = glued::split(body);
     for part in &parts.all {
-        let Part::Json(data) = part else { break };
-        match lenient.take(Event { name: b"", data, bare: false, failed: false }, &mut gathered) {
+        let GluedPart::Json(data) = part else { break };
+        match lenient.take(RawEvent { name: b"", data, bare: false, failed: false }, &mut gathered)
+        {
             Err(failure) if failure.fault == Fault::BadBody => return None,
             Err(failure) => return Some(Err(failure)),
             Ok(()) => {}

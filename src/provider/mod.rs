@@ -68,7 +68,7 @@ pub enum Step {
     /// The next piece of the text, never empty. All of them together are the answer's content.
     Text(String),
     /// The end: exactly once, and last.
-    End(Outcome),
+    End(CallResult),
 }
 
 /// A call that gave no answer. Nothing in it is secret: see [`Failure::message`].
@@ -95,7 +95,7 @@ pub struct Failure {
 }
 
 /// The result of a call.
-pub type Outcome = Result<Answer, Failure>;
+pub type CallResult = Result<Answer, Failure>;
 
 /// A call under way. The provider is read no faster than somebody asks for the next step, and the
 /// time between two such questions is nobody's silence. Dropping it closes its connection.

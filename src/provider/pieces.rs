@@ -3,9 +3,9 @@
 //!
 //! What is the same for all formats, in one piece or as a stream, stands here once: fragments of
 //! tool calls, the bound on what is kept, and the rules about empty, blocked, cut and malformed
-//! answers; the formats only translate their words into [`End`]. A streamed answer is complete only
-//! when its provider said so with the format's own finish value. `[DONE]`, an orderly end of the
-//! body or a pause prove nothing.
+//! answers; the formats only translate their words into [`AnswerEnd`]. A streamed answer is
+//! complete only when its provider said so with the format's own finish value. `[DONE]`, an orderly
+//! end of the body or a pause prove nothing.
 
 use std::rc::Rc;
 
@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::errors::classify;
 use super::errors::redact::Secrets;
-pub(super) use super::finish::End;
-use super::framing::Broken;
+pub(super) use super::finish::AnswerEnd;
+use super::framing::FramingError;
 pub(super) use super::lenient::whole;
 use super::thoughts::{ShownThoughts, Thoughts};
-use super::tool_calls::{self, Call, Fragment};
-use super::{Failure, Outcome};
+use super::tool_calls::{self, Fragment, PartialCall};
+use super::{CallResult, Failure};
 use crate::domain::fault::Fault;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
@@ -40,11 +40,11 @@ pub(super) struct Gathered {
     /// How much of `text` was given out as news.
     told: usize,
     life: bool,
-    calls: Vec<Call>,
+    calls: Vec<PartialCall>,
     thoughts: Thoughts,
     refused: bool,
     /// The provider's finish value; usage may still follow.
-    pub(super) finish: Option<End>,
+    pub(super) finish: Option<AnswerEnd>,
     /// The newest numbers that the provider told.
     pub(super) usage: Option<Usage>,
     /// Nothing of use can follow.
@@ -57,7 +57,7 @@ pub(super) struct Gathered {
 }
 
 /// What is new since the last look.
-pub(super) struct News {
+pub(super) struct FreshContent {
     /// More text, never empty.
     pub(super) text: Option<String>,
     /// Content that is not text.
@@ -152,7 +152,7 @@ impl Gathered {
             return Err(self.fail(Failure::new(Fault::BadBody, what)));
         }
         self.make_room(CALL_BYTES)?;
-        let mut call = Call::new(piece.key);
+        let mut call = PartialCall::new(piece.key);
         call.add(piece);
         self.calls.push(call);
         Ok(())
@@ -169,11 +169,11 @@ impl Gathered {
     }
 
     /// What came since the last call of this.
-    pub(super) fn news(&mut self) -> News {
+    pub(super) fn news(&mut self) -> FreshContent {
         let text = &self.text[self.told..];
         let text = (!text.is_empty()).then(|| text.to_owned());
         self.told = self.text.len();
-        News { text, life: std::mem::take(&mut self.life) }
+        FreshContent { text, life: std::mem::take(&mut self.life) }
     }
 
     /// Reads data that should be JSON of this shape.
@@ -197,10 +197,10 @@ impl Gathered {
     }
 
     /// What it means that a stream's framing cannot be read on.
-    pub(super) fn unreadable(&self, broken: Broken) -> Failure {
+    pub(super) fn unreadable(&self, broken: FramingError) -> Failure {
         match broken {
-            Broken::TooLarge => self.too_large(),
-            Broken::Frame(why) => self.fail(bad_body(b"{", why)),
+            FramingError::TooLarge => self.too_large(),
+            FramingError::Frame(why) => self.fail(bad_body(b"{", why)),
         }
     }
 
@@ -215,37 +215,38 @@ impl Gathered {
     }
 
     /// The answer; or that it was cut, when its finish value never came.
-    pub(super) fn outcome(mut self) -> Outcome {
+    pub(super) fn outcome(mut self) -> CallResult {
         let Some(end) = self.finish else {
             let what = "the stream ended before the answer was finished";
             return Err(self.fail(Failure::new(Fault::StreamCut, what)));
         };
-        let end = if self.refused { End::Refused } else { end };
+        let end = if self.refused { AnswerEnd::Refused } else { end };
         let mut calls = std::mem::take(&mut self.calls);
-        if end == End::Length {
+        if end == AnswerEnd::Length {
             calls.retain(|call| !call.name.is_empty());
         } else if calls.iter().any(|call| call.name.is_empty()) {
             return Err(self.fail(bad_body(b"{", "a tool call has no name")));
         }
-        let mut tool_calls: Vec<ToolCall> = calls.into_iter().map(Call::into_tool_call).collect();
-        if end == End::Length {
+        let mut tool_calls: Vec<ToolCall> =
+            calls.into_iter().map(PartialCall::into_tool_call).collect();
+        if end == AnswerEnd::Length {
             // The cut may go through the last call's arguments; half a call must not be made.
             tool_calls.retain(|call| is_json(call.function.arguments.as_bytes()));
         }
         let finish = match end {
-            End::Refused => Finish::Refused,
-            End::Length => Finish::Length,
-            End::Glitch => {
+            AnswerEnd::Refused => Finish::Refused,
+            AnswerEnd::Length => Finish::Length,
+            AnswerEnd::Glitch => {
                 let what = "the model's output was malformed";
                 return Err(self.fail(Failure::new(Fault::ModelGlitch, what)));
             }
-            End::Cut => {
+            AnswerEnd::Cut => {
                 let what = "the provider says that it broke the answer off";
                 return Err(self.fail(Failure::new(Fault::StreamCut, what)));
             }
-            End::Done | End::Unknown if !tool_calls.is_empty() => Finish::ToolCalls,
-            End::Done | End::Unknown if !self.text.is_empty() => Finish::Stop,
-            End::Done | End::Unknown => {
+            AnswerEnd::Done | AnswerEnd::Unknown if !tool_calls.is_empty() => Finish::ToolCalls,
+            AnswerEnd::Done | AnswerEnd::Unknown if !self.text.is_empty() => Finish::Stop,
+            AnswerEnd::Done | AnswerEnd::Unknown => {
                 let what = "the answer has neither text nor tool calls";
                 return Err(self.fail(Failure::new(Fault::EmptyAnswer, what)));
             }
@@ -306,7 +307,7 @@ pub(super) fn is_json(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn gathered(text: &str, end: End) -> Gathered {
+    fn gathered(text: &str, end: AnswerEnd) -> Gathered {
         let mut gathered = Gathered::new(usize::MAX, &Rc::default());
         gathered.say(text).ok().unwrap();
         gathered.finish = Some(end);
@@ -321,28 +322,28 @@ mod tests {
 
     #[test]
     fn an_answer_without_anything_is_empty_unless_it_was_cut_or_refused() {
-        let failure = gathered("", End::Done).outcome().err().unwrap();
+        let failure = gathered("", AnswerEnd::Done).outcome().err().unwrap();
         assert_eq!((failure.fault, failure.usage), (Fault::EmptyAnswer, Some(Box::default())));
-        let cut = gathered("", End::Length).outcome().ok().unwrap();
+        let cut = gathered("", AnswerEnd::Length).outcome().ok().unwrap();
         assert_eq!((cut.content.as_deref(), cut.finish), (Some(""), Finish::Length));
-        let refused = gathered("", End::Refused).outcome().ok().unwrap();
+        let refused = gathered("", AnswerEnd::Refused).outcome().ok().unwrap();
         assert_eq!((refused.content, refused.finish), (None, Finish::Refused));
     }
 
     #[test]
     fn an_unknown_end_with_text_is_a_stop() {
-        assert_eq!(gathered("x", End::Unknown).outcome().ok().unwrap().finish, Finish::Stop);
+        assert_eq!(gathered("x", AnswerEnd::Unknown).outcome().ok().unwrap().finish, Finish::Stop);
     }
 
     #[test]
     fn a_glitch_keeps_its_usage() {
-        let failure = gathered("half", End::Glitch).outcome().err().unwrap();
+        let failure = gathered("half", AnswerEnd::Glitch).outcome().err().unwrap();
         assert_eq!((failure.fault, failure.usage), (Fault::ModelGlitch, Some(Box::default())));
     }
 
     #[test]
     fn a_tool_call_cut_in_its_arguments_is_left_out() {
-        let mut cut = gathered("", End::Length);
+        let mut cut = gathered("", AnswerEnd::Length);
         call(&mut cut, "a", r#"{"x":1}"#);
         call(&mut cut, "b", r#"{"x":"#);
         let answer = cut.outcome().ok().unwrap();

@@ -19,7 +19,7 @@ use super::formats::{self, Format};
 use super::keys::Keyring;
 use super::sign::{Signer, secret_value};
 use super::{Failure, resolve};
-use crate::config::{Auth, Model, Provider, Proxy};
+use crate::config::{Auth, Model, ProviderConfig, Proxy};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 
@@ -150,7 +150,7 @@ fn url(model: &Model, format: &dyn Format, streams: bool) -> Result<Url, Failure
     Ok(url)
 }
 
-fn headers(provider: &Provider, format: &dyn Format) -> Result<HeaderMap, Failure> {
+fn headers(provider: &ProviderConfig, format: &dyn Format) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -167,7 +167,7 @@ fn headers(provider: &Provider, format: &dyn Format) -> Result<HeaderMap, Failur
     Ok(headers)
 }
 
-fn unusable(provider: &Provider, what: &str) -> Failure {
+fn unusable(provider: &ProviderConfig, what: &str) -> Failure {
     let message = format!("{what} of provider {} cannot be sent as a header", provider.name);
     Failure::new(Fault::Auth, message)
 }

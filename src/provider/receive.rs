@@ -15,10 +15,10 @@ use reqwest::header::CONTENT_TYPE;
 use super::framing::sniff::{self, Framing};
 use super::gather::Stream;
 use super::patience::{Pace, TAIL_TIME, Until};
-use super::pieces::{self, News};
+use super::pieces::{self, FreshContent};
 use super::prepare::Prepared;
-use super::source::{Broken, Source};
-use super::{Failure, Outcome, Step, whole};
+use super::source::{BodyError, Source};
+use super::{CallResult, Failure, Step, whole};
 use crate::protocol::answer::Answer;
 
 /// How often the other tasks have their turn before the end of a body is left to itself.
@@ -34,7 +34,7 @@ pub(super) struct Reading {
 
 /// What an answer is read from.
 enum Body {
-    Events(Box<Events>),
+    Events(Box<EventReader>),
     /// All of it is here.
     Whole {
         answer: Box<Answer>,
@@ -43,7 +43,7 @@ enum Body {
 }
 
 /// A stream of events, and what of it was not told yet.
-struct Events {
+struct EventReader {
     stream: Stream,
     /// Bytes that were read before it was known what they are.
     begun: Option<Bytes>,
@@ -76,15 +76,15 @@ impl Reading {
         let label = label(&response);
         let mut source = Source::new(response);
         let head = match label {
-            Label::Events => Head { begun: None, framing: Framing::Events },
+            Label::Events => BodyHead { begun: None, framing: Framing::Events },
             _ if whole::is_announced_too_large(&source.response, limit) => {
-                Head { begun: None, framing: Framing::Whole }
+                BodyHead { begun: None, framing: Framing::Whole }
             }
             _ => {
                 // Its first bytes tell. What says that it is whole may take its time to begin.
                 let is_whole = !asked_to_stream || label == Label::Json;
                 let until = if is_whole { pace.complete() } else { pace.first() };
-                let head = Head::read(&mut source, limit);
+                let head = BodyHead::read(&mut source, limit);
                 let head = until.wait(&prepared.host, head).await?;
                 let status = source.response.status().as_u16();
                 head.map_err(|broken| match is_whole {
@@ -97,7 +97,7 @@ impl Reading {
         let body = if head.framing == Framing::Events {
             let stream = Stream::new(prepared.format, limit, &secrets);
             let stream = stream.with_end_that_finishes(prepared.end_finishes);
-            Body::Events(Box::new(Events::new(stream, head.begun, pace.first())))
+            Body::Events(Box::new(EventReader::new(stream, head.begun, pace.first())))
         } else {
             let body = whole::answer(&mut source, head.begun, limit);
             let body = pace.complete().wait(&prepared.host, body).await??;
@@ -128,7 +128,7 @@ impl Reading {
         }
     }
 
-    async fn finish(self) -> Outcome {
+    async fn finish(self) -> CallResult {
         match self.body {
             Body::Events(events) => {
                 finish_reading(self.source.response).await;
@@ -146,9 +146,9 @@ impl Reading {
     }
 }
 
-impl Events {
-    fn new(stream: Stream, begun: Option<Bytes>, first: Until) -> Events {
-        Events {
+impl EventReader {
+    fn new(stream: Stream, begun: Option<Bytes>, first: Until) -> EventReader {
+        EventReader {
             stream,
             begun,
             untold: None,
@@ -214,7 +214,7 @@ impl Events {
             None => self.stream.close()?,
         }
         self.ended = chunk.is_none();
-        let News { text, life } = self.stream.gathered.news();
+        let FreshContent { text, life } = self.stream.gathered.news();
         let is_finished = self.stream.gathered.finish.is_some();
         let has_news = life || text.is_some();
         if is_finished && !was_finished && !self.stream.gathered.is_empty() {
@@ -246,14 +246,14 @@ async fn next(
 }
 
 /// The beginning of a body, and what it shows.
-struct Head {
+struct BodyHead {
     begun: Option<Bytes>,
     framing: Framing,
 }
 
-impl Head {
+impl BodyHead {
     /// Reads until the bytes tell what they are.
-    async fn read(source: &mut Source, limit: usize) -> Result<Head, Broken> {
+    async fn read(source: &mut Source, limit: usize) -> Result<BodyHead, BodyError> {
         let mut begun = Bytes::new();
         loop {
             let more = source.chunk().await?;
@@ -269,7 +269,7 @@ impl Head {
             let framing = sniff::framing(&begun);
             if framing.is_some() || is_all || begun.len() > limit {
                 let framing = framing.unwrap_or(Framing::Whole);
-                return Ok(Head { begun: Some(begun), framing });
+                return Ok(BodyHead { begun: Some(begun), framing });
             }
         }
     }

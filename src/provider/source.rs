@@ -24,7 +24,7 @@ enum Form {
 }
 
 /// Why a body ends before its time.
-pub(super) enum Broken {
+pub(super) enum BodyError {
     Network(reqwest::Error),
     /// What was packed stops in the middle.
     Unfinished,
@@ -38,21 +38,21 @@ impl Source {
     }
 
     /// The next piece of the body, `None` at its end. Nothing is lost when it is dropped.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             if let Form::Packed(unpacker) = &mut self.form {
                 // A little from the network may be much here: the others must have their turn.
                 tokio::task::coop::consume_budget().await;
-                if let Some(piece) = unpacker.next().map_err(|_| Broken::Corrupt)? {
+                if let Some(piece) = unpacker.next().map_err(|_| BodyError::Corrupt)? {
                     return Ok(Some(piece));
                 }
             }
-            let more = self.response.chunk().await.map_err(Broken::Network)?;
+            let more = self.response.chunk().await.map_err(BodyError::Network)?;
             match (&mut self.form, more) {
                 (Form::Plain, more) => return Ok(more),
                 (Form::Packed(unpacker), Some(more)) => unpacker.push(more),
                 (Form::Packed(unpacker), None) if unpacker.has_ended() => return Ok(None),
-                (Form::Packed(_), None) => return Err(Broken::Unfinished),
+                (Form::Packed(_), None) => return Err(BodyError::Unfinished),
                 (Form::Unclear(head), more) => {
                     let is_all = more.is_none();
                     let head = join(head, more);
@@ -92,22 +92,22 @@ fn join(head: &mut BytesMut, more: Option<Bytes>) -> Bytes {
     std::mem::take(head).freeze()
 }
 
-impl Broken {
+impl BodyError {
     /// The failure of an answer that is read as a whole.
     pub(super) fn within_answer(&self, status: u16) -> Failure {
         match self {
-            Broken::Network(error) => transport::within_answer(error, status),
-            Broken::Unfinished => Failure::new(Fault::BadBody, UNFINISHED).with_status(status),
-            Broken::Corrupt => Failure::new(Fault::BadBody, CORRUPT).with_status(status),
+            BodyError::Network(error) => transport::within_answer(error, status),
+            BodyError::Unfinished => Failure::new(Fault::BadBody, UNFINISHED).with_status(status),
+            BodyError::Corrupt => Failure::new(Fault::BadBody, CORRUPT).with_status(status),
         }
     }
 
     /// The failure of an answer that is read as a stream.
     pub(super) fn within_stream(&self, status: u16) -> Failure {
         match self {
-            Broken::Network(error) => transport::within_stream(error, status),
-            Broken::Unfinished => Failure::new(Fault::StreamCut, UNFINISHED).with_status(status),
-            Broken::Corrupt => self.within_answer(status),
+            BodyError::Network(error) => transport::within_stream(error, status),
+            BodyError::Unfinished => Failure::new(Fault::StreamCut, UNFINISHED).with_status(status),
+            BodyError::Corrupt => self.within_answer(status),
         }
     }
 }

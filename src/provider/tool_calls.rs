@@ -26,7 +26,7 @@ pub(super) struct Fragment<'a> {
 
 /// A tool call whose pieces arrive one by one.
 #[derive(Default)]
-pub(super) struct Call {
+pub(super) struct PartialCall {
     pub(super) key: Option<u64>,
     id: String,
     pub(super) name: String,
@@ -44,14 +44,14 @@ enum Shape {
     #[default]
     Blank,
     /// Within so many braces and brackets.
-    Open { depth: usize, text: Position },
+    Open { depth: usize, text: JsonPosition },
     /// As many closed as opened.
     Whole,
 }
 
 /// Where in a JSON text a character stands.
 #[derive(Clone, Copy)]
-enum Position {
+enum JsonPosition {
     Outside,
     Within,
     Escaped,
@@ -66,26 +66,29 @@ impl Shape {
         let (depth, text) = match self {
             Shape::Whole => return Shape::Whole,
             Shape::Blank if byte.is_ascii_whitespace() => return Shape::Blank,
-            Shape::Blank => (0, Position::Outside),
+            Shape::Blank => (0, JsonPosition::Outside),
             Shape::Open { depth, text } => (depth, text),
         };
         let (depth, text) = match (text, byte) {
-            (Position::Escaped, _) => (depth, Position::Within),
-            (Position::Within, b'\\') => (depth, Position::Escaped),
-            (Position::Within, b'"') => (depth, Position::Outside),
-            (Position::Within, _) => (depth, Position::Within),
-            (Position::Outside, b'"') => (depth, Position::Within),
-            (Position::Outside, b'{' | b'[') => (depth + 1, Position::Outside),
-            (Position::Outside, b'}' | b']') if depth <= 1 => return Shape::Whole,
-            (Position::Outside, b'}' | b']') => (depth - 1, Position::Outside),
-            (Position::Outside, _) => (depth, Position::Outside),
+            (JsonPosition::Escaped, _) => (depth, JsonPosition::Within),
+            (JsonPosition::Within, b'\\') => (depth, JsonPosition::Escaped),
+            (JsonPosition::Within, b'"') => (depth, JsonPosition::Outside),
+            (JsonPosition::Within, _) => (depth, JsonPosition::Within),
+            (JsonPosition::Outside, b'"') => (depth, JsonPosition::Within),
+            (JsonPosition::Outside, b'{' | b'[') => (depth + 1, JsonPosition::Outside),
+            (JsonPosition::Outside, b'}' | b']') if depth <= 1 => return Shape::Whole,
+            (JsonPosition::Outside, b'}' | b']') => (depth - 1, JsonPosition::Outside),
+            (JsonPosition::Outside, _) => (depth, JsonPosition::Outside),
         };
         Shape::Open { depth, text }
     }
 }
 
 /// Which of the calls so far a piece belongs to; `None` for a new one.
-pub(super) fn owner<'a>(calls: &'a mut [Call], piece: &Fragment<'_>) -> Option<&'a mut Call> {
+pub(super) fn owner<'a>(
+    calls: &'a mut [PartialCall],
+    piece: &Fragment<'_>,
+) -> Option<&'a mut PartialCall> {
     match piece.key {
         Some(key) => {
             let own = calls.iter_mut().rfind(|call| call.key == Some(key))?;
@@ -99,9 +102,9 @@ pub(super) fn owner<'a>(calls: &'a mut [Call], piece: &Fragment<'_>) -> Option<&
     }
 }
 
-impl Call {
-    pub(super) fn new(key: Option<u64>) -> Call {
-        Call { key, ..Call::default() }
+impl PartialCall {
+    pub(super) fn new(key: Option<u64>) -> PartialCall {
+        PartialCall { key, ..PartialCall::default() }
     }
 
     /// Whether a piece that could be more of this call begins another one: it has a name, and this
@@ -183,11 +186,11 @@ mod tests {
                 call.add(piece);
                 continue;
             }
-            let mut call = Call::new(piece.key);
+            let mut call = PartialCall::new(piece.key);
             call.add(piece);
             calls.push(call);
         }
-        let all = calls.into_iter().map(Call::into_tool_call);
+        let all = calls.into_iter().map(PartialCall::into_tool_call);
         all.map(|call| (call.function.name, call.function.arguments)).collect()
     }
 
@@ -261,7 +264,7 @@ mod tests {
 
     #[test]
     fn made_up_ids_differ() {
-        let id = || Call::default().into_tool_call().id;
+        let id = || PartialCall::default().into_tool_call().id;
         assert!(id().starts_with("call_") && id() != id());
     }
 

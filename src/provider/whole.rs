@@ -10,7 +10,7 @@ use reqwest::Response;
 
 use super::framing::sniff;
 use super::patience::TAIL_TIME;
-use super::source::{Broken, Source};
+use super::source::{BodyError, Source};
 use super::{Failure, pieces};
 
 /// Most of an error body that is read.
@@ -46,7 +46,7 @@ pub(super) async fn answer(
 }
 
 /// What follows `body`, of which nothing has to follow once it is complete.
-async fn more(source: &mut Source, body: &[u8]) -> Result<Option<Bytes>, Broken> {
+async fn more(source: &mut Source, body: &[u8]) -> Result<Option<Bytes>, BodyError> {
     let mut was_asked = false;
     loop {
         match tokio::time::timeout(TAIL_TIME, source.chunk()).await {

@@ -15,18 +15,18 @@ pub(super) struct Waiters(Mutex<Vec<Waker>>);
 
 /// One line that somebody waits for; the journal thread's half.
 #[derive(Debug)]
-pub(super) struct Ticket(Arc<Mutex<Line>>);
+pub(super) struct AckTicket(Arc<Mutex<LineState>>);
 
 /// The waiter's half: ready when the line is written or lost.
 #[derive(Debug)]
 #[must_use = "it does nothing unless it is awaited"]
 pub(super) struct Written {
-    line: Arc<Mutex<Line>>,
+    line: Arc<Mutex<LineState>>,
     waiters: Arc<Waiters>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct LineState {
     settled: bool,
     /// Whether the waiter left before it was settled.
     left: bool,
@@ -34,17 +34,17 @@ struct Line {
 }
 
 /// Both halves for one line.
-pub(super) fn ticket(waiters: &Arc<Waiters>) -> (Ticket, Written) {
+pub(super) fn ticket(waiters: &Arc<Waiters>) -> (AckTicket, Written) {
     let line = Arc::new(Mutex::default());
-    (Ticket(Arc::clone(&line)), Written { line, waiters: Arc::clone(waiters) })
+    (AckTicket(Arc::clone(&line)), Written { line, waiters: Arc::clone(waiters) })
 }
 
 impl Waiters {
     /// Tells all who wait for these lines that they are written, or lost for good.
-    pub(super) fn settle(&self, tickets: &mut Vec<Ticket>) {
+    pub(super) fn settle(&self, tickets: &mut Vec<AckTicket>) {
         let Some(leader) = tickets.pop() else { return };
         // The others first: the leader must find them all when it comes.
-        let others = tickets.drain(..).filter_map(Ticket::settle);
+        let others = tickets.drain(..).filter_map(AckTicket::settle);
         lock(&self.0).extend(others);
         let line = Arc::clone(&leader.0);
         if let Some(waker) = leader.settle() {
@@ -60,7 +60,7 @@ impl Waiters {
     }
 }
 
-impl Ticket {
+impl AckTicket {
     fn settle(self) -> Option<Waker> {
         let mut line = lock(&self.0);
         line.settled = true;

@@ -23,7 +23,7 @@ use sled::{Batch, Db, IVec, Mode};
 use thiserror::Error;
 
 use super::logfile::make_dir;
-use super::outages::{Edge, OutageKey};
+use super::outages::{OutageEdge, OutageKey};
 use super::retention::Plan;
 use super::rows::{
     BREAKERS, BUCKETS, LEDGER, META, OUTAGES, POSITION, Position, RowKey, RowValue, Rows, Slot,
@@ -162,7 +162,7 @@ impl Database {
     }
 
     /// All ends of outages before `to`, the oldest first.
-    pub(super) fn outages(&self, to: Wall) -> Result<BTreeMap<OutageKey, Edge>, StoreError> {
+    pub(super) fn outages(&self, to: Wall) -> Result<BTreeMap<OutageKey, OutageEdge>, StoreError> {
         let keys = OUTAGES.to_vec()..[OUTAGES, &to.0.to_be_bytes()].concat();
         let rows: Vec<_> = self.on(|db| readable(db.range(keys)).collect())?;
         let edges = rows.into_iter().filter_map(|row| match row {

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use super::line::{PREFIX_LEN, timestamp};
 use super::outages::{self, OutageKey};
 use super::rows::{ModelKey, RowKey, RowValue, Rows, Saved, Slot, Width};
-use super::snapshot::Snapshot;
+use super::snapshot::CheckpointLine;
 use crate::domain::ledger::{self, CallKind, Ledger};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
@@ -32,7 +32,7 @@ pub(super) struct Fold {
 
 /// A kind of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LineKind {
     /// A call to a model.
     Call,
     /// A change of a circuit.
@@ -46,16 +46,16 @@ pub(super) enum Kind {
 }
 
 /// Which kind a line is, from its beginning alone: a start reads many lines.
-pub(super) fn kind(line: &[u8]) -> Kind {
+pub(super) fn kind(line: &[u8]) -> LineKind {
     const EVENT: &[u8] = b",\"event\":\"";
     let whole = line.starts_with(b"{\"timestamp\":\"") && line.ends_with(b"}");
     let rest = line.get(PREFIX_LEN..).and_then(|rest| rest.strip_prefix(EVENT));
-    let Some(rest) = rest.filter(|_| whole) else { return Kind::Unreadable };
+    let Some(rest) = rest.filter(|_| whole) else { return LineKind::Unreadable };
     match rest.split(|&byte| byte == b'"').next() {
-        Some(b"call") => Kind::Call,
-        Some(b"breaker") => Kind::Breaker,
-        Some(b"checkpoint") => Kind::Checkpoint,
-        _ => Kind::Other,
+        Some(b"call") => LineKind::Call,
+        Some(b"breaker") => LineKind::Breaker,
+        Some(b"checkpoint") => LineKind::Checkpoint,
+        _ => LineKind::Other,
     }
 }
 
@@ -69,11 +69,11 @@ impl Fold {
     /// read. Its part of the ledger is left out from `known_from` on, where that is known better.
     pub(super) fn line(&mut self, line: &[u8], known_from: Option<Wall>) -> bool {
         match kind(line) {
-            Kind::Call => match serde_json::from_slice(line) {
+            LineKind::Call => match serde_json::from_slice(line) {
                 Ok(call) => self.call(call, line, known_from),
                 Err(_) => return false,
             },
-            Kind::Breaker => match serde_json::from_slice(line) {
+            LineKind::Breaker => match serde_json::from_slice(line) {
                 Ok(BreakerEvent { model_name, from, to, reason, replay, .. }) => {
                     let BreakerReplay { identity, stored } = replay;
                     let at = timestamp(line);
@@ -85,14 +85,14 @@ impl Fold {
                 }
                 Err(_) => return false,
             },
-            Kind::Checkpoint | Kind::Other => {}
-            Kind::Unreadable => return false,
+            LineKind::Checkpoint | LineKind::Other => {}
+            LineKind::Unreadable => return false,
         }
         true
     }
 
     /// Takes a checkpoint's word over what was counted so far.
-    pub(super) fn checkpoint(&mut self, snapshot: &Snapshot) {
+    pub(super) fn checkpoint(&mut self, snapshot: &CheckpointLine) {
         for (key, value) in snapshot.rows() {
             match (key, value) {
                 (RowKey::Ledger(key), RowValue::Ledger(sums)) => {

@@ -13,17 +13,17 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
-use super::ack::{Ticket, Waiters};
+use super::ack::{AckTicket, Waiters};
 use super::costs::Question;
 use super::line::{Logged, Stamper};
-use super::logfile::{Head, LogFile, Lost};
-use super::outages::{self, Edge, OutageKey};
+use super::logfile::{Header, LogFile, Lost};
+use super::outages::{self, OutageEdge, OutageKey};
 use super::queue::Queue;
 use super::rows::Row;
-use super::snapshot::Snapshot;
+use super::snapshot::CheckpointLine;
 use super::start::Keeping;
 use super::status::Shared;
-use super::write_behind::{Changes, WriteBehind};
+use super::write_behind::{UnsavedChanges, WriteBehind};
 use crate::clock::Clock;
 use crate::domain::ledger;
 use crate::domain::time::Wall;
@@ -34,12 +34,12 @@ const FULL: usize = 256 * 1024;
 
 /// What the handle sends.
 #[derive(Debug)]
-pub(super) enum Message {
-    Entry(Box<Entry>),
+pub(super) enum JournalMessage {
+    Entry(Box<LogEntry>),
     /// Somebody wants to know what the ledger says after all that came before.
     Ask(Question),
     /// The store has made a checkpoint that belongs into the log.
-    Checkpoint(Vec<Snapshot>),
+    Checkpoint(Vec<CheckpointLine>),
     /// Keep more or less from now on.
     Keep(Keeping),
     /// Write what is there, pass on these last rows, then end.
@@ -48,17 +48,17 @@ pub(super) enum Message {
 
 /// One event and the rows it changed.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct LogEntry {
     pub(super) at: Wall,
     pub(super) event: Event,
     pub(super) rows: Vec<Row>,
     /// Who waits for its line.
-    pub(super) ticket: Option<Ticket>,
+    pub(super) ticket: Option<AckTicket>,
 }
 
 /// The journal thread's belongings.
 pub(super) struct Journal {
-    pub(super) queue: Arc<Queue<Message>>,
+    pub(super) queue: Arc<Queue<JournalMessage>>,
     pub(super) waiters: Arc<Waiters>,
     pub(super) log: LogFile,
     pub(super) stamper: Stamper,
@@ -69,9 +69,9 @@ pub(super) struct Journal {
 }
 
 /// Sees to it that nothing waits for a thread that is gone, whichever way it went.
-struct Ended(Arc<Queue<Message>>);
+struct EndsQueue(Arc<Queue<JournalMessage>>);
 
-impl Drop for Ended {
+impl Drop for EndsQueue {
     fn drop(&mut self) {
         self.0.end(None);
     }
@@ -79,12 +79,12 @@ impl Drop for Ended {
 
 /// Lines and rows on their way out.
 #[derive(Default)]
-struct Outgoing {
+struct OutgoingLines {
     first: Option<Wall>,
     text: Vec<u8>,
     lines: u64,
-    changes: Changes,
-    tickets: Vec<Ticket>,
+    changes: UnsavedChanges,
+    tickets: Vec<AckTicket>,
     logged: Vec<Arc<Logged>>,
 }
 
@@ -93,13 +93,13 @@ impl Journal {
     /// place in the log that the database can name.
     pub(super) fn begin(&mut self, now: Wall) -> bool {
         let stamp = self.stamper.stamp(now);
-        self.log.position().is_none() && self.append(stamp, &Outgoing::default())
+        self.log.position().is_none() && self.append(stamp, &OutgoingLines::default())
     }
 
     /// Works until it is told to close, or until nobody is left to tell it anything.
     pub(super) fn run(mut self) {
-        let ended = Ended(Arc::clone(&self.queue));
-        let mut outgoing = Outgoing::default();
+        let ended = EndsQueue(Arc::clone(&self.queue));
+        let mut outgoing = OutgoingLines::default();
         let mut taken = Vec::new();
         let mut open = true;
         while open {
@@ -119,29 +119,29 @@ impl Journal {
     }
 
     /// Adds one message to what is on its way out.
-    fn take(&mut self, message: Message, outgoing: &mut Outgoing) {
+    fn take(&mut self, message: JournalMessage, outgoing: &mut OutgoingLines) {
         match message {
-            Message::Entry(entry) => self.entry(*entry, outgoing),
-            Message::Ask(question) => outgoing.changes.questions.push(question),
-            Message::Checkpoint(parts) => {
+            JournalMessage::Entry(entry) => self.entry(*entry, outgoing),
+            JournalMessage::Ask(question) => outgoing.changes.questions.push(question),
+            JournalMessage::Checkpoint(parts) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);
                 for part in parts {
                     self.line(stamp, &part, outgoing);
                 }
             }
-            Message::Keep(keeping) => {
+            JournalMessage::Keep(keeping) => {
                 self.log.keep(keeping.max_size, keeping.keep);
                 outgoing.changes.keeping = Some(keeping);
             }
-            Message::Close(rows) => {
+            JournalMessage::Close(rows) => {
                 let stamp = self.stamper.stamp(self.clock.now().wall);
                 outgoing.changes.rows.extend(rows.into_iter().map(|row| row.split(stamp)));
             }
         }
     }
 
-    fn entry(&mut self, entry: Entry, outgoing: &mut Outgoing) {
-        let Entry { at, event, rows, ticket } = entry;
+    fn entry(&mut self, entry: LogEntry, outgoing: &mut OutgoingLines) {
+        let LogEntry { at, event, rows, ticket } = entry;
         let stamp = self.stamper.stamp(at);
         self.line(stamp, &event, outgoing);
         match &event {
@@ -159,7 +159,7 @@ impl Journal {
             // Whoever is gone, or new under an old name, has no open circuit any more.
             Event::Config(change) => {
                 let gone = change.removed.iter().chain(&change.added).cloned();
-                let ends = gone.map(|model| OutageKey { at: stamp, model }.row(Edge::END));
+                let ends = gone.map(|model| OutageKey { at: stamp, model }.row(OutageEdge::END));
                 outgoing.changes.rows.extend(ends);
             }
             _ => {}
@@ -171,7 +171,7 @@ impl Journal {
         }
     }
 
-    fn line(&mut self, stamp: Wall, event: &impl Serialize, outgoing: &mut Outgoing) {
+    fn line(&mut self, stamp: Wall, event: &impl Serialize, outgoing: &mut OutgoingLines) {
         if self.stamper.line(stamp, event, &mut outgoing.text) {
             outgoing.first.get_or_insert(stamp);
             outgoing.lines += 1;
@@ -180,7 +180,7 @@ impl Journal {
         }
     }
 
-    fn write(&mut self, outgoing: &mut Outgoing) {
+    fn write(&mut self, outgoing: &mut OutgoingLines) {
         let mut changes = std::mem::take(&mut outgoing.changes);
         if let Some(first) = outgoing.first.take() {
             changes.begun = self.append(first, outgoing);
@@ -199,7 +199,7 @@ impl Journal {
     }
 
     /// Writes the lines that are on their way out; true if that began a new file.
-    fn append(&mut self, first: Wall, outgoing: &Outgoing) -> bool {
+    fn append(&mut self, first: Wall, outgoing: &OutgoingLines) -> bool {
         let head = self.head(first);
         let written = self.log.append(&head, &outgoing.text, self.clock.mono());
         if let Some(what) = self.log.tampered() {
@@ -223,13 +223,13 @@ impl Journal {
     }
 
     /// What a new file would begin with. Its name sorts behind those of all files before.
-    fn head(&mut self, first: Wall) -> Head {
+    fn head(&mut self, first: Wall) -> Header {
         let fresh = Ulid::from_parts(first.0, fastrand::u128(..));
         let last = self.log.position().and_then(|(last, _)| last.file.parse::<Ulid>().ok());
         let next = last.and_then(|last| last.increment().ok());
         let file: Arc<str> = next.map_or(fresh, |next| fresh.max(next)).to_string().into();
         let mut line = Vec::with_capacity(128);
         self.stamper.file_line(first, &file, &mut line);
-        Head { file, line }
+        Header { file, line }
     }
 }

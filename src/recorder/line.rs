@@ -67,7 +67,7 @@ impl Stamper {
     /// Appends the line at the head of each file, which names the file.
     pub(super) fn file_line(&mut self, stamp: Wall, file: &str, out: &mut Vec<u8>) -> bool {
         self.head(stamp, out);
-        self.body(&Head { event: "checkpoint", file, version: VERSION }, out)
+        self.body(&HeadLine { event: "checkpoint", file, version: VERSION }, out)
     }
 
     fn head(&mut self, stamp: Wall, out: &mut Vec<u8>) {
@@ -110,7 +110,7 @@ pub(super) fn timestamp(line: &[u8]) -> Option<Wall> {
 }
 
 #[derive(Serialize)]
-struct Head<'a> {
+struct HeadLine<'a> {
     event: &'static str,
     file: &'a str,
     version: u32,

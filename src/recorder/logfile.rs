@@ -73,7 +73,7 @@ struct Open {
 
 /// What a new file begins with: a line that says its name for itself.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct Header {
     pub(super) file: Arc<str>,
     pub(super) line: Vec<u8>,
 }
@@ -105,7 +105,7 @@ impl LogFile {
     }
 
     /// Appends whole lines, after `head` in a new file; true if there is a new file.
-    pub(super) fn append(&mut self, head: &Head, lines: &[u8], now: Mono) -> Result<bool, Lost> {
+    pub(super) fn append(&mut self, head: &Header, lines: &[u8], now: Mono) -> Result<bool, Lost> {
         if let Some((since, why)) = &self.failed
             && now.since(*since) < PAUSE
         {
@@ -232,7 +232,7 @@ impl Open {
     }
 
     /// Appends whole lines, after `head` if it is empty, which is told; or says how many were lost.
-    fn append(&mut self, head: &Head, lines: &[u8]) -> Result<bool, (u64, io::Error)> {
+    fn append(&mut self, head: &Header, lines: &[u8]) -> Result<bool, (u64, io::Error)> {
         let begun = self.length == 0;
         let prefix = match (begun, self.torn) {
             (true, _) => &*head.line,
@@ -240,7 +240,7 @@ impl Open {
             (false, false) => b"",
         };
         let outcome = write_whole(&self.file, prefix)
-            .map_err(|broken| Broken { whole: 0, ..broken })
+            .map_err(|broken| ShortWrite { whole: 0, ..broken })
             .and_then(|()| write_whole(&self.file, lines));
         let whole = match &outcome {
             Ok(()) => lines.len(),
@@ -365,7 +365,7 @@ pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
 }
 
 /// A write that broke off.
-struct Broken {
+struct ShortWrite {
     /// How much of what was to be written stands in the file, in whole lines.
     whole: usize,
     /// Whether a piece of a line stands behind it.
@@ -373,7 +373,7 @@ struct Broken {
     error: io::Error,
 }
 
-fn write_whole(mut file: &File, lines: &[u8]) -> Result<(), Broken> {
+fn write_whole(mut file: &File, lines: &[u8]) -> Result<(), ShortWrite> {
     let mut done = 0;
     while done < lines.len() {
         let error = match file.write(&lines[done..]) {
@@ -387,7 +387,7 @@ fn write_whole(mut file: &File, lines: &[u8]) -> Result<(), Broken> {
         };
         let whole = lines[..done].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let torn = whole < done && !matches!(cut_unfinished_line(file), Ok(false));
-        return Err(Broken { whole, torn, error });
+        return Err(ShortWrite { whole, torn, error });
     }
     Ok(())
 }

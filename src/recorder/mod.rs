@@ -48,9 +48,9 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
-use self::ack::{Ticket, Waiters};
+use self::ack::{AckTicket, Waiters};
 use self::costs::Question;
-use self::journal::{Entry, Message};
+use self::journal::{JournalMessage, LogEntry};
 use self::line::Logged;
 use self::logfile::LogFiles;
 use self::queue::Queue;
@@ -63,7 +63,7 @@ use crate::protocol::status::RecorderStatus;
 pub(crate) use self::costs::Query;
 pub(crate) use self::logfile::numbered;
 pub(crate) use self::rows::{ModelKey, Row};
-pub(crate) use self::start::{Keeping, Restored, Settings, StartError};
+pub(crate) use self::start::{Keeping, RecorderError, RecorderSettings, Restored};
 
 /// Turns of the runtime for which the first of a batch lets others join it: each is the time that
 /// what is ready takes, which is nothing on a quiet day. A batch costs two changes of thread, so
@@ -80,7 +80,7 @@ pub(crate) struct Recorder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    queue: Arc<Queue<Message>>,
+    queue: Arc<Queue<JournalMessage>>,
     waiters: Arc<Waiters>,
     watchers: broadcast::Sender<Arc<Logged>>,
     shared: Arc<Shared>,
@@ -110,8 +110,8 @@ impl Recorder {
     }
 
     /// Records what happened at `at` and waits until its line, and so all earlier ones, are in the
-    /// log; at most `Settings::patience`, then it counts as late. A line that cannot be written
-    /// is not waited for.
+    /// log; at most `RecorderSettings::patience`, then it counts as late. A line that cannot be
+    /// written is not waited for.
     pub(crate) async fn record_and_wait(&self, at: Wall, event: Event) {
         let (ticket, written) = ack::ticket(&self.0.waiters);
         let Some(first) = self.0.push(at, event, Vec::new(), Some(ticket)) else { return };
@@ -130,7 +130,7 @@ impl Recorder {
     /// What was paid, everything recorded so far included; `None` when the store does not answer.
     pub(crate) async fn costs(&self, query: Query) -> Option<Costs> {
         let (answer, answered) = oneshot::channel();
-        self.0.queue.push(Message::Ask(Question { query, answer }), false).ok()?;
+        self.0.queue.push(JournalMessage::Ask(Question { query, answer }), false).ok()?;
         self.0.queue.wake();
         tokio::time::timeout(ASKING, answered).await.ok()?.ok()
     }
@@ -140,7 +140,7 @@ impl Recorder {
         self.0.keep.store(keeping.keep, Ordering::Relaxed);
         // A full queue means that the journal is stuck; what it keeps is then no matter of urgency,
         // and the next reload says it again.
-        let _ = self.0.queue.push(Message::Keep(keeping), false);
+        let _ = self.0.queue.push(JournalMessage::Keep(keeping), false);
         self.0.queue.wake();
     }
 
@@ -183,7 +183,7 @@ impl Recorder {
     pub(crate) fn close(self, limit: Duration) -> bool {
         let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return true };
-        self.0.queue.end(Some(Message::Close(self.0.settle(Vec::new()))));
+        self.0.queue.end(Some(JournalMessage::Close(self.0.settle(Vec::new()))));
         // The store drops its end when it is done, and it ends after the journal.
         match threads.done.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => false,
@@ -195,7 +195,7 @@ impl Recorder {
 }
 
 /// Has the queue taken when dropped, also by one who left while others gathered.
-struct WakeOnDrop<'a>(&'a Queue<Message>);
+struct WakeOnDrop<'a>(&'a Queue<JournalMessage>);
 
 impl Drop for WakeOnDrop<'_> {
     fn drop(&mut self) {
@@ -210,10 +210,16 @@ impl Inner {
 
     /// Queues an event and tells whether the caller is to wake; nothing, and its line counted as
     /// dropped, when there is no room.
-    fn push(&self, at: Wall, event: Event, rows: Vec<Row>, ticket: Option<Ticket>) -> Option<bool> {
+    fn push(
+        &self,
+        at: Wall,
+        event: Event,
+        rows: Vec<Row>,
+        ticket: Option<AckTicket>,
+    ) -> Option<bool> {
         let rows = self.settle(rows);
         let waits = ticket.is_some();
-        let entry = Message::Entry(Box::new(Entry { at, event, rows, ticket }));
+        let entry = JournalMessage::Entry(Box::new(LogEntry { at, event, rows, ticket }));
         self.queue
             .push(entry, waits)
             .map_err(|entry| {
@@ -233,8 +239,8 @@ impl Inner {
 
     /// Keeps the rows of a message that was not sent: a circuit's new state must not be lost
     /// because the log was slow.
-    fn owe(&self, message: Message) {
-        let Message::Entry(entry) = message else { return };
+    fn owe(&self, message: JournalMessage) {
+        let JournalMessage::Entry(entry) = message else { return };
         let rows = entry.rows;
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         *owed = if rows.len() > MOST_OWED { rows::newest(rows) } else { rows };

@@ -25,7 +25,7 @@ pub(super) struct OutageKey {
 
 /// One end of an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Edge {
+pub(super) struct OutageEdge {
     /// Whether it is the beginning.
     pub(super) open: bool,
     /// Why the circuit opened.
@@ -33,23 +33,23 @@ pub(super) struct Edge {
     pub(super) reason: String,
 }
 
-impl Edge {
+impl OutageEdge {
     /// That the circuit closed.
-    pub(super) const END: Edge = Edge { open: false, reason: String::new() };
+    pub(super) const END: OutageEdge = OutageEdge { open: false, reason: String::new() };
 }
 
 impl OutageKey {
     /// The row that says what happened then.
-    pub(super) fn row(self, edge: Edge) -> (RowKey, RowValue) {
+    pub(super) fn row(self, edge: OutageEdge) -> (RowKey, RowValue) {
         (RowKey::Outage(self), RowValue::Outage(edge))
     }
 }
 
 /// The end of an outage that a change of a circuit is, if it is one.
-pub(super) fn edge(from: State, to: State, reason: String) -> Option<Edge> {
+pub(super) fn edge(from: State, to: State, reason: String) -> Option<OutageEdge> {
     match (from, to) {
-        (State::Closed, State::Open) => Some(Edge { open: true, reason }),
-        (State::Open | State::HalfOpen, State::Closed) => Some(Edge::END),
+        (State::Closed, State::Open) => Some(OutageEdge { open: true, reason }),
+        (State::Open | State::HalfOpen, State::Closed) => Some(OutageEdge::END),
         _ => None,
     }
 }
@@ -59,9 +59,9 @@ pub(super) fn edge(from: State, to: State, reason: String) -> Option<Edge> {
 pub(super) fn between(
     range: &Range<Wall>,
     now: Wall,
-    edges: &BTreeMap<OutageKey, Edge>,
+    edges: &BTreeMap<OutageKey, OutageEdge>,
 ) -> Vec<OutageView> {
-    let mut open: BTreeMap<&Arc<str>, (&OutageKey, &Edge)> = BTreeMap::new();
+    let mut open: BTreeMap<&Arc<str>, (&OutageKey, &OutageEdge)> = BTreeMap::new();
     let mut outages = Vec::new();
     for (key, edge) in edges {
         if edge.open {
@@ -73,7 +73,7 @@ pub(super) fn between(
     outages.extend(open.into_values().map(|(began, why)| (began, why, None)));
     outages.retain(|(key, _, ended)| key.at < range.end && ended.unwrap_or(now) > range.start);
     outages.sort_by_key(|(key, ..)| *key);
-    let views = outages.into_iter().map(|(key, Edge { reason, .. }, ended)| OutageView {
+    let views = outages.into_iter().map(|(key, OutageEdge { reason, .. }, ended)| OutageView {
         model: key.model.clone(),
         from: rfc3339(key.at),
         to: ended.map(rfc3339),
@@ -83,9 +83,9 @@ pub(super) fn between(
 }
 
 /// The ends of an outage that a report tells of.
-pub(super) fn edges(outage: &OutageView) -> impl Iterator<Item = (OutageKey, Edge)> {
-    let began = Edge { open: true, reason: outage.reason.clone() };
-    let ends = [(Some(&outage.from), began), (outage.to.as_ref(), Edge::END)];
+pub(super) fn edges(outage: &OutageView) -> impl Iterator<Item = (OutageKey, OutageEdge)> {
+    let began = OutageEdge { open: true, reason: outage.reason.clone() };
+    let ends = [(Some(&outage.from), began), (outage.to.as_ref(), OutageEdge::END)];
     ends.into_iter().filter_map(|(at, edge)| {
         Some((OutageKey { at: moment(at?)?, model: outage.model.clone() }, edge))
     })
@@ -97,7 +97,7 @@ mod tests {
 
     const NOW: Wall = Wall(50_000);
 
-    fn known(changes: &[(u64, &str, State, State)]) -> BTreeMap<OutageKey, Edge> {
+    fn known(changes: &[(u64, &str, State, State)]) -> BTreeMap<OutageKey, OutageEdge> {
         let edge = |&(at, model, from, to): &(u64, &str, State, State)| {
             let key = OutageKey { at: Wall(at * 1000), model: model.into() };
             Some((key, edge(from, to, "why".to_owned())?))
@@ -105,7 +105,10 @@ mod tests {
         changes.iter().filter_map(edge).collect()
     }
 
-    fn spans(range: (u64, u64), edges: &BTreeMap<OutageKey, Edge>) -> Vec<(u64, Option<u64>)> {
+    fn spans(
+        range: (u64, u64),
+        edges: &BTreeMap<OutageKey, OutageEdge>,
+    ) -> Vec<(u64, Option<u64>)> {
         let second = |text: &str| moment(text).unwrap().0 / 1000;
         let outages = between(&(Wall(range.0 * 1000)..Wall(range.1 * 1000)), NOW, edges);
         outages.iter().map(|o| (second(&o.from), o.to.as_deref().map(second))).collect()

@@ -24,12 +24,12 @@ pub(super) struct Queue<T> {
 #[derive(Debug)]
 struct Inside<T> {
     messages: Vec<T>,
-    state: State,
+    state: QueueState,
 }
 
 /// What the reader is to do about the messages, and who sees to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum QueueState {
     /// The reader looks again after [`LINGER`]; nobody waits for a message.
     Lingering,
     /// Like that, but somebody waits for a message and has promised to wake the reader.
@@ -45,7 +45,7 @@ enum State {
 impl<T> Queue<T> {
     /// A queue for at most `most` messages.
     pub(super) fn new(most: usize) -> Queue<T> {
-        let inside = Inside { messages: Vec::new(), state: State::Lingering };
+        let inside = Inside { messages: Vec::new(), state: QueueState::Lingering };
         Queue { inside: Mutex::new(inside), news: Condvar::new(), most }
     }
 
@@ -54,13 +54,13 @@ impl<T> Queue<T> {
     pub(super) fn push(&self, message: T, waits: bool) -> Result<bool, T> {
         let mut inside = self.inside();
         let before = inside.state;
-        if before == State::Ended || inside.messages.len() >= self.most {
+        if before == QueueState::Ended || inside.messages.len() >= self.most {
             return Err(message);
         }
         inside.messages.push(message);
         inside.state = before.after_push(waits);
-        let first = inside.state == State::Promised && before != State::Promised;
-        if before == State::Asleep {
+        let first = inside.state == QueueState::Promised && before != QueueState::Promised;
+        if before == QueueState::Asleep {
             drop(inside);
             self.news.notify_one();
         }
@@ -70,11 +70,11 @@ impl<T> Queue<T> {
     /// Has everything that is in it taken at once.
     pub(super) fn wake(&self) {
         let mut inside = self.inside();
-        let lingers = matches!(inside.state, State::Lingering | State::Promised);
+        let lingers = matches!(inside.state, QueueState::Lingering | QueueState::Promised);
         if inside.messages.is_empty() || !lingers {
             return;
         }
-        inside.state = State::Woken;
+        inside.state = QueueState::Woken;
         drop(inside);
         self.news.notify_one();
     }
@@ -82,10 +82,10 @@ impl<T> Queue<T> {
     /// Puts a last message in, room or not, and lets nothing follow.
     pub(super) fn end(&self, last: Option<T>) {
         let mut inside = self.inside();
-        if inside.state != State::Ended {
+        if inside.state != QueueState::Ended {
             inside.messages.extend(last);
         }
-        inside.state = State::Ended;
+        inside.state = QueueState::Ended;
         drop(inside);
         self.news.notify_one();
     }
@@ -95,20 +95,20 @@ impl<T> Queue<T> {
         let mut inside = self.inside();
         loop {
             let waited = self.news.wait_timeout_while(inside, LINGER, |inside| {
-                matches!(inside.state, State::Lingering | State::Promised)
+                matches!(inside.state, QueueState::Lingering | QueueState::Promised)
             });
             inside = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if !inside.messages.is_empty() || inside.state == State::Ended {
+            if !inside.messages.is_empty() || inside.state == QueueState::Ended {
                 break;
             }
-            inside.state = State::Asleep;
-            let woken = self.news.wait_while(inside, |inside| inside.state == State::Asleep);
+            inside.state = QueueState::Asleep;
+            let woken = self.news.wait_while(inside, |inside| inside.state == QueueState::Asleep);
             inside = woken.unwrap_or_else(PoisonError::into_inner);
         }
         taken.append(&mut inside.messages);
-        let more = inside.state != State::Ended;
+        let more = inside.state != QueueState::Ended;
         if more {
-            inside.state = State::Lingering;
+            inside.state = QueueState::Lingering;
         }
         more
     }
@@ -119,14 +119,14 @@ impl<T> Queue<T> {
     }
 }
 
-impl State {
+impl QueueState {
     /// The state after a message came, for which somebody `waits` or nobody does. Who comes when
     /// the reader is woken already is taken with the others, and has nothing to promise.
-    fn after_push(self, waits: bool) -> State {
+    fn after_push(self, waits: bool) -> QueueState {
         match self {
-            State::Lingering | State::Asleep if waits => State::Promised,
-            State::Lingering | State::Asleep => State::Lingering,
-            State::Promised | State::Woken | State::Ended => self,
+            QueueState::Lingering | QueueState::Asleep if waits => QueueState::Promised,
+            QueueState::Lingering | QueueState::Asleep => QueueState::Lingering,
+            QueueState::Promised | QueueState::Woken | QueueState::Ended => self,
         }
     }
 }
@@ -183,7 +183,7 @@ mod tests {
             while reader.take(&mut taken) {}
             taken
         });
-        while queue.inside().state != State::Asleep {
+        while queue.inside().state != QueueState::Asleep {
             thread::yield_now();
         }
         queue.push(7, false).unwrap();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_state_is_left_as_it_should_be() {
-        use State::{Asleep, Ended, Lingering, Promised, Woken};
+        use QueueState::{Asleep, Ended, Lingering, Promised, Woken};
         // A queue in that state, with a message in it unless its reader sleeps; then what is done.
         let after = |state, step: fn(&Queue<u8>)| {
             let queue = Queue::new(8);
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_the_first_who_waits_before_the_reader_is_woken_is_told_to_wake_it() {
-        use State::{Asleep, Lingering, Promised, Woken};
+        use QueueState::{Asleep, Lingering, Promised, Woken};
         for (state, first) in [(Lingering, true), (Asleep, true), (Promised, false), (Woken, false)]
         {
             let queue = Queue::new(8);
@@ -239,6 +239,6 @@ mod tests {
     fn an_empty_queue_is_not_woken() {
         let queue = Queue::<u8>::new(8);
         queue.wake();
-        assert_eq!(queue.inside().state, State::Lingering);
+        assert_eq!(queue.inside().state, QueueState::Lingering);
     }
 }

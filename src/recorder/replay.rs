@@ -14,10 +14,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fold::{Fold, Kind, kind};
+use super::fold::{Fold, LineKind, kind};
 use super::logfile::{LogFiles, file_name};
 use super::rows::{Position, Rows};
-use super::snapshot::Snapshot;
+use super::snapshot::CheckpointLine;
 use crate::domain::time::Wall;
 
 /// How much is read at a time.
@@ -126,16 +126,16 @@ fn rebuild(to: Option<&Position>, files: &[Segment]) -> Caught {
 }
 
 /// All parts of the newest whole checkpoint that stands in the files.
-fn newest_checkpoint(files: &[Segment], to: Option<&Position>) -> Vec<Snapshot> {
+fn newest_checkpoint(files: &[Segment], to: Option<&Position>) -> Vec<CheckpointLine> {
     for segment in files.iter().rev() {
-        let mut whole: Vec<Snapshot> = Vec::new();
-        let mut parts: Vec<Snapshot> = Vec::new();
+        let mut whole: Vec<CheckpointLine> = Vec::new();
+        let mut parts: Vec<CheckpointLine> = Vec::new();
         // What cannot be read is told when the lines are counted.
         let _ = segment.lines(0..segment.upto(to), |_, line| {
-            if kind(line) != Kind::Checkpoint {
+            if kind(line) != LineKind::Checkpoint {
                 return;
             }
-            let Ok(part) = serde_json::from_slice::<Snapshot>(line) else { return };
+            let Ok(part) = serde_json::from_slice::<CheckpointLine>(line) else { return };
             if parts.first().is_some_and(|first| first.at != part.at) {
                 parts.clear();
             }

@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const FILE_MODE: u32 = 0o640;
 
 #[derive(Serialize, Deserialize)]
-struct Report {
+struct WeeklyReport {
     version: u32,
     #[serde(flatten)]
     costs: Costs,
@@ -93,7 +93,7 @@ pub(super) fn write(dir: &Path, week: Week, costs: Costs, zone: &TimeZone) -> io
     make_dir(dir)?;
     let page = dir.join(format!("{week}.html"));
     put(&page, html::page(&costs, zone).as_bytes())?;
-    let json = serde_json::to_vec(&Report { version: VERSION, costs })?;
+    let json = serde_json::to_vec(&WeeklyReport { version: VERSION, costs })?;
     put(&dir.join(format!("{week}.json")), &json)?;
     Ok(page)
 }
@@ -109,7 +109,7 @@ pub(super) fn recall(dir: &Path) -> (Vec<Recalled>, Vec<String>) {
     for week in weeks {
         let path = dir.join(format!("{week}.json"));
         let report = fs::read(&path)
-            .and_then(|bytes| Ok(serde_json::from_slice::<Report>(&bytes)?))
+            .and_then(|bytes| Ok(serde_json::from_slice::<WeeklyReport>(&bytes)?))
             .and_then(|report| {
                 let known = (report.version == VERSION).then(|| week_of(report.costs)).flatten();
                 known.ok_or_else(|| io::Error::other("it is of another version"))

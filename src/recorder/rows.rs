@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::outages::{Edge, OutageKey};
+use super::outages::{OutageEdge, OutageKey};
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::model::StoredModel;
 use crate::domain::time::Wall;
@@ -104,7 +104,7 @@ pub(super) enum RowValue {
     Bucket(Bucket),
     Breaker(Saved),
     Ledger(Sums),
-    Outage(Edge),
+    Outage(OutageEdge),
 }
 
 /// A breaker's state and when it was handed to the recorder.

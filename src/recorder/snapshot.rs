@@ -25,7 +25,7 @@ const MONDAY_MS: u64 = 4 * DAY_MS;
 
 /// One line of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Snapshot {
+pub(super) struct CheckpointLine {
     #[serde(default = "checkpoint")]
     event: Arc<str>,
     /// The place in the log that it stands for.
@@ -34,12 +34,12 @@ pub(super) struct Snapshot {
     pub(super) ledger_from: Wall,
     /// Whether more lines of the same checkpoint follow.
     pub(super) more: bool,
-    breakers: Vec<Breaker>,
-    ledger: Vec<Entry>,
+    breakers: Vec<BreakerRow>,
+    ledger: Vec<LedgerEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Breaker {
+struct BreakerRow {
     #[serde(flatten)]
     model: ModelKey,
     #[serde(flatten)]
@@ -47,7 +47,7 @@ struct Breaker {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
+struct LedgerEntry {
     #[serde(flatten)]
     key: LedgerKey,
     sums: Sums,
@@ -66,15 +66,15 @@ pub(super) fn ledger_from(now: Wall) -> Wall {
 
 /// The lines for `rows`, circuits and a ledger that is complete from `from` on, in about `bytes`
 /// bytes: if there is no room for all of the ledger, its oldest rows are left out.
-pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Snapshot> {
+pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<CheckpointLine> {
     let mut breakers = Vec::new();
     let mut ledger = Vec::new();
     for (key, value) in rows {
         match (key, value) {
             (RowKey::Breaker(model), RowValue::Breaker(saved)) => {
-                breakers.push(Breaker { model, saved });
+                breakers.push(BreakerRow { model, saved });
             }
-            (RowKey::Ledger(key), RowValue::Ledger(sums)) => ledger.push(Entry { key, sums }),
+            (RowKey::Ledger(key), RowValue::Ledger(sums)) => ledger.push(LedgerEntry { key, sums }),
             _ => {}
         }
     }
@@ -82,8 +82,8 @@ pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Sn
         return Vec::new();
     }
     let ledger_from = shorten(&mut ledger, from, bytes);
-    let mut chunks = ledger.chunks(PER_LINE).map(<[Entry]>::to_vec);
-    let line = Snapshot {
+    let mut chunks = ledger.chunks(PER_LINE).map(<[LedgerEntry]>::to_vec);
+    let line = CheckpointLine {
         event: checkpoint(),
         at: at.clone(),
         ledger_from,
@@ -91,9 +91,9 @@ pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Sn
         breakers,
         ledger: chunks.next().unwrap_or_default(),
     };
-    let further = Snapshot { breakers: Vec::new(), ledger: Vec::new(), ..line.clone() };
+    let further = CheckpointLine { breakers: Vec::new(), ledger: Vec::new(), ..line.clone() };
     let mut lines = vec![line];
-    lines.extend(chunks.map(|ledger| Snapshot { ledger, ..further.clone() }));
+    lines.extend(chunks.map(|ledger| CheckpointLine { ledger, ..further.clone() }));
     if let Some(last) = lines.last_mut() {
         last.more = false;
     }
@@ -101,7 +101,7 @@ pub(super) fn lines(rows: Rows, at: &Position, from: Wall, bytes: u64) -> Vec<Sn
 }
 
 /// Leaves out whole quarters of an hour from the old end; gives the start of what is left.
-fn shorten(ledger: &mut Vec<Entry>, from: Wall, bytes: u64) -> Wall {
+fn shorten(ledger: &mut Vec<LedgerEntry>, from: Wall, bytes: u64) -> Wall {
     ledger.sort_by_key(|entry| entry.key.start);
     let most = usize::try_from(bytes).unwrap_or(usize::MAX) / ROW_BYTES;
     let surplus = ledger.len().saturating_sub(most);
@@ -113,17 +113,16 @@ fn shorten(ledger: &mut Vec<Entry>, from: Wall, bytes: u64) -> Wall {
     ledger.first().map_or(Wall(cut.0.saturating_add(1)), |entry| entry.key.start)
 }
 
-impl Snapshot {
+impl CheckpointLine {
     /// The rows it holds.
     pub(super) fn rows(&self) -> Rows {
-        let breakers = self
-            .breakers
-            .iter()
-            .cloned()
-            .map(|Breaker { model, saved }| (RowKey::Breaker(model), RowValue::Breaker(saved)));
+        let breakers =
+            self.breakers.iter().cloned().map(|BreakerRow { model, saved }| {
+                (RowKey::Breaker(model), RowValue::Breaker(saved))
+            });
         let ledger = self.ledger.iter().cloned();
         let ledger =
-            ledger.map(|Entry { key, sums }| (RowKey::Ledger(key), RowValue::Ledger(sums)));
+            ledger.map(|LedgerEntry { key, sums }| (RowKey::Ledger(key), RowValue::Ledger(sums)));
         breakers.chain(ledger).collect()
     }
 }
@@ -153,7 +152,7 @@ mod tests {
         let mut back = Rows::new();
         for line in lines {
             let text = serde_json::to_string(&line).unwrap();
-            back.extend(serde_json::from_str::<Snapshot>(&text).unwrap().rows());
+            back.extend(serde_json::from_str::<CheckpointLine>(&text).unwrap().rows());
         }
         assert_eq!(back, rows);
     }

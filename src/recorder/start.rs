@@ -79,7 +79,7 @@ impl Keeping {
 
 /// What the recorder is told.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct RecorderSettings {
     pub health_log: PathBuf,
     /// Where the database lives.
     pub state_dir: PathBuf,
@@ -93,7 +93,7 @@ pub(crate) struct Settings {
 
 /// Why there can be no recorder.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub enum RecorderError {
     /// The system gives no more threads.
     #[error("cannot start the recorder's {name} thread; raise the limit of tasks (TasksMax)")]
     Thread {
@@ -152,10 +152,10 @@ impl Recorder {
     ///
     /// Blocks until the database is open, at most five seconds.
     pub(crate) fn start(
-        settings: Settings,
+        settings: RecorderSettings,
         wanted: &[ModelKey],
         now: Now,
-    ) -> Result<(Recorder, Restored), StartError> {
+    ) -> Result<(Recorder, Restored), RecorderError> {
         let shared = Arc::new(Shared::default());
         let write_behind = Arc::new(WriteBehind::default());
         let (done_out, done) = sync_channel(0);
@@ -226,7 +226,7 @@ fn wait_for(restored: &Receiver<Restored>) -> Restored {
 fn spawn(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
+) -> Result<JoinHandle<()>, RecorderError> {
     let thread = thread::Builder::new().name(name.into());
-    thread.spawn(work).map_err(|source| StartError::Thread { name, source })
+    thread.spawn(work).map_err(|source| RecorderError::Thread { name, source })
 }

@@ -14,11 +14,11 @@ use crate::protocol::status::{RecorderStatus, StoreState};
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     started: AtomicBool,
-    told: Mutex<Told>,
+    told: Mutex<ReportedStatus>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct ReportedStatus {
     /// All but the path of the log, which the handle knows, and the size of the database.
     status: RecorderStatus,
     too_large: Option<String>,
@@ -126,7 +126,7 @@ impl Shared {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, ReportedStatus> {
         // Words are whole after every statement; a panic elsewhere spoils nothing here.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }

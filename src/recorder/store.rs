@@ -17,16 +17,16 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use super::database::StoreError;
-use super::journal::Message;
+use super::journal::JournalMessage;
 use super::logfile::LogFiles;
 use super::queue::Queue;
 use super::replay::{self, Segment};
 use super::retention::Ages;
 use super::rows::{ModelKey, Position, RowKey, RowValue};
 use super::snapshot;
-use super::start::{Keeping, Restored, Settings};
+use super::start::{Keeping, RecorderSettings, Restored};
 use super::status::Shared;
-use super::write_behind::{Changes, WriteBehind};
+use super::write_behind::{UnsavedChanges, WriteBehind};
 use crate::clock::Clock;
 use crate::domain::ledger;
 use crate::domain::time::{Mono, Wall};
@@ -40,7 +40,7 @@ mod sweep;
 mod unsaved;
 
 use answer::Books;
-use connection::Connection;
+use connection::DatabaseConnection;
 use report::Reports;
 use shrink::{Oldest, Shrink};
 use sweep::Sweep;
@@ -65,7 +65,7 @@ pub(super) struct Store {
     clock: Clock,
     shared: Arc<Shared>,
     write_behind: Arc<WriteBehind>,
-    queue: Arc<Queue<Message>>,
+    queue: Arc<Queue<JournalMessage>>,
     /// Models that are configured, or were seen since the start.
     known: HashSet<ModelKey>,
     unsaved: Unsaved,
@@ -79,7 +79,7 @@ pub(super) struct Store {
     unsynced: Vec<Arc<File>>,
     /// Whether a new file of the log waits for its checkpoint lines.
     owes_snapshot: bool,
-    connection: Connection,
+    connection: DatabaseConnection,
     next_sweep: Mono,
     shrink: Shrink,
     reports: Reports,
@@ -88,11 +88,11 @@ pub(super) struct Store {
 impl Store {
     /// A store for rows that come through `write_behind`; nothing is opened yet.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &RecorderSettings,
         wanted: &[ModelKey],
         shared: &Arc<Shared>,
         write_behind: &Arc<WriteBehind>,
-        queue: &Arc<Queue<Message>>,
+        queue: &Arc<Queue<JournalMessage>>,
     ) -> Store {
         let (keeping, dir) = (&settings.keeping, &settings.state_dir);
         let (clock, zone) = (settings.clock.clone(), keeping.zone.clone());
@@ -101,7 +101,11 @@ impl Store {
             snapshot_bytes: 0,
             ages: Ages { fine: FINE_AT_LEAST, all: keeping.retention },
             ledger_age: keeping.ledger_retention,
-            connection: Connection::new(dir.join(DATABASE), clock.clone(), Arc::clone(shared)),
+            connection: DatabaseConnection::new(
+                dir.join(DATABASE),
+                clock.clone(),
+                Arc::clone(shared),
+            ),
             shrink: Shrink::new(keeping.store_size, Arc::clone(shared)),
             reports: Reports::new(dir.join(REPORTS), zone, Arc::clone(queue)),
             clock,
@@ -201,7 +205,7 @@ impl Store {
         Books { connection: &mut self.connection, unsaved: &self.unsaved, now }
     }
 
-    fn take_up(&mut self, buffered: Changes) {
+    fn take_up(&mut self, buffered: UnsavedChanges) {
         self.known.extend(buffered.rows.keys().filter_map(RowKey::model).cloned());
         self.unsaved.rows.extend(buffered.rows);
         for (key, sums) in buffered.ledger {
@@ -260,7 +264,7 @@ impl Store {
         rows.extend(ledger.map(|(key, sums)| (RowKey::Ledger(key), RowValue::Ledger(sums))));
         let lines = snapshot::lines(rows, at, from, self.snapshot_bytes);
         // If there is no room, the next file gets its lines.
-        let _ = self.queue.push(Message::Checkpoint(lines), false);
+        let _ = self.queue.push(JournalMessage::Checkpoint(lines), false);
         self.owes_snapshot = false;
         Ok(())
     }

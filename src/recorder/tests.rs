@@ -20,8 +20,8 @@ pub(super) const LONG: Duration = Duration::from_secs(20);
 
 const PATIENCE: Duration = Duration::from_millis(250);
 
-pub(super) fn settings(dir: &Path) -> Settings {
-    Settings {
+pub(super) fn settings(dir: &Path) -> RecorderSettings {
+    RecorderSettings {
         health_log: dir.join("log/health.jsonl"),
         state_dir: dir.join("state"),
         keeping: Keeping {
@@ -39,12 +39,12 @@ pub(super) fn settings(dir: &Path) -> Settings {
 }
 
 /// Settings with small log files.
-pub(super) fn small_files(dir: &Path, keep: u32) -> Settings {
+pub(super) fn small_files(dir: &Path, keep: u32) -> RecorderSettings {
     let settings = settings(dir);
-    Settings { keeping: Keeping { max_size: 40_000, keep, ..settings.keeping }, ..settings }
+    RecorderSettings { keeping: Keeping { max_size: 40_000, keep, ..settings.keeping }, ..settings }
 }
 
-pub(super) fn start(settings: Settings) -> (Recorder, Restored) {
+pub(super) fn start(settings: RecorderSettings) -> (Recorder, Restored) {
     let now = settings.clock.now();
     Recorder::start(settings, &[model()], now).unwrap()
 }
@@ -155,7 +155,8 @@ fn timestamps_never_decrease_even_across_a_restart() {
         let source = Arc::clone(&wall);
         let clock = Clock::with_wall(move || Wall(source.load(Ordering::Relaxed)));
         wall.fetch_sub(back, Ordering::Relaxed);
-        let (recorder, _) = start(Settings { clock: clock.clone(), ..settings(dir.path()) });
+        let (recorder, _) =
+            start(RecorderSettings { clock: clock.clone(), ..settings(dir.path()) });
         for step in [0, 500, -90_000, 100_000, -1] {
             wall.fetch_add(step as u64, Ordering::Relaxed);
             recorder.record(clock.now().wall, event(0), []);
@@ -201,7 +202,7 @@ async fn whoever_waits_finds_the_line_and_all_before_it_in_the_log() {
 }
 
 /// A recorder whose queue nobody reads, as behind a disk that hangs.
-fn unread(queue: Arc<Queue<Message>>) -> Recorder {
+fn unread(queue: Arc<Queue<JournalMessage>>) -> Recorder {
     Recorder(Arc::new(Inner {
         queue,
         waiters: Arc::default(),
@@ -280,7 +281,7 @@ fn a_full_queue_costs_lines_but_no_rows() {
     (0..5).for_each(record);
     assert_eq!(recorder.status().dropped, 3);
     let rows = |message| match message {
-        Message::Entry(entry) => entry.rows,
+        JournalMessage::Entry(entry) => entry.rows,
         _ => Vec::new(),
     };
     let mut taken = Vec::new();

@@ -20,13 +20,13 @@ pub(super) const GATHER: Duration = Duration::from_millis(500);
 /// A buffer that one thread fills and another empties.
 #[derive(Debug, Default)]
 pub(super) struct WriteBehind {
-    buffered: Mutex<Changes>,
+    buffered: Mutex<UnsavedChanges>,
     changed: Condvar,
 }
 
 /// What lines changed, and what else goes with them.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(super) struct UnsavedChanges {
     /// Newest row per key.
     pub(super) rows: Rows,
     /// Additions to the ledger, beside rows of it.
@@ -47,9 +47,9 @@ pub(super) struct Changes {
     pub(super) closed: bool,
 }
 
-impl Changes {
+impl UnsavedChanges {
     /// Adds what came later.
-    pub(super) fn add(&mut self, later: Changes) {
+    pub(super) fn add(&mut self, later: UnsavedChanges) {
         self.rows.extend(later.rows);
         for (key, sums) in later.ledger {
             ledger::add(&mut self.ledger, key, sums);
@@ -82,7 +82,7 @@ impl Changes {
 
 impl WriteBehind {
     /// Adds what a batch of lines changed.
-    pub(super) fn add(&self, changes: Changes) {
+    pub(super) fn add(&self, changes: UnsavedChanges) {
         let mut buffered = self.buffered();
         let before = (buffered.is_empty(), buffered.is_pressing());
         buffered.add(changes);
@@ -102,7 +102,7 @@ impl WriteBehind {
 
     /// Empties the buffer: half a second after the first row, at once when something in it is
     /// pressing, and after `idle` without any row.
-    pub(super) fn take(&self, idle: Duration) -> Changes {
+    pub(super) fn take(&self, idle: Duration) -> UnsavedChanges {
         let (buffered, _) = self
             .changed
             .wait_timeout_while(self.buffered(), idle, |buffered| buffered.is_empty())
@@ -119,7 +119,7 @@ impl WriteBehind {
         taken
     }
 
-    fn buffered(&self) -> MutexGuard<'_, Changes> {
+    fn buffered(&self) -> MutexGuard<'_, UnsavedChanges> {
         self.buffered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,14 +132,14 @@ mod tests {
     use crate::domain::window::Bucket;
     use crate::recorder::rows::{ModelKey, Row, RowValue};
 
-    fn batch(successes: &[u32]) -> Changes {
+    fn batch(successes: &[u32]) -> UnsavedChanges {
         let model = ModelKey::new("a", "b", "c");
         let bucket = |&success| Bucket { success, ..Bucket::default() };
         let row = |bucket| Row::Bucket { model: model.clone(), start: Wall(0), bucket };
         let rows = successes.iter().map(bucket).map(row).map(|row| row.split(Wall(1))).collect();
         let key = LedgerKey::new(Wall(0), &"t".into(), &"p".into(), &"m".into());
         let ledger = Ledger::from([(key, Sums { calls: 1, ..Sums::default() })]);
-        Changes { rows, ledger, ..Changes::default() }
+        UnsavedChanges { rows, ledger, ..UnsavedChanges::default() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::money::{HEADING, amounts, cells, dollars, grouped, nano, places, short, signed};
-use super::plot::{self, Paper, text};
+use super::plot::{self, PlotWidth, text};
 use super::story::{Cause, Story, blamed, edge};
 use crate::domain::ledger::Sums;
 use crate::domain::time::Wall;
@@ -166,7 +166,7 @@ fn when(page: &mut String, costs: &Costs, zone: &TimeZone) {
          <span><i class=\"w\"></i>the primaries would have cost</span>\
          <span><i class=\"o\"></i>circuit open</span></div>\n",
     );
-    for paper in [Paper::Desk, Paper::Phone] {
+    for paper in [PlotWidth::Desk, PlotWidth::Phone] {
         let _ = writeln!(page, "{}", plot::days(costs, zone, paper));
     }
     page.push_str("</section>\n");
@@ -187,7 +187,7 @@ fn shares(page: &mut String, costs: &Costs) {
         return;
     }
     page.push_str("<section>\n<h2>Who answered, and was paid</h2>\n");
-    for paper in [Paper::Desk, Paper::Phone] {
+    for paper in [PlotWidth::Desk, PlotWidth::Phone] {
         let _ = writeln!(page, "{}", plot::shares(&models, paper));
     }
     page.push_str("</section>\n");

@@ -26,7 +26,7 @@ const LANE: f64 = 30.0;
 
 /// How wide a plot is, in its own units, which are pixels where it fits.
 #[derive(Clone, Copy)]
-pub(super) enum Paper {
+pub(super) enum PlotWidth {
     Desk,
     Phone,
 }
@@ -48,18 +48,18 @@ struct Axis {
     width: f64,
 }
 
-impl Paper {
+impl PlotWidth {
     fn width(self) -> f64 {
         match self {
-            Paper::Desk => 880.0,
-            Paper::Phone => 360.0,
+            PlotWidth::Desk => 880.0,
+            PlotWidth::Phone => 360.0,
         }
     }
 
     fn class(self) -> &'static str {
         match self {
-            Paper::Desk => "desk",
-            Paper::Phone => "phone",
+            PlotWidth::Desk => "desk",
+            PlotWidth::Phone => "phone",
         }
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn text(raw: &str) -> String {
 }
 
 /// Paid against would-have-paid per day, and below it when circuits were open.
-pub(super) fn days(costs: &Costs, zone: &TimeZone, paper: Paper) -> String {
+pub(super) fn days(costs: &Costs, zone: &TimeZone, paper: PlotWidth) -> String {
     let bars = bars(&costs.days);
     let (Some(first), Some(end)) = (bars.first(), end(costs)) else { return String::new() };
     let most = bars.iter().map(|bar| bar.paid.max(bar.would)).max().unwrap_or(0);
@@ -123,13 +123,13 @@ pub(super) fn days(costs: &Costs, zone: &TimeZone, paper: Paper) -> String {
 }
 
 /// How much of what was paid for answers went to which model.
-pub(super) fn shares(models: &[(String, Sums)], paper: Paper) -> String {
+pub(super) fn shares(models: &[(String, Sums)], paper: PlotWidth) -> String {
     let all: u64 = models.iter().map(|(_, sums)| sums.paid).sum();
     let calls: u64 = models.iter().map(|(_, sums)| sums.calls).sum();
     // On a phone a long name leaves no room beside it.
     let (row, beside) = match paper {
-        Paper::Desk => (46.0, true),
-        Paper::Phone => (62.0, false),
+        PlotWidth::Desk => (46.0, true),
+        PlotWidth::Phone => (62.0, false),
     };
     let mut svg = open(paper, row * models.len() as f64, "Share of each model");
     let width = paper.width() - 4.0;
@@ -300,7 +300,7 @@ fn draw_lane(
     }
 }
 
-fn open(paper: Paper, height: f64, label: &str) -> String {
+fn open(paper: PlotWidth, height: f64, label: &str) -> String {
     let (class, width) = (paper.class(), paper.width());
     format!(
         "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \

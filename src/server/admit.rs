@@ -96,7 +96,7 @@ mod tests {
     use super::super::budget::Budget;
     use super::super::budget::tests::budget;
     use super::*;
-    use crate::actors::sink::{Answer, EventRoom, Sink, Stop};
+    use crate::actors::sink::{ChatAnswer, EventRoom, Sink, Stop};
     use crate::protocol::event::StreamEvent;
     use crate::protocol::reply::Outcome;
 
@@ -108,9 +108,9 @@ mod tests {
         (budget, sink, Answering { answers, ticket })
     }
 
-    fn answer() -> Answer {
+    fn answer() -> ChatAnswer {
         let result = Err(ErrorBody::new(ErrorCode::Internal, "the end"));
-        Answer::Chat(Outcome { request_id: "".into(), result, attempts: Vec::new() })
+        ChatAnswer::Chat(Outcome { request_id: "".into(), result, attempts: Vec::new() })
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::config::Limits;
+use crate::config::LimitsConfig;
 
 /// What is in use, and how much may be.
 pub(super) struct Budget {
@@ -15,11 +15,11 @@ pub(super) struct Budget {
     requests: Cell<usize>,
     bytes: Cell<usize>,
     by_uid: RefCell<HashMap<u32, usize>>,
-    limits: Cell<Limits>,
+    limits: Cell<LimitsConfig>,
 }
 
 /// A connection's place, given back when it is dropped.
-pub(super) struct Place(Rc<Budget>);
+pub(super) struct ConnectionSlot(Rc<Budget>);
 
 /// An unanswered request's share of all limits, given back when it is dropped.
 pub(super) struct Ticket {
@@ -35,7 +35,7 @@ pub(super) struct Arriving {
 }
 
 impl Budget {
-    pub(super) fn new(limits: &Limits) -> Budget {
+    pub(super) fn new(limits: &LimitsConfig) -> Budget {
         Budget {
             connections: Cell::new(0),
             requests: Cell::new(0),
@@ -46,12 +46,12 @@ impl Budget {
     }
 
     /// Takes changed limits. What is in use stays, even above them.
-    pub(super) fn renew(&self, limits: &Limits) {
+    pub(super) fn renew(&self, limits: &LimitsConfig) {
         self.limits.set(*limits);
     }
 
     /// How much may be in use.
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> LimitsConfig {
         self.limits.get()
     }
 
@@ -66,12 +66,12 @@ impl Budget {
     }
 
     /// A place for one more connection, if there is one.
-    pub(super) fn connect(self: &Rc<Self>) -> Option<Place> {
+    pub(super) fn connect(self: &Rc<Self>) -> Option<ConnectionSlot> {
         if self.connections.get() >= self.limits.get().connections {
             return None;
         }
         self.connections.set(self.connections.get() + 1);
-        Some(Place(self.clone()))
+        Some(ConnectionSlot(self.clone()))
     }
 
     /// A share for one more request, or which limit is reached.
@@ -134,7 +134,7 @@ impl Drop for Arriving {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.0.connections.set(self.0.connections.get().saturating_sub(1));
     }
@@ -166,7 +166,7 @@ pub(super) mod tests {
         bytes: usize,
         per_uid: Option<usize>,
     ) -> Rc<Budget> {
-        Rc::new(Budget::new(&Limits {
+        Rc::new(Budget::new(&LimitsConfig {
             line_bytes: 100,
             connections: 1,
             requests_per_connection: 64,

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::admit::overloaded;
-use super::budget::Place;
+use super::budget::ConnectionSlot;
 use super::caller::Caller;
 use super::http::{self, FrontDoor};
 use super::{EVENTS, Phase, Server};
@@ -103,7 +103,7 @@ fn take_in(server: &Rc<Server>, stream: UnixStream) {
 }
 
 /// Serves a client in the language that its first byte belongs to.
-async fn meet(server: Rc<Server>, stream: UnixStream, place: Place) {
+async fn meet(server: Rc<Server>, stream: UnixStream, place: ConnectionSlot) {
     if !speaks_http(&stream, server.phase.clone()).await {
         return Connection::new(server, stream, place).run().await;
     }

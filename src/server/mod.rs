@@ -41,7 +41,7 @@ pub(crate) struct Server {
     router: Addr<RouterActor>,
     recorder: Recorder,
     clock: Clock,
-    reload: Reload,
+    reload: ReloadHandler,
     access: RefCell<Rc<Access>>,
     http: RefCell<Rc<FrontSettings>>,
     /// The address on TCP, if there is one.
@@ -67,7 +67,7 @@ fn token(network: Option<&Network>) -> Option<&SecretString> {
 const EVENTS: usize = 32;
 
 /// Reads the configuration again, when somebody asks for it; gives what to tell them.
-pub(crate) type Reload = Rc<dyn Fn() -> ReloadFuture>;
+pub(crate) type ReloadHandler = Rc<dyn Fn() -> ReloadFuture>;
 
 /// A reload under way.
 pub(crate) type ReloadFuture = Pin<Box<dyn Future<Output = Result<Reloaded, ErrorBody>>>>;
@@ -99,7 +99,7 @@ impl Server {
         recorder: Recorder,
         clock: Clock,
         config: &Config,
-        reload: Reload,
+        reload: ReloadHandler,
         network: Option<Network>,
         phase: watch::Receiver<Phase>,
     ) -> Server {

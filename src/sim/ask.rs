@@ -1,9 +1,9 @@
 //! The part of a request that all kinds share, and the answer to it.
 //!
-//! Each kind reads its own wire format into an [`Ask`] and writes a [`Reply`] back; what the
-//! answer says is decided here, once, from the request alone. The same request always gets the
-//! same answer, tokens included, so that tests can compute what to expect. A token is four
-//! characters here, and an image is 85 tokens.
+//! Each kind reads its own wire format into an [`IncomingCall`] and writes a [`SimulatedReply`]
+//! back; what the answer says is decided here, once, from the request alone. The same request
+//! always gets the same answer, tokens included, so that tests can compute what to expect. A token
+//! is four characters here, and an image is 85 tokens.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const TOKENS_PER_IMAGE: u64 = 85;
 
 /// A request, whatever format it came in.
 #[derive(Default)]
-pub(super) struct Ask {
+pub(super) struct IncomingCall {
     pub(super) model: String,
     /// What the last message says: the text of the user or the result of a tool.
     pub(super) last: String,
@@ -22,7 +22,7 @@ pub(super) struct Ask {
     pub(super) chars: usize,
     pub(super) images: u64,
     /// The tool that must be called.
-    pub(super) tool: Option<Tool>,
+    pub(super) tool: Option<NamedFunction>,
     /// The answer must be JSON; `Some(Null)` without a schema.
     pub(super) json: Option<Value>,
     pub(super) max_tokens: Option<u64>,
@@ -30,24 +30,24 @@ pub(super) struct Ask {
 }
 
 #[derive(Default)]
-pub(super) struct Tool {
+pub(super) struct NamedFunction {
     pub(super) name: String,
     pub(super) schema: Value,
 }
 
 /// An answer, before it is written in some format.
 #[derive(Debug, PartialEq)]
-pub(super) struct Reply {
+pub(super) struct SimulatedReply {
     pub(super) text: String,
     /// Name and arguments of the tool to call; there is no text then.
     pub(super) tool: Option<(String, Value)>,
-    pub(super) finish: Finish,
+    pub(super) finish: FinishReason,
     pub(super) input: u64,
     pub(super) output: u64,
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Finish {
+pub(super) enum FinishReason {
     Stop,
     /// At this stop sequence.
     Sequence(String),
@@ -55,7 +55,7 @@ pub(super) enum Finish {
     Tool,
 }
 
-impl Ask {
+impl IncomingCall {
     /// Notes one more piece of text of the last message; `new` begins a message.
     pub(super) fn hear(&mut self, text: &str, new: bool) {
         self.chars += text.chars().count();
@@ -72,13 +72,19 @@ impl Ask {
     }
 
     /// The answer: what was said, by whom; or what `scripted` says.
-    pub(super) fn reply(&self, scripted: Option<&str>) -> Reply {
+    pub(super) fn reply(&self, scripted: Option<&str>) -> SimulatedReply {
         let input = self.input_tokens();
         if let (Some(tool), None) = (&self.tool, scripted) {
             let arguments = schema::smallest(&tool.schema);
             let output = tokens(arguments.to_string().len());
             let tool = Some((tool.name.clone(), arguments));
-            return Reply { text: String::new(), tool, finish: Finish::Tool, input, output };
+            return SimulatedReply {
+                text: String::new(),
+                tool,
+                finish: FinishReason::Tool,
+                input,
+                output,
+            };
         }
         let text = match (scripted, &self.json) {
             (Some(text), _) => text.to_owned(),
@@ -90,26 +96,26 @@ impl Ask {
         };
         let (text, finish) = cut(text, &self.stop, self.max_tokens);
         let output = tokens(text.chars().count());
-        Reply { text, tool: None, finish, input, output }
+        SimulatedReply { text, tool: None, finish, input, output }
     }
 }
 
-fn cut(mut text: String, stop: &[String], max_tokens: Option<u64>) -> (String, Finish) {
-    let mut finish = Finish::Stop;
+fn cut(mut text: String, stop: &[String], max_tokens: Option<u64>) -> (String, FinishReason) {
+    let mut finish = FinishReason::Stop;
     let found = stop
         .iter()
         .filter(|sequence| !sequence.is_empty())
         .filter_map(|sequence| text.find(sequence.as_str()).map(|at| (at, sequence)))
         .min_by_key(|(at, _)| *at);
     if let Some((at, sequence)) = found {
-        finish = Finish::Sequence(sequence.clone());
+        finish = FinishReason::Sequence(sequence.clone());
         text.truncate(at);
     }
     let most = max_tokens
         .and_then(|most| usize::try_from(most).ok())
         .map_or(usize::MAX, |most| most.saturating_mul(CHARS_PER_TOKEN));
     if let Some((at, _)) = text.char_indices().nth(most) {
-        finish = Finish::Length;
+        finish = FinishReason::Length;
         text.truncate(at);
     }
     (text, finish)
@@ -130,19 +136,22 @@ mod tests {
     #[test]
     fn the_earlier_of_stop_sequence_and_token_limit_ends_the_answer() {
         let text = || "one two three".to_owned();
-        assert_eq!(cut(text(), &[], None), (text(), Finish::Stop));
-        let two = ("one ".to_owned(), Finish::Sequence("two".to_owned()));
+        assert_eq!(cut(text(), &[], None), (text(), FinishReason::Stop));
+        let two = ("one ".to_owned(), FinishReason::Sequence("two".to_owned()));
         assert_eq!(cut(text(), &stops("two"), Some(2)), two);
-        assert_eq!(cut(text(), &stops("three"), Some(1)), ("one ".to_owned(), Finish::Length));
+        assert_eq!(
+            cut(text(), &stops("three"), Some(1)),
+            ("one ".to_owned(), FinishReason::Length)
+        );
     }
 
     #[test]
     fn a_demanded_tool_is_called_with_the_smallest_arguments() {
         let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } },
                              "required": ["city"] });
-        let tool = Some(Tool { name: "weather".to_owned(), schema });
-        let reply = Ask { tool, ..Ask::default() }.reply(None);
+        let tool = Some(NamedFunction { name: "weather".to_owned(), schema });
+        let reply = IncomingCall { tool, ..IncomingCall::default() }.reply(None);
         assert_eq!(reply.tool, Some(("weather".to_owned(), json!({ "city": "text" }))));
-        assert_eq!(reply.finish, Finish::Tool);
+        assert_eq!(reply.finish, FinishReason::Tool);
     }
 }

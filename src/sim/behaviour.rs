@@ -20,7 +20,7 @@ pub enum Behaviour {
     /// As `Ok`, streamed like this where a stream is asked for.
     Stream(Box<Flow>),
     /// An error in the provider's own shape.
-    Error(ErrorReply),
+    Error(ProviderError),
     /// A complete reply that holds no answer.
     Odd(Odd),
     /// Waits, then does the other thing.
@@ -58,7 +58,7 @@ pub enum Behaviour {
 
 /// An error, by meaning; fields that are set win over what the provider would say.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ErrorReply {
+pub struct ProviderError {
     /// What went wrong, by meaning.
     pub meaning: Meaning,
     /// HTTP status, instead of the usual one.
@@ -128,7 +128,7 @@ impl Behaviour {
 
     /// Too many requests; the text is passed on as it is, so that dates and nonsense can be sent.
     pub fn rate_limited(retry_after: Option<&str>) -> Self {
-        let mut reply = ErrorReply::new(Meaning::RateLimited);
+        let mut reply = ProviderError::new(Meaning::RateLimited);
         reply.retry_after = retry_after.map(str::to_owned);
         Self::Error(reply)
     }
@@ -209,7 +209,7 @@ impl Behaviour {
             500..=599 => Meaning::ServerError,
             _ => Meaning::InvalidRequest,
         };
-        Self::Error(ErrorReply { status: Some(status), ..ErrorReply::new(meaning) })
+        Self::Error(ProviderError { status: Some(status), ..ProviderError::new(meaning) })
     }
 
     /// Whether it ends in an answer, or in something that stands for one.
@@ -229,11 +229,11 @@ impl Behaviour {
     }
 
     fn error(meaning: Meaning) -> Self {
-        Self::Error(ErrorReply::new(meaning))
+        Self::Error(ProviderError::new(meaning))
     }
 }
 
-impl ErrorReply {
+impl ProviderError {
     /// The provider's usual reply for this.
     pub fn new(meaning: Meaning) -> Self {
         Self {
@@ -259,20 +259,20 @@ impl ErrorReply {
 }
 
 /// Refuses a request as one that is wrong, saying this about it.
-pub(super) fn refused<T>(message: impl Into<String>) -> Result<T, ErrorReply> {
-    Err(ErrorReply::invalid(message))
+pub(super) fn refused<T>(message: impl Into<String>) -> Result<T, ProviderError> {
+    Err(ProviderError::invalid(message))
 }
 
 /// The scripts of one simulator. One-shot entries go first, and what is said for a model goes
 /// before what is said for all.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    all: Line,
-    models: HashMap<String, Line>,
+    all: BehaviourQueue,
+    models: HashMap<String, BehaviourQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct BehaviourQueue {
     once: VecDeque<Behaviour>,
     always: Option<Behaviour>,
 }
@@ -309,7 +309,7 @@ impl Script {
         }
     }
 
-    fn line(&mut self, model: Option<&str>) -> &mut Line {
+    fn line(&mut self, model: Option<&str>) -> &mut BehaviourQueue {
         match model {
             Some(model) => self.models.entry(model.to_owned()).or_default(),
             None => &mut self.all,

@@ -62,7 +62,7 @@ impl From<Flow> for Behaviour {
 
 /// One event on the wire.
 #[derive(Debug, PartialEq)]
-pub(super) enum Item {
+pub(super) enum WireEvent {
     /// It carries a token of the answer.
     Token(Vec<u8>),
     /// It is the format's end marker.

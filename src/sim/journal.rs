@@ -71,21 +71,21 @@ pub struct Counts {
 
 /// The calls of one simulator.
 #[derive(Debug)]
-pub(super) struct Journal {
-    kept: Mutex<Kept>,
+pub(super) struct CallJournal {
+    kept: Mutex<KeptCalls>,
     counts: watch::Sender<Counts>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptCalls {
     calls: VecDeque<Seen>,
     most: usize,
     next: u64,
 }
 
-impl Journal {
+impl CallJournal {
     pub(super) fn new() -> Self {
-        let kept = Kept { calls: VecDeque::new(), most: 10_000, next: 0 };
+        let kept = KeptCalls { calls: VecDeque::new(), most: 10_000, next: 0 };
         Self { kept: Mutex::new(kept), counts: watch::Sender::new(Counts::default()) }
     }
 
@@ -142,12 +142,12 @@ impl Journal {
         let _ = self.counts.subscribe().wait_for(|counts| enough(*counts)).await;
     }
 
-    fn with<T>(&self, use_it: impl FnOnce(&mut Kept) -> T) -> T {
+    fn with<T>(&self, use_it: impl FnOnce(&mut KeptCalls) -> T) -> T {
         use_it(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Kept {
+impl KeptCalls {
     fn trim(&mut self) {
         while self.calls.len() > self.most {
             self.calls.pop_front();

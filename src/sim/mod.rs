@@ -34,32 +34,32 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use background::Background;
-pub use behaviour::{Behaviour, ErrorReply, Meaning, Odd};
+pub use behaviour::{Behaviour, Meaning, Odd, ProviderError};
 pub use flow::{Fate, Flow};
 pub use journal::{Counts, Seen};
 
 use crate::config::Kind;
 use behaviour::Script;
-use journal::Journal;
+use journal::CallJournal;
 use server::Door;
-use wire::Rules;
+use wire::AccessRules;
 
 /// One provider on one port. Clones are handles to the same one, from any thread; when the last
 /// handle is gone the provider is, too.
 #[derive(Clone)]
 pub struct Simulator {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     _life: Arc<Life>,
 }
 
 /// What the handles and the connections share.
-struct Shared {
+struct SharedState {
     kind: Kind,
     started: Instant,
     door: Mutex<Door>,
-    rules: Mutex<Rules>,
+    rules: Mutex<AccessRules>,
     script: Mutex<Script>,
-    journal: Journal,
+    journal: CallJournal,
     outage: watch::Sender<()>,
     released: watch::Sender<()>,
 }
@@ -87,13 +87,13 @@ impl Simulator {
     pub fn start_at(kind: Kind, port: u16) -> io::Result<Self> {
         let door = Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let outage = watch::Sender::new(());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedState {
             kind,
             started: Instant::now(),
             door: Mutex::new(door),
             rules: Mutex::default(),
             script: Mutex::default(),
-            journal: Journal::new(),
+            journal: CallJournal::new(),
             outage: outage.clone(),
             released: watch::Sender::new(()),
         });
@@ -221,12 +221,12 @@ impl fmt::Debug for Simulator {
     }
 }
 
-impl Shared {
+impl SharedState {
     fn script(&self) -> MutexGuard<'_, Script> {
         lock(&self.script)
     }
 
-    fn rules(&self) -> MutexGuard<'_, Rules> {
+    fn rules(&self) -> MutexGuard<'_, AccessRules> {
         lock(&self.rules)
     }
 }

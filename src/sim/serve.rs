@@ -11,17 +11,20 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::ask::Ask;
-use super::behaviour::{Behaviour, ErrorReply, Meaning};
+use super::ask::IncomingCall;
+use super::behaviour::{Behaviour, Meaning, ProviderError};
 use super::body::Sending;
 use super::flow::{Fate, Flow};
-use super::formats::{self, Format};
-use super::journal::{Journal, Seen};
-use super::wire::{Incoming, Outgoing, Rules};
-use super::{Shared, stream};
+use super::formats::{self, ServerFormat};
+use super::journal::{CallJournal, Seen};
+use super::wire::{AccessRules, HttpReply, Incoming};
+use super::{SharedState, stream};
 
 /// What a call gets; `None` is a reset connection.
-pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgoing, Sending)> {
+pub(super) async fn serve(
+    shared: &Arc<SharedState>,
+    call: Incoming,
+) -> Option<(HttpReply, Sending)> {
     let format = formats::of(shared.kind);
     let model = format.model(&call).to_owned();
     let behaviour = shared.script().take(&model);
@@ -75,7 +78,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, call: Incoming) -> Option<(Outgo
 }
 
 struct Guard<'a> {
-    journal: &'a Journal,
+    journal: &'a CallJournal,
     outage: watch::Receiver<()>,
     number: u64,
     done: bool,
@@ -100,7 +103,7 @@ async fn wait(mut behaviour: Behaviour) -> Behaviour {
     behaviour
 }
 
-fn seen(shared: &Shared, call: &Incoming, model: &str, served: &Behaviour) -> Seen {
+fn seen(shared: &SharedState, call: &Incoming, model: &str, served: &Behaviour) -> Seen {
     let headers = call.headers.iter();
     let query = if call.query.is_empty() { "" } else { "?" };
     Seen {
@@ -122,25 +125,25 @@ fn seen(shared: &Shared, call: &Incoming, model: &str, served: &Behaviour) -> Se
 
 /// A call and what is known about it.
 struct Asked<'a> {
-    format: &'static dyn Format,
+    format: &'static dyn ServerFormat,
     call: &'a Incoming,
     model: &'a str,
     number: u64,
 }
 
 impl Asked<'_> {
-    fn reply(&self, rules: &Rules, behaviour: &Behaviour) -> Outgoing {
+    fn reply(&self, rules: &AccessRules, behaviour: &Behaviour) -> HttpReply {
         match behaviour {
             Behaviour::Error(error) => self.error(error),
             Behaviour::Odd(odd) => self.format.odd(*odd, &self.unread(), self.number),
-            Behaviour::NotJson => Outgoing::html(200),
-            Behaviour::Html404 => Outgoing::html(404),
+            Behaviour::NotJson => HttpReply::html(200),
+            Behaviour::Html404 => HttpReply::html(404),
             Behaviour::EchoKey => {
                 let message = format!("Incorrect API key provided: {}", self.format.key(self.call));
-                self.error(&ErrorReply::saying(Meaning::Auth, message))
+                self.error(&ProviderError::saying(Meaning::Auth, message))
             }
             Behaviour::Raw { status, headers, body } => {
-                let reply = Outgoing::new(*status, "application/json", body.clone());
+                let reply = HttpReply::new(*status, "application/json", body.clone());
                 headers.iter().fold(reply, |reply, (name, value)| reply.with(name, value))
             }
             Behaviour::Say(text) => self.answer(rules, Some(text)),
@@ -149,14 +152,14 @@ impl Asked<'_> {
         }
     }
 
-    fn unstreamed(&self, rules: &Rules, flow: &Flow) -> Outgoing {
+    fn unstreamed(&self, rules: &AccessRules, flow: &Flow) -> HttpReply {
         match flow.unstreamed() {
-            Some(Fate::Fails(meaning)) => self.error(&ErrorReply::new(meaning)),
+            Some(Fate::Fails(meaning)) => self.error(&ProviderError::new(meaning)),
             _ => self.answer(rules, flow.text.as_deref()),
         }
     }
 
-    fn answer(&self, rules: &Rules, scripted: Option<&str>) -> Outgoing {
+    fn answer(&self, rules: &AccessRules, scripted: Option<&str>) -> HttpReply {
         if let Some(other) = self.format.other(self.call, rules, self.number) {
             return other;
         }
@@ -166,16 +169,16 @@ impl Asked<'_> {
         }
     }
 
-    fn error(&self, error: &ErrorReply) -> Outgoing {
+    fn error(&self, error: &ProviderError) -> HttpReply {
         self.format.error(error, self.format.key(self.call), &self.unread(), self.number)
     }
 
     /// As much of a request as can be said without checking it.
-    fn unread(&self) -> Ask {
+    fn unread(&self) -> IncomingCall {
         let chars = match &self.call.body {
             Value::Null => 0,
             body => body.to_string().len(),
         };
-        Ask { model: self.model.to_owned(), chars, ..Ask::default() }
+        IncomingCall { model: self.model.to_owned(), chars, ..IncomingCall::default() }
     }
 }

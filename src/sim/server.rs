@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::Shared;
+use super::SharedState;
 use super::body::Sending;
 use super::serve;
 use super::wire::Incoming;
@@ -98,7 +98,7 @@ fn bound(at: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 /// Accepts connections for as long as its task lives.
-pub(super) async fn accept(shared: Arc<Shared>) {
+pub(super) async fn accept(shared: Arc<SharedState>) {
     loop {
         // Subscribing under the door's lock: no connection slips through an outage.
         let accepted = poll_fn(|context| {
@@ -117,7 +117,7 @@ pub(super) async fn accept(shared: Arc<Shared>) {
     }
 }
 
-async fn connection(shared: Arc<Shared>, stream: TcpStream, mut outage: watch::Receiver<()>) {
+async fn connection(shared: Arc<SharedState>, stream: TcpStream, mut outage: watch::Receiver<()>) {
     if shared.script().take_reset_on_connect() {
         let _ = stream.set_zero_linger();
         return;
@@ -143,7 +143,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, mut outage: watch::R
 }
 
 async fn respond(
-    shared: &Arc<Shared>,
+    shared: &Arc<SharedState>,
     reset: &AtomicBool,
     request: Request<Receiving>,
 ) -> io::Result<Response<Sending>> {

@@ -13,20 +13,20 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::Shared;
-use super::ask::Ask;
-use super::behaviour::ErrorReply;
+use super::SharedState;
+use super::ask::IncomingCall;
+use super::behaviour::ProviderError;
 use super::body::Sending;
-use super::flow::{Fate, Flow, Item};
-use super::formats::{self, Format};
-use super::wire::{Incoming, Outgoing};
+use super::flow::{Fate, Flow, WireEvent};
+use super::formats::{self, ServerFormat};
+use super::wire::{HttpReply, Incoming};
 
 /// Turns a whole answer into a stream of this flow.
 pub(super) fn stream(
-    shared: &Arc<Shared>,
+    shared: &Arc<SharedState>,
     number: u64,
     call: &Incoming,
-    reply: &mut Outgoing,
+    reply: &mut HttpReply,
     flow: &Flow,
 ) -> Sending {
     let format = formats::of(shared.kind);
@@ -36,7 +36,7 @@ pub(super) fn stream(
     };
     reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.stream_type()));
     let steps = steps(format, items, flow);
-    if let [Step::Send(bytes)] = &steps[..] {
+    if let [WriteStep::Send(bytes)] = &steps[..] {
         return Sending::Whole(Bytes::from(bytes.clone()));
     }
     let (sender, receiver) = mpsc::channel(1);
@@ -55,7 +55,7 @@ pub(super) fn stream(
     Sending::Live(receiver)
 }
 
-enum Step {
+enum WriteStep {
     Send(Vec<u8>),
     Wait(Duration),
     /// Keeps the connection open until the client leaves.
@@ -64,12 +64,12 @@ enum Step {
 }
 
 /// What is done when; what follows at once on one another is one piece.
-fn steps(format: &dyn Format, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
+fn steps(format: &dyn ServerFormat, items: Vec<WireEvent>, flow: &Flow) -> Vec<WriteStep> {
     let mut steps = Vec::new();
     let mut sent = 0;
     for item in items {
         match item {
-            Item::Token(text) => {
+            WireEvent::Token(text) => {
                 if sent == 0 {
                     wait(format, flow, &mut steps);
                 }
@@ -79,51 +79,51 @@ fn steps(format: &dyn Format, items: Vec<Item>, flow: &Flow) -> Vec<Step> {
                     return steps;
                 }
                 if sent > 0 && flow.pace > Duration::ZERO {
-                    steps.push(Step::Wait(flow.pace));
+                    steps.push(WriteStep::Wait(flow.pace));
                 }
                 sent += 1;
                 send(&mut steps, &text);
             }
-            Item::End(_) if flow.no_end => {}
-            Item::End(text) | Item::Other(text) => send(&mut steps, &text),
+            WireEvent::End(_) if flow.no_end => {}
+            WireEvent::End(text) | WireEvent::Other(text) => send(&mut steps, &text),
         }
     }
     steps
 }
 
-fn send(steps: &mut Vec<Step>, bytes: &[u8]) {
+fn send(steps: &mut Vec<WriteStep>, bytes: &[u8]) {
     match steps.last_mut() {
-        Some(Step::Send(before)) => before.extend_from_slice(bytes),
-        _ => steps.push(Step::Send(bytes.to_vec())),
+        Some(WriteStep::Send(before)) => before.extend_from_slice(bytes),
+        _ => steps.push(WriteStep::Send(bytes.to_vec())),
     }
 }
 
 /// The time before the first token, with its pings.
-fn wait(format: &dyn Format, flow: &Flow, steps: &mut Vec<Step>) {
+fn wait(format: &dyn ServerFormat, flow: &Flow, steps: &mut Vec<WriteStep>) {
     let mut left = flow.first_after;
     while let Some(every) = flow.pings.filter(|every| *every > Duration::ZERO && *every < left) {
-        steps.push(Step::Wait(every));
+        steps.push(WriteStep::Wait(every));
         left -= every;
         send(steps, &format.keep_alive());
     }
     if left > Duration::ZERO {
-        steps.push(Step::Wait(left));
+        steps.push(WriteStep::Wait(left));
     }
 }
 
 /// Adds what a fate does; true when nothing follows it.
-fn ends(format: &dyn Format, fate: Fate, steps: &mut Vec<Step>) -> bool {
+fn ends(format: &dyn ServerFormat, fate: Fate, steps: &mut Vec<WriteStep>) -> bool {
     match fate {
         Fate::Ends => {}
-        Fate::Breaks => steps.push(Step::Break),
-        Fate::Stalls => steps.push(Step::Stall),
+        Fate::Breaks => steps.push(WriteStep::Break),
+        Fate::Stalls => steps.push(WriteStep::Stall),
         Fate::Malformed => {
             send(steps, &format.malformed());
             return false;
         }
         Fate::Fails(meaning) => {
-            let ask = Ask { model: "m".to_owned(), ..Ask::default() };
-            let reply = format.error(&ErrorReply::new(meaning), "", &ask, 0);
+            let ask = IncomingCall { model: "m".to_owned(), ..IncomingCall::default() };
+            let reply = format.error(&ProviderError::new(meaning), "", &ask, 0);
             send(steps, &format.error_event(&reply));
         }
     }
@@ -131,13 +131,13 @@ fn ends(format: &dyn Format, fate: Fate, steps: &mut Vec<Step>) -> bool {
 }
 
 /// Plays a stream; false when the client left.
-async fn play(steps: Vec<Step>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
+async fn play(steps: Vec<WriteStep>, sender: &mpsc::Sender<io::Result<Bytes>>) -> bool {
     for step in steps {
         let sent = match step {
-            Step::Send(bytes) => sender.send(Ok(Bytes::from(bytes))).await,
-            Step::Break => sender.send(Err(io::ErrorKind::BrokenPipe.into())).await,
-            Step::Stall => std::future::pending().await,
-            Step::Wait(time) => {
+            WriteStep::Send(bytes) => sender.send(Ok(Bytes::from(bytes))).await,
+            WriteStep::Break => sender.send(Err(io::ErrorKind::BrokenPipe.into())).await,
+            WriteStep::Stall => std::future::pending().await,
+            WriteStep::Wait(time) => {
                 tokio::time::sleep(time).await;
                 Ok(())
             }

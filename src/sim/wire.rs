@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::behaviour::ErrorReply;
+use super::behaviour::ProviderError;
 
 /// A request that has been read. It holds a key, so it has no `Debug`.
 pub(super) struct Incoming {
@@ -22,7 +22,7 @@ pub(super) struct Incoming {
 }
 
 /// A reply to be sent.
-pub(super) struct Outgoing {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -30,7 +30,7 @@ pub(super) struct Outgoing {
 
 /// What a simulator was told about who may ask for what.
 #[derive(Default)]
-pub(super) struct Rules {
+pub(super) struct AccessRules {
     /// The only key that is right; any will do without.
     pub(super) key: Option<String>,
     /// Calls without a key are fine, as with a server on one's own machine.
@@ -39,7 +39,7 @@ pub(super) struct Rules {
     pub(super) models: Option<Vec<String>>,
 }
 
-impl Rules {
+impl AccessRules {
     pub(super) fn knows(&self, model: &str) -> bool {
         self.models.as_ref().is_none_or(|all| all.iter().any(|one| one == model))
     }
@@ -70,7 +70,7 @@ impl Incoming {
     }
 }
 
-impl Outgoing {
+impl HttpReply {
     pub(super) fn json(status: u16, body: &Value) -> Self {
         Self::new(status, "application/json", body.to_string())
     }
@@ -105,7 +105,7 @@ impl Outgoing {
     }
 
     /// Adds the headers an error was scripted with.
-    pub(super) fn scripted(self, error: &ErrorReply) -> Self {
+    pub(super) fn scripted(self, error: &ProviderError) -> Self {
         error.headers.iter().fold(self, |reply, (name, value)| reply.with(name, value))
     }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use fallbackd::clock::Clock;
 use fallbackd::config::{self, Env, Kind};
-use fallbackd::daemon::{Running, system};
+use fallbackd::daemon::{RunningDaemon, system};
 use fallbackd::domain::time::Wall;
 use fallbackd::sim::{Background, Behaviour};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ fn a_daemon_with_a_clock_of_its_own() {
     let clock =
         Clock::with_wall(move || Wall(fs::read_to_string(&time).unwrap().trim().parse().unwrap()));
     system().unwrap().block_on(async {
-        let _running = Running::start(&loaded.config, None, clock).await.unwrap();
+        let _running = RunningDaemon::start(&loaded.config, None, clock).await.unwrap();
         std::future::pending::<()>().await;
     });
 }

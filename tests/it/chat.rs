@@ -58,7 +58,7 @@ fn a_request_falls_back_across_all_three_wire_formats() {
     }
     assert!(reply["usage"]["output_tokens"].as_u64() > Some(0), "{reply}");
 
-    third.set(Behaviour::Error(fallbackd::sim::ErrorReply::new(
+    third.set(Behaviour::Error(fallbackd::sim::ProviderError::new(
         fallbackd::sim::Meaning::Overloaded,
     )));
     let reply = daemon.ask(&chat(4, "p"));

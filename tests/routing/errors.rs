@@ -4,7 +4,7 @@
 //! [`expected`], in the words of the documentation's table.
 
 use fallbackd::config::Kind;
-use fallbackd::sim::{Background, Behaviour, ErrorReply, Meaning};
+use fallbackd::sim::{Background, Behaviour, Meaning, ProviderError};
 use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Setup, failures, raw, sim};
@@ -113,9 +113,9 @@ fn common(kind: Kind) -> Vec<Row> {
 
 /// A refusal of something that the caller sent. What the daemon adds by itself it takes back.
 fn unsupported() -> Behaviour {
-    Behaviour::Error(ErrorReply {
+    Behaviour::Error(ProviderError {
         message: Some("This model does not support top_k.".to_owned()),
-        ..ErrorReply::new(Meaning::UnsupportedParam)
+        ..ProviderError::new(Meaning::UnsupportedParam)
     })
 }
 
@@ -188,11 +188,11 @@ fn of_google() -> Vec<Row> {
 
 /// An exception of Bedrock's, named in a header beside the words.
 fn exception(status: u16, name: &str, message: &str) -> Behaviour {
-    Behaviour::Error(ErrorReply {
+    Behaviour::Error(ProviderError {
         status: Some(status),
         code: Some(name.to_owned()),
         message: Some(message.to_owned()),
-        ..ErrorReply::new(Meaning::InvalidRequest)
+        ..ProviderError::new(Meaning::InvalidRequest)
     })
 }
 

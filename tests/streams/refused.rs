@@ -1,7 +1,7 @@
 //! Requests that a provider does not take: too long, against its rules, with a prefilled answer.
 
 use fallbackd::config::Kind;
-use fallbackd::sim::{Behaviour, ErrorReply, Fate, Flow, Meaning};
+use fallbackd::sim::{Behaviour, Fate, Flow, Meaning, ProviderError};
 use serde_json::json;
 
 use super::stage::{By, Stage, good, hello, text_of};
@@ -50,9 +50,9 @@ fn a_refused_prompt_goes_on_for_those_who_ask_for_it() {
 
 /// What newer Claude models say to a last message of the assistant.
 fn no_prefill() -> Behaviour {
-    let error = ErrorReply {
+    let error = ProviderError {
         message: Some("This model does not support assistant message prefill.".to_owned()),
-        ..ErrorReply::new(Meaning::InvalidRequest)
+        ..ProviderError::new(Meaning::InvalidRequest)
     };
     Behaviour::Error(error)
 }

@@ -1,7 +1,7 @@
 //! What becomes of a request after its reply: it may be copied to a model that nobody has called
 //! for a while, or that recovers.
 
-use super::super::shadow::{Facts, Reference};
+use super::super::shadow::{FinishedRequest, Reference};
 use super::Dispatch;
 use super::attempt_log::AttemptLog;
 use crate::domain::compare::Text;
@@ -14,7 +14,7 @@ pub(super) fn facts(
     dispatch: &Dispatch<'_>,
     result: Result<&Answered, &ErrorBody>,
     log: &AttemptLog,
-) -> Option<Facts> {
+) -> Option<FinishedRequest> {
     let Dispatch { services, chain, assignment, .. } = dispatch;
     let (shadows, models) = (&services.shadows, &chain.models);
     let answered = is_fit(result)?;
@@ -23,7 +23,7 @@ pub(super) fn facts(
     }
     let calls = log.attempts().iter().filter(|a| a.outcome != AttemptOutcome::Skipped);
     let compared = result.ok().filter(|_| shadows.compares());
-    Some(Facts {
+    Some(FinishedRequest {
         label: assignment.label.clone(),
         models: models.clone(),
         called: calls.map(|attempt| attempt.model.clone()).collect(),

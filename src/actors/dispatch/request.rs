@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use ulid::Ulid;
 
 use super::super::router::Route;
-use super::super::sink::{Answer, Stop};
+use super::super::sink::{ChatAnswer, Stop};
 use super::super::table::Table;
 use super::attempt_log::AttemptLog;
 use super::client_stream::ClientStream;
@@ -33,7 +33,7 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
             let dispatch = Dispatch::new(&services, &chain, &request, &table, id, arrived);
             if request.plan {
                 let plan = dispatch.plan().await;
-                return sink.answer(Answer::Plan(plan));
+                return sink.answer(ChatAnswer::Plan(plan));
             }
             let events = sink.events();
             let client = ClientStream::new(events, dispatch.holds_back());
@@ -72,7 +72,7 @@ pub(in super::super) async fn run(table: Rc<Table>, services: Rc<Services>, rout
     // The reply is a promise that it is in the log, and so are its calls.
     services.recorder.record_and_wait(now.wall, event).await;
     let attempts = log.into_attempts();
-    sink.answer(Answer::Chat(Outcome { request_id, result, attempts }));
+    sink.answer(ChatAnswer::Chat(Outcome { request_id, result, attempts }));
     drop(under_way);
     if let Some(facts) = offer {
         services.shadows.offer(request, facts);

@@ -6,7 +6,7 @@ use super::attempt_log::AttemptLog;
 use crate::domain::fault::Fault;
 use crate::domain::need::SkipReason;
 use crate::domain::rank;
-use crate::domain::route::Finish;
+use crate::domain::route::NoAnswer;
 use crate::domain::route::outcome::{Tried, Unanswered, unanswered};
 use crate::domain::time::millis;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody, ErrorCode};
@@ -25,13 +25,13 @@ impl Dispatch<'_> {
     /// The error for a request that is over; or the refusal, if a model did answer with one.
     pub(super) async fn unanswered(
         &self,
-        why: Finish,
+        why: NoAnswer,
         log: &mut AttemptLog,
     ) -> Result<Box<Answered>, ErrorBody> {
         match why {
-            Finish::Exhausted | Finish::GivenUp => {}
-            Finish::Interrupted => return Err(interrupted(log)),
-            Finish::Refused => return Err(ErrorBody::new(ErrorCode::Refused, last_message(log))),
+            NoAnswer::Exhausted | NoAnswer::GivenUp => {}
+            NoAnswer::Interrupted => return Err(interrupted(log)),
+            NoAnswer::Refused => return Err(ErrorBody::new(ErrorCode::Refused, last_message(log))),
         }
         if let Some(mut refusal) = log.take_refusal() {
             refusal.latency_ms = millis(self.services.clock.mono().since(self.arrived.mono));

@@ -12,10 +12,11 @@ use crate::protocol::span::Span;
 use crate::recorder::{Query, Recorder};
 
 /// Tells what copies and probes have cost on a day; `None` if that cannot be said now.
-pub(crate) type Spent = Rc<dyn Fn(Day, TimeZone) -> Pin<Box<dyn Future<Output = Option<Nano>>>>>;
+pub(crate) type SpentOnDay =
+    Rc<dyn Fn(Day, TimeZone) -> Pin<Box<dyn Future<Output = Option<Nano>>>>>;
 
 /// The ledger's word for it.
-pub(crate) fn from_ledger(recorder: &Recorder) -> Spent {
+pub(crate) fn from_ledger(recorder: &Recorder) -> SpentOnDay {
     let recorder = recorder.clone();
     Rc::new(move |day, zone| {
         let recorder = recorder.clone();

@@ -12,12 +12,12 @@ use std::time::Duration;
 use actix::{Actor, Addr, Message};
 use jiff::tz::TimeZone;
 
-use super::{Cease, CopyServices, Facts, Offer, Renew, ShadowActor, Spent};
+use super::{Cease, CopyServices, FinishedRequest, Offer, Renew, ShadowActor, SpentOnDay};
 use crate::actors::table::ModelHandle;
 use crate::clock::Clock;
 use crate::domain::need::Needs;
 use crate::domain::price::Nano;
-use crate::domain::shadow::{Budget, ShadowRules};
+use crate::domain::shadow::{AutomaticBudget, ShadowRules};
 use crate::domain::time::{Mono, Wall};
 use crate::protocol::chat::ChatRequest;
 use crate::provider::Provider;
@@ -51,7 +51,7 @@ pub(crate) struct Busy;
 /// What the owner tells, and what is counted for it.
 pub(super) struct Gate {
     rules: Cell<ShadowRules>,
-    budget: Cell<Budget>,
+    budget: Cell<AutomaticBudget>,
     busy_at: Cell<usize>,
     under_way: Cell<usize>,
     ended: Cell<bool>,
@@ -70,9 +70,9 @@ impl Shadows {
         provider: Rc<dyn Provider>,
         recorder: &Recorder,
         clock: &Clock,
-        spent: Spent,
+        spent: SpentOnDay,
     ) -> Shadows {
-        let budget = Budget::new(terms.rules.daily_budget);
+        let budget = AutomaticBudget::new(terms.rules.daily_budget);
         let gate = Rc::new(Gate {
             rules: Cell::new(terms.rules),
             budget: Cell::new(budget),
@@ -137,7 +137,7 @@ impl Shadows {
     }
 
     /// Offers a request that was answered. It is let go if the owner is behind.
-    pub(crate) fn offer(&self, request: Box<ChatRequest>, facts: Facts) {
+    pub(crate) fn offer(&self, request: Box<ChatRequest>, facts: FinishedRequest) {
         // Another request will do as well.
         let _ = self.actor.try_send(Offer { request: request.into(), facts });
     }
@@ -155,7 +155,7 @@ impl Shadows {
 }
 
 impl Gate {
-    pub(super) fn publish(&self, terms: &Terms, budget: Budget) {
+    pub(super) fn publish(&self, terms: &Terms, budget: AutomaticBudget) {
         self.rules.set(terms.rules);
         self.busy_at.set(terms.busy_at);
         self.budget.set(budget);

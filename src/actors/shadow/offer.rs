@@ -18,11 +18,11 @@ use crate::protocol::log::AnswerFacts;
 pub(crate) struct Offer {
     /// The request. It is not copied, only pointed to.
     pub(super) request: Arc<ChatRequest>,
-    pub(super) facts: Facts,
+    pub(super) facts: FinishedRequest,
 }
 
 /// What is to be known of a request that is over.
-pub(crate) struct Facts {
+pub(crate) struct FinishedRequest {
     /// What the log tells about its calls.
     pub label: CallLabel,
     pub models: Vec<ModelHandle>,

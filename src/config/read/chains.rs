@@ -13,32 +13,32 @@ use serde_json::Value;
 use super::field::Field;
 use super::section::Section;
 use crate::config::key::shown;
-use crate::config::{Chain, file, suggest};
+use crate::config::{ChainConfig, file, suggest};
 use crate::domain::accept::{Accept, Schema};
 use crate::domain::ceiling::Ceilings;
 
 pub(super) fn read(
     root: &mut Section<'_>,
     models: &BTreeSet<&str>,
-) -> BTreeMap<String, Arc<Chain>> {
+) -> BTreeMap<String, Arc<ChainConfig>> {
     let entries = root.entries("chains");
     let chains = entries.iter().map(|field| (field.key.to_owned(), chain(field, models)));
     chains.filter_map(|(task, chain)| Some((task, Arc::new(chain?)))).collect()
 }
 
-fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<Chain> {
+fn chain(field: &Field<'_>, known: &BTreeSet<&str>) -> Option<ChainConfig> {
     field.check_name("task");
     let value = field.value.get_ref();
     if value.is_array() {
         let models = models(field, known)?;
-        return Some(Chain { models, ..Chain::default() });
+        return Some(ChainConfig { models, ..ChainConfig::default() });
     }
     if !value.is_table() {
         return field.wrong("a list of models or a table", "[\"gpt-4o\"]");
     }
     let mut section = field.section()?;
     let models = section.required("models", "[\"gpt-4o\"]", |f| models(f, known));
-    Some(Chain {
+    Some(ChainConfig {
         timeout: section.value("timeout", Field::duration),
         system: section.value("system", Field::text).map(Arc::from),
         accept: section.value("accept", accept).map(Arc::new),

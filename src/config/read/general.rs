@@ -10,14 +10,14 @@ use toml::de::DeValue;
 
 use super::field::{Field, show_size};
 use super::section::Section;
-use crate::config::{Costs, Limits, Log, RequestDefaults, Store, UnknownTask};
+use crate::config::{CostsConfig, LimitsConfig, Log, RequestDefaults, StoreConfig, UnknownTask};
 use crate::domain::shadow;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MIB: u64 = 1 << 20;
 
-pub(super) fn limits(mut section: Section<'_>) -> Limits {
-    let limits = Limits {
+pub(super) fn limits(mut section: Section<'_>) -> LimitsConfig {
+    let limits = LimitsConfig {
         line_bytes: section.or("line_bytes", |f| f.size(1024), 8 << 20),
         connections: section.or("connections", count, 1024),
         requests_per_connection: section.or("requests_per_connection", count, 64),
@@ -78,14 +78,14 @@ pub(super) fn log(mut section: Section<'_>) -> Log {
     log
 }
 
-pub(super) fn store(mut section: Section<'_>) -> Store {
+pub(super) fn store(mut section: Section<'_>) -> StoreConfig {
     // Less than this an empty database could exceed.
     let least = 8 * MIB;
-    Store { max_size: section.or("max_size", |f| f.size(least), 256 * MIB) }
+    StoreConfig { max_size: section.or("max_size", |f| f.size(least), 256 * MIB) }
 }
 
-pub(super) fn costs(mut section: Section<'_>) -> Costs {
-    Costs {
+pub(super) fn costs(mut section: Section<'_>) -> CostsConfig {
+    CostsConfig {
         retention: section.or("retention", Field::duration, 400 * DAY),
         timezone: section
             .value("timezone", timezone)

@@ -11,7 +11,7 @@ use super::field::Field;
 use super::keys;
 use super::section::Section;
 use crate::config::key::shown;
-use crate::config::{Alias, Chain, Env, HttpRules, suggest};
+use crate::config::{Alias, ChainConfig, Env, HttpRules, suggest};
 
 /// The task that needs no chain.
 const DEFAULT: &str = "default";
@@ -21,7 +21,7 @@ const PLACES: &str =
 
 pub(super) fn read(
     mut section: Section<'_>,
-    chains: &BTreeMap<String, Arc<Chain>>,
+    chains: &BTreeMap<String, Arc<ChainConfig>>,
     env: &Env,
 ) -> HttpRules {
     let unknown = [("reject", false), ("default", true)];
@@ -73,11 +73,11 @@ fn token(field: &Field<'_>, env: &Env) -> Option<SecretString> {
     }
 }
 
-fn aliases(field: &Field<'_>, chains: &BTreeMap<String, Arc<Chain>>) -> Option<Vec<Alias>> {
+fn aliases(field: &Field<'_>, chains: &BTreeMap<String, Arc<ChainConfig>>) -> Option<Vec<Alias>> {
     Some(field.entries()?.iter().filter_map(|entry| alias(entry, chains)).collect())
 }
 
-fn alias(entry: &Field<'_>, chains: &BTreeMap<String, Arc<Chain>>) -> Option<Alias> {
+fn alias(entry: &Field<'_>, chains: &BTreeMap<String, Arc<ChainConfig>>) -> Option<Alias> {
     let task = entry.text()?;
     if task != DEFAULT && !chains.contains_key(task) {
         let names: Vec<&str> = chains.keys().map(String::as_str).collect();

@@ -12,10 +12,10 @@ use toml::de::DeValue;
 use super::field::Field;
 use super::prices::PriceList;
 use super::providers::Providers;
-use super::rules::{self, Rules};
+use super::rules::{self, RuleSections};
 use super::section::Section;
 use crate::config::key::shown;
-use crate::config::{Kind, Model, Provider, suggest};
+use crate::config::{Kind, Model, ProviderConfig, suggest};
 use crate::domain::need::Abilities;
 use crate::domain::price::{Nano, Price};
 
@@ -31,7 +31,7 @@ pub(super) fn read<'a>(
     root: &mut Section<'a>,
     providers: &Providers<'_>,
     prices: &PriceList,
-    rules: &Rules,
+    rules: &RuleSections,
 ) -> Models<'a> {
     let entries = root.entries("models");
     if entries.is_empty() {
@@ -49,7 +49,7 @@ fn model(
     field: &Field<'_>,
     providers: &Providers<'_>,
     prices: &PriceList,
-    rules: &Rules,
+    rules: &RuleSections,
 ) -> Option<Model> {
     field.check_name("model");
     let mut section = field.section()?;
@@ -102,7 +102,7 @@ fn model(
 }
 
 /// The provider of that name; the inner `None` is one whose mistakes are reported elsewhere.
-fn provider(field: &Field<'_>, providers: &Providers<'_>) -> Option<Option<Arc<Provider>>> {
+fn provider(field: &Field<'_>, providers: &Providers<'_>) -> Option<Option<Arc<ProviderConfig>>> {
     let name = field.text()?;
     let provider = providers.get(name).cloned();
     if provider.is_none() {

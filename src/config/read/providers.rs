@@ -17,10 +17,10 @@ use super::keys::{self, KeysFound};
 use super::reach::{self, Way};
 use super::section::Section;
 use crate::config::vertex::is_vertex;
-use crate::config::{Auth, Env, Kind, MaxTokensField, Provider};
+use crate::config::{Auth, Env, Kind, MaxTokensField, ProviderConfig};
 
 /// All providers by name; `None` for those with mistakes.
-pub(super) type Providers<'a> = BTreeMap<&'a str, Option<Arc<Provider>>>;
+pub(super) type Providers<'a> = BTreeMap<&'a str, Option<Arc<ProviderConfig>>>;
 
 const AUTHS: [(&str, Auth); 5] = [
     ("bearer", Auth::Bearer),
@@ -55,7 +55,7 @@ fn in_use<'a>(root: &Section<'a>) -> BTreeSet<&'a str> {
     models.filter_map(|model| model.get_ref().get("provider")?.get_ref().as_str()).collect()
 }
 
-fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
+fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<ProviderConfig> {
     field.check_name("provider");
     let mut section = field.section()?;
     let kind = section.required("kind", "\"openai\"", |f| f.choice(&Kind::choices()));
@@ -98,7 +98,7 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<Provider> {
         proxy.warning(&problem, "name an http:// or https:// proxy, or remove it");
     }
     let Habits { token_field, caches_prompts, streams, done_ends_stream, trusts_cost } = habits;
-    Some(Provider {
+    Some(ProviderConfig {
         name: field.key.into(),
         kind,
         max_tokens_field: token_field.unwrap_or_else(|| address::auto_field(&address.host)),

@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use super::field::Field;
 use super::section::Section;
-use crate::config::{Health, Retry, Timeouts};
+use crate::config::{HealthConfig, Retry, Timeouts};
 use crate::domain::breaker::{self, Prober};
 
 /// The four sections, read.
 #[derive(Clone)]
-pub(super) struct Rules {
+pub(super) struct RuleSections {
     pub(super) timeouts: Timeouts,
     pub(super) retry: Retry,
     pub(super) breaker: breaker::Rules,
     pub(super) probe_nearest: bool,
-    pub(super) health: Health,
+    pub(super) health: HealthConfig,
     pub(super) retention: Duration,
 }
 
 /// The sections at the top of the file.
-pub(super) fn global(root: &mut Section<'_>) -> Rules {
-    let mut rules = Rules::default();
+pub(super) fn global(root: &mut Section<'_>) -> RuleSections {
+    let mut rules = RuleSections::default();
     let mut section = root.section("health");
     rules.retention = section.or("retention", Field::duration, rules.retention);
     health(section, &mut rules);
@@ -33,14 +33,14 @@ pub(super) fn global(root: &mut Section<'_>) -> Rules {
 }
 
 /// The same sections below a model, on top of `base`.
-pub(super) fn of_model(model: &mut Section<'_>, base: &Rules) -> Rules {
+pub(super) fn of_model(model: &mut Section<'_>, base: &RuleSections) -> RuleSections {
     let mut rules = base.clone();
     health(model.section("health"), &mut rules);
     others(model, &mut rules);
     rules
 }
 
-fn others(parent: &mut Section<'_>, rules: &mut Rules) {
+fn others(parent: &mut Section<'_>, rules: &mut RuleSections) {
     timeouts(parent.section("timeouts"), &mut rules.timeouts);
     retry(parent.section("retry"), &mut rules.retry);
     breaker(parent.section("breaker"), rules);
@@ -62,7 +62,7 @@ fn retry(mut section: Section<'_>, retry: &mut Retry) {
     section.ordered(("base", retry.base), ("cap", retry.cap));
 }
 
-fn breaker(mut section: Section<'_>, rules: &mut Rules) {
+fn breaker(mut section: Section<'_>, rules: &mut RuleSections) {
     let breaker = &mut rules.breaker;
     breaker.failures = section.or("failures", |f| f.whole(0), breaker.failures);
     breaker.open_for = section.or("open_for", Field::duration, breaker.open_for);
@@ -79,7 +79,7 @@ fn breaker(mut section: Section<'_>, rules: &mut Rules) {
     section.ordered(("open_for", breaker.open_for), ("open_for_max", breaker.open_for_max));
 }
 
-fn health(mut section: Section<'_>, rules: &mut Rules) {
+fn health(mut section: Section<'_>, rules: &mut RuleSections) {
     let health = &mut rules.health;
     health.window = section.or("window", Field::duration, health.window);
     health.degraded_below = section.or("degraded_below", Field::rate, health.degraded_below);
@@ -87,10 +87,10 @@ fn health(mut section: Section<'_>, rules: &mut Rules) {
     section.ordered(("window", health.window), ("retention", rules.retention));
 }
 
-impl Default for Rules {
-    fn default() -> Rules {
+impl Default for RuleSections {
+    fn default() -> RuleSections {
         let seconds = Duration::from_secs;
-        Rules {
+        RuleSections {
             timeouts: Timeouts {
                 connect: seconds(5),
                 first_token: seconds(10),
@@ -114,7 +114,7 @@ impl Default for Rules {
                 probe_every: seconds(15),
             },
             probe_nearest: true,
-            health: Health { window: seconds(10 * 60), degraded_below: 0.8, min_calls: 5 },
+            health: HealthConfig { window: seconds(10 * 60), degraded_below: 0.8, min_calls: 5 },
             retention: seconds(48 * 3600),
         }
     }

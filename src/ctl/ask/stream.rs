@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::connect::{Link, accept, found, print_json};
-use super::super::failure::Failure;
+use super::super::failure::CommandError;
 use super::super::screen::{Screen, Tone};
 use super::super::{Session, text};
 use super::print_answer;
@@ -25,7 +25,7 @@ pub(super) fn exchange(
     request: &Value,
     patience: Option<Duration>,
     screen: &mut Screen<'_>,
-) -> Result<Option<Chat>, Failure> {
+) -> Result<Option<Chat>, CommandError> {
     let mut link = Link::open(&session.socket, patience)?;
     link.send(request)?;
     if session.json {
@@ -56,7 +56,7 @@ struct Printed {
 }
 
 impl Printed {
-    fn hear(&mut self, event: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    fn hear(&mut self, event: &Value, screen: &mut Screen<'_>) -> Result<(), CommandError> {
         // An event that is not understood is one of a later daemon, and may be ignored like any.
         match StreamEvent::deserialize(event) {
             Ok(StreamEvent::Delta { content }) => self.print(&content, screen),
@@ -67,7 +67,7 @@ impl Printed {
         }
     }
 
-    fn print(&mut self, content: &str, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    fn print(&mut self, content: &str, screen: &mut Screen<'_>) -> Result<(), CommandError> {
         let cleaned = screen.paper.terminal.then(|| text::clean(content));
         let shown = cleaned.as_deref().unwrap_or(content);
         if let Some(last) = shown.chars().next_back() {
@@ -83,7 +83,7 @@ impl Printed {
         model: &str,
         reason: Fault,
         screen: &mut Screen<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         self.end_line(screen)?;
         self.any = false;
         let note = format!("the answer broke off ({reason}); {model} begins anew:");
@@ -93,7 +93,7 @@ impl Printed {
     }
 
     /// Ends the line that was begun, so that what follows has its own.
-    fn end_line(&mut self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    fn end_line(&mut self, screen: &mut Screen<'_>) -> Result<(), CommandError> {
         if std::mem::take(&mut self.open) {
             writeln!(screen.out)?;
             screen.out.flush()?;

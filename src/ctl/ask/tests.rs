@@ -8,10 +8,10 @@ use super::*;
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    args: Args,
+    args: AskArgs,
 }
 
-fn args(words: &[&str]) -> Args {
+fn args(words: &[&str]) -> AskArgs {
     Line::try_parse_from([&["ask"], words].concat()).unwrap().args
 }
 

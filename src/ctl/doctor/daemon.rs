@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::super::circuit::Obstacles;
 use super::super::connect::Link;
-use super::super::failure::Failure;
+use super::super::failure::CommandError;
 use super::super::{health, text};
-use super::Finding;
+use super::CheckResult;
 use crate::clock::{Clock, wall};
 use crate::protocol::control::Ping;
 use crate::protocol::health::Health;
@@ -31,7 +31,7 @@ const SILENT: &str = "`journalctl -u fallbackd` may say why, and one that is sti
 
 /// What became of a question.
 #[derive(Debug)]
-enum Answer<T> {
+enum QueryResult<T> {
     Given(T),
     /// It was not: why, and what to do.
     Missing(String, String),
@@ -41,41 +41,41 @@ enum Answer<T> {
 
 /// What the daemon answered.
 #[derive(Debug)]
-pub(super) struct Answers {
-    ping: Answer<Ping>,
-    health: Answer<Health>,
+pub(super) struct DaemonReplies {
+    ping: QueryResult<Ping>,
+    health: QueryResult<Health>,
 }
 
-impl Answers {
+impl DaemonReplies {
     /// The reply to `ping`, if there was one.
     pub(super) fn ping(&self) -> Option<&Ping> {
         match &self.ping {
-            Answer::Given(reply) => Some(reply),
-            Answer::Missing(..) | Answer::Unreached => None,
+            QueryResult::Given(reply) => Some(reply),
+            QueryResult::Missing(..) | QueryResult::Unreached => None,
         }
     }
 
     /// The reply to `health`, if there was one.
     pub(super) fn health(&self) -> Option<&Health> {
         match &self.health {
-            Answer::Given(reply) => Some(reply),
-            Answer::Missing(..) | Answer::Unreached => None,
+            QueryResult::Given(reply) => Some(reply),
+            QueryResult::Missing(..) | QueryResult::Unreached => None,
         }
     }
 }
 
 /// Asks for `ping` and `health` at once.
-pub(super) fn ask(socket: &Path) -> Answers {
+pub(super) fn ask(socket: &Path) -> DaemonReplies {
     let (ping, health) = (question(socket, "ping"), question(socket, "health"));
     let clock = Clock::system();
     let ping = answer(&ping, PATIENCE);
-    Answers { ping, health: answer(&health, PATIENCE.saturating_sub(clock.mono().0)) }
+    DaemonReplies { ping, health: answer(&health, PATIENCE.saturating_sub(clock.mono().0)) }
 }
 
-fn answer<T>(told: &mpsc::Receiver<Answer<T>>, patience: Duration) -> Answer<T> {
+fn answer<T>(told: &mpsc::Receiver<QueryResult<T>>, patience: Duration) -> QueryResult<T> {
     told.recv_timeout(patience).unwrap_or_else(|_| {
         let what = format!("it did not answer within {}", humantime::format_duration(PATIENCE));
-        Answer::Missing(what, SILENT.to_owned())
+        QueryResult::Missing(what, SILENT.to_owned())
     })
 }
 
@@ -84,35 +84,38 @@ fn answer<T>(told: &mpsc::Receiver<Answer<T>>, patience: Duration) -> Answer<T> 
 fn question<T: DeserializeOwned + Send + 'static>(
     socket: &Path,
     op: &'static str,
-) -> mpsc::Receiver<Answer<T>> {
+) -> mpsc::Receiver<QueryResult<T>> {
     let (tell, told) = mpsc::sync_channel(1);
     let socket = socket.to_owned();
     thread::spawn(move || tell.send(asked(&socket, op)));
     told
 }
 
-fn asked<T: DeserializeOwned>(socket: &Path, op: &str) -> Answer<T> {
-    let Ok(mut link) = Link::open(socket, None) else { return Answer::Unreached };
+fn asked<T: DeserializeOwned>(socket: &Path, op: &str) -> QueryResult<T> {
+    let Ok(mut link) = Link::open(socket, None) else { return QueryResult::Unreached };
     match link.ask(&json!({ "op": op })) {
-        Ok(found) => Answer::Given(found),
-        Err(Failure::Unreachable { why, hint, .. }) => Answer::Missing(why, hint),
-        Err(failure @ Failure::Misread(_)) => {
-            Answer::Missing("its reply cannot be understood".to_owned(), failure.hint())
+        Ok(found) => QueryResult::Given(found),
+        Err(CommandError::Unreachable { why, hint, .. }) => QueryResult::Missing(why, hint),
+        Err(failure @ CommandError::Misread(_)) => {
+            QueryResult::Missing("its reply cannot be understood".to_owned(), failure.hint())
         }
-        Err(failure) => Answer::Missing(failure.to_string(), failure.hint()),
+        Err(failure) => QueryResult::Missing(failure.to_string(), failure.hint()),
     }
 }
 
 /// Reads what the daemon answered.
-pub(super) fn look(answers: &Answers) -> Vec<Finding> {
+pub(super) fn look(answers: &DaemonReplies) -> Vec<CheckResult> {
     let (ping, health) = match (&answers.ping, &answers.health) {
-        (Answer::Given(ping), Answer::Given(health)) => (ping, health),
-        (Answer::Missing(why, todo), _) | (_, Answer::Missing(why, todo)) => {
+        (QueryResult::Given(ping), QueryResult::Given(health)) => (ping, health),
+        (QueryResult::Missing(why, todo), _) | (_, QueryResult::Missing(why, todo)) => {
             let what = format!("it takes connections, but {why}");
-            return vec![Finding::wrong(CHECK, what, todo.as_str())];
+            return vec![CheckResult::wrong(CHECK, what, todo.as_str())];
         }
-        (Answer::Unreached, _) | (_, Answer::Unreached) => {
-            return vec![Finding::skipped(CHECK, "it cannot be reached, so it cannot be asked")];
+        (QueryResult::Unreached, _) | (_, QueryResult::Unreached) => {
+            return vec![CheckResult::skipped(
+                CHECK,
+                "it cannot be reached, so it cannot be asked",
+            )];
         }
     };
     let mut findings = vec![version(ping)];
@@ -122,19 +125,19 @@ pub(super) fn look(answers: &Answers) -> Vec<Finding> {
     findings
 }
 
-fn version(ping: &Ping) -> Finding {
+fn version(ping: &Ping) -> CheckResult {
     let ours = env!("CARGO_PKG_VERSION");
     let theirs = &ping.version;
     let what = format!("fallbackd {theirs} answers, up {}", text::span(ping.uptime_ms));
     if theirs == ours {
-        return Finding::ok(CHECK, what);
+        return CheckResult::ok(CHECK, what);
     }
     let todo = "restart the daemon, if it was updated: `systemctl restart fallbackd`";
-    Finding::warning(CHECK, format!("{what}; this is fallbackctl {ours}"), todo)
+    CheckResult::warning(CHECK, format!("{what}; this is fallbackctl {ours}"), todo)
 }
 
 /// Models that cannot be called, one finding for each reason.
-fn keys(health: &Health) -> Vec<Finding> {
+fn keys(health: &Health) -> Vec<CheckResult> {
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, model) in &health.models {
         if let Some(reason) = &model.misconfigured {
@@ -147,35 +150,35 @@ fn keys(health: &Health) -> Vec<Finding> {
                 or remove the models";
     let mut findings = Vec::new();
     if usable > 0 {
-        findings.push(Finding::ok("keys", format!("{usable} of {all} models can be called")));
+        findings.push(CheckResult::ok("keys", format!("{usable} of {all} models can be called")));
     } else {
-        findings.push(Finding::wrong("keys", "no model can be called", todo));
+        findings.push(CheckResult::wrong("keys", "no model can be called", todo));
     }
     findings.extend(reasons.into_iter().map(|(reason, models)| {
-        Finding::warning("keys", format!("{reason}: {}", models.join(", ")), todo)
+        CheckResult::warning("keys", format!("{reason}: {}", models.join(", ")), todo)
     }));
     findings
 }
 
 /// Models whose circuit is not closed.
-fn circuits(health: &Health) -> Vec<Finding> {
+fn circuits(health: &Health) -> Vec<CheckResult> {
     let now = wall();
     let shut = health.models.iter().filter_map(|(name, model)| {
         let why = Obstacles::from(model).explain(now).filter(|_| model.misconfigured.is_none())?;
         let todo = format!("`fallbackctl tail --since 1h --model {name} --failed` shows its calls");
-        Some(Finding::warning("circuits", format!("{name}: {why}"), todo))
+        Some(CheckResult::warning("circuits", format!("{name}: {why}"), todo))
     });
-    let shut: Vec<Finding> = shut.collect();
-    if shut.is_empty() { vec![Finding::ok("circuits", "none is open")] } else { shut }
+    let shut: Vec<CheckResult> = shut.collect();
+    if shut.is_empty() { vec![CheckResult::ok("circuits", "none is open")] } else { shut }
 }
 
-fn recorder(recorder: &RecorderStatus) -> Finding {
+fn recorder(recorder: &RecorderStatus) -> CheckResult {
     let worries = health::worries(recorder);
     if worries.is_empty() {
-        return Finding::ok("recorder", "log and database take what they are given");
+        return CheckResult::ok("recorder", "log and database take what they are given");
     }
     let todo = "look at disk space and permissions below; counts begin anew with a restart";
-    Finding::warning("recorder", worries.join(", "), todo)
+    CheckResult::warning("recorder", worries.join(", "), todo)
 }
 
 #[cfg(test)]
@@ -185,11 +188,11 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::State;
+    use super::super::CheckState;
     use super::*;
 
-    fn ping(version: &str) -> Answer<Ping> {
-        Answer::Given(Ping {
+    fn ping(version: &str) -> QueryResult<Ping> {
+        QueryResult::Given(Ping {
             version: version.to_owned(),
             protocol: 1,
             uptime_ms: 1000,
@@ -198,9 +201,9 @@ mod tests {
         })
     }
 
-    fn health(models: &Value, recorder: &Value) -> Answer<Health> {
+    fn health(models: &Value, recorder: &Value) -> QueryResult<Health> {
         let reply = json!({"models": models, "recorder": recorder});
-        Answer::Given(serde_json::from_value(reply).unwrap())
+        QueryResult::Given(serde_json::from_value(reply).unwrap())
     }
 
     /// A model of which nothing more is known.
@@ -211,28 +214,28 @@ mod tests {
             "evidence": {"live": 0, "shadow": 0, "probe": 0}})
     }
 
-    fn well() -> Answer<Health> {
+    fn well() -> QueryResult<Health> {
         health(&json!({}), &json!({"store": "ok"}))
     }
 
-    fn missing<T>() -> Answer<T> {
-        Answer::Missing("it is silent".to_owned(), "wake it".to_owned())
+    fn missing<T>() -> QueryResult<T> {
+        QueryResult::Missing("it is silent".to_owned(), "wake it".to_owned())
     }
 
     #[test]
     fn who_is_connected_to_and_gives_no_answer_is_wrong_and_who_is_not_there_cannot_be_asked() {
         let rows = [
-            (missing(), missing(), State::Wrong),
-            (ping("x"), missing(), State::Wrong),
-            (missing(), Answer::Unreached, State::Wrong),
-            (Answer::Unreached, Answer::Unreached, State::Skipped),
-            (ping("x"), Answer::Unreached, State::Skipped),
-            (missing(), well(), State::Wrong),
+            (missing(), missing(), CheckState::Wrong),
+            (ping("x"), missing(), CheckState::Wrong),
+            (missing(), QueryResult::Unreached, CheckState::Wrong),
+            (QueryResult::Unreached, QueryResult::Unreached, CheckState::Skipped),
+            (ping("x"), QueryResult::Unreached, CheckState::Skipped),
+            (missing(), well(), CheckState::Wrong),
         ];
         for (ping, health, wanted) in rows {
-            let found = look(&Answers { ping, health });
+            let found = look(&DaemonReplies { ping, health });
             assert_eq!((found.len(), found[0].state), (1, wanted), "{found:?}");
-            assert_eq!(found[0].todo.is_some(), wanted == State::Wrong);
+            assert_eq!(found[0].todo.is_some(), wanted == CheckState::Wrong);
         }
     }
 
@@ -240,23 +243,27 @@ mod tests {
     fn models_without_a_key_are_a_warning_until_none_is_left() {
         let states = |models: &Value| {
             let health = health(models, &json!({"store": "ok"}));
-            let found = look(&Answers { ping: ping(env!("CARGO_PKG_VERSION")), health });
+            let found = look(&DaemonReplies { ping: ping(env!("CARGO_PKG_VERSION")), health });
             found.into_iter().map(|finding| (finding.check, finding.state)).collect::<Vec<_>>()
         };
         let (closed, keyless) = (model(None, "closed"), model(Some("A is not set"), "closed"));
-        let rest = [("circuits", State::Ok), ("recorder", State::Ok)];
-        let mut wanted = vec![("daemon", State::Ok), ("keys", State::Ok), ("keys", State::Warning)];
+        let rest = [("circuits", CheckState::Ok), ("recorder", CheckState::Ok)];
+        let mut wanted = vec![
+            ("daemon", CheckState::Ok),
+            ("keys", CheckState::Ok),
+            ("keys", CheckState::Warning),
+        ];
         wanted.extend(rest);
         assert_eq!(states(&json!({"a": closed, "b": keyless})), wanted);
-        assert_eq!(states(&json!({"b": keyless}))[1], ("keys", State::Wrong));
+        assert_eq!(states(&json!({"b": keyless}))[1], ("keys", CheckState::Wrong));
     }
 
     #[test]
     fn open_circuits_and_an_unwell_recorder_are_warnings() {
         let recorder = json!({"store": "ok", "log_error": "disk full"});
         let health = health(&json!({"a": model(None, "open")}), &recorder);
-        let found = look(&Answers { ping: ping("0.0.0"), health });
-        let warnings = found.iter().filter(|finding| finding.state == State::Warning);
+        let found = look(&DaemonReplies { ping: ping("0.0.0"), health });
+        let warnings = found.iter().filter(|finding| finding.state == CheckState::Warning);
         assert_eq!(
             warnings.map(|f| f.check).collect::<Vec<_>>(),
             ["daemon", "circuits", "recorder"]
@@ -277,7 +284,7 @@ mod tests {
             BufReader::new(&stream).read_line(&mut String::new()).unwrap();
             stream.write_all(reply.as_bytes()).unwrap();
             match asked.join().unwrap() {
-                Answer::Missing(why, todo) => (why, todo),
+                QueryResult::Missing(why, todo) => (why, todo),
                 _ => ("nothing is missing".to_owned(), String::new()),
             }
         };

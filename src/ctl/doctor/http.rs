@@ -4,32 +4,32 @@ use crate::config::key::read_file;
 use crate::config::{Config, locate};
 use crate::protocol::control::Ping;
 
-use super::Finding;
+use super::CheckResult;
 
 const CHECK: &str = "http";
 
 /// Compares what the daemon says with what its configuration wants.
-pub(super) fn look(config: Option<&Config>, ping: Option<&Ping>) -> Vec<Finding> {
+pub(super) fn look(config: Option<&Config>, ping: Option<&Ping>) -> Vec<CheckResult> {
     let wanted = config.and_then(|config| config.http.listen);
     let Some(ping) = ping else { return Vec::new() };
     let listening = match (ping.http, wanted) {
         (None, None) => {
             let what = "programs that speak HTTP are served on the socket; not on TCP";
-            return vec![Finding::ok(CHECK, what)];
+            return vec![CheckResult::ok(CHECK, what)];
         }
         (None, Some(wanted)) => {
             let what = format!("the daemon does not listen on {wanted}, as `http.listen` says");
             let todo = "`systemctl restart fallbackd`: a reload does not begin to listen";
-            return vec![Finding::warning(CHECK, what, todo)];
+            return vec![CheckResult::warning(CHECK, what, todo)];
         }
         (Some(address), Some(wanted)) if address != wanted => {
             let what = format!("the daemon listens on {address}, and `http.listen` is {wanted}");
             let todo = "`systemctl restart fallbackd`, or change fallbackd-http.socket";
-            return vec![Finding::warning(CHECK, what, todo)];
+            return vec![CheckResult::warning(CHECK, what, todo)];
         }
         (Some(address), _) => {
             let what = format!("listens on {address}; `fallbackctl env` prints what programs need");
-            Finding::ok(CHECK, what)
+            CheckResult::ok(CHECK, what)
         }
     };
     let token = config.filter(|config| config.http.token.is_none());
@@ -37,14 +37,14 @@ pub(super) fn look(config: Option<&Config>, ping: Option<&Ping>) -> Vec<Finding>
         token.and_then(|config| read_file(&locate::token_file(&config.daemon.state_dir)).err());
     let unread = unread.map(|why| {
         let todo = "run this as the daemon's user or with its group";
-        Finding::skipped(CHECK, format!("the token cannot be read from here ({why}): {todo}"))
+        CheckResult::skipped(CHECK, format!("the token cannot be read from here ({why}): {todo}"))
     });
     std::iter::once(listening).chain(unread).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::CheckState;
     use super::*;
 
     #[test]
@@ -63,10 +63,10 @@ mod tests {
         };
         let here = config("listen = \"127.0.0.1:1\"");
         let states = |config: &Config, ping: &Ping| look(Some(config), Some(ping))[0].state;
-        assert_eq!(states(&here, &ping(Some("127.0.0.1:1"))), State::Ok);
-        assert_eq!(states(&here, &ping(Some("127.0.0.1:2"))), State::Warning);
-        assert_eq!(states(&here, &ping(None)), State::Warning);
-        assert_eq!(states(&config(""), &ping(None)), State::Ok);
+        assert_eq!(states(&here, &ping(Some("127.0.0.1:1"))), CheckState::Ok);
+        assert_eq!(states(&here, &ping(Some("127.0.0.1:2"))), CheckState::Warning);
+        assert_eq!(states(&here, &ping(None)), CheckState::Warning);
+        assert_eq!(states(&config(""), &ping(None)), CheckState::Ok);
         assert!(look(Some(&here), None).is_empty());
     }
 }

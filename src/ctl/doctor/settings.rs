@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::Session;
-use super::Finding;
+use super::CheckResult;
 use crate::config::{self, Config, Env, locate};
 
 const CHECK: &str = "config";
@@ -18,7 +18,7 @@ const MOST_SHOWN: usize = 20;
 const SYSTEM: &str = "/etc/fallbackd/fallbackd.toml";
 
 /// Reads the configuration that the daemon would read.
-pub(super) fn look(session: &Session, daemon_answers: bool) -> (Vec<Finding>, Option<Config>) {
+pub(super) fn look(session: &Session, daemon_answers: bool) -> (Vec<CheckResult>, Option<Config>) {
     let env = Env::of_process();
     let path = file(session.config.clone(), &env);
     let shown = path.display();
@@ -26,8 +26,8 @@ pub(super) fn look(session: &Session, daemon_answers: bool) -> (Vec<Finding>, Op
         let todo = "`fallbackd --config FILE` names one; config/fallbackd.toml is the default";
         let what = format!("there is no configuration at {shown} that this user could see");
         let finding = match daemon_answers {
-            true => Finding::skipped(CHECK, format!("{what}; the daemon has read its own")),
-            false => Finding::wrong(CHECK, what, todo),
+            true => CheckResult::skipped(CHECK, format!("{what}; the daemon has read its own")),
+            false => CheckResult::wrong(CHECK, what, todo),
         };
         return (vec![finding], None);
     }
@@ -40,16 +40,16 @@ pub(super) fn look(session: &Session, daemon_answers: bool) -> (Vec<Finding>, Op
     }
 }
 
-fn of_mistakes(list: Vec<config::Finding>, path: &Path) -> Vec<Finding> {
+fn of_mistakes(list: Vec<config::Finding>, path: &Path) -> Vec<CheckResult> {
     let rest = list.len().saturating_sub(MOST_SHOWN);
     let told = list.into_iter().take(MOST_SHOWN).map(|mistake| {
         let (place, what, hint) = parts(mistake);
-        Finding::wrong(CHECK, format!("{place}: {what}"), hint)
+        CheckResult::wrong(CHECK, format!("{place}: {what}"), hint)
     });
-    let mut findings: Vec<Finding> = told.collect();
+    let mut findings: Vec<CheckResult> = told.collect();
     if rest > 0 {
         let todo = format!("`fallbackd --check --config {}` shows all", path.display());
-        findings.push(Finding::wrong(CHECK, format!("and {rest} more"), todo));
+        findings.push(CheckResult::wrong(CHECK, format!("and {rest} more"), todo));
     }
     findings
 }
@@ -62,9 +62,9 @@ pub(in super::super) fn file(named: Option<PathBuf>, env: &Env) -> PathBuf {
     if !is_named && !path.exists() && system.exists() { system.to_owned() } else { path }
 }
 
-fn of_valid(loaded: &config::Loaded, path: &Path, daemon_answers: bool) -> Vec<Finding> {
+fn of_valid(loaded: &config::Loaded, path: &Path, daemon_answers: bool) -> Vec<CheckResult> {
     let config = &loaded.config;
-    let mut findings = vec![Finding::ok(
+    let mut findings = vec![CheckResult::ok(
         CHECK,
         format!(
             "{} is valid (models: {}, chains: {})",
@@ -83,11 +83,11 @@ fn of_valid(loaded: &config::Loaded, path: &Path, daemon_answers: bool) -> Vec<F
         let (place, what, hint) = parts(warning.clone());
         let seen = if is_key { " (as seen from here)" } else { "" };
         let check = if is_key { "keys" } else { CHECK };
-        findings.push(Finding::warning(check, format!("{place}: {what}{seen}"), hint));
+        findings.push(CheckResult::warning(check, format!("{place}: {what}{seen}"), hint));
     }
     if !daemon_answers && missing.len() == config.models.len() {
         let todo = "give the daemon at least one key, or configure a local model";
-        findings.push(Finding::wrong("keys", "no model can be called", todo));
+        findings.push(CheckResult::wrong("keys", "no model can be called", todo));
     }
     findings
 }

@@ -8,13 +8,13 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, getgroups};
 
-use super::Finding;
+use super::CheckResult;
 
 const CHECK: &str = "socket";
 const START: &str = "`systemctl start fallbackd`, or `fallbackd --config FILE`";
 
 /// Looks at the socket without sending anything.
-pub(super) fn look(path: &Path) -> Vec<Finding> {
+pub(super) fn look(path: &Path) -> Vec<CheckResult> {
     let shown = path.display();
     let found = match fs::symlink_metadata(path).or_else(|_| fs::metadata(path)) {
         Ok(found) => found,
@@ -22,20 +22,20 @@ pub(super) fn look(path: &Path) -> Vec<Finding> {
     };
     if !found.file_type().is_socket() {
         let what = format!("{shown} is there and is no socket");
-        return vec![Finding::wrong(CHECK, what, "move it away, or set `daemon.socket`")];
+        return vec![CheckResult::wrong(CHECK, what, "move it away, or set `daemon.socket`")];
     }
     let mut findings = vec![match UnixStream::connect(path) {
-        Ok(_) => Finding::ok(CHECK, format!("{shown} takes connections ({})", rights(&found))),
+        Ok(_) => CheckResult::ok(CHECK, format!("{shown} takes connections ({})", rights(&found))),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             let what = format!("{shown} is left over: the daemon that made it has ended");
             let todo = format!("start the daemon, which replaces it: {START}");
-            Finding::wrong(CHECK, what, todo)
+            CheckResult::wrong(CHECK, what, todo)
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => not_allowed(path, &found),
-        Err(error) => Finding::wrong(CHECK, format!("{shown}: {error}"), START),
+        Err(error) => CheckResult::wrong(CHECK, format!("{shown}: {error}"), START),
     }];
     if found.mode() & 0o002 != 0 {
-        findings.push(Finding::warning(
+        findings.push(CheckResult::warning(
             CHECK,
             format!("everybody on this machine may use {shown} ({})", rights(&found)),
             "set `daemon.socket_mode` to \"0660\", and `daemon.socket_group`",
@@ -44,20 +44,20 @@ pub(super) fn look(path: &Path) -> Vec<Finding> {
     findings
 }
 
-fn absent(path: &Path, error: &io::Error) -> Finding {
+fn absent(path: &Path, error: &io::Error) -> CheckResult {
     let shown = path.display();
     if error.kind() == io::ErrorKind::PermissionDenied {
         let folder = path.parent().unwrap_or(path);
         return match fs::metadata(folder) {
             Ok(found) => not_allowed(folder, &found),
-            Err(_) => Finding::wrong(
+            Err(_) => CheckResult::wrong(
                 CHECK,
                 format!("{shown} is in a folder that this user may not enter"),
                 "run this as the user or with the group of the daemon",
             ),
         };
     }
-    Finding::wrong(
+    CheckResult::wrong(
         CHECK,
         format!("{shown}: {error}; no daemon runs there"),
         format!("start it: {START}; or name its socket with --socket or FALLBACKD_SOCKET"),
@@ -65,12 +65,16 @@ fn absent(path: &Path, error: &io::Error) -> Finding {
 }
 
 /// Says which group would be let in, and whether this user is in it and only has to log in again.
-fn not_allowed(path: &Path, found: &Metadata) -> Finding {
+fn not_allowed(path: &Path, found: &Metadata) -> CheckResult {
     let what = format!("this user may not use {} ({})", path.display(), rights(found));
     // Nobody should join the group of root for this.
     let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
     let Some(group) = group.filter(|group| group.gid.as_raw() != 0) else {
-        return Finding::wrong(CHECK, what, "give the socket a group with `daemon.socket_group`");
+        return CheckResult::wrong(
+            CHECK,
+            what,
+            "give the socket a group with `daemon.socket_group`",
+        );
     };
     let user = User::from_uid(Uid::effective()).ok().flatten().map(|user| user.name);
     let user = user.unwrap_or_else(|| "$USER".to_owned());
@@ -86,7 +90,7 @@ fn not_allowed(path: &Path, found: &Metadata) -> Finding {
             format!("`sudo usermod -aG {} {user}`, then log in again", group.name)
         }
     };
-    Finding::wrong(CHECK, what, todo)
+    CheckResult::wrong(CHECK, what, todo)
 }
 
 /// Mode, owner and group as `ls` shows them.
@@ -106,10 +110,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
 
-    use super::super::State;
+    use super::super::CheckState;
     use super::*;
 
-    fn states(path: &Path) -> Vec<State> {
+    fn states(path: &Path) -> Vec<CheckState> {
         look(path).into_iter().map(|finding| finding.state).collect()
     }
 
@@ -124,16 +128,16 @@ mod tests {
     fn a_socket_is_there_or_left_over_or_absent_or_something_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("d.sock");
-        assert_eq!(states(&path), [State::Wrong]);
+        assert_eq!(states(&path), [CheckState::Wrong]);
         let listener = UnixListener::bind(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
-        assert_eq!(states(&path), [State::Ok]);
+        assert_eq!(states(&path), [CheckState::Ok]);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(states(&path), [State::Ok, State::Warning]);
+        assert_eq!(states(&path), [CheckState::Ok, CheckState::Warning]);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
         drop(listener);
         let left = look(&path);
-        assert_eq!(left[0].state, State::Wrong);
+        assert_eq!(left[0].state, CheckState::Wrong);
         assert!(left[0].finding.contains("left over"), "{left:?}");
         fs::remove_file(&path).unwrap();
         fs::write(&path, "x").unwrap();

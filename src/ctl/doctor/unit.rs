@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use super::Finding;
+use super::CheckResult;
 
 const CHECK: &str = "unit";
 /// What systemd is asked about a unit.
@@ -13,15 +13,15 @@ const PROPERTIES: [&str; 7] =
 const UNITS: [&str; 2] = ["fallbackd.service", "fallbackd.socket"];
 
 /// Asks systemd about both units: this user's own for a socket of this user, else the system's.
-pub(super) fn look(socket: &Path) -> Vec<Finding> {
+pub(super) fn look(socket: &Path) -> Vec<CheckResult> {
     if !Path::new("/run/systemd/system").exists() {
-        return vec![Finding::skipped(CHECK, "systemd does not run this machine")];
+        return vec![CheckResult::skipped(CHECK, "systemd does not run this machine")];
     }
     let own = socket.starts_with("/run/user");
     UNITS.map(|unit| ask(unit, if own { &["--user"] } else { &[] })).into()
 }
 
-fn ask(unit: &str, words: &[&str]) -> Finding {
+fn ask(unit: &str, words: &[&str]) -> CheckResult {
     let output = Command::new("systemctl")
         .args(words)
         .args(["show", unit, "--no-pager"])
@@ -33,71 +33,77 @@ fn ask(unit: &str, words: &[&str]) -> Finding {
         }
         Ok(output) => {
             let why = String::from_utf8_lossy(&output.stderr);
-            Finding::skipped(CHECK, format!("systemctl cannot tell about {unit}: {why}"))
+            CheckResult::skipped(CHECK, format!("systemctl cannot tell about {unit}: {why}"))
         }
-        Err(error) => Finding::skipped(CHECK, format!("systemctl cannot be run: {error}")),
+        Err(error) => CheckResult::skipped(CHECK, format!("systemctl cannot be run: {error}")),
     }
 }
 
 /// What `systemctl show` says about a unit.
-fn judge(unit: &str, shown: &str) -> Finding {
+fn judge(unit: &str, shown: &str) -> CheckResult {
     let properties: HashMap<&str, &str> =
         shown.lines().filter_map(|line| line.split_once('=')).collect();
     let [load, active, sub, result, file, restarts, triggered] =
         PROPERTIES.map(|name| properties.get(name).copied().unwrap_or_default());
     if load == "not-found" {
-        return Finding::skipped(CHECK, format!("{unit} is not installed"));
+        return CheckResult::skipped(CHECK, format!("{unit} is not installed"));
     }
     if load == "masked" {
         let todo = format!("`systemctl unmask {unit}`");
-        return Finding::wrong(CHECK, format!("{unit} is masked, so it cannot start"), todo);
+        return CheckResult::wrong(CHECK, format!("{unit} is masked, so it cannot start"), todo);
     }
     let state = format!("{unit} is {active} ({sub}), {file}");
     let why = format!("`journalctl -u {unit} -b` says why; then `systemctl restart {unit}`");
     match active {
-        "failed" => Finding::wrong(CHECK, format!("{unit} has failed: {result}"), why),
-        "active" | "reloading" if restarts.parse().unwrap_or(0) > 0 => {
-            Finding::warning(CHECK, format!("{state}, restarted {restarts} times by systemd"), why)
-        }
-        "active" | "reloading" => Finding::ok(CHECK, state),
+        "failed" => CheckResult::wrong(CHECK, format!("{unit} has failed: {result}"), why),
+        "active" | "reloading" if restarts.parse().unwrap_or(0) > 0 => CheckResult::warning(
+            CHECK,
+            format!("{state}, restarted {restarts} times by systemd"),
+            why,
+        ),
+        "active" | "reloading" => CheckResult::ok(CHECK, state),
         // Enabled or not: systemd starts it for its first client.
         _ if triggered.contains(".socket") => {
-            Finding::ok(CHECK, format!("{state}; its socket starts it"))
+            CheckResult::ok(CHECK, format!("{state}; its socket starts it"))
         }
         _ if file == "disabled" => {
-            Finding::warning(CHECK, state, format!("`systemctl enable --now {unit}`"))
+            CheckResult::warning(CHECK, state, format!("`systemctl enable --now {unit}`"))
         }
-        _ => Finding::ok(CHECK, state),
+        _ => CheckResult::ok(CHECK, state),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::CheckState;
     use super::*;
 
     #[test]
     fn each_state_of_a_unit_says_what_to_do() {
         let rows = [
-            ("LoadState=not-found\nActiveState=inactive", State::Skipped, "not installed"),
-            ("LoadState=masked", State::Wrong, "masked"),
-            ("LoadState=loaded\nActiveState=failed\nResult=exit-code", State::Wrong, "exit-code"),
+            ("LoadState=not-found\nActiveState=inactive", CheckState::Skipped, "not installed"),
+            ("LoadState=masked", CheckState::Wrong, "masked"),
+            (
+                "LoadState=loaded\nActiveState=failed\nResult=exit-code",
+                CheckState::Wrong,
+                "exit-code",
+            ),
             (
                 "LoadState=loaded\nActiveState=active\nSubState=running\nNRestarts=0\n\
                  UnitFileState=enabled",
-                State::Ok,
+                CheckState::Ok,
                 "running",
             ),
-            ("LoadState=loaded\nActiveState=active\nNRestarts=3", State::Warning, "3 times"),
+            ("LoadState=loaded\nActiveState=active\nNRestarts=3", CheckState::Warning, "3 times"),
             (
                 "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled",
-                State::Warning,
+                CheckState::Warning,
                 "inactive",
             ),
             (
                 "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\n\
                  TriggeredBy=fallbackd.socket",
-                State::Ok,
+                CheckState::Ok,
                 "its socket starts it",
             ),
         ];

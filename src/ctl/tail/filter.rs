@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::super::names;
-use super::Told;
+use super::TailedEvent;
 use crate::domain::breaker::State;
 use crate::protocol::log::{Event, LeftOut};
 use crate::protocol::request::EventType;
@@ -39,21 +39,21 @@ impl Filter {
 
     /// Whether to show it. Losses are always shown, and events of later versions to those who wish
     /// for nothing in particular.
-    pub(super) fn wants(&self, told: &Told) -> bool {
+    pub(super) fn wants(&self, told: &TailedEvent) -> bool {
         let kinds = self.kinds();
         match told {
-            Told::Event(line) => {
+            TailedEvent::Event(line) => {
                 let kind = line.event.kind();
                 (kinds.is_empty() || kind.is_some_and(|kind| kinds.contains(&kind)))
                     && (self.tasks.is_empty() || is_one_of(task(&line.event), &self.tasks))
                     && (self.models.is_empty() || concerns(&line.event, &self.models))
                     && (!self.failed || failed(&line.event))
             }
-            Told::Foreign(_) => {
+            TailedEvent::Foreign(_) => {
                 kinds.is_empty() && self.tasks.is_empty() && self.models.is_empty() && !self.failed
             }
-            Told::Lost(_) => true,
-            Told::Nothing => false,
+            TailedEvent::Lost(_) => true,
+            TailedEvent::Nothing => false,
         }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::super::super::samples::event;
     use super::*;
 
-    fn events() -> Vec<Told> {
+    fn events() -> Vec<TailedEvent> {
         let lines = [
             json!({"event":"call","model_name":"a","task":"code","success":true}),
             json!({"event":"call","model_name":"b","task":"code","success":false}),
@@ -136,8 +136,8 @@ mod tests {
             json!({"event":"config","success":false,"added":[],"removed":[]}),
             json!({"event":"stop"}),
         ];
-        let told = lines.map(|line| Told::Event(Box::new(event(line))));
-        [Told::Nothing].into_iter().chain(told).collect()
+        let told = lines.map(|line| TailedEvent::Event(Box::new(event(line))));
+        [TailedEvent::Nothing].into_iter().chain(told).collect()
     }
 
     fn shown(filter: &Filter) -> Vec<usize> {

@@ -30,10 +30,10 @@ pub(super) struct Past {
     path: PathBuf,
     since: Wall,
     /// Files with a name, in the order they were written. The last one is being read.
-    files: Vec<Part>,
+    files: Vec<OpenLogFile>,
 }
 
-struct Part {
+struct OpenLogFile {
     file: File,
     id: (u64, u64),
     /// The piece of a line that its last read ended in.
@@ -88,8 +88,8 @@ impl Past {
     }
 
     /// Opens the files that were not seen yet, oldest first, and lets go of those that are gone.
-    fn unseen(&mut self) -> io::Result<Vec<Part>> {
-        let (mut present, mut newer) = (Vec::new(), Vec::<Part>::new());
+    fn unseen(&mut self) -> io::Result<Vec<OpenLogFile>> {
+        let (mut present, mut newer) = (Vec::new(), Vec::<OpenLogFile>::new());
         for number in 0..=highest(&self.path)?.saturating_add(1) {
             let file = match File::open(name(&self.path, number)) {
                 Ok(file) => file,
@@ -101,7 +101,7 @@ impl Past {
             present.push(id);
             let seen = self.files.iter().chain(&newer).any(|part| part.id == id);
             if !seen && (number == 0 || self.may_hold(&data)) {
-                newer.push(Part { file, id, rest: Vec::new() });
+                newer.push(OpenLogFile { file, id, rest: Vec::new() });
             }
         }
         let last = self.files.last().map(|part| part.id);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::screen::{Paper, Tone};
 use super::super::{attempts, text};
-use super::Told;
+use super::TailedEvent;
 use crate::domain::breaker::State;
 use crate::domain::ledger::CallKind;
 use crate::domain::need::Verdict;
@@ -20,20 +20,25 @@ use crate::protocol::log::{
 use crate::protocol::reply::ErrorCode;
 
 /// One line for one message of the daemon; `None` for one that tells no event.
-pub(super) fn render(told: &Told, now: Wall, zone: &TimeZone, paper: Paper) -> Option<String> {
+pub(super) fn render(
+    told: &TailedEvent,
+    now: Wall,
+    zone: &TimeZone,
+    paper: Paper,
+) -> Option<String> {
     match told {
-        Told::Nothing => None,
-        Told::Lost(lost) => {
+        TailedEvent::Nothing => None,
+        TailedEvent::Lost(lost) => {
             let text = format!("-- {lost} events lost: this reader was too slow --");
             Some(paper.paint(&text, Tone::Warn))
         }
-        Told::Event(line) => {
+        TailedEvent::Event(line) => {
             let (text, tone) = describe(&line.event, now, zone);
             let kind = line.event.kind()?.name();
             let time = time(&line.timestamp, now, zone, paper);
             Some(format!("{time} {kind:<8} {}", paper.paint(&text, tone)))
         }
-        Told::Foreign(event) => {
+        TailedEvent::Foreign(event) => {
             let [stamp, kind] = ["timestamp", "event"].map(|key| event.get(key)?.as_str());
             let time = time(stamp.unwrap_or("-"), now, zone, paper);
             Some(format!("{time} {:<8} {}", kind.unwrap_or("?"), fields(event)))

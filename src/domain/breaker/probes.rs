@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use super::{Ask, Asker, Breaker, Change, CircuitPermit, Finding, Lease, Phase, Prober, State};
+use super::{
+    Ask, Asker, Breaker, CallFinding, Change, CircuitPermit, CircuitPhase, Lease, Prober, State,
+};
 use crate::domain::time::{Deadline, Now};
 
 /// Probes in a row that prove nothing before the circuit pauses again.
@@ -58,7 +60,7 @@ impl Breaker {
         if let Some(forced) = self.forced(now) {
             return Some(forced.until.map(|until| until.left(now)));
         }
-        let Phase::Open { until, .. } = &self.phase else { return None };
+        let CircuitPhase::Open { until, .. } = &self.phase else { return None };
         let may_begin = match by {
             Asker::Caller => until.passed(now),
             Asker::Nearest => until.passed(now) || self.early_in(now) == Some(Duration::ZERO),
@@ -77,7 +79,7 @@ impl Breaker {
     /// When an early probe may be made: `None` if never for this opening.
     pub(crate) fn early_in(&self, now: Now) -> Option<Duration> {
         match &self.phase {
-            Phase::Open { blocked: false, .. } if self.forced(now).is_none() => {
+            CircuitPhase::Open { blocked: false, .. } if self.forced(now).is_none() => {
                 let spaced = self.early_after.map_or(Duration::ZERO, |after| after.left(now));
                 Some(spaced.max(self.probe_left(now)))
             }
@@ -87,7 +89,7 @@ impl Breaker {
 
     /// When a probe in the background may be made: `None` if never.
     pub(crate) fn probe_in(&self, now: Now) -> Option<Duration> {
-        let open = matches!(self.phase, Phase::Open { .. }) && self.forced(now).is_none();
+        let open = matches!(self.phase, CircuitPhase::Open { .. }) && self.forced(now).is_none();
         let in_background = self.rules.probe == Prober::Background;
         (open && in_background).then(|| self.background.left(now).max(self.probe_left(now)))
     }
@@ -99,28 +101,28 @@ impl Breaker {
 
     pub(super) fn settle_probe(
         &mut self,
-        finding: Finding,
+        finding: CallFinding,
         chance: f64,
         now: Now,
     ) -> Option<Change> {
         let by = self.probe.take().map_or(Asker::Caller, |lease| lease.by);
-        let Phase::Open { until, reason, blocked } = &self.phase else { return None };
+        let CircuitPhase::Open { until, reason, blocked } = &self.phase else { return None };
         let still_early = by == Asker::Nearest && !until.passed(now);
         match finding {
-            Finding::Success => Some(self.close(now)),
-            Finding::Alive if !blocked => Some(self.close(now)),
+            CallFinding::Success => Some(self.close(now)),
+            CallFinding::Alive if !blocked => Some(self.close(now)),
             _ if by == Asker::Probe => None,
-            Finding::Hold => None,
-            Finding::Failure(_) if still_early => None,
+            CallFinding::Hold => None,
+            CallFinding::Failure(_) if still_early => None,
             // It says nothing about what needs a person.
-            Finding::Failure(_) if *blocked => {
+            CallFinding::Failure(_) if *blocked => {
                 Some(self.open(reason.clone(), true, self.rules.blocked_for, now))
             }
-            Finding::Failure(fault) => {
+            CallFinding::Failure(fault) => {
                 Some(self.open_for_failures(format!("probe failed: {fault}"), chance, now))
             }
-            Finding::Block(fault) => Some(self.block(fault, now)),
-            Finding::Alive | Finding::Nothing => {
+            CallFinding::Block(fault) => Some(self.block(fault, now)),
+            CallFinding::Alive | CallFinding::Nothing => {
                 self.wasted += 1;
                 (self.wasted >= WASTED_PROBES && !still_early).then(|| self.pause(now))
             }
@@ -130,8 +132,8 @@ impl Breaker {
     /// After probes that proved nothing: a short pause for the same reason as before.
     fn pause(&mut self, now: Now) -> Change {
         let (reason, blocked) = match &self.phase {
-            Phase::Open { reason, blocked, .. } => (reason.clone(), *blocked),
-            Phase::Closed => (String::new(), false),
+            CircuitPhase::Open { reason, blocked, .. } => (reason.clone(), *blocked),
+            CircuitPhase::Closed => (String::new(), false),
         };
         self.open(reason, blocked, self.rules.open_for / 10, now)
     }
@@ -141,6 +143,6 @@ impl Breaker {
     }
 
     fn is_blocked(&self) -> bool {
-        matches!(self.phase, Phase::Open { blocked: true, .. })
+        matches!(self.phase, CircuitPhase::Open { blocked: true, .. })
     }
 }

@@ -34,11 +34,11 @@ fn breaker() -> Breaker {
 
 fn fail(breaker: &mut Breaker, now: Now) -> Settled {
     let (permit, _) = breaker.admit(ASK, now).unwrap();
-    breaker.settle(permit, Finding::Failure(Fault::Overloaded), NONE, 0.0, now)
+    breaker.settle(permit, CallFinding::Failure(Fault::Overloaded), NONE, 0.0, now)
 }
 
 fn lose(breaker: &mut Breaker, permit: CircuitPermit, now: Now) -> Option<Change> {
-    breaker.settle(permit, Finding::Nothing, NONE, 0.0, now).change
+    breaker.settle(permit, CallFinding::Nothing, NONE, 0.0, now).change
 }
 
 fn opened(now: Now) -> Breaker {
@@ -66,14 +66,16 @@ fn it_opens_exactly_at_the_third_failure_for_exactly_five_minutes() {
 #[test]
 fn a_success_resets_the_run_and_neutral_results_do_not() {
     let mut breaker = breaker();
-    for finding in [Finding::Success, Finding::Alive, Finding::Nothing, Finding::Hold] {
+    for finding in
+        [CallFinding::Success, CallFinding::Alive, CallFinding::Nothing, CallFinding::Hold]
+    {
         let mut breaker = breaker.clone();
         fail(&mut breaker, start());
         fail(&mut breaker, start());
         let (permit, _) = breaker.admit(ASK, start()).unwrap();
         breaker.settle(permit, finding, NONE, 0.0, start());
         let opens = fail(&mut breaker, start()).change.is_some();
-        assert_eq!(opens, finding != Finding::Success, "{finding:?}");
+        assert_eq!(opens, finding != CallFinding::Success, "{finding:?}");
     }
     assert_eq!(fail(&mut breaker, start()).change, None);
 }
@@ -90,7 +92,7 @@ fn a_bad_failure_rate_opens_it_and_is_silent_below_the_minimum() {
     ] {
         let mut breaker = breaker();
         let (permit, _) = breaker.admit(ASK, start()).unwrap();
-        let finding = Finding::Failure(Fault::Timeout);
+        let finding = CallFinding::Failure(Fault::Timeout);
         let settled = breaker.settle(permit, finding, before, 0.0, start());
         assert_eq!(settled.change.is_some(), opens, "{before:?}");
     }
@@ -105,7 +107,7 @@ fn half_open_admits_exactly_one_probe() {
     for _ in 0..40 {
         assert!(breaker.admit(ASK, now).is_err());
     }
-    let closed = breaker.settle(probe, Finding::Success, NONE, 0.0, now).change.unwrap();
+    let closed = breaker.settle(probe, CallFinding::Success, NONE, 0.0, now).change.unwrap();
     assert_eq!((closed.from, closed.to), (State::HalfOpen, State::Closed));
 }
 
@@ -127,7 +129,7 @@ fn after_a_healthy_window_the_next_opening_is_a_first_one_again() {
         let mut breaker = opened(start());
         let now = start().plus(5 * MINUTE);
         let (probe, _) = breaker.admit(ASK, now).unwrap();
-        breaker.settle(probe, Finding::Success, NONE, 0.0, now);
+        breaker.settle(probe, CallFinding::Success, NONE, 0.0, now);
         let now = now.plus(closed_for);
         (0..3).for_each(|_| drop(fail(&mut breaker, now)));
         assert_eq!(left(&breaker, now), expected);
@@ -139,12 +141,12 @@ fn only_reopenings_are_random_and_by_a_tenth_at_most() {
     let mut breaker = breaker();
     for _ in 0..3 {
         let (permit, _) = breaker.admit(ASK, start()).unwrap();
-        breaker.settle(permit, Finding::Failure(Fault::Reset), NONE, 1.0, start());
+        breaker.settle(permit, CallFinding::Failure(Fault::Reset), NONE, 1.0, start());
     }
     assert_eq!(left(&breaker, start()), 5 * MINUTE);
     let now = start().plus(5 * MINUTE);
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    breaker.settle(probe, Finding::Failure(Fault::Reset), NONE, 1.0, now);
+    breaker.settle(probe, CallFinding::Failure(Fault::Reset), NONE, 1.0, now);
     assert_eq!(left(&breaker, now), 11 * MINUTE);
 }
 
@@ -154,12 +156,12 @@ fn results_of_an_earlier_state_change_nothing() {
     let slow = breaker.admit(ASK, start()).unwrap().0;
     let slower = breaker.admit(ASK, start()).unwrap().0;
     (0..3).for_each(|_| drop(fail(&mut breaker, start())));
-    let late = breaker.settle(slow, Finding::Success, NONE, 0.0, start());
+    let late = breaker.settle(slow, CallFinding::Success, NONE, 0.0, start());
     assert_eq!(late, Settled { counted: false, change: None });
     let now = start().plus(5 * MINUTE);
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    breaker.settle(probe, Finding::Success, NONE, 0.0, now);
-    let late = breaker.settle(slower, Finding::Block(Fault::Auth), NONE, 0.0, now);
+    breaker.settle(probe, CallFinding::Success, NONE, 0.0, now);
+    let late = breaker.settle(slower, CallFinding::Block(Fault::Auth), NONE, 0.0, now);
     assert_eq!(late, Settled { counted: false, change: None });
     assert_eq!(breaker.state(now), State::Closed);
 }
@@ -170,16 +172,16 @@ fn blocking_reasons_open_at_once_without_growth_and_only_a_success_ends_them() {
     let mut now = start();
     for _ in 0..3 {
         let (permit, _) = breaker.admit(ASK, now).unwrap();
-        let change = breaker.settle(permit, Finding::Block(Fault::Auth), NONE, 1.0, now).change;
+        let change = breaker.settle(permit, CallFinding::Block(Fault::Auth), NONE, 1.0, now).change;
         assert_eq!(change.unwrap().reason, "auth");
         assert_eq!(left(&breaker, now), 15 * MINUTE);
         now = now.plus(15 * MINUTE);
     }
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    assert_eq!(breaker.settle(probe, Finding::Alive, NONE, 0.0, now).change, None);
+    assert_eq!(breaker.settle(probe, CallFinding::Alive, NONE, 0.0, now).change, None);
     assert_eq!(breaker.state(now), State::HalfOpen);
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    breaker.settle(probe, Finding::Success, NONE, 0.0, now);
+    breaker.settle(probe, CallFinding::Success, NONE, 0.0, now);
     assert_eq!(breaker.state(now), State::Closed);
 }
 
@@ -187,7 +189,7 @@ fn blocking_reasons_open_at_once_without_growth_and_only_a_success_ends_them() {
 fn a_cure_ends_only_what_needed_a_person() {
     let mut blocked = breaker();
     let (permit, _) = blocked.admit(ASK, start()).unwrap();
-    blocked.settle(permit, Finding::Block(Fault::Auth), NONE, 0.0, start());
+    blocked.settle(permit, CallFinding::Block(Fault::Auth), NONE, 0.0, start());
     assert_eq!(blocked.cure(start()).unwrap().to, State::Closed);
     let mut failing = opened(start());
     assert_eq!(failing.cure(start()), None);
@@ -199,9 +201,9 @@ fn a_neutral_answer_to_the_probe_closes_and_a_hold_gives_the_slot_back() {
     let now = start().plus(5 * MINUTE);
     let mut breaker = opened(start());
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    assert_eq!(breaker.settle(probe, Finding::Hold, NONE, 0.0, now).change, None);
+    assert_eq!(breaker.settle(probe, CallFinding::Hold, NONE, 0.0, now).change, None);
     let (probe, _) = breaker.admit(ASK, now).unwrap();
-    let change = breaker.settle(probe, Finding::Alive, NONE, 0.0, now).change.unwrap();
+    let change = breaker.settle(probe, CallFinding::Alive, NONE, 0.0, now).change.unwrap();
     assert_eq!(change.to, State::Closed);
 }
 
@@ -225,7 +227,7 @@ fn a_lost_probe_gives_its_slot_back_when_its_lease_ends() {
     let (lost, _) = breaker.admit(ASK, now).unwrap();
     let later = now.plus(MINUTE);
     let (_second, _) = breaker.admit(ASK, later).unwrap();
-    let late = breaker.settle(lost, Finding::Success, NONE, 0.0, later);
+    let late = breaker.settle(lost, CallFinding::Success, NONE, 0.0, later);
     assert!(!late.counted, "the lost probe came back after its lease");
 }
 
@@ -236,13 +238,13 @@ fn an_early_probe_closes_on_success_and_its_failure_changes_nothing() {
     assert!(breaker.admit(ASK, now).is_err());
     let (probe, _) = breaker.admit(EARLY, now).unwrap();
     assert!(breaker.admit(EARLY, now).is_err(), "one at a time");
-    let failed = breaker.settle(probe, Finding::Failure(Fault::Connect), NONE, 1.0, now);
+    let failed = breaker.settle(probe, CallFinding::Failure(Fault::Connect), NONE, 1.0, now);
     assert_eq!(failed.change, None);
     assert_eq!(left(&breaker, now), 4 * MINUTE);
     assert!(breaker.admit(EARLY, now.plus(Duration::from_secs(14))).is_err());
     let later = now.plus(Duration::from_secs(15));
     let (probe, _) = breaker.admit(EARLY, later).unwrap();
-    let change = breaker.settle(probe, Finding::Success, NONE, 0.0, later).change.unwrap();
+    let change = breaker.settle(probe, CallFinding::Success, NONE, 0.0, later).change.unwrap();
     assert_eq!((change.from, change.to), (State::Open, State::Closed));
 }
 
@@ -250,7 +252,7 @@ fn an_early_probe_closes_on_success_and_its_failure_changes_nothing() {
 fn blocked_and_forced_circuits_are_never_probed_early() {
     let mut blocked = breaker();
     let (permit, _) = blocked.admit(ASK, start()).unwrap();
-    blocked.settle(permit, Finding::Block(Fault::QuotaExhausted), NONE, 0.0, start());
+    blocked.settle(permit, CallFinding::Block(Fault::QuotaExhausted), NONE, 0.0, start());
     assert!(blocked.admit(EARLY, start()).is_err());
     let mut forced = breaker();
     forced.order(Some(Override { set: Force::Open, until: None }), start());

@@ -87,7 +87,7 @@ pub(crate) struct Override {
     pub until: Option<Deadline>,
 }
 
-/// The right to make one call. Settle it exactly once, a lost call with [`Finding::Nothing`].
+/// The right to make one call. Settle it exactly once, a lost call with [`CallFinding::Nothing`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not settled blocks a probe slot until its lease ends"]
 pub(crate) struct CircuitPermit {
@@ -129,7 +129,7 @@ impl Asker {
 
 /// What a finished call says about the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub(crate) enum CallFinding {
     Success,
     /// It answered, but the answer says nothing about its health.
     Alive,
@@ -204,26 +204,26 @@ impl CircuitPermit {
     }
 }
 
-impl Finding {
+impl CallFinding {
     /// What the fault table makes of a failed call.
-    pub(crate) fn of(fault: Fault) -> Finding {
+    pub(crate) fn of(fault: Fault) -> CallFinding {
         match fault.meaning().circuit {
-            Circuit::Failure => Finding::Failure(fault),
-            Circuit::Neutral if fault.provider_answered() => Finding::Alive,
-            Circuit::Neutral => Finding::Nothing,
-            Circuit::Hold => Finding::Hold,
-            Circuit::Block => Finding::Block(fault),
-            Circuit::Success => Finding::Success,
+            Circuit::Failure => CallFinding::Failure(fault),
+            Circuit::Neutral if fault.provider_answered() => CallFinding::Alive,
+            Circuit::Neutral => CallFinding::Nothing,
+            Circuit::Hold => CallFinding::Hold,
+            Circuit::Block => CallFinding::Block(fault),
+            Circuit::Success => CallFinding::Success,
         }
     }
 
     /// How health counts it.
     pub(crate) fn verdict(self) -> Verdict {
         match self {
-            Finding::Success => Verdict::Success,
-            Finding::Alive | Finding::Nothing => Verdict::Neutral,
-            Finding::Hold => Verdict::Held,
-            Finding::Failure(_) | Finding::Block(_) => Verdict::Failure,
+            CallFinding::Success => Verdict::Success,
+            CallFinding::Alive | CallFinding::Nothing => Verdict::Neutral,
+            CallFinding::Hold => Verdict::Held,
+            CallFinding::Failure(_) | CallFinding::Block(_) => Verdict::Failure,
         }
     }
 }

@@ -67,12 +67,12 @@ pub(crate) enum Next {
         /// Why, and when that may be different.
         skip: Skip,
     },
-    Finish(Finish),
+    Finish(NoAnswer),
 }
 
 /// Why a request ends without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Finish {
+pub(crate) enum NoAnswer {
     /// Everybody was asked, or left out.
     Exhausted,
     /// Half an answer was delivered, and no other is wanted.
@@ -121,7 +121,7 @@ impl Progress {
             (Happened::NotAdmitted(skip), Turn::Calling { at, repeats: 0 }) => {
                 Next::PassOver { at, skip }
             }
-            (Happened::NotAdmitted(_), Turn::Early) => Next::Finish(Finish::Exhausted),
+            (Happened::NotAdmitted(_), Turn::Early) => Next::Finish(NoAnswer::Exhausted),
             // Another one's call, which had outrun this model's, is not repeated.
             (Happened::Failed(failed), Turn::Calling { at, repeats }) if failed.at == at => {
                 match self.repeat_in(&failed, chain.get(at), repeats, now, chance) {
@@ -145,7 +145,7 @@ impl Progress {
                     self.turn = Turn::Early;
                     Next::Try { at, early: true }
                 }
-                None => Next::Finish(Finish::Exhausted),
+                None => Next::Finish(NoAnswer::Exhausted),
             };
         };
         let Some(candidate) = chain.get(at) else { return self.turn(chain, now) };
@@ -199,13 +199,13 @@ impl Progress {
     /// What follows a failure that is not repeated.
     fn after(&mut self, failed: &FailedCall, chain: &[Candidate], now: Mono) -> Next {
         if self.interrupts(failed, now) {
-            return Next::Finish(Finish::Interrupted);
+            return Next::Finish(NoAnswer::Interrupted);
         }
         match failed.fault.meaning().next {
             AfterFault::Yes | AfterFault::NotAsSmall => self.turn(chain, now),
             AfterFault::ByRefusalRule if self.rules.refusal_falls_back => self.turn(chain, now),
-            AfterFault::ByRefusalRule => Next::Finish(Finish::Refused),
-            AfterFault::No => Next::Finish(Finish::GivenUp),
+            AfterFault::ByRefusalRule => Next::Finish(NoAnswer::Refused),
+            AfterFault::No => Next::Finish(NoAnswer::GivenUp),
         }
     }
 

@@ -51,7 +51,7 @@ fn what_waits_for_a_person_is_probed_every_five_minutes() {
 
 #[test]
 fn nothing_is_spent_before_the_ledger_has_spoken_nor_on_a_day_it_has_not_spoken_of() {
-    let mut budget = Budget::new(Nano(100));
+    let mut budget = AutomaticBudget::new(Nano(100));
     assert!(!budget.reserve(Nano(0), Wall(5)) && budget.is_stale(Wall(5)));
     budget.spent((Wall(0), Wall(10)), Nano(60));
     assert_eq!(budget.left(Wall(9)), Some(Nano(40)));
@@ -60,7 +60,7 @@ fn nothing_is_spent_before_the_ledger_has_spoken_nor_on_a_day_it_has_not_spoken_
 
 #[test]
 fn what_is_set_aside_cannot_be_spent_twice_and_comes_back() {
-    let mut budget = Budget::new(Nano(100));
+    let mut budget = AutomaticBudget::new(Nano(100));
     budget.spent((Wall(0), Wall(10)), Nano(0));
     assert!(budget.reserve(Nano(70), Wall(1)));
     assert!(!budget.reserve(Nano(40), Wall(1)));
@@ -70,7 +70,7 @@ fn what_is_set_aside_cannot_be_spent_twice_and_comes_back() {
 
 #[test]
 fn a_free_model_may_be_called_when_nothing_is_left() {
-    let mut budget = Budget::new(Nano(0));
+    let mut budget = AutomaticBudget::new(Nano(0));
     budget.spent((Wall(0), Wall(10)), Nano(0));
     assert!(budget.reserve(Nano(0), Wall(1)));
     assert!(!budget.reserve(Nano(1), Wall(1)));
@@ -82,7 +82,7 @@ proptest! {
         limit in 0u64..1000,
         calls in prop::collection::vec((0u64..300, any::<bool>()), 0..50),
     ) {
-        let mut budget = Budget::new(Nano(limit));
+        let mut budget = AutomaticBudget::new(Nano(limit));
         budget.spent((Wall(0), Wall(10)), Nano(0));
         let (mut spent, mut running) = (0, Vec::new());
         for (cost, ends) in calls {

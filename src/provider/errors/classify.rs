@@ -12,7 +12,7 @@ use reqwest::header::HeaderMap;
 
 use super::hint;
 use super::redact::Secrets;
-use super::shape::{self, ErrorBody};
+use super::shape::{self, ErrorDetails};
 use super::topic::{self, Topic};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
@@ -22,16 +22,16 @@ use crate::provider::Failure;
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
 /// A whole answer that is no success.
-pub(crate) struct Reply<'a> {
+pub(crate) struct ErrorResponse<'a> {
     pub(crate) status: u16,
     pub(crate) headers: &'a HeaderMap,
     /// Its body, as much as was read.
     pub(crate) body: &'a [u8],
 }
 
-impl Reply<'_> {
+impl ErrorResponse<'_> {
     /// What it says about the error.
-    pub(crate) fn error(&self) -> ErrorBody {
+    pub(crate) fn error(&self) -> ErrorDetails {
         let mut error = shape::read(self.body);
         if let Some(name) = self.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()) {
             error.add_name(name);
@@ -42,8 +42,8 @@ impl Reply<'_> {
 
 /// What a failed answer with this error is.
 pub(crate) fn classify(
-    reply: &Reply<'_>,
-    error: &ErrorBody,
+    reply: &ErrorResponse<'_>,
+    error: &ErrorDetails,
     secrets: &Secrets,
     now: Wall,
 ) -> Failure {
@@ -69,14 +69,14 @@ pub(crate) fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failur
 }
 
 /// How long the texts ask to wait, where waiting cures the fault.
-fn wait_in_words(fault: Fault, error: &ErrorBody) -> Option<Duration> {
+fn wait_in_words(fault: Fault, error: &ErrorDetails) -> Option<Duration> {
     match fault {
         Fault::RateLimited | Fault::Overloaded => hint::from_text(&error.message()?),
         _ => None,
     }
 }
 
-fn failure(error: &ErrorBody, fault: Fault, status: u16, secrets: &Secrets) -> Failure {
+fn failure(error: &ErrorDetails, fault: Fault, status: u16, secrets: &Secrets) -> Failure {
     let message = message(error, fault, status);
     let message = Some(secrets.clean(&message)).filter(|clean| !clean.is_empty());
     let message = message.unwrap_or_else(|| unexplained(status));
@@ -86,7 +86,7 @@ fn failure(error: &ErrorBody, fault: Fault, status: u16, secrets: &Secrets) -> F
 }
 
 /// Whether a fault that blocks its model is beyond doubt, so that no other request would fare better.
-fn is_certain(fault: Fault, status: u16, error: &ErrorBody) -> bool {
+fn is_certain(fault: Fault, status: u16, error: &ErrorDetails) -> bool {
     match fault {
         Fault::QuotaExhausted if is_about_this_price(error) => false,
         Fault::QuotaExhausted if status == 402 && !error.html => true,
@@ -99,12 +99,12 @@ fn is_certain(fault: Fault, status: u16, error: &ErrorBody) -> bool {
 }
 
 /// Money is left, but not for a request as large as this one.
-fn is_about_this_price(error: &ErrorBody) -> bool {
+fn is_about_this_price(error: &ErrorDetails) -> bool {
     let texts = error.texts();
     [" can only afford", " fewer max tokens", " lower max tokens"].iter().any(|p| texts.say(p))
 }
 
-fn message(error: &ErrorBody, fault: Fault, status: u16) -> String {
+fn message(error: &ErrorDetails, fault: Fault, status: u16) -> String {
     let said = error.message();
     match fault {
         Fault::BadEndpoint if (300..400).contains(&status) => {
@@ -122,7 +122,7 @@ fn unexplained(status: u16) -> String {
     format!("HTTP {status} without an explanation")
 }
 
-fn status_of_words(error: &ErrorBody) -> u16 {
+fn status_of_words(error: &ErrorDetails) -> u16 {
     let any = |words: &[&str]| words.iter().any(|word| error.says(word));
     match topic(error) {
         Some(Topic::Rate) => 429,
@@ -139,7 +139,7 @@ fn status_of_words(error: &ErrorBody) -> u16 {
 
 /// What the error is about. A code is more exact than a text, but for the two that providers also
 /// give to refused prompts, unpaid bills and missing features: "permission" and "not found".
-fn topic(error: &ErrorBody) -> Option<Topic> {
+fn topic(error: &ErrorDetails) -> Option<Topic> {
     let of_codes = topic::of(&error.codes());
     match of_codes {
         None | Some(Topic::Key | Topic::Model) => topic_of_texts(error).or(of_codes),
@@ -150,7 +150,7 @@ fn topic(error: &ErrorBody) -> Option<Topic> {
 /// What the texts are about. The caller's own words stand in some of them, a tool called
 /// `get_credit_balance` for one: what would block the model or refuse the prompt must be said without
 /// them.
-fn topic_of_texts(error: &ErrorBody) -> Option<Topic> {
+fn topic_of_texts(error: &ErrorDetails) -> Option<Topic> {
     match topic::of(&error.texts())? {
         Topic::Policy | Topic::Money | Topic::Key | Topic::Model | Topic::Rate => {
             topic::of(&error.reasons())
@@ -159,7 +159,7 @@ fn topic_of_texts(error: &ErrorBody) -> Option<Topic> {
     }
 }
 
-fn fault(status: u16, error: &ErrorBody, hinted: bool) -> Fault {
+fn fault(status: u16, error: &ErrorDetails, hinted: bool) -> Fault {
     match status {
         402 if hinted => Fault::RateLimited,
         402 => Fault::QuotaExhausted,
@@ -175,7 +175,7 @@ fn fault(status: u16, error: &ErrorBody, hinted: bool) -> Fault {
 
 /// A 429: too many for now, unless it is money. Some speak of quota and billing in both cases, so
 /// a text counts only when no wait can cure what it says.
-fn too_many(error: &ErrorBody) -> Fault {
+fn too_many(error: &ErrorDetails) -> Fault {
     let incurable = [
         " insufficient balance",
         " insufficient credit",
@@ -201,7 +201,7 @@ fn too_many(error: &ErrorBody) -> Fault {
 }
 
 /// A 4xx: whose fault it is.
-fn client_error(status: u16, error: &ErrorBody) -> Fault {
+fn client_error(status: u16, error: &ErrorDetails) -> Fault {
     let is_path = matches!(status, 404 | 410) && wrong_address(error);
     let about = topic(error).filter(|_| !is_path && !error.html);
     match (about, status) {
@@ -227,7 +227,7 @@ fn client_error(status: u16, error: &ErrorBody) -> Fault {
 }
 
 /// A 5xx. What is wrong with one request is told by a few servers in this way, too.
-fn server_error(status: u16, error: &ErrorBody) -> Fault {
+fn server_error(status: u16, error: &ErrorDetails) -> Fault {
     let codes = error.codes();
     match (topic(error), status) {
         (Some(Topic::Policy), _) => Fault::Refused,
@@ -246,7 +246,7 @@ fn server_error(status: u16, error: &ErrorBody) -> Fault {
     }
 }
 
-fn wrong_address(error: &ErrorBody) -> bool {
+fn wrong_address(error: &ErrorDetails) -> bool {
     let texts = error.texts();
     let codes = ["unknown_url", "UnknownOperationException"];
     codes.into_iter().any(|code| error.says(code))

@@ -82,7 +82,7 @@ const BROAD_CODES: [&str; 9] = [
 
 /// What an error body says.
 #[derive(Debug, Default)]
-pub(crate) struct ErrorBody {
+pub(crate) struct ErrorDetails {
     /// Whether it is JSON that says something about an error at all.
     pub(crate) is_api_error: bool,
     /// A code that is a number and may be an HTTP status.
@@ -102,7 +102,7 @@ pub(crate) struct ErrorBody {
     fields: Vec<String>,
 }
 
-impl ErrorBody {
+impl ErrorDetails {
     /// Whether any code is this word, in any case.
     pub(crate) fn says(&self, word: &str) -> bool {
         self.codes.iter().any(|own| own.eq_ignore_ascii_case(word))
@@ -183,7 +183,7 @@ impl ErrorBody {
 }
 
 /// Reads a whole body.
-pub(crate) fn read(body: &[u8]) -> ErrorBody {
+pub(crate) fn read(body: &[u8]) -> ErrorDetails {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => from_value(&value),
@@ -192,14 +192,14 @@ pub(crate) fn read(body: &[u8]) -> ErrorBody {
 }
 
 /// Reads an error found within an answer: the value of its `error`.
-pub(crate) fn from_error(error: &Value) -> ErrorBody {
-    let mut found = ErrorBody { is_api_error: true, ..ErrorBody::default() };
+pub(crate) fn from_error(error: &Value) -> ErrorDetails {
+    let mut found = ErrorDetails { is_api_error: true, ..ErrorDetails::default() };
     look(&mut found, error, 0);
     found
 }
 
-fn from_value(value: &Value) -> ErrorBody {
-    let mut found = ErrorBody::default();
+fn from_value(value: &Value) -> ErrorDetails {
+    let mut found = ErrorDetails::default();
     look(&mut found, value, 0);
     let object = match value {
         Value::Array(list) => list.first().and_then(Value::as_object),
@@ -217,7 +217,7 @@ fn from_value(value: &Value) -> ErrorBody {
 }
 
 /// Takes out what a value says, and what is within it.
-fn look(found: &mut ErrorBody, value: &Value, depth: usize) {
+fn look(found: &mut ErrorDetails, value: &Value, depth: usize) {
     if depth > DEEPEST {
         return;
     }
@@ -234,7 +234,7 @@ fn look(found: &mut ErrorBody, value: &Value, depth: usize) {
     }
 }
 
-fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
+fn look_into(found: &mut ErrorDetails, object: &Map<String, Value>, depth: usize) {
     for key in TEXTS {
         if let Some(text) = object.get(key).and_then(Value::as_str) {
             look_at_text(found, text, depth);
@@ -268,7 +268,7 @@ fn look_into(found: &mut ErrorBody, object: &Map<String, Value>, depth: usize) {
 }
 
 /// A text for people, which may hold the body that another server sent.
-fn look_at_text(found: &mut ErrorBody, text: &str, depth: usize) {
+fn look_at_text(found: &mut ErrorDetails, text: &str, depth: usize) {
     let inner = json_within(text).filter(|_| depth < DEEPEST);
     let before = found.texts.len();
     if let Some(inner) = &inner {
@@ -317,7 +317,7 @@ fn is_broad(code: &str) -> bool {
     BROAD_CODES.iter().any(|broad| code.eq_ignore_ascii_case(broad))
 }
 
-fn look_for_google(found: &mut ErrorBody, object: &Map<String, Value>) {
+fn look_for_google(found: &mut ErrorDetails, object: &Map<String, Value>) {
     if let Some(delay) = object.get("retryDelay").and_then(Value::as_str) {
         found.retry_delay = hint::from_duration_text(delay);
     }
@@ -329,9 +329,9 @@ fn look_for_google(found: &mut ErrorBody, object: &Map<String, Value>) {
 }
 
 /// Not JSON: events, a proxy's page, or a bare line. Of a page only its title is of use.
-fn from_text(body: &str) -> ErrorBody {
+fn from_text(body: &str) -> ErrorDetails {
     let body = body.trim();
-    let mut found = ErrorBody { html: is_html(body), ..ErrorBody::default() };
+    let mut found = ErrorDetails { html: is_html(body), ..ErrorDetails::default() };
     if found.html {
         let title = title(body).map(|title| format!("an HTML page: {title}"));
         found.add_text(&title.unwrap_or_else(|| "an HTML page".to_owned()));

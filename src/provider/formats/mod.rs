@@ -12,8 +12,8 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::body::Asking;
-use super::framing::Event;
 use super::framing::Frames;
+use super::framing::RawEvent;
 use super::pieces::Gathered;
 use super::{Call, Failure};
 use crate::config::Kind;
@@ -54,7 +54,7 @@ pub(super) trait ReadEvents {
     ///
     /// # Errors
     /// When it tells of a failure, or cannot be read.
-    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure>;
+    fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure>;
 }
 
 /// The format that a kind of provider speaks: the one place that tells them apart.

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::{Broken, Event};
+use super::{FramingError, RawEvent};
 
 /// The two lengths and their checksum.
 const PRELUDE: usize = 12;
@@ -55,13 +55,13 @@ impl Messages {
     pub(in crate::provider) fn next(
         &mut self,
         bytes: &mut &[u8],
-    ) -> Result<Option<Event<'_>>, Broken> {
+    ) -> Result<Option<RawEvent<'_>>, FramingError> {
         if std::mem::take(&mut self.taken) {
             self.message.clear();
         }
         if self.is_plain(bytes) {
             if self.message.len() + bytes.len() > self.limit {
-                return Err(Broken::TooLarge);
+                return Err(FramingError::TooLarge);
             }
             self.message.extend_from_slice(std::mem::take(bytes));
             return Ok(None);
@@ -77,9 +77,9 @@ impl Messages {
     }
 
     /// A body without frames, whole.
-    pub(in crate::provider) fn end(&mut self) -> Option<Event<'_>> {
+    pub(in crate::provider) fn end(&mut self) -> Option<RawEvent<'_>> {
         let is_whole = self.plain == Some(true) && !std::mem::replace(&mut self.taken, true);
-        is_whole.then_some(Event { name: b"", data: &self.message, bare: true, failed: false })
+        is_whole.then_some(RawEvent { name: b"", data: &self.message, bare: true, failed: false })
     }
 
     /// A message begins with its length, whose first byte would say that it has a gigabyte.
@@ -98,29 +98,29 @@ impl Messages {
     }
 
     /// The length of the message, from a prelude that is right.
-    fn total(&self) -> Result<usize, Broken> {
+    fn total(&self) -> Result<usize, FramingError> {
         if number(&self.message, 8) != crc32fast::hash(&self.message[..8]) {
-            return Err(Broken::Frame("the checksum of a message's lengths is wrong"));
+            return Err(FramingError::Frame("the checksum of a message's lengths is wrong"));
         }
         let (total, headers) =
             (number(&self.message, 0) as usize, number(&self.message, 4) as usize);
         if total > self.limit {
-            return Err(Broken::TooLarge);
+            return Err(FramingError::TooLarge);
         }
         match total.checked_sub(SHORTEST) {
             Some(room) if headers <= room => Ok(total),
-            _ => Err(Broken::Frame("the lengths of a message do not fit")),
+            _ => Err(FramingError::Frame("the lengths of a message do not fit")),
         }
     }
 
-    fn hand_out(&mut self) -> Result<Event<'_>, Broken> {
+    fn hand_out(&mut self) -> Result<RawEvent<'_>, FramingError> {
         let end = self.message.len() - CHECKSUM;
         if number(&self.message, end) != crc32fast::hash(&self.message[..end]) {
-            return Err(Broken::Frame("the checksum of a message is wrong"));
+            return Err(FramingError::Frame("the checksum of a message is wrong"));
         }
         let payload = PRELUDE + number(&self.message, 4) as usize;
         let about = About::read(&self.message, PRELUDE..payload)
-            .ok_or(Broken::Frame("the headers of a message cannot be read"))?;
+            .ok_or(FramingError::Frame("the headers of a message cannot be read"))?;
         self.taken = true;
         let mut data = &self.message[payload..end];
         if let Some(words) = about.words.filter(|_| data.is_empty()) {
@@ -129,7 +129,7 @@ impl Messages {
             data = &self.said;
         }
         let name = &self.message[about.name];
-        Ok(Event { name, data, bare: false, failed: about.failed })
+        Ok(RawEvent { name, data, bare: false, failed: about.failed })
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 /// A part of glued data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::provider) enum Part<'a> {
+pub(in crate::provider) enum GluedPart<'a> {
     /// One JSON object, or another value.
     Json(&'a [u8]),
     /// The end mark, `[DONE]`.
@@ -13,7 +13,7 @@ pub(in crate::provider) enum Part<'a> {
 
 /// Glued data taken apart.
 pub(in crate::provider) struct Parts<'a> {
-    pub(in crate::provider) all: Vec<Part<'a>>,
+    pub(in crate::provider) all: Vec<GluedPart<'a>>,
     /// Where it cannot be read any more.
     pub(in crate::provider) rest: &'a [u8],
 }
@@ -26,7 +26,7 @@ pub(in crate::provider) fn split(data: &[u8]) -> Parts<'_> {
     let (mut all, mut rest) = (Vec::new(), data.trim_ascii_start());
     while let Some(&head) = rest.first() {
         let after = if let Some(after) = rest.strip_prefix(DONE) {
-            all.push(Part::Done);
+            all.push(GluedPart::Done);
             after
         } else if let Some(after) = rest.strip_prefix(b"data:") {
             after
@@ -35,7 +35,7 @@ pub(in crate::provider) fn split(data: &[u8]) -> Parts<'_> {
         } else {
             let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
             let Some(Ok(value)) = values.next() else { break };
-            all.push(Part::Json(value.get().as_bytes()));
+            all.push(GluedPart::Json(value.get().as_bytes()));
             &rest[values.byte_offset()..]
         };
         rest = after.trim_ascii_start();
@@ -51,8 +51,8 @@ mod tests {
     fn parts(data: &str) -> String {
         let parts = split(data.as_bytes());
         let words = parts.all.iter().map(|part| match part {
-            Part::Json(json) => String::from_utf8_lossy(json).into_owned(),
-            Part::Done => "done".to_owned(),
+            GluedPart::Json(json) => String::from_utf8_lossy(json).into_owned(),
+            GluedPart::Done => "done".to_owned(),
         });
         let words: Vec<String> = words.collect();
         format!("{} | {}", words.join(" "), String::from_utf8_lossy(parts.rest))

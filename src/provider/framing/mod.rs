@@ -1,5 +1,6 @@
 //! How bodies are told apart and unpacked, and those that come in pieces cut into events:
-//! server-sent events for most formats, Amazon's event stream for Bedrock. A format says which, and reads the same [`Event`]s from both.
+//! server-sent events for most formats, Amazon's event stream for Bedrock. A format says which, and
+//! reads the same [`RawEvent`]s from both.
 
 pub(crate) mod eventstream;
 pub(super) mod glued;
@@ -19,7 +20,7 @@ pub(super) enum Frames {
 
 /// One event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Event<'a> {
+pub(super) struct RawEvent<'a> {
     /// From its `event:` line or its `:event-type`; empty without one.
     pub(super) name: &'a [u8],
     /// Its `data:` lines, joined by line feeds, or its payload; or JSON that stands there without a
@@ -33,7 +34,7 @@ pub(super) struct Event<'a> {
 
 /// Why a stream cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum FramingError {
     /// An event is larger than the limit.
     TooLarge,
     /// The frame itself is damaged; in our own words, what about it.
@@ -57,17 +58,17 @@ impl Splitter {
 
     /// The next event that these bytes complete; they are moved past it. `None` means that all
     /// bytes were used and more are needed.
-    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Event<'_>>, Broken> {
+    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<RawEvent<'_>>, FramingError> {
         match self {
-            Splitter::ServerSent(parser) => parser.next(bytes).map_err(|_| Broken::TooLarge),
+            Splitter::ServerSent(parser) => parser.next(bytes).map_err(|_| FramingError::TooLarge),
             Splitter::EventStream(parser) => parser.next(bytes),
         }
     }
 
     /// The event that the end of the body completes, if it does.
-    pub(super) fn end(&mut self) -> Result<Option<Event<'_>>, Broken> {
+    pub(super) fn end(&mut self) -> Result<Option<RawEvent<'_>>, FramingError> {
         match self {
-            Splitter::ServerSent(parser) => parser.end().map_err(|_| Broken::TooLarge),
+            Splitter::ServerSent(parser) => parser.end().map_err(|_| FramingError::TooLarge),
             Splitter::EventStream(parser) => Ok(parser.end()),
         }
     }

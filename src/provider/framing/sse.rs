@@ -10,7 +10,7 @@
 //! object also ends where the next one, or the end mark, begins on a line of its own; no JSON text
 //! goes on like that. Nothing here knows what an event means.
 
-pub(in crate::provider) use super::Event;
+pub(in crate::provider) use super::RawEvent;
 
 /// Longest `event:` name that is kept; longer ones are nobody's.
 const NAME_BYTES: usize = 64;
@@ -65,7 +65,7 @@ impl Parser {
     pub(in crate::provider) fn next(
         &mut self,
         bytes: &mut &[u8],
-    ) -> Result<Option<Event<'_>>, TooLarge> {
+    ) -> Result<Option<RawEvent<'_>>, TooLarge> {
         self.forget_taken();
         if std::mem::take(&mut self.waiting) && self.line_ends()? {
             return Ok(Some(self.hand_out()));
@@ -92,16 +92,16 @@ impl Parser {
     }
 
     /// The last events, one after the other, where the stream ended without a blank line.
-    pub(in crate::provider) fn end(&mut self) -> Result<Option<Event<'_>>, TooLarge> {
+    pub(in crate::provider) fn end(&mut self) -> Result<Option<RawEvent<'_>>, TooLarge> {
         self.forget_taken();
         self.waiting = false;
         let complete = self.line_ends()? || self.has_data;
         Ok(complete.then(|| self.hand_out()))
     }
 
-    fn hand_out(&mut self) -> Event<'_> {
+    fn hand_out(&mut self) -> RawEvent<'_> {
         self.taken = true;
-        Event { name: &self.name, data: &self.data, bare: self.bare, failed: false }
+        RawEvent { name: &self.name, data: &self.data, bare: self.bare, failed: false }
     }
 
     fn forget_taken(&mut self) {

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::{Entry, Http};
+use super::{CallableModel, Http};
 use crate::provider::keys::{KeyTurn, Pass};
 use crate::provider::patience::Pace;
 use crate::provider::receive::Reading;
@@ -26,7 +26,7 @@ pub(super) enum Calling<'a> {
 pub(super) struct Trial<'a> {
     http: &'a Http,
     call: Call<'a>,
-    entry: Rc<Entry>,
+    entry: Rc<CallableModel>,
     /// Most bytes of an answer.
     limit: usize,
     pace: Pace,

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use futures_util::{FutureExt, StreamExt};
 
 use super::super::fixtures::{self, KEY};
-use super::super::{Outcome, Step};
+use super::super::{CallResult, Step};
 use super::*;
 use crate::config;
 use crate::domain::time::{Mono, Wall};
@@ -78,7 +78,7 @@ fn model(kind: Kind, base: &str) -> Arc<Model> {
     Arc::new(fixtures::model(fixtures::provider(kind, base)))
 }
 
-fn clock() -> Clock {
+fn clock() -> TimeSource {
     Rc::new(|| Now { mono: Mono(Duration::from_secs(1)), wall: Wall(1_795_132_800_000) })
 }
 
@@ -90,13 +90,13 @@ fn request() -> ChatRequest {
     fixtures::request(json!({"messages": [{"role": "user", "content": "Hi"}]}))
 }
 
-async fn call(http: &Http, model: &Model) -> Outcome {
+async fn call(http: &Http, model: &Model) -> CallResult {
     let request = request();
     end(http.call(fixtures::call(model, &request))).await
 }
 
 /// Follows a call to its end.
-async fn end(mut steps: Steps<'_>) -> Outcome {
+async fn end(mut steps: Steps<'_>) -> CallResult {
     loop {
         if let Some(Step::End(outcome)) = steps.next().await {
             return outcome;
@@ -106,7 +106,7 @@ async fn end(mut steps: Steps<'_>) -> Outcome {
 
 /// A model whose provider is never asked for a stream.
 fn unstreamed(kind: Kind, base: &str) -> Arc<Model> {
-    let provider = config::Provider { streams: false, ..fixtures::provider(kind, base) };
+    let provider = config::ProviderConfig { streams: false, ..fixtures::provider(kind, base) };
     Arc::new(fixtures::model(provider))
 }
 

@@ -24,12 +24,12 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A file, and what it was like when its key was read.
 pub(super) struct FileKey {
-    seen: Arc<Watched>,
+    seen: Arc<WatchedFile>,
     looked: Cell<Option<Instant>>,
 }
 
 /// What the thread that looks shares with the calls.
-struct Watched {
+struct WatchedFile {
     path: PathBuf,
     /// Somebody looks at this moment.
     busy: AtomicBool,
@@ -51,8 +51,11 @@ struct Stamp(u64, u64, u64, i64, i64);
 
 impl FileKey {
     pub(super) fn new(path: &Path) -> FileKey {
-        let seen =
-            Watched { path: path.to_owned(), busy: AtomicBool::new(false), last: Mutex::default() };
+        let seen = WatchedFile {
+            path: path.to_owned(),
+            busy: AtomicBool::new(false),
+            last: Mutex::default(),
+        };
         FileKey { seen: Arc::new(seen), looked: Cell::new(None) }
     }
 
@@ -74,7 +77,7 @@ impl FileKey {
     }
 }
 
-impl Watched {
+impl WatchedFile {
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,7 @@ use super::errors::redact::Generations;
 use super::patience::Until;
 use super::sign::{Signer, signer};
 use crate::config::key::is_same;
-use crate::config::{Auth, Key, Provider};
+use crate::config::{Auth, Key, ProviderConfig};
 use crate::domain::fault::Fault;
 use crate::domain::time::Mono;
 use crate::domain::turns::{Refusal, Turns, is_about_key};
@@ -84,7 +84,7 @@ pub(super) struct KeyTurn {
 
 impl Keyring {
     /// The keys of a provider. What its keys were before stays known as secret: see `before`.
-    pub(super) fn new(provider: &Provider, before: Option<&Keyring>) -> Keyring {
+    pub(super) fn new(provider: &ProviderConfig, before: Option<&Keyring>) -> Keyring {
         let generations = before.map(|ring| Rc::clone(&ring.generations)).unwrap_or_default();
         let mut ring = Keyring {
             provider: Arc::clone(&provider.name),
@@ -122,12 +122,12 @@ impl Keyring {
     }
 
     /// Whether it would be the same if it were made for this provider, so that it can stay.
-    pub(super) fn serves(&self, provider: &Provider) -> bool {
+    pub(super) fn serves(&self, provider: &ProviderConfig) -> bool {
         self.is_of(provider) && self.auth == provider.auth && self.keys == provider.keys
     }
 
     /// Whether it is, or was, this provider's.
-    pub(super) fn is_of(&self, provider: &Provider) -> bool {
+    pub(super) fn is_of(&self, provider: &ProviderConfig) -> bool {
         self.provider == provider.name
     }
 

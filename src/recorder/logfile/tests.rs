@@ -14,8 +14,8 @@ fn text(log: &LogFile) -> String {
     fs::read_to_string(&log.path).unwrap().replace(HEAD, "head\n")
 }
 
-fn head() -> Head {
-    Head { file: "head".into(), line: HEAD.into() }
+fn head() -> Header {
+    Header { file: "head".into(), line: HEAD.into() }
 }
 
 fn put(log: &mut LogFile, lines: &str) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::costs::{Adding, Query};
-use super::super::outages::{self, Edge, OutageKey};
-use super::connection::Connection;
+use super::super::outages::{self, OutageEdge, OutageKey};
+use super::connection::DatabaseConnection;
 use super::unsaved::Unsaved;
 use crate::domain::ledger::{LedgerKey, Sums};
 use crate::domain::time::Wall;
@@ -13,7 +13,7 @@ use crate::protocol::costs::Costs;
 
 /// All that is known of costs, saved or not.
 pub(super) struct Books<'s> {
-    pub(super) connection: &'s mut Connection,
+    pub(super) connection: &'s mut DatabaseConnection,
     pub(super) unsaved: &'s Unsaved,
     pub(super) now: Wall,
 }
@@ -51,7 +51,7 @@ impl Books<'_> {
     }
 
     /// All ends of outages: one that ends behind a stretch of time may have begun in it.
-    pub(super) fn outage_edges(&mut self) -> (BTreeMap<OutageKey, Edge>, Option<String>) {
+    pub(super) fn outage_edges(&mut self) -> (BTreeMap<OutageKey, OutageEdge>, Option<String>) {
         let stored = self.connection.database().map(|stored| stored.outages(Wall(u64::MAX)));
         let (edges, failed) = match stored.transpose() {
             Ok(edges) => (edges.unwrap_or_default(), None),

@@ -15,7 +15,7 @@ pub(super) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(30));
 
 /// The database, as long as it works.
-pub(super) struct Connection {
+pub(super) struct DatabaseConnection {
     pub(super) dir: PathBuf,
     database: Option<Database>,
     pub(super) backoff: Duration,
@@ -24,11 +24,11 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
 }
 
-impl Connection {
+impl DatabaseConnection {
     /// A way to the database in `dir`, which is not opened yet.
-    pub(super) fn new(dir: PathBuf, clock: Clock, shared: Arc<Shared>) -> Connection {
+    pub(super) fn new(dir: PathBuf, clock: Clock, shared: Arc<Shared>) -> DatabaseConnection {
         let (backoff, next_try) = (BACKOFF.0, Mono::default());
-        Connection { dir, database: None, backoff, next_try, clock, shared }
+        DatabaseConnection { dir, database: None, backoff, next_try, clock, shared }
     }
 
     /// The database; `None` while there is none.
@@ -47,7 +47,7 @@ impl Connection {
         self.shared.checkpoint(self.clock.now().wall);
     }
 
-    /// Lets go of the database, which is opened again at once by [`Connection::reopen`].
+    /// Lets go of the database, which is opened again at once by [`DatabaseConnection::reopen`].
     pub(super) fn close(&mut self) {
         self.database = None;
     }

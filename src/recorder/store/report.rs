@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::super::costs::Query;
 use super::super::fold::Fold;
-use super::super::journal::{Entry, Message};
+use super::super::journal::{JournalMessage, LogEntry};
 use super::super::outages;
 use super::super::queue::Queue;
 use super::super::reports::{self, Recalled};
@@ -40,12 +40,12 @@ pub(super) struct Reports {
     failed: bool,
     /// From when on the ledger is known to be whole; later than 1970 if the database was lost.
     pub(super) ledger_known: Wall,
-    queue: Arc<Queue<Message>>,
+    queue: Arc<Queue<JournalMessage>>,
 }
 
 impl Reports {
     /// Reports in `dir`; the first look says which are due.
-    pub(super) fn new(dir: PathBuf, zone: TimeZone, queue: Arc<Queue<Message>>) -> Reports {
+    pub(super) fn new(dir: PathBuf, zone: TimeZone, queue: Arc<Queue<JournalMessage>>) -> Reports {
         let (next, ledger_known) = (Wall::default(), Wall::default());
         Reports { dir, zone, next, failed: false, ledger_known, queue }
     }
@@ -123,9 +123,10 @@ impl Reports {
             "report written: {}",
             page.display()
         );
-        let entry = Entry { at: now, event: Event::Report(event), rows: Vec::new(), ticket: None };
+        let entry =
+            LogEntry { at: now, event: Event::Report(event), rows: Vec::new(), ticket: None };
         // A full queue means that the journal is stuck, and says so itself.
-        let _ = self.queue.push(Message::Entry(Box::new(entry)), false);
+        let _ = self.queue.push(JournalMessage::Entry(Box::new(entry)), false);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::super::database::{Database, StoreError, replace, size};
 use super::super::rows::{RowKey, Slot, Width};
 use super::super::status::Shared;
-use super::connection::Connection;
+use super::connection::DatabaseConnection;
 use crate::domain::ledger::QUARTER_MS;
 use crate::domain::time::{Mono, Wall};
 use crate::protocol::calendar::rfc3339;
@@ -70,7 +70,7 @@ impl Shrink {
 
     /// Rewrites the database if it is too large. Buckets and costs older than those that are `kept`
     /// are left out.
-    pub(super) fn look(&mut self, connection: &mut Connection, kept: &Oldest, now: Mono) {
+    pub(super) fn look(&mut self, connection: &mut DatabaseConnection, kept: &Oldest, now: Mono) {
         let Some(database) = connection.database() else { return };
         let dir = connection.dir.clone();
         if now < self.next || size(&dir) <= self.budget {

@@ -265,7 +265,7 @@ pub(super) fn store(dir: &Path) -> Store {
     store_of(&settings(dir))
 }
 
-pub(super) fn store_of(settings: &Settings) -> Store {
+pub(super) fn store_of(settings: &RecorderSettings) -> Store {
     let queue = Arc::new(Queue::new(8));
     Store::new(settings, &[], &Arc::default(), &Arc::default(), &queue)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::database::{Database, StoreError};
-use super::super::outages::{Edge, OutageKey};
+use super::super::outages::{OutageEdge, OutageKey};
 use super::super::replay::Caught;
 use super::super::rows::{RowKey, RowValue, Rows};
 use super::super::start::Restored;
@@ -98,8 +98,8 @@ impl Unsaved {
     /// All ends of outages, over those `stored`.
     pub(super) fn outages_over(
         &self,
-        mut stored: BTreeMap<OutageKey, Edge>,
-    ) -> BTreeMap<OutageKey, Edge> {
+        mut stored: BTreeMap<OutageKey, OutageEdge>,
+    ) -> BTreeMap<OutageKey, OutageEdge> {
         for (key, value) in &self.rows {
             if let (RowKey::Outage(key), RowValue::Outage(edge)) = (key, value) {
                 stored.insert(key.clone(), edge.clone());
@@ -112,11 +112,11 @@ impl Unsaved {
     /// no open circuit that could close.
     pub(super) fn end_outages(
         &mut self,
-        edges: BTreeMap<OutageKey, Edge>,
+        edges: BTreeMap<OutageKey, OutageEdge>,
         restored: &Restored,
         at: Wall,
     ) {
-        let mut last: HashMap<Arc<str>, Edge> =
+        let mut last: HashMap<Arc<str>, OutageEdge> =
             edges.into_iter().map(|(key, edge)| (key.model, edge)).collect();
         for (key, model) in &restored.models {
             if model.breaker.as_ref().is_some_and(|stored| stored.breaker.open) {
@@ -124,6 +124,6 @@ impl Unsaved {
             }
         }
         let ends = last.into_iter().filter(|(_, edge)| edge.open);
-        self.rows.extend(ends.map(|(model, _)| OutageKey { at, model }.row(Edge::END)));
+        self.rows.extend(ends.map(|(model, _)| OutageKey { at, model }.row(OutageEdge::END)));
     }
 }

@@ -16,7 +16,7 @@ use super::headers;
 use super::reply::{LiveStream, ReplyBody, ending};
 use super::settings::FrontSettings;
 use super::{FrontDoor, json, refuse};
-use crate::actors::sink::{Answer, News, Told};
+use crate::actors::sink::{ChatAnswer, News, Told};
 use crate::dialects::{Asked, Dialect, Given, Refused, status};
 use crate::protocol::event::StreamEvent;
 use crate::protocol::front::FrontTerms;
@@ -168,8 +168,8 @@ impl Exchange<'_> {
         };
         match first {
             Some(News::Event(told)) => self.stream(answering, told),
-            Some(News::Answer(Answer::Chat(outcome))) => self.whole(&outcome),
-            Some(News::Answer(Answer::Plan(_))) | None => {
+            Some(News::Answer(ChatAnswer::Chat(outcome))) => self.whole(&outcome),
+            Some(News::Answer(ChatAnswer::Plan(_))) | None => {
                 let lost = ErrorBody::internal("an answer was lost");
                 refuse(self.dialect, &lost.into(), self.settings)
             }

@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::budget::Place;
+use super::budget::ConnectionSlot;
 use super::caller::Caller;
 use super::{Phase, Server};
 use crate::actors::router::AskChains;
@@ -52,7 +52,7 @@ pub(super) struct FrontDoor {
 }
 
 /// Serves one client to its end.
-pub(super) async fn serve<S>(door: FrontDoor, stream: S, _place: Place)
+pub(super) async fn serve<S>(door: FrontDoor, stream: S, _place: ConnectionSlot)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::super::Phase;
 use super::super::admit::Answering;
-use crate::actors::sink::{Answer, News, Slot, Told};
+use crate::actors::sink::{ChatAnswer, EventPermit, News, Told};
 use crate::dialects::{EventWriter, Sse};
 use crate::protocol::event::StreamEvent;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
@@ -49,7 +49,7 @@ pub(super) struct LiveStream {
     writer: Box<dyn EventWriter>,
     out: Sse,
     /// Room of the events that were handed on last; given back once they have been taken.
-    slots: Vec<Slot>,
+    slots: Vec<EventPermit>,
     state: StreamState,
     silence: Pin<Box<Sleep>>,
     ending: GivenUp,
@@ -113,14 +113,14 @@ impl LiveStream {
                     StreamEvent::Restart { .. } => self.fail(&restarted()),
                 }
             }
-            News::Answer(Answer::Chat(outcome)) => match outcome.result {
+            News::Answer(ChatAnswer::Chat(outcome)) => match outcome.result {
                 Ok(answered) => {
                     self.writer.end(&answered, out);
                     self.state = StreamState::Ended { well: true };
                 }
                 Err(error) => self.fail(&error),
             },
-            News::Answer(Answer::Plan(_)) => {
+            News::Answer(ChatAnswer::Plan(_)) => {
                 self.fail(&ErrorBody::internal("a stream was answered with a plan"));
             }
         }

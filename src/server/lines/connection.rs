@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::admit::Answering;
-use super::super::budget::{Arriving, Place};
+use super::super::budget::{Arriving, ConnectionSlot};
 use super::super::caller::Caller;
 use super::super::{EVENTS, Phase, Server};
 use super::buffer::{Line, LineBuffer};
@@ -67,7 +67,7 @@ pub(super) struct Connection {
     watcher: Option<Watcher>,
     line_timeout: Duration,
     /// Its place among all connections; given back when this is dropped.
-    _place: Place,
+    _place: ConnectionSlot,
 }
 
 /// What the client is sending.
@@ -99,7 +99,7 @@ impl Stream for Request {
 }
 
 impl Connection {
-    pub(super) fn new(server: Rc<Server>, stream: UnixStream, place: Place) -> Connection {
+    pub(super) fn new(server: Rc<Server>, stream: UnixStream, place: ConnectionSlot) -> Connection {
         let limits = server.budget.limits();
         Connection {
             caller: Caller::of(&stream, EventRoom::new(EVENTS)),

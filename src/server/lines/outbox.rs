@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use crate::actors::sink::{Slot, Told};
+use crate::actors::sink::{EventPermit, Told};
 use crate::protocol::event::EventLine;
 use crate::protocol::id::Id;
 use crate::protocol::reply::{ErrorBody, ErrorReply};
@@ -32,7 +32,7 @@ pub(super) struct Outbox {
     /// When the client must have taken something.
     patience: Option<Instant>,
     /// Of events that were added although much waits already; given back when less does.
-    slots: Vec<Slot>,
+    slots: Vec<EventPermit>,
 }
 
 impl Outbox {

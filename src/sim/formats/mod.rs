@@ -8,14 +8,14 @@ mod openai;
 
 use serde_json::Value;
 
-use super::ask::{Ask, Reply};
-use super::behaviour::{ErrorReply, Odd};
-use super::flow::Item;
-use super::wire::{Incoming, Outgoing, Rules};
+use super::ask::{IncomingCall, SimulatedReply};
+use super::behaviour::{Odd, ProviderError};
+use super::flow::WireEvent;
+use super::wire::{AccessRules, HttpReply, Incoming};
 use crate::config::Kind;
 
 /// One wire format, served.
-pub(super) trait Format: Sync {
+pub(super) trait ServerFormat: Sync {
     /// The path that a client's base URL has.
     fn base_path(&self) -> &'static str;
 
@@ -33,24 +33,25 @@ pub(super) trait Format: Sync {
     }
 
     /// An answer to what is no chat, such as a list of models; `None` for a chat.
-    fn other(&self, _call: &Incoming, _rules: &Rules, _number: u64) -> Option<Outgoing> {
+    fn other(&self, _call: &Incoming, _rules: &AccessRules, _number: u64) -> Option<HttpReply> {
         None
     }
 
     /// Reads a request as strictly as the real service.
-    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply>;
+    fn read(&self, call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError>;
 
     /// A whole answer, in this format.
-    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing;
+    fn answer(&self, ask: &IncomingCall, reply: &SimulatedReply, number: u64) -> HttpReply;
 
     /// The events that a whole answer is streamed as; `None` for a call that wants no events.
-    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>>;
+    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<WireEvent>>;
 
     /// An answer that is odd in a way that this format can be.
-    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing;
+    fn odd(&self, odd: Odd, ask: &IncomingCall, number: u64) -> HttpReply;
 
     /// An error; the key appears in it only as far as the real service shows it.
-    fn error(&self, error: &ErrorReply, key: &str, ask: &Ask, number: u64) -> Outgoing;
+    fn error(&self, error: &ProviderError, key: &str, ask: &IncomingCall, number: u64)
+    -> HttpReply;
 
     /// The type that a stream is called.
     fn stream_type(&self) -> &'static str {
@@ -58,7 +59,7 @@ pub(super) trait Format: Sync {
     }
 
     /// An error, as an event in a stream.
-    fn error_event(&self, error: &Outgoing) -> Vec<u8> {
+    fn error_event(&self, error: &HttpReply) -> Vec<u8> {
         format!("data: {}\n\n", String::from_utf8_lossy(&error.body)).into_bytes()
     }
 
@@ -74,11 +75,11 @@ pub(super) trait Format: Sync {
 }
 
 /// The format that a kind of provider serves: the one place that tells them apart.
-pub(super) fn of(kind: Kind) -> &'static dyn Format {
+pub(super) fn of(kind: Kind) -> &'static dyn ServerFormat {
     match kind {
-        Kind::OpenAi => &openai::OpenAi,
-        Kind::Anthropic => &anthropic::Anthropic,
-        Kind::Google => &google::Google,
+        Kind::OpenAi => &openai::OpenAiServer,
+        Kind::Anthropic => &anthropic::AnthropicServer,
+        Kind::Google => &google::GoogleServer,
         Kind::Bedrock => &bedrock::BedrockServer,
     }
 }

@@ -16,8 +16,8 @@ use super::script::Scripted;
 use crate::actors::dispatch::Services;
 use crate::actors::guard::Rebuilds;
 use crate::actors::router::{AskHealth, Route, RouterActor, SetBreaker};
-use crate::actors::shadow::{Shadows, Spent, Terms};
-use crate::actors::sink::{self, Answer, Answers, EventRoom, News, Told};
+use crate::actors::shadow::{Shadows, SpentOnDay, Terms};
+use crate::actors::sink::{self, Answers, ChatAnswer, EventRoom, News, Told};
 use crate::actors::table::Table;
 use crate::clock::Clock;
 use crate::config::{self, Config, Env};
@@ -27,7 +27,7 @@ use crate::protocol::chat::ChatRequest;
 use crate::protocol::event::EventLine;
 use crate::protocol::id::Id;
 use crate::protocol::request::{BreakerOp, BreakerSet};
-use crate::recorder::{Keeping, Recorder, Restored, Settings};
+use crate::recorder::{Keeping, Recorder, RecorderSettings, Restored};
 
 /// 2026-11-20T00:00:00Z
 const START: u64 = 1_795_132_800_000;
@@ -144,7 +144,7 @@ impl Rig {
             Wall(START + millis(began.elapsed()))
         });
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings {
+        let settings = RecorderSettings {
             health_log: folder.path().join("health.jsonl"),
             state_dir: folder.path().join("state"),
             keeping: Keeping {
@@ -166,7 +166,7 @@ impl Rig {
         let script = Rc::new(Scripted::new());
         let terms = Terms { rules: config.shadow, zone: TimeZone::UTC, busy_at: 512 };
         // The ledger's thread would not answer in paused time.
-        let spent: Spent = Rc::new(|_, _| Box::pin(async { Some(Nano(0)) }));
+        let spent: SpentOnDay = Rc::new(|_, _| Box::pin(async { Some(Nano(0)) }));
         let shadows = Shadows::start(terms, script.clone(), &recorder, &clock, spent);
         let services = Services {
             provider: script.clone(),
@@ -266,10 +266,12 @@ impl Asked {
         loop {
             match self.answers.next().await.expect("every request gets a reply") {
                 News::Event(told) => self.note(&told),
-                News::Answer(Answer::Chat(outcome)) => {
+                News::Answer(ChatAnswer::Chat(outcome)) => {
                     return serde_json::to_value(outcome.line(Id::Null)).unwrap();
                 }
-                News::Answer(Answer::Plan(plan)) => return serde_json::to_value(&plan).unwrap(),
+                News::Answer(ChatAnswer::Plan(plan)) => {
+                    return serde_json::to_value(&plan).unwrap();
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::domain::pace::Limits;
 use crate::domain::price::{Nano, Usage};
 use crate::protocol::answer::{Answer, Finish};
 use crate::protocol::chat::{ChatRequest, Role, ToolCall};
-use crate::provider::{Call, Failure, Outcome, Provider, Step as News, Steps};
+use crate::provider::{Call, CallResult, Failure, Provider, Step as News, Steps};
 
 /// What one call gets.
 #[derive(Clone)]
@@ -206,7 +206,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn outcome(self) -> Outcome {
+    fn outcome(self) -> CallResult {
         match self.end.1 {
             End::Answer(finish, usage) => {
                 let content = Some(self.content);

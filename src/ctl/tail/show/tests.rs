@@ -6,10 +6,10 @@ use super::super::super::samples::event;
 use super::*;
 
 fn line(fields: Value) -> String {
-    shown(&Told::Event(Box::new(event(fields))))
+    shown(&TailedEvent::Event(Box::new(event(fields))))
 }
 
-fn shown(told: &Told) -> String {
+fn shown(told: &TailedEvent) -> String {
     let now = text::moment("2026-11-20T10:00:00Z").unwrap();
     render(told, now, &TimeZone::UTC, Paper::default()).unwrap()
 }
@@ -95,16 +95,16 @@ fn the_other_events_have_their_line_too() {
     for (event, wanted) in rows {
         assert_eq!(line(event), wanted);
     }
-    let foreign = Told::of_event(json!({"event":"brand_new","x":1}));
+    let foreign = TailedEvent::of_event(json!({"event":"brand_new","x":1}));
     assert_eq!(shown(&foreign), "- brand_new {\"x\":1}");
 }
 
 #[test]
 fn lost_events_are_counted_out_loud_and_other_messages_ignored() {
-    let lost = Told::of_message(json!({"log_lost": 3}));
+    let lost = TailedEvent::of_message(json!({"log_lost": 3}));
     assert!(shown(&lost).contains("3 events lost"));
     for other in [json!({"ok": true}), json!({"log": {"event": "checkpoint", "file": "x"}})] {
-        let told = Told::of_message(other);
+        let told = TailedEvent::of_message(other);
         assert_eq!(render(&told, Wall(0), &TimeZone::UTC, Paper::default()), None);
     }
 }
@@ -114,6 +114,6 @@ fn on_a_terminal_the_time_of_day_is_enough() {
     let paper = Paper { terminal: true, ..Paper::default() };
     let now = text::moment("2026-11-20T10:00:00Z").unwrap();
     let stop = event(json!({"event":"stop","timestamp":"2026-11-20T09:59:58.000Z"}));
-    let line = render(&Told::Event(Box::new(stop)), now, &TimeZone::UTC, paper).unwrap();
+    let line = render(&TailedEvent::Event(Box::new(stop)), now, &TimeZone::UTC, paper).unwrap();
     assert!(line.starts_with("09:59:58 stop"), "{line}");
 }

@@ -9,12 +9,12 @@ fn opened_in_background(fault: Fault) -> Breaker {
     let rules = Rules { probe: Prober::Background, failures: 1, ..rules() };
     let mut breaker = Breaker::new(rules, 10 * MINUTE, start());
     let (permit, _) = breaker.admit(ASK, start()).unwrap();
-    breaker.settle(permit, Finding::of(fault), NONE, 0.0, start());
+    breaker.settle(permit, CallFinding::of(fault), NONE, 0.0, start());
     assert_eq!(breaker.state(start()), State::Open);
     breaker
 }
 
-fn probe(breaker: &mut Breaker, finding: Finding, now: Now) -> Option<Change> {
+fn probe(breaker: &mut Breaker, finding: CallFinding, now: Now) -> Option<Change> {
     let (permit, told) = breaker.admit(PROBE, now).unwrap();
     assert_eq!(told, None, "nobody hears of a probe that has found nothing yet");
     breaker.settle(permit, finding, NONE, 0.0, now).change
@@ -24,7 +24,7 @@ fn probe(breaker: &mut Breaker, finding: Finding, now: Now) -> Option<Change> {
 fn a_success_closes_the_circuit_long_before_its_time() {
     let mut breaker = opened_in_background(Fault::Overloaded);
     let now = start().plus(EVERY);
-    let change = probe(&mut breaker, Finding::Success, now).unwrap();
+    let change = probe(&mut breaker, CallFinding::Success, now).unwrap();
     assert_eq!((change.from, change.to), (State::Open, State::Closed));
     assert!(breaker.admit(PROBE, now.plus(MINUTE)).is_err(), "a closed circuit needs no probe");
 }
@@ -32,10 +32,10 @@ fn a_success_closes_the_circuit_long_before_its_time() {
 #[test]
 fn a_failure_changes_nothing_whatever_it_is() {
     let failures = [
-        Finding::Failure(Fault::Overloaded),
-        Finding::Block(Fault::Auth),
-        Finding::Hold,
-        Finding::Nothing,
+        CallFinding::Failure(Fault::Overloaded),
+        CallFinding::Block(Fault::Auth),
+        CallFinding::Hold,
+        CallFinding::Nothing,
     ];
     for finding in failures {
         let mut breaker = opened_in_background(Fault::Overloaded);
@@ -76,9 +76,9 @@ fn what_waits_for_a_person_is_tried_every_five_minutes_and_only_a_success_closes
     let mut breaker = opened_in_background(Fault::Auth);
     assert!(breaker.admit(PROBE, start().plus(4 * MINUTE)).is_err());
     let now = start().plus(5 * MINUTE);
-    assert_eq!(probe(&mut breaker, Finding::Alive, now), None);
+    assert_eq!(probe(&mut breaker, CallFinding::Alive, now), None);
     assert!(breaker.admit(PROBE, now.plus(4 * MINUTE)).is_err());
-    assert!(probe(&mut breaker, Finding::Success, now.plus(5 * MINUTE)).is_some());
+    assert!(probe(&mut breaker, CallFinding::Success, now.plus(5 * MINUTE)).is_some());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn copies_of_answered_requests_go_to_closed_circuits_alone() {
     let mut breaker = opened_in_background(Fault::Overloaded);
     assert!(breaker.admit(shadow, start()).is_err());
     assert!(breaker.admit(shadow, start().plus(60 * MINUTE)).is_err(), "nor half-open ones");
-    probe(&mut breaker, Finding::Success, start().plus(EVERY));
+    probe(&mut breaker, CallFinding::Success, start().plus(EVERY));
     assert!(breaker.admit(shadow, start().plus(EVERY)).is_ok());
 }
 

@@ -11,21 +11,21 @@ use super::*;
 enum Step {
     Wait { mono_ms: u64, wall_ms: i64 },
     Admit { by: Asker },
-    Settle { which: usize, finding: Finding, chance: f64 },
+    Settle { which: usize, finding: CallFinding, chance: f64 },
     Abandon { which: usize },
     Order { set: Option<Force>, for_ms: Option<u64> },
     Restart,
 }
 
-fn finding() -> impl Strategy<Value = Finding> {
+fn finding() -> impl Strategy<Value = CallFinding> {
     prop_oneof![
-        Just(Finding::Success),
-        Just(Finding::Alive),
-        Just(Finding::Nothing),
-        Just(Finding::Hold),
-        Just(Finding::Failure(Fault::Overloaded)),
-        Just(Finding::Failure(Fault::Overloaded)),
-        Just(Finding::Block(Fault::Auth)),
+        Just(CallFinding::Success),
+        Just(CallFinding::Alive),
+        Just(CallFinding::Nothing),
+        Just(CallFinding::Hold),
+        Just(CallFinding::Failure(Fault::Overloaded)),
+        Just(CallFinding::Failure(Fault::Overloaded)),
+        Just(CallFinding::Block(Fault::Auth)),
     ]
 }
 
@@ -73,8 +73,8 @@ proptest! {
         for step in steps {
             breaker.expire(now);
             let deadline = match &breaker.phase {
-                Phase::Open { until, .. } => Some(*until),
-                Phase::Closed => None,
+                CircuitPhase::Open { until, .. } => Some(*until),
+                CircuitPhase::Closed => None,
             };
             match step {
                 Step::Wait { mono_ms, wall_ms } => {
@@ -107,7 +107,9 @@ proptest! {
                     let settled = breaker.settle(permit, finding, NONE, chance, now);
                     prop_assert_eq!(settled.counted, !stale);
                     prop_assert!(!stale || settled.change.is_none());
-                    if let (Some(before), Phase::Open { until, .. }) = (deadline, &breaker.phase) {
+                    if let (Some(before), CircuitPhase::Open { until, .. }) =
+                        (deadline, &breaker.phase)
+                    {
                         prop_assert!(until.left(now) >= before.left(now), "moved earlier");
                     }
                     if let Some(change) = settled.change {

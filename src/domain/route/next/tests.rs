@@ -55,7 +55,7 @@ fn a_server_error_is_repeated_once_and_then_the_next_provider_is_asked_at_once()
     assert_eq!(fails(&mut progress, &chain, error, at(0)), wait);
     assert_eq!(progress.next(Happened::Waited, &chain, at(1), 0.0), call(0));
     assert_eq!(fails(&mut progress, &chain, error, at(1)), call(1));
-    let end = Next::Finish(Finish::Exhausted);
+    let end = Next::Finish(NoAnswer::Exhausted);
     assert_eq!(fails(&mut progress, &chain, failed(1, Fault::Tls), at(2)), end);
 }
 
@@ -102,7 +102,7 @@ fn no_model_as_small_is_asked_with_a_prompt_that_was_too_long() {
 
 #[test]
 fn half_an_answer_ends_a_request_that_wants_no_other_unless_its_time_is_over() {
-    for (now, end) in [(0, Finish::Interrupted), (60, Finish::Exhausted)] {
+    for (now, end) in [(0, NoAnswer::Interrupted), (60, NoAnswer::Exhausted)] {
         let chain = [candidate("p", None)];
         let rules = RouteRules { break_interrupts: true, ..rules(60) };
         let mut progress = Progress::new(VecDeque::from([0]), None, rules);
@@ -114,7 +114,7 @@ fn half_an_answer_ends_a_request_that_wants_no_other_unless_its_time_is_over() {
 
 #[test]
 fn a_refusal_goes_to_the_caller_or_to_the_next_model_as_the_request_says() {
-    for (refusal_falls_back, next) in [(false, Next::Finish(Finish::Refused)), (true, call(1))] {
+    for (refusal_falls_back, next) in [(false, Next::Finish(NoAnswer::Refused)), (true, call(1))] {
         let chain = [candidate("p", None), candidate("q", None)];
         let rules = RouteRules { refusal_falls_back, ..rules(60) };
         let mut progress = Progress::new(VecDeque::from([0, 1]), None, rules);
@@ -131,7 +131,7 @@ fn the_nearest_model_is_tried_early_only_if_nobody_could_be_called() {
     assert_eq!(progress.next(Happened::Ranked, &chain, at(0), 0.0), early);
     let skip = Skip::new(SkipReason::CircuitOpen);
     let end = progress.next(Happened::NotAdmitted(skip), &chain, at(0), 0.0);
-    assert_eq!(end, Next::Finish(Finish::Exhausted));
+    assert_eq!(end, Next::Finish(NoAnswer::Exhausted));
 }
 
 #[test]
@@ -184,7 +184,7 @@ proptest! {
                 }
                 Next::Finish(why) => {
                     let all = turns.iter().all(|had| *had);
-                    prop_assert!(all || why != Finish::Exhausted, "{turns:?}");
+                    prop_assert!(all || why != NoAnswer::Exhausted, "{turns:?}");
                     return Ok(());
                 }
             };

@@ -12,7 +12,7 @@ fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Failure {
     let headers =
         headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let headers: HeaderMap = headers.collect();
-    let reply = Reply { status, headers: &headers, body: body.as_bytes() };
+    let reply = ErrorResponse { status, headers: &headers, body: body.as_bytes() };
     classify(&reply, &reply.error(), &Secrets::default(), NOW)
 }
 
@@ -278,7 +278,7 @@ fn a_key_in_message_and_code_is_not_passed_on() {
     let secrets = Secrets::new(&[secret]);
     let body = openai("x", "my-secret-key-123", "Incorrect API key provided: my-secret-key-123.");
     let empty = HeaderMap::new();
-    let reply = Reply { status: 401, headers: &empty, body: body.as_bytes() };
+    let reply = ErrorResponse { status: 401, headers: &empty, body: body.as_bytes() };
     let failure = classify(&reply, &reply.error(), &secrets, NOW);
     assert!(!format!("{failure:?}").contains("my-secret-key-123"));
     assert_eq!(failure.message, "Incorrect API key provided: [hidden].");
@@ -296,7 +296,7 @@ proptest! {
         if let Ok(value) = retry_after.parse() {
             headers.insert("retry-after", value);
         }
-        let reply = Reply { status, headers: &headers, body: &body };
+        let reply = ErrorResponse { status, headers: &headers, body: &body };
         let failure = classify(&reply, &reply.error(), &Secrets::default(), NOW);
         prop_assert!(failure.message.chars().count() <= 300);
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn of(body: &str) -> ErrorBody {
+fn of(body: &str) -> ErrorDetails {
     read(body.as_bytes())
 }
 

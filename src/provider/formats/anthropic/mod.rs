@@ -16,7 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use self::cache::{Breakpoints, Cache, SystemPrompt};
-use self::turns::Turn;
+use self::turns::MessageTurn;
 use crate::protocol::chat::{ChatRequest, Effort, ResponseFormat, Tool, ToolChoice};
 use crate::provider::body::{self, Asking};
 use crate::provider::formats::{self, Format, ReadEvents};
@@ -50,7 +50,7 @@ impl Format for Anthropic {
     }
 
     fn events(&self) -> Box<dyn ReadEvents> {
-        Box::new(stream::Progress::default())
+        Box::new(stream::MessageProgress::default())
     }
 }
 
@@ -62,7 +62,7 @@ pub(in crate::provider::formats) const MAX_TOKENS: u32 = 8192;
 const JSON_ONLY: &str = "Answer with one JSON object and nothing else: no code fence, no comment.";
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct MessagesBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ struct Body<'a> {
     max_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<SystemPrompt<'a>>,
-    messages: Vec<Turn<'a>>,
+    messages: Vec<MessageTurn<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Choosing<'a>>,
+    tool_choice: Option<ToolChoiceParam<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -92,7 +92,7 @@ struct WireTool<'a> {
     name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    input_schema: Schema<'a>,
+    input_schema: ParametersSchema<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ struct WireTool<'a> {
 /// This API wants a schema even from a tool without parameters.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Schema<'a> {
+enum ParametersSchema<'a> {
     Given(Cow<'a, RawValue>),
     Closed(Value),
     Nothing {
@@ -112,14 +112,14 @@ enum Schema<'a> {
     },
 }
 
-const NO_PARAMETERS: Schema<'static> =
-    Schema::Nothing { kind: "object", properties: NoProperties {} };
+const NO_PARAMETERS: ParametersSchema<'static> =
+    ParametersSchema::Nothing { kind: "object", properties: NoProperties {} };
 
 #[derive(Serialize)]
 struct NoProperties {}
 
 #[derive(Serialize)]
-struct Choosing<'a> {
+struct ToolChoiceParam<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,7 +152,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let refuses = thinking.is_some_and(|kind| kind == "enabled") && turns::lack_thoughts(&messages);
     let thinks = !refuses && thinking.is_some_and(|kind| kind == "enabled" || kind == "adaptive");
     let version = vertex::version(call);
-    let body = Body {
+    let body = MessagesBody {
         model: version.is_none().then_some(&call.model.model_id),
         anthropic_version: version,
         max_tokens: call.max_tokens.unwrap_or(MAX_TOKENS),
@@ -177,7 +177,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
 
 /// Newer models refuse temperature and `top_p` together, and the temperature may be a mere
 /// default: it yields to a `top_p` that the caller set alone.
-fn one_way_of_sampling<'a>(mut body: Body<'a>, request: &ChatRequest) -> Body<'a> {
+fn one_way_of_sampling<'a>(mut body: MessagesBody<'a>, request: &ChatRequest) -> MessagesBody<'a> {
     if request.temperature.is_none() && body.top_p.is_some() {
         body.temperature = None;
     }
@@ -222,11 +222,11 @@ fn wire_tool<'a>(tool: &'a Tool, caches: &mut Breakpoints) -> WireTool<'a> {
         input_schema: match body::parameters(function) {
             Some(schema) if function.strict == Some(true) => {
                 match serde_json::from_str(schema.get()) {
-                    Ok(schema) => Schema::Closed(closed(&schema)),
-                    Err(_) => Schema::Given(schema),
+                    Ok(schema) => ParametersSchema::Closed(closed(&schema)),
+                    Err(_) => ParametersSchema::Given(schema),
                 }
             }
-            Some(schema) => Schema::Given(schema),
+            Some(schema) => ParametersSchema::Given(schema),
             None => NO_PARAMETERS,
         },
         strict: function.strict,
@@ -234,10 +234,10 @@ fn wire_tool<'a>(tool: &'a Tool, caches: &mut Breakpoints) -> WireTool<'a> {
     }
 }
 
-fn choosing(request: &ChatRequest) -> Option<Choosing<'_>> {
+fn choosing(request: &ChatRequest) -> Option<ToolChoiceParam<'_>> {
     if request.tools.is_empty() {
         let called = body::called(request).next();
-        return called.map(|_| Choosing {
+        return called.map(|_| ToolChoiceParam {
             kind: "none",
             name: None,
             disable_parallel_tool_use: None,
@@ -250,10 +250,14 @@ fn choosing(request: &ChatRequest) -> Option<Choosing<'_>> {
         Some(ToolChoice::Required) => ("any", None),
         Some(ToolChoice::Named(name)) => ("tool", Some(function_name(name, false))),
         Some(ToolChoice::Never) => {
-            return Some(Choosing { kind: "none", name: None, disable_parallel_tool_use: None });
+            return Some(ToolChoiceParam {
+                kind: "none",
+                name: None,
+                disable_parallel_tool_use: None,
+            });
         }
     };
-    Some(Choosing { kind, name, disable_parallel_tool_use: one_only })
+    Some(ToolChoiceParam { kind, name, disable_parallel_tool_use: one_only })
 }
 
 fn output_config(request: &ChatRequest) -> Option<OutputConfig> {

@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 
 use super::stream::{Block, block_begins};
 use crate::provider::errors::falsy;
-use crate::provider::pieces::{self, End, Gathered};
+use crate::provider::pieces::{self, AnswerEnd, Gathered};
 use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
-struct Reply<'a> {
+struct MessageReply<'a> {
     content: Option<Vec<Block>>,
     #[serde(default, deserialize_with = "finish::word")]
     stop_reason: Option<String>,
@@ -27,13 +27,13 @@ struct Reply<'a> {
 
 /// Takes a whole answer.
 pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
-    let reply: Reply<'_> = into.read(bytes)?;
+    let reply: MessageReply<'_> = into.read(bytes)?;
     into.usage = reply.usage.and_then(usage::read).or(into.usage);
     if let Some(error) = reply.error {
         return Err(into.failed(&error));
     }
     let end = end(reply.stop_reason.as_deref().unwrap_or_default());
-    if reply.content.is_none() && end != End::Refused {
+    if reply.content.is_none() && end != AnswerEnd::Refused {
         return Err(pieces::bad_body(bytes, "`content` is missing"));
     }
     let mut blocks = reply.content.unwrap_or_default().into_iter();
@@ -44,19 +44,19 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
 
 /// Says why an answer without text was refused, as far as that is told.
 pub(super) fn explain(
-    end: End,
+    end: AnswerEnd,
     details: Option<&Value>,
     into: &mut Gathered,
 ) -> Result<(), Failure> {
     let text = details.and_then(|details| details.get("explanation")).and_then(Value::as_str);
-    match text.filter(|_| end == End::Refused && into.is_silent()) {
+    match text.filter(|_| end == AnswerEnd::Refused && into.is_silent()) {
         Some(text) => into.say(text),
         None => Ok(()),
     }
 }
 
-pub(super) fn end(reason: &str) -> End {
-    End::of(reason)
+pub(super) fn end(reason: &str) -> AnswerEnd {
+    AnswerEnd::of(reason)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::reply::{answer, end, explain};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::Event;
-use crate::provider::pieces::{End, Gathered};
+use crate::provider::framing::RawEvent;
+use crate::provider::pieces::{AnswerEnd, Gathered};
 use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::Spent;
@@ -20,13 +20,13 @@ use crate::provider::{Failure, finish};
 
 /// What must be remembered between two events.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(super) struct MessageProgress {
     spent: Spent,
-    end: Option<End>,
+    end: Option<AnswerEnd>,
 }
 
 #[derive(Deserialize)]
-struct Item<'a> {
+struct MessageEvent<'a> {
     #[serde(rename = "type", default)]
     kind: String,
     index: Option<u64>,
@@ -73,12 +73,12 @@ struct Delta {
     stop_details: Option<Value>,
 }
 
-impl ReadEvents for Progress {
-    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+impl ReadEvents for MessageProgress {
+    fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         if event.bare {
             return answer(event.data, into);
         }
-        let item: Item<'_> = into.read(event.data)?;
+        let item: MessageEvent<'_> = into.read(event.data)?;
         let begun = item.message.and_then(|start| start.usage);
         for raw in begun.into_iter().chain(item.usage) {
             self.spent.grow(&Spent::read(raw).unwrap_or_default());
@@ -98,7 +98,7 @@ impl ReadEvents for Progress {
             ("content_block_delta", _, Some(delta)) => block_grows(index, &delta, into),
             ("message_delta", _, Some(delta)) => self.message_ends(&delta, into),
             ("message_stop", ..) => {
-                into.finish = Some(self.end.unwrap_or(End::Unknown));
+                into.finish = Some(self.end.unwrap_or(AnswerEnd::Unknown));
                 into.over = true;
                 Ok(())
             }
@@ -107,12 +107,12 @@ impl ReadEvents for Progress {
     }
 }
 
-impl Progress {
+impl MessageProgress {
     fn message_ends(&mut self, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
         if let Some(reason) = &delta.stop_reason {
             self.end = Some(end(reason));
         }
-        explain(self.end.unwrap_or(End::Unknown), delta.stop_details.as_ref(), into)
+        explain(self.end.unwrap_or(AnswerEnd::Unknown), delta.stop_details.as_ref(), into)
     }
 }
 

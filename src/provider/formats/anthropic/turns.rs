@@ -25,7 +25,7 @@ const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"]
 
 /// What one speaker says at a time.
 #[derive(Serialize)]
-pub(super) struct Turn<'a> {
+pub(super) struct MessageTurn<'a> {
     role: Role,
     content: Vec<TurnBlock<'a>>,
 }
@@ -83,9 +83,9 @@ enum MediaSource<'a> {
 pub(super) fn turns<'a>(
     call: &Call<'a>,
     caches: &mut Breakpoints,
-) -> Result<Vec<Turn<'a>>, Failure> {
+) -> Result<Vec<MessageTurn<'a>>, Failure> {
     let messages = &call.request.messages;
-    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(messages.len());
+    let mut turns: Vec<MessageTurn<'a>> = Vec::with_capacity(messages.len());
     let entries = history::entries(messages, Ids::Plain);
     let last = entries.len().saturating_sub(1);
     for (at, entry) in entries.into_iter().enumerate() {
@@ -111,7 +111,7 @@ pub(super) fn turns<'a>(
         }
         match turns.last_mut() {
             Some(last) if last.role == role => last.content.extend(blocks),
-            _ => turns.push(Turn { role, content: blocks }),
+            _ => turns.push(MessageTurn { role, content: blocks }),
         }
     }
     complete(&mut turns);
@@ -120,7 +120,7 @@ pub(super) fn turns<'a>(
 
 /// Whether a target that must think finds no thoughts of its own where it wants them: first in the
 /// newest turn of the assistant, before the calls. It refuses such a request.
-pub(super) fn lack_thoughts(turns: &[Turn<'_>]) -> bool {
+pub(super) fn lack_thoughts(turns: &[MessageTurn<'_>]) -> bool {
     let Some(newest) = turns.iter().rfind(|turn| turn.role == Role::Assistant) else {
         return false;
     };
@@ -134,14 +134,14 @@ fn is_call(block: &TurnBlock<'_>) -> bool {
 }
 
 /// A person begins, somebody says something, and what is to be continued does not end in blanks.
-fn complete(turns: &mut Vec<Turn<'_>>) {
+fn complete(turns: &mut Vec<MessageTurn<'_>>) {
     let beginning = match turns.first() {
         None => Some(NO_TURN),
         Some(first) if first.role == Role::Assistant => Some(NO_BEGINNING),
         Some(_) => None,
     };
     if let Some(words) = beginning {
-        turns.insert(0, Turn { role: Role::User, content: vec![text(words)] });
+        turns.insert(0, MessageTurn { role: Role::User, content: vec![text(words)] });
     }
     let last = turns.last_mut().filter(|turn| turn.role == Role::Assistant);
     if let Some(TurnBlock::Made(MadeBlock::Text { text, .. })) =

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::provider::pieces::{self, End, Gathered};
+use crate::provider::pieces::{self, AnswerEnd, Gathered};
 use crate::provider::tool_calls::Fragment;
 use crate::provider::{Failure, finish, thoughts, usage};
 
@@ -83,7 +83,7 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
     into.usage = reply.usage.and_then(usage::read).or(into.usage);
     let end = end(reply.stop_reason.as_deref().unwrap_or_default());
     let content = reply.output.and_then(|output| output.message).and_then(|it| it.content);
-    let Some(content) = content.or((end == End::Refused).then(Vec::new)) else {
+    let Some(content) = content.or((end == AnswerEnd::Refused).then(Vec::new)) else {
         let error: Value = into.read(bytes)?;
         let names = ["__type", "message", "Message", "error"];
         if names.iter().any(|name| error.get(name).is_some_and(|said| !said.is_null())) {
@@ -139,9 +139,9 @@ fn think(thought: HeardThought, into: &mut Gathered) -> Result<(), Failure> {
 }
 
 /// What a finish word means.
-pub(super) fn end(reason: &str) -> End {
+pub(super) fn end(reason: &str) -> AnswerEnd {
     match reason {
-        "malformed_model_output" | "malformed_tool_use" => End::Glitch,
-        other => End::of(other),
+        "malformed_model_output" | "malformed_tool_use" => AnswerEnd::Glitch,
+        other => AnswerEnd::of(other),
     }
 }

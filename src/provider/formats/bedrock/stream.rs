@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::reply::{self, HeardCall};
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::Event;
+use crate::provider::framing::RawEvent;
 use crate::provider::pieces::Gathered;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::{Failure, finish, usage};
@@ -60,7 +60,7 @@ struct MoreThought {
 }
 
 impl ReadEvents for ConverseEvents {
-    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         if event.bare {
             return reply::answer(event.data, into);
         }
@@ -92,7 +92,7 @@ impl ReadEvents for ConverseEvents {
 }
 
 /// An exception as an error body that names its type.
-fn exception(event: Event<'_>) -> Value {
+fn exception(event: RawEvent<'_>) -> Value {
     let mut error = match serde_json::from_slice(event.data) {
         Ok(Value::Object(error)) => error,
         _ => serde_json::Map::new(),

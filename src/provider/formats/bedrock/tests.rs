@@ -7,7 +7,7 @@ use crate::config::{Kind, Model};
 use crate::domain::fault::Fault;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
-use crate::provider::Outcome;
+use crate::provider::CallResult;
 use crate::provider::fixtures::{self, call, request, tree};
 use crate::provider::framing::eventstream::message;
 use crate::provider::gather::tests::{Seen, run};
@@ -194,7 +194,7 @@ fn extra_fields_are_merged_into_those_of_the_maker() {
     assert_eq!(body["additionalModelRequestFields"], fields);
 }
 
-fn whole(body: &Value) -> Outcome {
+fn whole(body: &Value) -> CallResult {
     pieces::whole(&Bedrock, body.to_string().as_bytes(), &std::rc::Rc::default())
 }
 

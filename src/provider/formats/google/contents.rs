@@ -26,7 +26,7 @@ pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// What one speaker says at a time.
 #[derive(Serialize)]
-pub(super) struct Turn<'a> {
+pub(super) struct ContentTurn<'a> {
     role: &'static str,
     pub(super) parts: Vec<WirePart<'a>>,
 }
@@ -44,7 +44,7 @@ pub(super) enum WirePart<'a> {
     Inline { inline_data: Inline<'a> },
     #[serde(rename_all = "camelCase")]
     Call {
-        function_call: WireCall<'a>,
+        function_call: FunctionCallPart<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         thought_signature: Option<&'a str>,
     },
@@ -60,7 +60,7 @@ pub(super) struct Inline<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct WireCall<'a> {
+pub(super) struct FunctionCallPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<Cow<'a, str>>,
     name: Cow<'a, str>,
@@ -72,21 +72,21 @@ pub(super) struct WireResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<Cow<'a, str>>,
     name: Cow<'a, str>,
-    response: Outgoing<'a>,
+    response: FunctionResult<'a>,
 }
 
 /// A function's result must be an object; any other text is wrapped into one.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Outgoing<'a> {
+enum FunctionResult<'a> {
     Object(&'a RawValue),
     Text { output: String },
 }
 
 /// All turns of a call's conversation.
-pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<Turn<'a>>, Failure> {
+pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<ContentTurn<'a>>, Failure> {
     let messages = &call.request.messages;
-    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(messages.len());
+    let mut turns: Vec<ContentTurn<'a>> = Vec::with_capacity(messages.len());
     for entry in history::entries(messages, Ids::Any) {
         let (role, parts) = match entry {
             ChatEntry::Said(message) if body::instructs(message) => continue,
@@ -104,7 +104,7 @@ pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<Turn<'a>>, Failure> {
         }
         match turns.last_mut() {
             Some(last) if last.role == role => last.parts.extend(parts),
-            _ => turns.push(Turn { role, parts }),
+            _ => turns.push(ContentTurn { role, parts }),
         }
     }
     let beginning = match turns.first() {
@@ -113,7 +113,7 @@ pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<Turn<'a>>, Failure> {
         Some(_) => None,
     };
     if let Some(words) = beginning {
-        turns.insert(0, Turn { role: "user", parts: vec![text(words)] });
+        turns.insert(0, ContentTurn { role: "user", parts: vec![text(words)] });
     }
     Ok(turns)
 }
@@ -203,7 +203,7 @@ fn said_by_model<'a>(
     for CallAsked { call, id } in asked {
         let (name, args) = (function_name(&call.function.name, true), body::arguments(call));
         parts.push(WirePart::Call {
-            function_call: WireCall { id: own_id(id), name, args },
+            function_call: FunctionCallPart { id: own_id(id), name, args },
             thought_signature: signature(call).or(missing.take()),
         });
     }
@@ -230,11 +230,10 @@ fn tool_result<'a>(
     let content = result.and_then(|message| message.content.as_ref());
     let mut shown = parts(content)?;
     let response = match (result, content) {
-        (None, _) => Outgoing::Text { output: NO_RESULT.to_owned() },
-        (_, Some(Content::Text(text))) => {
-            object(text).map_or_else(|| Outgoing::Text { output: text.clone() }, Outgoing::Object)
-        }
-        _ => Outgoing::Text { output: shown.iter().filter_map(text_of).collect() },
+        (None, _) => FunctionResult::Text { output: NO_RESULT.to_owned() },
+        (_, Some(Content::Text(text))) => object(text)
+            .map_or_else(|| FunctionResult::Text { output: text.clone() }, FunctionResult::Object),
+        _ => FunctionResult::Text { output: shown.iter().filter_map(text_of).collect() },
     };
     shown.retain(|part| matches!(part, WirePart::Inline { .. }));
     let name = function_name(&asked.call.function.name, true);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use self::contents::Turn;
+use self::contents::ContentTurn;
 use crate::protocol::chat::{ChatRequest, Effort, Function, ResponseFormat, ToolChoice};
 use crate::provider::body::{self, Asking};
 use crate::provider::formats::{self, Format, ReadEvents};
@@ -23,10 +23,10 @@ use crate::provider::{Call, Failure};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+struct GenerateBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     system_instruction: Option<System<'a>>,
-    contents: Vec<Turn<'a>>,
+    contents: Vec<ContentTurn<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<[Tools<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,12 +63,12 @@ struct Declaration<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ToolConfig<'a> {
-    function_calling_config: Choosing<'a>,
+    function_calling_config: FunctionCallingConfig<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Choosing<'a> {
+struct FunctionCallingConfig<'a> {
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed_function_names: Option<[Cow<'a, str>; 1]>,
@@ -131,7 +131,7 @@ impl Format for Google {
 fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = body::system_text(call);
-    let body = Body {
+    let body = GenerateBody {
         system_instruction: (!system.is_empty())
             .then_some(System { parts: [SystemPart { text: &system }] }),
         contents: vertex::fit(contents::turns(call)?, call),
@@ -205,7 +205,9 @@ fn tool_config(request: &ChatRequest) -> Option<ToolConfig<'_>> {
         ToolChoice::Required => ("ANY", None),
         ToolChoice::Named(name) => ("ANY", Some([function_name(name, true)])),
     };
-    Some(ToolConfig { function_calling_config: Choosing { mode, allowed_function_names: only } })
+    Some(ToolConfig {
+        function_calling_config: FunctionCallingConfig { mode, allowed_function_names: only },
+    })
 }
 
 mod contents;

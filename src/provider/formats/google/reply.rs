@@ -14,15 +14,15 @@ use serde_json::value::RawValue;
 
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::Event;
-use crate::provider::pieces::{self, End, Gathered};
+use crate::provider::framing::RawEvent;
+use crate::provider::pieces::{self, AnswerEnd, Gathered};
 use crate::provider::tool_calls::{self, Fragment};
 use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reply<'a> {
-    candidates: Option<Vec<Candidate>>,
+struct GenerateReply<'a> {
+    candidates: Option<Vec<ReplyCandidate>>,
     prompt_feedback: Option<Feedback>,
     #[serde(borrow)]
     usage_metadata: Option<&'a RawValue>,
@@ -46,14 +46,14 @@ impl Feedback {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Candidate {
-    content: Option<Said>,
+struct ReplyCandidate {
+    content: Option<CandidateContent>,
     #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct CandidateContent {
     parts: Option<Vec<SaidPart>>,
 }
 
@@ -63,11 +63,11 @@ struct SaidPart {
     text: Option<String>,
     thought: Option<bool>,
     thought_signature: Option<String>,
-    function_call: Option<SaidCall>,
+    function_call: Option<FoundFunctionCall>,
 }
 
 #[derive(Deserialize)]
-struct SaidCall {
+struct FoundFunctionCall {
     id: Option<String>,
     name: String,
     args: Option<Box<RawValue>>,
@@ -77,7 +77,7 @@ struct SaidCall {
 pub(super) struct Responses;
 
 impl ReadEvents for Responses {
-    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         if !is_list(event.data) {
             return take_reply(into.read(event.data)?, into);
         }
@@ -88,8 +88,8 @@ impl ReadEvents for Responses {
 
 /// Takes a whole answer, which may be alone in a list: errors are often sent so.
 pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
-    let reply: Reply<'_> = match is_list(bytes) {
-        true => into.read(bytes).map(|[reply]: [Reply<'_>; 1]| reply)?,
+    let reply: GenerateReply<'_> = match is_list(bytes) {
+        true => into.read(bytes).map(|[reply]: [GenerateReply<'_>; 1]| reply)?,
         false => into.read(bytes)?,
     };
     let has_candidate = reply.candidates.as_ref().is_some_and(|all| !all.is_empty());
@@ -97,7 +97,7 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
     if into.finish.is_none() && !has_candidate {
         return Err(pieces::bad_body(bytes, "`candidates` is missing or empty"));
     }
-    into.finish.get_or_insert(End::Unknown);
+    into.finish.get_or_insert(AnswerEnd::Unknown);
     Ok(())
 }
 
@@ -105,14 +105,14 @@ fn is_list(data: &[u8]) -> bool {
     data.trim_ascii_start().starts_with(b"[")
 }
 
-fn take_reply(reply: Reply<'_>, into: &mut Gathered) -> Result<(), Failure> {
+fn take_reply(reply: GenerateReply<'_>, into: &mut Gathered) -> Result<(), Failure> {
     into.usage = reply.usage_metadata.and_then(usage::read).or(into.usage);
     if let Some(error) = reply.error {
         return Err(into.failed(&error));
     }
     let Some(candidate) = reply.candidates.and_then(|all| all.into_iter().next()) else {
         if reply.prompt_feedback.is_some_and(|feedback| feedback.has_blocked()) {
-            into.finish = Some(End::Refused);
+            into.finish = Some(AnswerEnd::Refused);
         }
         return Ok(());
     };
@@ -163,13 +163,13 @@ fn carried(signature: String) -> Value {
 }
 
 /// Some gateways send the numbers that stand for the words.
-fn end(reason: &str) -> End {
+fn end(reason: &str) -> AnswerEnd {
     match reason {
-        "1" => End::Done,
-        "2" => End::Length,
-        "3" | "4" | "6" | "7" | "8" | "9" | "11" => End::Refused,
-        "5" | "10" | "12" | "OTHER" => End::Glitch,
-        other => End::of(other),
+        "1" => AnswerEnd::Done,
+        "2" => AnswerEnd::Length,
+        "3" | "4" | "6" | "7" | "8" | "9" | "11" => AnswerEnd::Refused,
+        "5" | "10" | "12" | "OTHER" => AnswerEnd::Glitch,
+        other => AnswerEnd::of(other),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Gemini on Vertex AI: the same bodies, whose calls of functions have no ids.
 
-use super::contents::{Turn, WirePart};
+use super::contents::{ContentTurn, WirePart};
 use crate::config::vertex::is_vertex;
 use crate::provider::Call;
 
 /// Takes the ids away that Gemini's own API gives to calls: Vertex AI refuses a body with one.
 /// Calls and results belong together by their names and their order.
-pub(super) fn fit<'a>(mut turns: Vec<Turn<'a>>, call: &Call<'_>) -> Vec<Turn<'a>> {
+pub(super) fn fit<'a>(mut turns: Vec<ContentTurn<'a>>, call: &Call<'_>) -> Vec<ContentTurn<'a>> {
     if !is_vertex(&call.model.provider.base_url) {
         return turns;
     }

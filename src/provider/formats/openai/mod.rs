@@ -136,7 +136,7 @@ fn wire_tool(tool: &Tool, dialect: Dialect) -> SentTool<'_> {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct CompletionBody<'a> {
     model: &'a str,
     messages: Vec<WireMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,11 +156,11 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<SentTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Choosing<'a>>,
+    tool_choice: Option<SentToolChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<OutputFormat<'a>>,
+    response_format: Option<SentFormat<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<Effort>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -177,7 +177,7 @@ struct StreamOptions {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Choosing<'a> {
+enum SentToolChoice<'a> {
     Plain(&'a ToolChoice),
     Named(ToolChoice),
     Word(&'static str),
@@ -185,7 +185,7 @@ enum Choosing<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum OutputFormat<'a> {
+enum SentFormat<'a> {
     JsonObject,
     JsonSchema { json_schema: &'a JsonSchema },
 }
@@ -198,7 +198,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let newer = limit == MaxTokensField::MaxCompletionTokens;
     let has_tools = !request.tools.is_empty();
     let mistral = dialect == Dialect::Mistral;
-    let body = Body {
+    let body = CompletionBody {
         model: &call.model.model_id,
         messages: messages::messages(call, dialect),
         max_tokens: call.max_tokens.filter(|_| !newer),
@@ -213,19 +213,19 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
         // Both are refused without tools.
         tool_choice: request.tool_choice.as_ref().filter(|_| has_tools).map(|choice| {
             match (choice, mistral) {
-                (ToolChoice::Required, true) => Choosing::Word("any"),
-                (ToolChoice::Named(name), _) => {
-                    Choosing::Named(ToolChoice::Named(function_name(name, false).into_owned()))
-                }
-                _ => Choosing::Plain(choice),
+                (ToolChoice::Required, true) => SentToolChoice::Word("any"),
+                (ToolChoice::Named(name), _) => SentToolChoice::Named(ToolChoice::Named(
+                    function_name(name, false).into_owned(),
+                )),
+                _ => SentToolChoice::Plain(choice),
             }
         }),
         parallel_tool_calls: request.parallel_tool_calls.filter(|_| has_tools),
         response_format: match &request.response_format {
             None | Some(ResponseFormat::Text {}) => None,
-            Some(ResponseFormat::JsonObject {}) => Some(OutputFormat::JsonObject),
+            Some(ResponseFormat::JsonObject {}) => Some(SentFormat::JsonObject),
             Some(ResponseFormat::JsonSchema { json_schema }) => {
-                Some(OutputFormat::JsonSchema { json_schema })
+                Some(SentFormat::JsonSchema { json_schema })
             }
         },
         reasoning_effort: request.reasoning_effort,

@@ -12,12 +12,12 @@ use serde_json::value::RawValue;
 
 use super::stream::{Piece, Said, take_said};
 use crate::provider::errors::falsy;
-use crate::provider::pieces::{self, End, Gathered};
+use crate::provider::pieces::{self, AnswerEnd, Gathered};
 use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
-struct Reply<'a> {
-    choices: Option<Vec<Choice>>,
+struct CompletionReply<'a> {
+    choices: Option<Vec<WholeChoice>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "falsy::error")]
@@ -28,7 +28,7 @@ struct Reply<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct WholeChoice {
     message: Option<Said>,
     #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
@@ -38,7 +38,7 @@ struct Choice {
 
 /// Takes a whole answer.
 pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
-    let reply: Reply<'_> = into.read(bytes)?;
+    let reply: CompletionReply<'_> = into.read(bytes)?;
     into.usage = reply.usage.and_then(usage::read).or(into.usage);
     let error = reply.error.or(reply.base_resp);
     let Some(choice) = reply.choices.and_then(|choices| choices.into_iter().next()) else {
@@ -59,7 +59,7 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
             }
             take_said(said, Piece::Whole, into)?;
         }
-        None if end(&finish) == End::Refused => {}
+        None if end(&finish) == AnswerEnd::Refused => {}
         None => return Err(pieces::bad_body(bytes, "`choices[0].message` is missing")),
     }
     into.finish = Some(end(&finish));
@@ -73,21 +73,21 @@ pub(super) fn failed(finish: &str) -> Option<Value> {
         .then(|| serde_json::json!({ "type": "overloaded_error", "message": message }))
 }
 
-pub(super) fn end(finish: &str) -> End {
-    End::of(finish)
+pub(super) fn end(finish: &str) -> AnswerEnd {
+    AnswerEnd::of(finish)
 }
 
 /// Content as a string, as null, or as a list of parts of which text counts, and thoughts apart.
 #[derive(Default)]
-pub(super) struct Text {
+pub(super) struct TextContent {
     pub(super) text: String,
     pub(super) thoughts: String,
     /// There are parts that are not text.
     pub(super) has_other: bool,
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Text, D::Error> {
+impl<'de> Deserialize<'de> for TextContent {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<TextContent, D::Error> {
         input.deserialize_any(TextVisitor)
     }
 }
@@ -95,22 +95,22 @@ impl<'de> Deserialize<'de> for Text {
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
+    type Value = TextContent;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a string, null or a list of parts")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-        Ok(Text { text: text.to_owned(), ..Text::default() })
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TextContent, E> {
+        Ok(TextContent { text: text.to_owned(), ..TextContent::default() })
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
-        Ok(Text::default())
+    fn visit_unit<E: de::Error>(self) -> Result<TextContent, E> {
+        Ok(TextContent::default())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Text, A::Error> {
-        let mut said = Text::default();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<TextContent, A::Error> {
+        let mut said = TextContent::default();
         while let Some(part) = parts.next_element::<Value>()? {
             let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
             match part.get("text").and_then(Value::as_str).or(part.as_str()) {

@@ -8,11 +8,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::TOLD_AS;
-use super::reply::{Text, answer, end, failed};
+use super::reply::{TextContent, answer, end, failed};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
-use crate::provider::framing::Event;
-use crate::provider::pieces::{End, Gathered};
+use crate::provider::framing::RawEvent;
+use crate::provider::pieces::{AnswerEnd, Gathered};
 use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::read as usage;
@@ -21,7 +21,7 @@ use crate::provider::{Failure, finish};
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<Vec<ChunkChoice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "falsy::error")]
@@ -45,7 +45,7 @@ struct Groq<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice<'a> {
+struct ChunkChoice<'a> {
     index: Option<u64>,
     delta: Option<Said>,
     /// A whole answer as one event.
@@ -62,7 +62,7 @@ struct Choice<'a> {
 #[derive(Deserialize)]
 pub(super) struct Said {
     #[serde(default)]
-    content: Text,
+    content: TextContent,
     refusal: Option<String>,
     reasoning_content: Option<Value>,
     reasoning: Option<Value>,
@@ -93,7 +93,7 @@ struct SaidFunction {
 pub(super) struct Chunks;
 
 impl ReadEvents for Chunks {
-    fn take(&mut self, event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+    fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         match event.bare {
             true => answer(event.data, into),
             false => take_chunk(event, into),
@@ -101,7 +101,7 @@ impl ReadEvents for Chunks {
     }
 }
 
-fn take_chunk(event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
+fn take_chunk(event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
     let chunk: Chunk<'_> = into.read(event.data)?;
     let groq = chunk.x_groq.unwrap_or(Groq { usage: None, error: None });
     let newest = chunk.usage.or(groq.usage).and_then(usage);
@@ -122,7 +122,7 @@ fn take_chunk(event: Event<'_>, into: &mut Gathered) -> Result<(), Failure> {
     Ok(())
 }
 
-fn take_choice(choice: Choice<'_>, into: &mut Gathered) -> Result<(), Failure> {
+fn take_choice(choice: ChunkChoice<'_>, into: &mut Gathered) -> Result<(), Failure> {
     let finish = choice.finish_reason.unwrap_or_default();
     if let Some(error) = choice.error.or_else(|| failed(&finish)) {
         return Err(into.failed(&error));
@@ -136,7 +136,7 @@ fn take_choice(choice: Choice<'_>, into: &mut Gathered) -> Result<(), Failure> {
     }
     into.usage = choice.usage.and_then(usage).or(into.usage);
     // The last finish counts, but nothing heals an answer that was broken off.
-    if !finish.is_empty() && into.finish != Some(End::Cut) {
+    if !finish.is_empty() && into.finish != Some(AnswerEnd::Cut) {
         into.finish = Some(end(&finish));
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::*;
 type Told = (String, String, bool);
 
 /// All events of a body that comes in pieces of this size, and how it ended.
-fn read(bytes: &[u8], size: usize) -> (Vec<Told>, Result<(), Broken>) {
+fn read(bytes: &[u8], size: usize) -> (Vec<Told>, Result<(), FramingError>) {
     let (mut messages, mut all) = (Messages::new(1024), Vec::new());
     for mut piece in bytes.chunks(size) {
         loop {
@@ -21,7 +21,7 @@ fn read(bytes: &[u8], size: usize) -> (Vec<Told>, Result<(), Broken>) {
     (all, Ok(()))
 }
 
-fn told(event: &Event<'_>) -> Told {
+fn told(event: &RawEvent<'_>) -> Told {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(event.name), text(event.data), event.failed)
 }
@@ -116,16 +116,19 @@ fn a_damaged_message_ends_the_stream_and_is_never_handed_out() {
 
 #[test]
 fn lengths_beyond_the_limit_or_each_other_are_refused() {
-    assert_eq!(read(&message("event", "x", &"y".repeat(2000)), 64).1, Err(Broken::TooLarge));
+    assert_eq!(read(&message("event", "x", &"y".repeat(2000)), 64).1, Err(FramingError::TooLarge));
     for (total, headers) in [(15_u32, 0_u32), (40, 25), (0, 0)] {
         let mut bytes = [total.to_be_bytes(), headers.to_be_bytes()].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
         bytes.extend_from_slice(&[0; 40]);
-        assert!(matches!(read(&bytes, 8).1, Err(Broken::Frame(_))), "{total} {headers}");
+        assert!(matches!(read(&bytes, 8).1, Err(FramingError::Frame(_))), "{total} {headers}");
     }
     let long_value = [1, b'x', TEXT, 0xff, 0xff];
-    assert!(matches!(read(&with_headers(&long_value, b"{}"), 8).1, Err(Broken::Frame(_))));
-    assert!(matches!(read(&with_headers(&[1, b'x', 77, 0], b"{}"), 8).1, Err(Broken::Frame(_))));
+    assert!(matches!(read(&with_headers(&long_value, b"{}"), 8).1, Err(FramingError::Frame(_))));
+    assert!(matches!(
+        read(&with_headers(&[1, b'x', 77, 0], b"{}"), 8).1,
+        Err(FramingError::Frame(_))
+    ));
 }
 
 #[test]
@@ -138,5 +141,5 @@ fn json_without_frames_is_handed_out_whole_at_the_end() {
     let event = messages.end().unwrap();
     assert_eq!((event.data, event.bare), (&body[..], true));
     assert_eq!(messages.end(), None);
-    assert_eq!(read(&[&b"{"[..], &[b' '; 2000]].concat(), 100).1, Err(Broken::TooLarge));
+    assert_eq!(read(&[&b"{"[..], &[b' '; 2000]].concat(), 100).1, Err(FramingError::TooLarge));
 }

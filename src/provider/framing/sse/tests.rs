@@ -7,7 +7,7 @@ use super::*;
 /// Name, data, bare.
 type Seen = (String, String, bool);
 
-fn seen(event: Event<'_>) -> Seen {
+fn seen(event: RawEvent<'_>) -> Seen {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(event.name), text(event.data), event.bare)
 }

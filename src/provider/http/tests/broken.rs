@@ -20,7 +20,7 @@ async fn two_unreachable_providers_mean_no_network_until_one_answers() {
     let (server, alive) = answer_once(response("500 Oops", "", "")).await;
     let dead = |name: &str| {
         let provider =
-            config::Provider { name: name.into(), ..fixtures::provider(Kind::OpenAi, &base) };
+            config::ProviderConfig { name: name.into(), ..fixtures::provider(Kind::OpenAi, &base) };
         Arc::new(Model { name: name.into(), ..fixtures::model(provider) })
     };
     let (one, two, alive) = (dead("one"), dead("two"), model(Kind::OpenAi, &alive));

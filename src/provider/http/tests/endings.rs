@@ -22,7 +22,7 @@ enum Ending {
     Hold,
 }
 
-async fn ended(text: String, ending: Ending, streams: bool) -> Outcome {
+async fn ended(text: String, ending: Ending, streams: bool) -> CallResult {
     let (listener, base) = listen().await;
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -43,7 +43,7 @@ async fn ended(text: String, ending: Ending, streams: bool) -> Outcome {
     outcome
 }
 
-fn content(outcome: Outcome) -> Result<Option<String>, Fault> {
+fn content(outcome: CallResult) -> Result<Option<String>, Fault> {
     outcome.map(|answer| answer.content).map_err(|failure| failure.fault)
 }
 
@@ -150,7 +150,8 @@ async fn over_tls(answer: String, streams: bool) -> Result<Option<String>, Fault
     let (server, port, authority) = rude_server(answer);
     let base = format!("https://localhost:{port}/v1");
     let roots = Some(Arc::new(authority));
-    let provider = config::Provider { streams, roots, ..fixtures::provider(Kind::OpenAi, &base) };
+    let provider =
+        config::ProviderConfig { streams, roots, ..fixtures::provider(Kind::OpenAi, &base) };
     let model = Arc::new(fixtures::model(provider));
     let outcome = call(&http(&[Arc::clone(&model)]), &model).await;
     server.join().unwrap();

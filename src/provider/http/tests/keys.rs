@@ -28,7 +28,7 @@ fn printed(script: &Path, refresh: u64) -> Key {
 
 /// A model of a provider with these keys.
 fn with_keys(base: &str, keys: Vec<Key>) -> Arc<Model> {
-    let provider = config::Provider { keys, ..fixtures::provider(Kind::OpenAi, base) };
+    let provider = config::ProviderConfig { keys, ..fixtures::provider(Kind::OpenAi, base) };
     Arc::new(Model {
         breaker: crate::domain::breaker::Rules {
             blocked_for: Duration::from_secs(900),

@@ -24,7 +24,7 @@ fn head(status: &str, headers: &str, length: usize) -> Vec<u8> {
 }
 
 /// The outcome of a call that is answered with these packets.
-async fn answered(packets: Vec<Vec<u8>>, streams: bool) -> Outcome {
+async fn answered(packets: Vec<Vec<u8>>, streams: bool) -> CallResult {
     let (listener, base) = listen().await;
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();

@@ -134,11 +134,12 @@ fn pass_on(mut client: std::net::TcpStream, seen: &Mutex<Vec<String>>, instead: 
 }
 
 fn reached(base: &str, proxy: Option<Proxy>, roots: Option<Arc<Roots>>) -> Arc<Model> {
-    let provider = config::Provider { proxy, roots, ..fixtures::provider(Kind::OpenAi, base) };
+    let provider =
+        config::ProviderConfig { proxy, roots, ..fixtures::provider(Kind::OpenAi, base) };
     Arc::new(fixtures::model(provider))
 }
 
-async fn outcome(model: &Arc<Model>) -> Outcome {
+async fn outcome(model: &Arc<Model>) -> CallResult {
     call(&http(&[Arc::clone(model)]), model).await
 }
 
@@ -156,7 +157,7 @@ async fn models_trust_only_whom_their_own_provider_trusts() {
     let server = Server::start();
     let trusting = reached(&server.base, None, Some(Arc::clone(&server.authority)));
     let other = reached(&server.base, None, None);
-    let provider = config::Provider { name: "other".into(), ..(*other.provider).clone() };
+    let provider = config::ProviderConfig { name: "other".into(), ..(*other.provider).clone() };
     let other =
         Arc::new(Model { name: "o".into(), provider: Arc::new(provider), ..(*other).clone() });
     let http = http(&[Arc::clone(&trusting), Arc::clone(&other)]);

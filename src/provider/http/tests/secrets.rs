@@ -65,7 +65,8 @@ async fn addresses_with_secrets_are_not_shown_when_the_connection_fails() {
 #[tokio::test]
 async fn a_missing_key_is_never_sent_as_an_empty_one() {
     let (listener, base) = listen().await;
-    let provider = config::Provider { keys: Vec::new(), ..fixtures::provider(Kind::OpenAi, &base) };
+    let provider =
+        config::ProviderConfig { keys: Vec::new(), ..fixtures::provider(Kind::OpenAi, &base) };
     let model = Arc::new(fixtures::model(provider));
     let failure = call(&http(&[Arc::clone(&model)]), &model).await.err().unwrap();
     assert_eq!(failure.fault, Fault::Auth);

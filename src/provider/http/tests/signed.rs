@@ -28,7 +28,8 @@ async fn answers(all: Vec<String>) -> (JoinHandle<Vec<String>>, String) {
 fn signed(base: &str, source: AwsSource) -> Arc<Model> {
     let signing = Some(Signing { region: "eu-central-1".to_owned(), source });
     let provider = fixtures::provider(Kind::Bedrock, base);
-    let provider = config::Provider { keys: Vec::new(), auth: Auth::Signed, signing, ..provider };
+    let provider =
+        config::ProviderConfig { keys: Vec::new(), auth: Auth::Signed, signing, ..provider };
     Arc::new(Model { model_id: "a.b-v1:0".to_owned(), ..fixtures::model(provider) })
 }
 
@@ -63,7 +64,7 @@ async fn keys_that_have_ended_are_fetched_and_the_call_is_made_again() {
     let model =
         signed(&base, AwsSource::Container(Container { url, token: None, token_file: None }));
     let now = Rc::new(Cell::new(1_795_132_800_000));
-    let clock: Clock = Rc::new({
+    let clock: TimeSource = Rc::new({
         let now = Rc::clone(&now);
         move || Now { mono: Mono(Duration::from_secs(1)), wall: Wall(now.get()) }
     });

@@ -57,7 +57,7 @@ async fn play(steps: Vec<Step>) -> (JoinHandle<(String, Duration)>, String) {
 }
 
 struct Told {
-    outcome: Outcome,
+    outcome: CallResult,
     pieces: Vec<Heard>,
     took: Duration,
     request: String,

@@ -8,7 +8,7 @@ const PLACE: &str = "/v1/projects/p/locations/europe-west1/publishers";
 
 fn on_vertex(kind: Kind, base: &str, publisher: &str) -> Arc<Model> {
     let base = format!("{base}{PLACE}/{publisher}");
-    let provider = config::Provider { auth: Auth::Bearer, ..fixtures::provider(kind, &base) };
+    let provider = config::ProviderConfig { auth: Auth::Bearer, ..fixtures::provider(kind, &base) };
     let model_id = "m-1@20251101".to_owned();
     Arc::new(Model { model_id, ..fixtures::model(provider) })
 }
@@ -39,7 +39,7 @@ async fn claude_is_asked_with_its_model_in_the_path_and_its_version_in_the_body(
 async fn an_answer_that_is_not_streamed_has_its_own_method() {
     let (sim, base) = sim(Kind::Anthropic);
     let model = on_vertex(Kind::Anthropic, &base, "anthropic");
-    let provider = config::Provider { streams: false, ..(*model.provider).clone() };
+    let provider = config::ProviderConfig { streams: false, ..(*model.provider).clone() };
     let model = Arc::new(Model { provider: Arc::new(provider), ..(*model).clone() });
     assert!(call(&http(&[Arc::clone(&model)]), &model).await.is_ok());
     assert!(sim.calls()[0].path.ends_with("/anthropic/models/m-1@20251101:rawPredict"));

@@ -19,7 +19,7 @@ use crate::protocol::log::{BreakerEvent, BreakerReplay, CallEvent};
 use crate::recorder::replay::tests::call_at;
 use crate::recorder::rows::Row;
 use crate::recorder::tests::{LONG, breaker, event as event_of, model, settings, start, until};
-use crate::recorder::{Recorder, Settings};
+use crate::recorder::{Recorder, RecorderSettings};
 
 /// A wall clock that is set by hand.
 #[derive(Clone)]
@@ -34,10 +34,10 @@ impl Hand {
         self.0.store(moment(text).unwrap().0, Ordering::Relaxed);
     }
 
-    fn settings(&self, dir: &Path) -> Settings {
+    fn settings(&self, dir: &Path) -> RecorderSettings {
         let hand = self.0.clone();
         let clock = Clock::with_wall(move || Wall(hand.load(Ordering::Relaxed)));
-        Settings { clock, ..settings(dir) }
+        RecorderSettings { clock, ..settings(dir) }
     }
 
     fn now(&self) -> Wall {

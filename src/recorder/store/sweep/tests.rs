@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::super::super::database::size;
-use super::super::super::logfile::{Head, LogFile, LogFiles};
+use super::super::super::logfile::{Header, LogFile, LogFiles};
 use super::super::super::replay::segments;
 use super::super::super::rows::{Row, Slot, Width};
 use super::super::Store;
@@ -20,7 +20,7 @@ use crate::domain::need::Verdict;
 use crate::domain::time::Mono;
 use crate::domain::window::{Bucket, COARSE_MS, FINE_MS, Sample, Window};
 use crate::recorder::tests::{model, settings};
-use crate::recorder::{Keeping, Settings};
+use crate::recorder::{Keeping, RecorderSettings};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -62,7 +62,7 @@ impl Daemon {
             ..settings(dir).keeping
         };
         let clock = Clock::with_wall(move || Wall(source.load(Ordering::Relaxed)));
-        let settings = Settings { keeping: keeping.clone(), clock, ..settings(dir) };
+        let settings = RecorderSettings { keeping: keeping.clone(), clock, ..settings(dir) };
         let mut store = store_of(&settings);
         store.open(&[], true);
         let mut latency = Histogram::default();
@@ -113,7 +113,7 @@ impl Daemon {
         let span = if dense { FINE_MS } else { SPARSE_MS };
         for at in (from..from + STEP).step_by(usize::try_from(span).unwrap()) {
             self.calls(Wall(at), span);
-            let head = Head { file: "head".into(), line: b"{\"file\":\"head\"}\n".to_vec() };
+            let head = Header { file: "head".into(), line: b"{\"file\":\"head\"}\n".to_vec() };
             self.log.append(&head, line.as_bytes(), Mono::default()).unwrap();
         }
         self.wall.store(from + STEP, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use super::super::super::admit::overloaded;
 use super::super::super::control;
 use super::super::watchers::Watcher;
 use super::{Connection, Request};
-use crate::actors::sink::{Answer, News};
+use crate::actors::sink::{ChatAnswer, News};
 use crate::protocol::chat::ChatRequest;
 use crate::protocol::control::{Cancelled, Found, Watching};
 use crate::protocol::id::Id;
@@ -89,10 +89,10 @@ impl Connection {
         loop {
             match news {
                 Some(News::Event(told)) => self.outbox.event(&request.id, told),
-                Some(News::Answer(Answer::Chat(outcome))) => {
+                Some(News::Answer(ChatAnswer::Chat(outcome))) => {
                     return self.outbox.line(&outcome.line(request.id));
                 }
-                Some(News::Answer(Answer::Plan(plan))) => {
+                Some(News::Answer(ChatAnswer::Plan(plan))) => {
                     return self.outbox.line(&Success::new(request.id, plan));
                 }
                 None => return,

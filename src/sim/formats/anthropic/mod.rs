@@ -8,11 +8,11 @@ mod read;
 
 use serde_json::{Value, json};
 
-use crate::sim::ask::{Ask, Finish, Reply};
-use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::{Item, tokens};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules, items, text};
+use crate::sim::ask::{FinishReason, IncomingCall, SimulatedReply};
+use crate::sim::behaviour::{Meaning, Odd, ProviderError};
+use crate::sim::flow::{WireEvent, tokens};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, HttpReply, Incoming, items, text};
 
 const HEADERS: &[(&str, &str)] = &[
     ("anthropic-organization-id", "00000000-0000-4000-8000-000000000000"),
@@ -29,9 +29,9 @@ const HEADERS: &[(&str, &str)] = &[
 
 const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
-pub(super) struct Anthropic;
+pub(super) struct AnthropicServer;
 
-impl Format for Anthropic {
+impl ServerFormat for AnthropicServer {
     fn base_path(&self) -> &'static str {
         ""
     }
@@ -47,11 +47,11 @@ impl Format for Anthropic {
         call.header("x-api-key").or_else(|| call.bearer()).unwrap_or_default()
     }
 
-    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+    fn read(&self, call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
         read::read(call, rules)
     }
 
-    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    fn answer(&self, ask: &IncomingCall, reply: &SimulatedReply, number: u64) -> HttpReply {
         let content = match &reply.tool {
             Some((name, input)) => {
                 let id = format!("toolu_sim{number:08}");
@@ -61,21 +61,21 @@ impl Format for Anthropic {
             None => json!([{ "type": "text", "text": reply.text }]),
         };
         let (stop, sequence) = match &reply.finish {
-            Finish::Stop => ("end_turn", None),
-            Finish::Sequence(sequence) => ("stop_sequence", Some(sequence.as_str())),
-            Finish::Length => ("max_tokens", None),
-            Finish::Tool => ("tool_use", None),
+            FinishReason::Stop => ("end_turn", None),
+            FinishReason::Sequence(sequence) => ("stop_sequence", Some(sequence.as_str())),
+            FinishReason::Length => ("max_tokens", None),
+            FinishReason::Tool => ("tool_use", None),
         };
         let mut body = message(ask, content, stop, (reply.input, reply.output), number);
         body["stop_sequence"] = json!(sequence);
         good(&body, number)
     }
 
-    fn events(&self, body: &Value, _: &Incoming) -> Option<Vec<Item>> {
+    fn events(&self, body: &Value, _: &Incoming) -> Option<Vec<WireEvent>> {
         Some(events(body))
     }
 
-    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    fn odd(&self, odd: Odd, ask: &IncomingCall, number: u64) -> HttpReply {
         let stop = match odd {
             Odd::ErrorIn200 => {
                 let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
@@ -95,7 +95,7 @@ impl Format for Anthropic {
         good(&body, number)
     }
 
-    fn error(&self, error: &ErrorReply, _: &str, ask: &Ask, number: u64) -> Outgoing {
+    fn error(&self, error: &ProviderError, _: &str, ask: &IncomingCall, number: u64) -> HttpReply {
         let (status, kind, details, message) = usual(error.meaning, &ask.model);
         let mut inner = json!({
             "type": error.code.as_deref().unwrap_or(kind),
@@ -107,7 +107,7 @@ impl Format for Anthropic {
         let id = request_id(number);
         let body = json!({ "type": "error", "error": inner, "request_id": id });
         let status = error.status.unwrap_or(status);
-        let mut reply = Outgoing::json(status, &body).with("request-id", &id);
+        let mut reply = HttpReply::json(status, &body).with("request-id", &id);
         if matches!(status, 429 | 529) {
             reply = reply.fixed(HEADERS);
         }
@@ -117,7 +117,7 @@ impl Format for Anthropic {
         reply.scripted(error)
     }
 
-    fn error_event(&self, error: &Outgoing) -> Vec<u8> {
+    fn error_event(&self, error: &HttpReply) -> Vec<u8> {
         let body = String::from_utf8_lossy(&error.body);
         format!("event: error\ndata: {body}\n\n").into_bytes()
     }
@@ -133,7 +133,7 @@ fn vertex(call: &Incoming) -> Option<(&str, &str)> {
     behind.rsplit_once(':')
 }
 
-fn message(ask: &Ask, content: Value, stop: &str, used: (u64, u64), number: u64) -> Value {
+fn message(ask: &IncomingCall, content: Value, stop: &str, used: (u64, u64), number: u64) -> Value {
     json!({
         "id": format!("msg_sim{number:08}"),
         "type": "message",
@@ -184,8 +184,8 @@ fn usual(meaning: Meaning, model: &str) -> Usual {
     (status, kind, None, message.to_owned())
 }
 
-fn good(body: &Value, number: u64) -> Outgoing {
-    Outgoing::json(200, body)
+fn good(body: &Value, number: u64) -> HttpReply {
+    HttpReply::json(200, body)
         .fixed(HEADERS)
         .fixed(&[("retry-after", "49")])
         .with("request-id", &request_id(number))
@@ -199,9 +199,9 @@ fn request_id(number: u64) -> String {
 ///
 /// Every event has its name and says it again in its data. The start counts the input, the end the
 /// output; a ping follows the start of the first block, as it nearly always does.
-fn events(body: &Value) -> Vec<Item> {
+fn events(body: &Value) -> Vec<WireEvent> {
     if body["type"] == "error" {
-        return vec![Item::Other(event(body))];
+        return vec![WireEvent::Other(event(body))];
     }
     let mut start = body.clone();
     start["content"] = json!([]);
@@ -211,7 +211,8 @@ fn events(body: &Value) -> Vec<Item> {
     if let Some(start) = start.as_object_mut() {
         start.shift_remove("stop_details");
     }
-    let mut all = vec![Item::Other(event(&json!({ "type": "message_start", "message": start })))];
+    let mut all =
+        vec![WireEvent::Other(event(&json!({ "type": "message_start", "message": start })))];
     for (index, block) in items(body, "content").iter().enumerate() {
         block_events(index, block, &mut all);
     }
@@ -224,34 +225,34 @@ fn events(body: &Value) -> Vec<Item> {
     }
     let usage = json!({ "output_tokens": body["usage"]["output_tokens"] });
     let last = json!({ "type": "message_delta", "delta": delta, "usage": usage });
-    all.push(Item::Other(event(&last)));
-    all.push(Item::End(event(&json!({ "type": "message_stop" }))));
+    all.push(WireEvent::Other(event(&last)));
+    all.push(WireEvent::End(event(&json!({ "type": "message_stop" }))));
     all
 }
 
-fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
+fn block_events(index: usize, block: &Value, all: &mut Vec<WireEvent>) {
     let is_tool = block["type"] == "tool_use";
     let (mut begin, pieces) = match is_tool {
         true => (block.clone(), tokens(&block["input"].to_string())),
         false => (block.clone(), tokens(text(block, "text"))),
     };
     begin[if is_tool { "input" } else { "text" }] = if is_tool { json!({}) } else { json!("") };
-    all.push(Item::Other(event(
+    all.push(WireEvent::Other(event(
         &json!({ "type": "content_block_start", "index": index, "content_block": begin }),
     )));
     if index == 0 {
-        all.push(Item::Other(PING.to_vec()));
+        all.push(WireEvent::Other(PING.to_vec()));
     }
     for piece in pieces {
         let delta = match is_tool {
             true => json!({ "type": "input_json_delta", "partial_json": piece }),
             false => json!({ "type": "text_delta", "text": piece }),
         };
-        all.push(Item::Token(event(
+        all.push(WireEvent::Token(event(
             &json!({ "type": "content_block_delta", "index": index, "delta": delta }),
         )));
     }
-    all.push(Item::Other(event(&json!({ "type": "content_block_stop", "index": index }))));
+    all.push(WireEvent::Other(event(&json!({ "type": "content_block_stop", "index": index }))));
 }
 
 fn event(data: &Value) -> Vec<u8> {

@@ -6,11 +6,11 @@
 
 use serde_json::Value;
 
-use super::{Anthropic, vertex};
-use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning, refused};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
+use super::{AnthropicServer, vertex};
+use crate::sim::ask::{IncomingCall, NamedFunction};
+use crate::sim::behaviour::{Meaning, ProviderError, refused};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, Incoming, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
 const FIELDS: &[&str] = &[
@@ -34,7 +34,7 @@ const NO_SAMPLING: &[&str] = &[
 const NO_PREFILL: &[&str] = &["sonnet-4-6", "opus-4-6"];
 
 /// Checks a call and takes from it what the answer depends on.
-pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+pub(super) fn read(call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
     let on_vertex = vertex(call).map(|(_, method)| method);
     let streams = call.body["stream"] == true;
     let is_known = match on_vertex {
@@ -42,12 +42,12 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
         None => call.path == "/v1/messages",
     };
     if call.get || !is_known {
-        return Err(ErrorReply::saying(Meaning::ModelNotFound, "Not Found"));
+        return Err(ProviderError::saying(Meaning::ModelNotFound, "Not Found"));
     }
-    if !rules.accepts(Anthropic.key(call)) {
+    if !rules.accepts(AnthropicServer.key(call)) {
         let missing =
-            Anthropic.key(call).is_empty().then(|| "x-api-key header is required".to_owned());
-        return Err(ErrorReply { message: missing, ..ErrorReply::new(Meaning::Auth) });
+            AnthropicServer.key(call).is_empty().then(|| "x-api-key header is required".to_owned());
+        return Err(ProviderError { message: missing, ..ProviderError::new(Meaning::Auth) });
     }
     let version = match on_vertex {
         Some(_) if text(&call.body, "anthropic_version") == ON_VERTEX => ON_VERTEX,
@@ -69,9 +69,10 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     if let Some(name) = unknown(body, FIELDS).or(body.get(foreign).map(|_| foreign)) {
         return refused(format!("{name}: Extra inputs are not permitted"));
     }
-    let mut ask = Ask { model: Anthropic.model(call).to_owned(), ..Ask::default() };
+    let mut ask =
+        IncomingCall { model: AnthropicServer.model(call).to_owned(), ..IncomingCall::default() };
     if !rules.knows(&ask.model) {
-        return Err(ErrorReply::new(Meaning::ModelNotFound));
+        return Err(ProviderError::new(Meaning::ModelNotFound));
     }
     limits(&call.body, &mut ask)?;
     sampling(&call.body, &ask.model, version)?;
@@ -84,7 +85,7 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     Ok(ask)
 }
 
-fn version(call: &Incoming) -> Result<&str, ErrorReply> {
+fn version(call: &Incoming) -> Result<&str, ProviderError> {
     let version = call.header("anthropic-version").unwrap_or_default();
     if version.is_empty() {
         return refused("anthropic-version: header is required");
@@ -104,7 +105,7 @@ fn blocks(value: Option<&Value>) -> Vec<&str> {
     }
 }
 
-fn limits(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn limits(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     ask.max_tokens = body["max_tokens"].as_u64().filter(|limit| *limit > 0);
     let Some(limit) = ask.max_tokens else {
         return refused("max_tokens: Input should be greater than or equal to 1");
@@ -126,7 +127,7 @@ fn limits(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     Ok(())
 }
 
-fn sampling(body: &Value, model: &str, version: &str) -> Result<(), ErrorReply> {
+fn sampling(body: &Value, model: &str, version: &str) -> Result<(), ProviderError> {
     let strict = NO_SAMPLING.iter().any(|part| model.contains(part));
     for name in ["temperature", "top_p", "top_k"] {
         let Some(value) = given(body, name) else { continue };
@@ -142,7 +143,7 @@ fn sampling(body: &Value, model: &str, version: &str) -> Result<(), ErrorReply> 
     Ok(())
 }
 
-fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn messages(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let messages = items(body, "messages");
     let Some(last) = messages.last() else {
         return refused("messages: at least one message is required");
@@ -173,7 +174,7 @@ fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
 }
 
 /// Every use of a tool must be answered in the very next message, and nothing else may be.
-fn results(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), ErrorReply> {
+fn results(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), ProviderError> {
     let results = items(message, "content").iter().filter(|b| text(b, "type") == "tool_result");
     for id in results.map(|block| text(block, "tool_use_id")) {
         let Some(place) = open.iter().position(|one| *one == id) else {
@@ -188,7 +189,7 @@ fn results(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), Error
     if open.is_empty() {
         return Ok(());
     }
-    Err(ErrorReply::invalid(format!(
+    Err(ProviderError::invalid(format!(
         "messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after: \
          {}. Each `tool_use` block must have a corresponding `tool_result` block in the next \
          message.",
@@ -197,7 +198,7 @@ fn results(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), Error
     )))
 }
 
-fn content(message: &Value, at: usize, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn content(message: &Value, at: usize, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let place = format!("messages.{at}.content");
     match message.get("content") {
         Some(Value::String(text)) if !text.is_empty() => ask.hear(text, true),
@@ -217,7 +218,12 @@ fn content(message: &Value, at: usize, ask: &mut Ask) -> Result<(), ErrorReply> 
     Ok(())
 }
 
-fn block(block: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn block(
+    block: &Value,
+    place: &str,
+    first: bool,
+    ask: &mut IncomingCall,
+) -> Result<(), ProviderError> {
     match text(block, "type") {
         "text" if text(block, "text").is_empty() => {
             return refused("messages: text content blocks must be non-empty");
@@ -242,7 +248,7 @@ fn block(block: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), E
     Ok(())
 }
 
-fn image(source: &Value, place: &str) -> Result<(), ErrorReply> {
+fn image(source: &Value, place: &str) -> Result<(), ProviderError> {
     let right = match text(source, "type") {
         "url" => text(source, "url").starts_with("http"),
         "base64" => {
@@ -256,10 +262,14 @@ fn image(source: &Value, place: &str) -> Result<(), ErrorReply> {
         }
         _ => false,
     };
-    if right { Ok(()) } else { Err(ErrorReply::invalid(format!("{place}.image.source: invalid"))) }
+    if right {
+        Ok(())
+    } else {
+        Err(ProviderError::invalid(format!("{place}.image.source: invalid")))
+    }
 }
 
-fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn tools(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let tools = items(body, "tools");
     for (at, tool) in tools.iter().enumerate() {
         if text(tool, "name").is_empty() {
@@ -289,19 +299,21 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
         return refused("tool_choice: Tool not found in provided tools");
     };
     let name = text(tool, "name").to_owned();
-    ask.tool = Some(Tool { name, schema: tool["input_schema"].clone() });
+    ask.tool = Some(NamedFunction { name, schema: tool["input_schema"].clone() });
     Ok(())
 }
 
-fn json_wanted(body: &Value) -> Result<Option<Value>, ErrorReply> {
+fn json_wanted(body: &Value) -> Result<Option<Value>, ProviderError> {
     let Some(format) = body.pointer("/output_config/format").filter(|f| !f.is_null()) else {
         return Ok(None);
     };
     match (text(format, "type"), given(format, "schema")) {
         ("json_schema", Some(schema)) => Ok(Some(schema.clone())),
         ("json_schema", None) => {
-            Err(ErrorReply::invalid("output_config.format.schema: Field required"))
+            Err(ProviderError::invalid("output_config.format.schema: Field required"))
         }
-        _ => Err(ErrorReply::invalid("output_config.format.type: Input should be 'json_schema'")),
+        _ => {
+            Err(ProviderError::invalid("output_config.format.type: Input should be 'json_schema'"))
+        }
     }
 }

@@ -10,11 +10,11 @@ mod signed;
 use serde_json::{Value, json};
 
 use crate::provider::framing::eventstream::message;
-use crate::sim::ask::{Ask, Finish, Reply};
-use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::{Item, tokens};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules, items, text};
+use crate::sim::ask::{FinishReason, IncomingCall, SimulatedReply};
+use crate::sim::behaviour::{Meaning, Odd, ProviderError};
+use crate::sim::flow::{WireEvent, tokens};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, HttpReply, Incoming, items, text};
 
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
@@ -23,7 +23,7 @@ const NAMESPACE: &str = "http://internal.amazon.com/coral/com.amazon.bedrock/";
 
 pub(super) struct BedrockServer;
 
-impl Format for BedrockServer {
+impl ServerFormat for BedrockServer {
     fn base_path(&self) -> &'static str {
         ""
     }
@@ -41,11 +41,11 @@ impl Format for BedrockServer {
         read::path(call).is_some_and(|(_, method)| method == "converse-stream")
     }
 
-    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+    fn read(&self, call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
         read::read(call, rules)
     }
 
-    fn answer(&self, _: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    fn answer(&self, _: &IncomingCall, reply: &SimulatedReply, number: u64) -> HttpReply {
         let content = match &reply.tool {
             Some((name, input)) => {
                 let id = format!("tooluse_sim{number:08}");
@@ -55,19 +55,19 @@ impl Format for BedrockServer {
             None => json!([{ "text": reply.text }]),
         };
         let stop = match &reply.finish {
-            Finish::Stop => "end_turn",
-            Finish::Sequence(_) => "stop_sequence",
-            Finish::Length => "max_tokens",
-            Finish::Tool => "tool_use",
+            FinishReason::Stop => "end_turn",
+            FinishReason::Sequence(_) => "stop_sequence",
+            FinishReason::Length => "max_tokens",
+            FinishReason::Tool => "tool_use",
         };
         good(&converse(content, stop, reply.input, reply.output), number)
     }
 
-    fn events(&self, body: &Value, _: &Incoming) -> Option<Vec<Item>> {
+    fn events(&self, body: &Value, _: &Incoming) -> Option<Vec<WireEvent>> {
         Some(events(body))
     }
 
-    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    fn odd(&self, odd: Odd, ask: &IncomingCall, number: u64) -> HttpReply {
         let (content, stop) = match odd {
             Odd::ErrorIn200 => {
                 let name = "com.amazon.bedrock#ServiceUnavailableException";
@@ -82,11 +82,11 @@ impl Format for BedrockServer {
         good(&converse(content, stop, ask.input_tokens(), 1), number)
     }
 
-    fn error(&self, error: &ErrorReply, _: &str, _: &Ask, number: u64) -> Outgoing {
+    fn error(&self, error: &ProviderError, _: &str, _: &IncomingCall, number: u64) -> HttpReply {
         let (status, name, said) = usual(error.meaning);
         let body = json!({ "message": error.message.as_deref().unwrap_or(said) });
         let name = error.code.as_deref().unwrap_or(name);
-        let mut reply = Outgoing::json(error.status.unwrap_or(status), &body)
+        let mut reply = HttpReply::json(error.status.unwrap_or(status), &body)
             .with("x-amzn-requestid", &request_id(number))
             .with(ERROR_TYPE, &format!("{name}:{NAMESPACE}"));
         if let Some(wait) = &error.retry_after {
@@ -99,7 +99,7 @@ impl Format for BedrockServer {
         "application/vnd.amazon.eventstream"
     }
 
-    fn error_event(&self, error: &Outgoing) -> Vec<u8> {
+    fn error_event(&self, error: &HttpReply) -> Vec<u8> {
         let name = error.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok());
         let name = name.and_then(|name| name.split(':').next()).unwrap_or_default();
         exception(name, &String::from_utf8_lossy(&error.body))
@@ -171,8 +171,8 @@ fn usual(meaning: Meaning) -> (u16, &'static str, &'static str) {
     }
 }
 
-fn good(body: &Value, number: u64) -> Outgoing {
-    Outgoing::json(200, body).with("x-amzn-requestid", &request_id(number))
+fn good(body: &Value, number: u64) -> HttpReply {
+    HttpReply::json(200, body).with("x-amzn-requestid", &request_id(number))
 }
 
 fn request_id(number: u64) -> String {
@@ -181,22 +181,22 @@ fn request_id(number: u64) -> String {
 
 /// A whole answer taken apart into the events of a stream: text has no start, a tool has; usage
 /// comes behind the finish.
-fn events(body: &Value) -> Vec<Item> {
+fn events(body: &Value) -> Vec<WireEvent> {
     if body.get("output").is_none() {
         let name = text(body, "__type").rsplit('#').next().unwrap_or_default();
-        return vec![Item::Other(exception(name, &body.to_string()))];
+        return vec![WireEvent::Other(exception(name, &body.to_string()))];
     }
-    let mut all = vec![Item::Other(event("messageStart", json!({ "role": "assistant" })))];
+    let mut all = vec![WireEvent::Other(event("messageStart", json!({ "role": "assistant" })))];
     for (index, block) in items(&body["output"]["message"], "content").iter().enumerate() {
         block_events(index, block, &mut all);
     }
-    all.push(Item::Other(event("messageStop", json!({ "stopReason": body["stopReason"] }))));
+    all.push(WireEvent::Other(event("messageStop", json!({ "stopReason": body["stopReason"] }))));
     let last = json!({ "usage": body["usage"], "metrics": body["metrics"] });
-    all.push(Item::End(event("metadata", last)));
+    all.push(WireEvent::End(event("metadata", last)));
     all
 }
 
-fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
+fn block_events(index: usize, block: &Value, all: &mut Vec<WireEvent>) {
     let tool = block.get("toolUse");
     let pieces = match tool {
         Some(tool) => tokens(&tool["input"].to_string()),
@@ -205,7 +205,7 @@ fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
     if let Some(tool) = tool {
         let start = json!({ "toolUse": { "toolUseId": tool["toolUseId"], "name": tool["name"] } });
         let begin = json!({ "contentBlockIndex": index, "start": start });
-        all.push(Item::Other(event("contentBlockStart", begin)));
+        all.push(WireEvent::Other(event("contentBlockStart", begin)));
     }
     for piece in pieces {
         let delta = match tool {
@@ -213,9 +213,9 @@ fn block_events(index: usize, block: &Value, all: &mut Vec<Item>) {
             None => json!({ "text": piece }),
         };
         let more = json!({ "contentBlockIndex": index, "delta": delta });
-        all.push(Item::Token(event("contentBlockDelta", more)));
+        all.push(WireEvent::Token(event("contentBlockDelta", more)));
     }
-    all.push(Item::Other(event("contentBlockStop", json!({ "contentBlockIndex": index }))));
+    all.push(WireEvent::Other(event("contentBlockStop", json!({ "contentBlockIndex": index }))));
 }
 
 /// An event, with the padding that hides how long texts are.

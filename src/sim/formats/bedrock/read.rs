@@ -6,10 +6,10 @@
 use serde_json::Value;
 
 use super::{BedrockServer, signed};
-use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning, refused};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
+use crate::sim::ask::{IncomingCall, NamedFunction};
+use crate::sim::behaviour::{Meaning, ProviderError, refused};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, Incoming, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
 const FIELDS: &[&str] = &[
@@ -27,18 +27,18 @@ pub(super) fn path(call: &Incoming) -> Option<(&str, &str)> {
 }
 
 /// Checks a call and takes from it what the answer depends on.
-pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+pub(super) fn read(call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
     let Some((model, _)) = path(call).filter(|_| !call.get) else {
         let code = Some("UnknownOperationException".to_owned());
-        return Err(ErrorReply { code, ..ErrorReply::new(Meaning::ModelNotFound) });
+        return Err(ProviderError { code, ..ProviderError::new(Meaning::ModelNotFound) });
     };
     if signed::is_right(call) == Some(false) {
         let said = "The request signature we calculated does not match the signature you provided.";
         let code = Some("InvalidSignatureException".to_owned());
-        return Err(ErrorReply { code, ..ErrorReply::saying(Meaning::Auth, said) });
+        return Err(ProviderError { code, ..ProviderError::saying(Meaning::Auth, said) });
     }
     if !rules.accepts(BedrockServer.key(call)) {
-        return Err(ErrorReply::new(Meaning::Auth));
+        return Err(ProviderError::new(Meaning::Auth));
     }
     let body = &call.body;
     let Some(fields) = body.as_object() else {
@@ -49,9 +49,9 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
             "Malformed input request: extraneous key [{name}] is not permitted"
         ));
     }
-    let mut ask = Ask { model: model.to_owned(), ..Ask::default() };
+    let mut ask = IncomingCall { model: model.to_owned(), ..IncomingCall::default() };
     if !rules.knows(model) {
-        return Err(ErrorReply::new(Meaning::ModelNotFound));
+        return Err(ProviderError::new(Meaning::ModelNotFound));
     }
     inference(&body["inferenceConfig"], &mut ask)?;
     for block in items(body, "system") {
@@ -66,7 +66,7 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     Ok(ask)
 }
 
-fn inference(config: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn inference(config: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     if let Some(most) = given(config, "maxTokens") {
         ask.max_tokens = most.as_u64().filter(|most| *most > 0);
         if ask.max_tokens.is_none() {
@@ -86,7 +86,7 @@ fn inference(config: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     Ok(())
 }
 
-fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn messages(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let messages = items(body, "messages");
     if messages.is_empty() {
         return refused("The messages field is empty. Add a message and try again.");
@@ -129,7 +129,7 @@ fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
 }
 
 /// Every use of a tool must be answered in the very next message, and nothing else may be.
-fn results(content: &[Value], open: &mut Vec<&str>, at: usize) -> Result<(), ErrorReply> {
+fn results(content: &[Value], open: &mut Vec<&str>, at: usize) -> Result<(), ProviderError> {
     for result in content.iter().filter_map(|block| block.get("toolResult")) {
         let id = text(result, "toolUseId");
         let Some(place) = open.iter().position(|one| *one == id) else {
@@ -149,7 +149,12 @@ fn results(content: &[Value], open: &mut Vec<&str>, at: usize) -> Result<(), Err
     ))
 }
 
-fn block(block: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn block(
+    block: &Value,
+    place: &str,
+    first: bool,
+    ask: &mut IncomingCall,
+) -> Result<(), ProviderError> {
     let member =
         block.as_object().filter(|union| union.len() == 1).and_then(|union| union.iter().next());
     let Some((kind, inner)) = member else {
@@ -189,7 +194,7 @@ fn block(block: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), E
 }
 
 /// The name of a tool, and where there is one the id of its call.
-fn named(tool: &Value, place: &str) -> Result<(), ErrorReply> {
+fn named(tool: &Value, place: &str) -> Result<(), ProviderError> {
     let id = given(tool, "toolUseId").map(|id| id.as_str().unwrap_or_default());
     if !fits(text(tool, "name"), "_-") || !id.is_none_or(|id| fits(id, "_.:-")) {
         let what = "failed to satisfy constraint: Member must satisfy regular expression pattern";
@@ -205,7 +210,7 @@ fn fits(text: &str, more: &str) -> bool {
         && letters.all(|letter| letter.is_ascii_alphanumeric() || more.contains(letter))
 }
 
-fn image(image: &Value, place: &str) -> Result<(), ErrorReply> {
+fn image(image: &Value, place: &str) -> Result<(), ProviderError> {
     if !IMAGES.contains(&text(image, "format")) {
         return refused(format!("{place}.image.format must be one of png, jpeg, gif, webp"));
     }
@@ -215,7 +220,7 @@ fn image(image: &Value, place: &str) -> Result<(), ErrorReply> {
     Ok(())
 }
 
-fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn tools(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let Some(config) = given(body, "toolConfig") else { return Ok(()) };
     let specs: Vec<&Value> = items(config, "tools").iter().map(|tool| &tool["toolSpec"]).collect();
     if specs.is_empty() {
@@ -244,12 +249,12 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
         return refused("The value at toolConfig.toolChoice names no tool");
     };
     let name = text(spec, "name").to_owned();
-    ask.tool = Some(Tool { name, schema: spec["inputSchema"]["json"].clone() });
+    ask.tool = Some(NamedFunction { name, schema: spec["inputSchema"]["json"].clone() });
     Ok(())
 }
 
 /// The schema is a text that holds JSON.
-fn json_wanted(body: &Value) -> Result<Option<Value>, ErrorReply> {
+fn json_wanted(body: &Value) -> Result<Option<Value>, ProviderError> {
     let Some(format) = body.pointer("/outputConfig/textFormat").filter(|f| !f.is_null()) else {
         return Ok(None);
     };

@@ -9,11 +9,11 @@ mod read;
 
 use serde_json::{Value, json};
 
-use crate::sim::ask::{Ask, Finish, Reply};
-use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::{Item, tokens};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules, text};
+use crate::sim::ask::{FinishReason, IncomingCall, SimulatedReply};
+use crate::sim::behaviour::{Meaning, Odd, ProviderError};
+use crate::sim::flow::{WireEvent, tokens};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, HttpReply, Incoming, text};
 
 const HEADERS: &[(&str, &str)] = &[
     ("vary", "Origin, X-Origin, Referer"),
@@ -24,9 +24,9 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
 ];
 
-pub(super) struct Google;
+pub(super) struct GoogleServer;
 
-impl Format for Google {
+impl ServerFormat for GoogleServer {
     fn base_path(&self) -> &'static str {
         "/v1beta"
     }
@@ -47,16 +47,16 @@ impl Format for Google {
         call.path.ends_with(":streamGenerateContent")
     }
 
-    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+    fn read(&self, call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
         read::read(call, rules)
     }
 
-    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    fn answer(&self, ask: &IncomingCall, reply: &SimulatedReply, number: u64) -> HttpReply {
         let part = match &reply.tool {
             Some((name, args)) => json!({ "functionCall": { "name": name, "args": args } }),
             None => json!({ "text": reply.text }),
         };
-        let finish = if reply.finish == Finish::Length { "MAX_TOKENS" } else { "STOP" };
+        let finish = if reply.finish == FinishReason::Length { "MAX_TOKENS" } else { "STOP" };
         let candidate = json!({
             "content": { "parts": [part], "role": "model" },
             "finishReason": finish,
@@ -69,11 +69,11 @@ impl Format for Google {
     }
 
     /// Without `alt=sse` a stream is a list in one piece.
-    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>> {
+    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<WireEvent>> {
         (call.query_value("alt") == Some("sse")).then(|| events(body))
     }
 
-    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    fn odd(&self, odd: Odd, ask: &IncomingCall, number: u64) -> HttpReply {
         let finish = match odd {
             Odd::ErrorIn200 => {
                 let error = json!({
@@ -100,7 +100,7 @@ impl Format for Google {
         sent(200, &response(ask, candidate, number))
     }
 
-    fn error(&self, error: &ErrorReply, _: &str, ask: &Ask, number: u64) -> Outgoing {
+    fn error(&self, error: &ProviderError, _: &str, ask: &IncomingCall, number: u64) -> HttpReply {
         if error.meaning == Meaning::ContentPolicy {
             return self.odd(Odd::Blocked, ask, number);
         }
@@ -136,7 +136,7 @@ fn vertex(call: &Incoming) -> Option<&str> {
     call.path.split_once("/publishers/google/models/").map(|(_, behind)| behind)
 }
 
-fn response(ask: &Ask, candidate: Value, number: u64) -> Value {
+fn response(ask: &IncomingCall, candidate: Value, number: u64) -> Value {
     let input = ask.input_tokens();
     json!({
         "candidates": [candidate],
@@ -210,28 +210,28 @@ fn details(meaning: Meaning, model: &str) -> Vec<Value> {
     })]
 }
 
-fn sent(status: u16, body: &Value) -> Outgoing {
-    Outgoing::json(status, body).fixed(HEADERS)
+fn sent(status: u16, body: &Value) -> HttpReply {
+    HttpReply::json(status, body).fixed(HEADERS)
 }
 
 /// A whole response taken apart into the responses of a stream.
 ///
 /// Every event is a response of which only the parts are new; the last one has the finish reason
 /// and the final numbers. There is no end marker, and an error may stand there without `data:`.
-fn events(body: &Value) -> Vec<Item> {
+fn events(body: &Value) -> Vec<WireEvent> {
     if body.is_array() {
-        return vec![Item::Other(format!("{body:#}\n").into_bytes())];
+        return vec![WireEvent::Other(format!("{body:#}\n").into_bytes())];
     }
     let part = &body["candidates"][0]["content"]["parts"][0];
     let mut pieces = tokens(text(part, "text"));
     let Some(last) = pieces.pop() else {
-        return vec![Item::Token(event(body))];
+        return vec![WireEvent::Token(event(body))];
     };
-    let mut items: Vec<Item> =
-        pieces.iter().map(|piece| Item::Token(part_of(body, piece))).collect();
+    let mut items: Vec<WireEvent> =
+        pieces.iter().map(|piece| WireEvent::Token(part_of(body, piece))).collect();
     let mut end = body.clone();
     end["candidates"][0]["content"]["parts"][0]["text"] = json!(last);
-    items.push(Item::Token(event(&end)));
+    items.push(WireEvent::Token(event(&end)));
     items
 }
 

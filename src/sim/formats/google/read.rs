@@ -6,11 +6,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Google, names, vertex};
-use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning, refused};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
+use super::{GoogleServer, names, vertex};
+use crate::sim::ask::{IncomingCall, NamedFunction};
+use crate::sim::behaviour::{Meaning, ProviderError, refused};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, Incoming, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
 const FIELDS: &[&str] = &[
@@ -34,19 +34,20 @@ const PART: &[&str] = &[
 ];
 
 /// Checks a call and takes from it what the answer depends on.
-pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
-    if !rules.accepts(Google.key(call)) {
-        return Err(if Google.key(call).is_empty() {
+pub(super) fn read(call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
+    if !rules.accepts(GoogleServer.key(call)) {
+        return Err(if GoogleServer.key(call).is_empty() {
             stranger()
         } else {
-            ErrorReply::new(Meaning::Auth)
+            ProviderError::new(Meaning::Auth)
         });
     }
-    let mut ask = Ask { model: Google.model(call).to_owned(), ..Ask::default() };
+    let mut ask =
+        IncomingCall { model: GoogleServer.model(call).to_owned(), ..IncomingCall::default() };
     let method = call.path.rsplit_once(':').map_or("", |(_, method)| method);
     let known_method = matches!(method, "generateContent" | "streamGenerateContent");
     if call.get || !known_method || !rules.knows(&ask.model) {
-        return Err(ErrorReply::new(Meaning::ModelNotFound));
+        return Err(ProviderError::new(Meaning::ModelNotFound));
     }
     let body = names::camel(&call.body);
     let Some(fields) = body.as_object() else {
@@ -70,7 +71,7 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
 }
 
 /// Vertex AI knows no ids of calls, and no contents without a role.
-fn no_ids(body: &Value) -> Result<(), ErrorReply> {
+fn no_ids(body: &Value) -> Result<(), ProviderError> {
     for content in items(body, "contents") {
         if text(content, "role").is_empty() {
             return refused("Please use a valid role: user, model.");
@@ -86,27 +87,27 @@ fn no_ids(body: &Value) -> Result<(), ErrorReply> {
     Ok(())
 }
 
-fn stranger() -> ErrorReply {
-    ErrorReply {
+fn stranger() -> ProviderError {
+    ProviderError {
         status: Some(403),
         code: Some("PERMISSION_DENIED".to_owned()),
-        ..ErrorReply::invalid(
+        ..ProviderError::invalid(
             "Method doesn't allow unregistered callers (callers without established identity). \
              Please use API Key or other form of API consumer identity to call this API.",
         )
     }
 }
 
-fn known(object: &Map<String, Value>, names: &[&str], place: &str) -> Result<(), ErrorReply> {
+fn known(object: &Map<String, Value>, names: &[&str], place: &str) -> Result<(), ProviderError> {
     match unknown(object, names) {
-        Some(name) => Err(ErrorReply::invalid(format!(
+        Some(name) => Err(ProviderError::invalid(format!(
             "Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."
         ))),
         None => Ok(()),
     }
 }
 
-fn contents(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn contents(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let contents = items(body, "contents");
     if contents.is_empty() {
         return refused("* GenerateContentRequest.contents: contents is not specified\n");
@@ -139,7 +140,12 @@ fn contents(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     Ok(())
 }
 
-fn part(part: &Value, place: &str, first: bool, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn part(
+    part: &Value,
+    place: &str,
+    first: bool,
+    ask: &mut IncomingCall,
+) -> Result<(), ProviderError> {
     let empty = Map::new();
     known(part.as_object().unwrap_or(&empty), PART, &format!(" at '{place}'"))?;
     if let Some(said) = given(part, "text") {
@@ -179,7 +185,7 @@ fn standard(data: &str) -> String {
 }
 
 /// What a function gave back: the text of its `output`, or all of it.
-fn result(response: &Value, place: &str) -> Result<String, ErrorReply> {
+fn result(response: &Value, place: &str) -> Result<String, ProviderError> {
     if !response.is_object() {
         return Err(not_a_struct(place, "function_response.response"));
     }
@@ -190,13 +196,13 @@ fn result(response: &Value, place: &str) -> Result<String, ErrorReply> {
     })
 }
 
-fn not_a_struct(place: &str, field: &str) -> ErrorReply {
-    ErrorReply::invalid(format!(
+fn not_a_struct(place: &str, field: &str) -> ProviderError {
+    ProviderError::invalid(format!(
         "Invalid value at '{place}.{field}' (type.googleapis.com/google.protobuf.Struct)."
     ))
 }
 
-fn limits(config: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn limits(config: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     if let Some(limit) = given(config, "maxOutputTokens") {
         ask.max_tokens = limit.as_u64().filter(|limit| *limit > 0);
         if ask.max_tokens.is_none() {
@@ -218,7 +224,7 @@ fn limits(config: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     Ok(())
 }
 
-fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn tools(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let offered: Vec<&Value> =
         items(body, "tools").iter().flat_map(|tool| items(tool, "functionDeclarations")).collect();
     for (at, tool) in offered.iter().enumerate() {
@@ -254,11 +260,11 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     };
     let schema = given(tool, "parametersJsonSchema").or_else(|| given(tool, "parameters"));
     let schema = schema.cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    ask.tool = Some(Tool { name: text(tool, "name").to_owned(), schema });
+    ask.tool = Some(NamedFunction { name: text(tool, "name").to_owned(), schema });
     Ok(())
 }
 
-fn json_wanted(config: &Value) -> Result<Option<Value>, ErrorReply> {
+fn json_wanted(config: &Value) -> Result<Option<Value>, ProviderError> {
     let names = ["responseSchema", "responseJsonSchema", "_responseJsonSchema"];
     let mut schemas = names.iter().filter_map(|name| given(config, name));
     let schema = schemas.next();
@@ -268,10 +274,10 @@ fn json_wanted(config: &Value) -> Result<Option<Value>, ErrorReply> {
     match (text(config, "responseMimeType"), schema) {
         ("application/json", schema) => Ok(Some(schema.cloned().unwrap_or_default())),
         ("" | "text/plain", None) => Ok(None),
-        ("" | "text/plain", Some(_)) => Err(ErrorReply::invalid(
+        ("" | "text/plain", Some(_)) => Err(ProviderError::invalid(
             "Response schema is only supported with response_mime_type: 'application/json'.",
         )),
-        (other, _) => Err(ErrorReply::invalid(format!(
+        (other, _) => Err(ProviderError::invalid(format!(
             "* GenerateContentRequest.generation_config.response_mime_type: '{other}' is not \
              supported.\n"
         ))),

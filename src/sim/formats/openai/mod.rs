@@ -9,11 +9,11 @@ mod read;
 
 use serde_json::{Value, json};
 
-use crate::sim::ask::{Ask, Finish, Reply};
-use crate::sim::behaviour::{ErrorReply, Meaning, Odd};
-use crate::sim::flow::{Item, tokens};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Outgoing, Rules, text};
+use crate::sim::ask::{FinishReason, IncomingCall, SimulatedReply};
+use crate::sim::behaviour::{Meaning, Odd, ProviderError};
+use crate::sim::flow::{WireEvent, tokens};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, HttpReply, Incoming, text};
 
 /// Seconds since 1970 that answers give as their time; fixed, so that answers are repeatable.
 const CREATED: u64 = 1_795_000_000;
@@ -30,9 +30,9 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-ratelimit-reset-tokens", "0s"),
 ];
 
-pub(super) struct OpenAi;
+pub(super) struct OpenAiServer;
 
-impl Format for OpenAi {
+impl ServerFormat for OpenAiServer {
     fn base_path(&self) -> &'static str {
         "/v1"
     }
@@ -46,15 +46,15 @@ impl Format for OpenAi {
         call.bearer().or_else(|| call.header("api-key")).unwrap_or_default()
     }
 
-    fn other(&self, call: &Incoming, rules: &Rules, number: u64) -> Option<Outgoing> {
+    fn other(&self, call: &Incoming, rules: &AccessRules, number: u64) -> Option<HttpReply> {
         if !call.get || call.path != "/v1/models" {
             return None;
         }
         if !rules.accepts(self.key(call)) {
             return Some(self.error(
-                &ErrorReply::new(Meaning::Auth),
+                &ProviderError::new(Meaning::Auth),
                 self.key(call),
-                &Ask::default(),
+                &IncomingCall::default(),
                 number,
             ));
         }
@@ -65,11 +65,11 @@ impl Format for OpenAi {
         Some(sent(200, &json!({ "object": "list", "data": data }), number))
     }
 
-    fn read(&self, call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+    fn read(&self, call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
         read::read(call, rules)
     }
 
-    fn answer(&self, ask: &Ask, reply: &Reply, number: u64) -> Outgoing {
+    fn answer(&self, ask: &IncomingCall, reply: &SimulatedReply, number: u64) -> HttpReply {
         let mut message = json!({
             "role": "assistant",
             "content": reply.text,
@@ -85,28 +85,30 @@ impl Format for OpenAi {
             }]);
         }
         let finish = match reply.finish {
-            Finish::Stop | Finish::Sequence(_) => "stop",
-            Finish::Length => "length",
-            Finish::Tool => "tool_calls",
+            FinishReason::Stop | FinishReason::Sequence(_) => "stop",
+            FinishReason::Length => "length",
+            FinishReason::Tool => "tool_calls",
         };
         let body = completion(ask, &message, finish, (reply.input, reply.output), number);
         sent(200, &body, number)
     }
 
-    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<Item>> {
+    fn events(&self, body: &Value, call: &Incoming) -> Option<Vec<WireEvent>> {
         Some(events(body, call))
     }
 
-    fn odd(&self, odd: Odd, ask: &Ask, number: u64) -> Outgoing {
+    fn odd(&self, odd: Odd, ask: &IncomingCall, number: u64) -> HttpReply {
         let (content, refusal, finish) = match odd {
             Odd::ErrorIn200 => {
                 let error = json!({ "message": "Provider returned error", "code": 502 });
                 return sent(200, &json!({ "error": error }), number);
             }
             Odd::Glitch => {
-                let error = ErrorReply {
+                let error = ProviderError {
                     code: Some("tool_use_failed".to_owned()),
-                    ..ErrorReply::invalid("Failed to call a function. Please adjust your prompt.")
+                    ..ProviderError::invalid(
+                        "Failed to call a function. Please adjust your prompt.",
+                    )
                 };
                 return self.error(&error, "", ask, number);
             }
@@ -118,7 +120,13 @@ impl Format for OpenAi {
         sent(200, &completion(ask, &message, finish, (ask.input_tokens(), 0), number), number)
     }
 
-    fn error(&self, error: &ErrorReply, key: &str, ask: &Ask, number: u64) -> Outgoing {
+    fn error(
+        &self,
+        error: &ProviderError,
+        key: &str,
+        ask: &IncomingCall,
+        number: u64,
+    ) -> HttpReply {
         let (status, kind, code, message) = usual(error.meaning, key, &ask.model);
         let body = json!({ "error": {
             "message": error.message.clone().unwrap_or(message),
@@ -134,7 +142,13 @@ impl Format for OpenAi {
     }
 }
 
-fn completion(ask: &Ask, message: &Value, finish: &str, used: (u64, u64), number: u64) -> Value {
+fn completion(
+    ask: &IncomingCall,
+    message: &Value,
+    finish: &str,
+    used: (u64, u64),
+    number: u64,
+) -> Value {
     let (input, output) = used;
     json!({
         "id": format!("chatcmpl-sim{number:08}"),
@@ -233,29 +247,31 @@ fn wrong_key(key: &str) -> String {
     format!("Incorrect API key provided: {start}***. You can find your API key in your account.")
 }
 
-fn sent(status: u16, body: &Value, number: u64) -> Outgoing {
-    Outgoing::json(status, body).fixed(HEADERS).with("x-request-id", &format!("req_sim{number:08}"))
+fn sent(status: u16, body: &Value, number: u64) -> HttpReply {
+    HttpReply::json(status, body)
+        .fixed(HEADERS)
+        .with("x-request-id", &format!("req_sim{number:08}"))
 }
 
 /// A whole chat completion taken apart into the chunks of a stream.
 ///
 /// The first chunk has only the role; a tool call comes in fragments; usage is a chunk of its own
 /// without choices, and only when it was asked for; `[DONE]` is last.
-fn events(body: &Value, call: &Incoming) -> Vec<Item> {
-    let end = Item::End(b"data: [DONE]\n\n".to_vec());
+fn events(body: &Value, call: &Incoming) -> Vec<WireEvent> {
+    let end = WireEvent::End(b"data: [DONE]\n\n".to_vec());
     if body.get("choices").is_none() {
-        return vec![Item::Other(format!("data: {body}\n\n").into_bytes()), end];
+        return vec![WireEvent::Other(format!("data: {body}\n\n").into_bytes()), end];
     }
     let with_usage = call.body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
     let message = &body["choices"][0]["message"];
-    let mut items = vec![Item::Other(chunk(
+    let mut items = vec![WireEvent::Other(chunk(
         body,
         &json!({ "role": "assistant", "content": "", "refusal": null }),
         &Value::Null,
         with_usage,
     ))];
     let mut token = |delta: Value| {
-        items.push(Item::Token(chunk(body, &delta, &Value::Null, with_usage)));
+        items.push(WireEvent::Token(chunk(body, &delta, &Value::Null, with_usage)));
     };
     for piece in tokens(text(message, "content")) {
         token(json!({ "content": piece }));
@@ -274,12 +290,12 @@ fn events(body: &Value, call: &Incoming) -> Vec<Item> {
         }
     }
     let finish = &body["choices"][0]["finish_reason"];
-    items.push(Item::Other(chunk(body, &json!({}), finish, with_usage)));
+    items.push(WireEvent::Other(chunk(body, &json!({}), finish, with_usage)));
     if with_usage {
         let mut last = head(body);
         last["choices"] = json!([]);
         last["usage"] = body["usage"].clone();
-        items.push(Item::Other(format!("data: {last}\n\n").into_bytes()));
+        items.push(WireEvent::Other(format!("data: {last}\n\n").into_bytes()));
     }
     items.push(end);
     items

@@ -6,11 +6,11 @@
 
 use serde_json::{Map, Value};
 
-use super::OpenAi;
-use crate::sim::ask::{Ask, Tool};
-use crate::sim::behaviour::{ErrorReply, Meaning, refused};
-use crate::sim::formats::Format;
-use crate::sim::wire::{Incoming, Rules, given, is_base64, items, strings, text, unknown};
+use super::OpenAiServer;
+use crate::sim::ask::{IncomingCall, NamedFunction};
+use crate::sim::behaviour::{Meaning, ProviderError, refused};
+use crate::sim::formats::ServerFormat;
+use crate::sim::wire::{AccessRules, Incoming, given, is_base64, items, strings, text, unknown};
 
 #[rustfmt::skip]
 const FIELDS: &[&str] = &[
@@ -25,33 +25,32 @@ const FIELDS: &[&str] = &[
 const ROLES: &[&str] = &["system", "assistant", "user", "function", "tool", "developer"];
 
 /// Checks a call and takes from it what the answer depends on.
-pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
+pub(super) fn read(call: &Incoming, rules: &AccessRules) -> Result<IncomingCall, ProviderError> {
     if call.get || !call.path.ends_with("/chat/completions") {
         let message = format!("Invalid URL (POST {})", call.path);
-        return Err(ErrorReply { status: Some(404), ..ErrorReply::invalid(message) });
+        return Err(ProviderError { status: Some(404), ..ProviderError::invalid(message) });
     }
-    if !rules.accepts(OpenAi.key(call)) {
-        return Err(ErrorReply::new(Meaning::Auth));
+    if !rules.accepts(OpenAiServer.key(call)) {
+        return Err(ProviderError::new(Meaning::Auth));
     }
-    let body = call
-        .body
-        .as_object()
-        .ok_or_else(|| ErrorReply::invalid("We could not parse the JSON body of your request."))?;
+    let body = call.body.as_object().ok_or_else(|| {
+        ProviderError::invalid("We could not parse the JSON body of your request.")
+    })?;
     if let Some(name) = unknown(body, FIELDS) {
         return Err(bad("unknown_parameter", name, format!("Unknown parameter: '{name}'.")));
     }
-    let model = OpenAi.model(call);
+    let model = OpenAiServer.model(call);
     if model.is_empty() {
         return refused("you must provide a model parameter");
     }
     if !rules.knows(model) {
-        return Err(ErrorReply::new(Meaning::ModelNotFound));
+        return Err(ProviderError::new(Meaning::ModelNotFound));
     }
     if body.contains_key("stream_options") && body.get("stream") != Some(&Value::Bool(true)) {
         let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
         return Err(bad("invalid_parameter_combination", "stream_options", message.to_owned()));
     }
-    let mut ask = Ask { model: model.to_owned(), ..Ask::default() };
+    let mut ask = IncomingCall { model: model.to_owned(), ..IncomingCall::default() };
     limits(&call.body, &mut ask)?;
     messages(&call.body, &mut ask)?;
     tools(&call.body, &mut ask)?;
@@ -59,19 +58,19 @@ pub(super) fn read(call: &Incoming, rules: &Rules) -> Result<Ask, ErrorReply> {
     Ok(ask)
 }
 
-fn bad(code: &str, param: &str, message: String) -> ErrorReply {
-    ErrorReply {
+fn bad(code: &str, param: &str, message: String) -> ProviderError {
+    ProviderError {
         code: Some(code.to_owned()),
         param: Some(param.into()),
-        ..ErrorReply::invalid(message)
+        ..ProviderError::invalid(message)
     }
 }
 
-fn missing(param: &str) -> ErrorReply {
+fn missing(param: &str) -> ProviderError {
     bad("missing_required_parameter", param, format!("Missing required parameter: '{param}'."))
 }
 
-fn limits(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn limits(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     for name in ["max_tokens", "max_completion_tokens"] {
         let Some(value) = given(body, name) else { continue };
         let Some(limit) = value.as_u64().filter(|limit| *limit > 0) else {
@@ -104,7 +103,7 @@ fn limits(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
 }
 
 /// What the reasoning models refuse.
-fn reasoning(body: &Value, model: &str) -> Result<(), ErrorReply> {
+fn reasoning(body: &Value, model: &str) -> Result<(), ProviderError> {
     if !["o1", "o3", "o4", "gpt-5", "gpt-6"].iter().any(|prefix| model.starts_with(prefix)) {
         return Ok(());
     }
@@ -129,7 +128,7 @@ fn reasoning(body: &Value, model: &str) -> Result<(), ErrorReply> {
     }
 }
 
-fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn messages(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let Some(messages) = given(body, "messages").and_then(Value::as_array) else {
         return Err(missing("messages"));
     };
@@ -157,7 +156,7 @@ fn messages(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     if open.is_empty() { Ok(()) } else { Err(unanswered(&open)) }
 }
 
-fn answered(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), ErrorReply> {
+fn answered(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), ProviderError> {
     let id = text(message, "tool_call_id");
     let Some(place) = open.iter().position(|one| *one == id) else {
         let message = "Invalid parameter: messages with role 'tool' must be a response to a \
@@ -168,10 +167,10 @@ fn answered(message: &Value, open: &mut Vec<&str>, at: usize) -> Result<(), Erro
     Ok(())
 }
 
-fn unanswered(open: &[&str]) -> ErrorReply {
-    ErrorReply {
+fn unanswered(open: &[&str]) -> ProviderError {
+    ProviderError {
         param: Some("messages".into()),
-        ..ErrorReply::invalid(format!(
+        ..ProviderError::invalid(format!(
             "An assistant message with 'tool_calls' must be followed by tool messages responding \
              to each 'tool_call_id'. The following tool_call_ids did not have response messages: {}",
             open.join(", ")
@@ -179,7 +178,7 @@ fn unanswered(open: &[&str]) -> ErrorReply {
     }
 }
 
-fn content(message: &Value, at: usize, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn content(message: &Value, at: usize, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let param = format!("messages[{at}].content");
     match message.get("content") {
         Some(Value::String(text)) => ask.hear(text, true),
@@ -200,7 +199,12 @@ fn content(message: &Value, at: usize, ask: &mut Ask) -> Result<(), ErrorReply> 
     Ok(())
 }
 
-fn part(part: &Value, param: &str, first: bool, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn part(
+    part: &Value,
+    param: &str,
+    first: bool,
+    ask: &mut IncomingCall,
+) -> Result<(), ProviderError> {
     match text(part, "type") {
         "text" => ask.hear(text(part, "text"), first),
         "refusal" => ask.hear(text(part, "refusal"), first),
@@ -227,7 +231,7 @@ fn part(part: &Value, param: &str, first: bool, ask: &mut Ask) -> Result<(), Err
     Ok(())
 }
 
-fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
+fn tools(body: &Value, ask: &mut IncomingCall) -> Result<(), ProviderError> {
     let tools = items(body, "tools");
     for (at, tool) in tools.iter().enumerate() {
         let name = tool.get("function").map_or("", |function| text(function, "name"));
@@ -264,11 +268,11 @@ fn tools(body: &Value, ask: &mut Ask) -> Result<(), ErrorReply> {
     let function = &tool["function"];
     let schema = given(function, "parameters").cloned();
     let schema = schema.unwrap_or_else(|| Value::Object(Map::new()));
-    ask.tool = Some(Tool { name: text(function, "name").to_owned(), schema });
+    ask.tool = Some(NamedFunction { name: text(function, "name").to_owned(), schema });
     Ok(())
 }
 
-fn json_wanted(body: &Value) -> Result<Option<Value>, ErrorReply> {
+fn json_wanted(body: &Value) -> Result<Option<Value>, ProviderError> {
     let Some(format) = given(body, "response_format") else { return Ok(None) };
     match text(format, "type") {
         "text" => Ok(None),
@@ -276,9 +280,9 @@ fn json_wanted(body: &Value) -> Result<Option<Value>, ErrorReply> {
             if !body["messages"].to_string().to_lowercase().contains("json") {
                 let message = "'messages' must contain the word 'json' in some form, to use \
                                'response_format' of type 'json_object'.";
-                return Err(ErrorReply {
+                return Err(ProviderError {
                     param: Some("messages".into()),
-                    ..ErrorReply::invalid(message)
+                    ..ProviderError::invalid(message)
                 });
             }
             Ok(Some(Value::Null))
@@ -297,9 +301,9 @@ fn json_wanted(body: &Value) -> Result<Option<Value>, ErrorReply> {
                     "Invalid schema for response_format '{name}': In context=(), \
                      'additionalProperties' is required to be supplied and to be false."
                 );
-                return Err(ErrorReply {
+                return Err(ProviderError {
                     param: Some("response_format".into()),
-                    ..ErrorReply::invalid(message)
+                    ..ProviderError::invalid(message)
                 });
             }
             Ok(Some(schema))

@@ -10,13 +10,13 @@ use crate::config::Kind;
 use crate::domain::fault::Fault;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
-use crate::provider::{Outcome, fixtures, formats, pieces};
+use crate::provider::{CallResult, fixtures, formats, pieces};
 
-fn read(bytes: &[u8]) -> Outcome {
+fn read(bytes: &[u8]) -> CallResult {
     pieces::whole(formats::of(Kind::OpenAi), bytes, &Rc::default())
 }
 
-fn outcome(body: &Value) -> Outcome {
+fn outcome(body: &Value) -> CallResult {
     read(body.to_string().as_bytes())
 }
 
