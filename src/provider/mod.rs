@@ -23,6 +23,7 @@ mod parts;
 mod patience;
 mod pieces;
 mod prepare;
+mod program;
 mod receive;
 mod resolve;
 mod reuse;

@@ -15,6 +15,7 @@ use crate::config::{AwsKeys, AwsProfile, AwsSource, Container, InProfile};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 use crate::provider::Failure;
+use crate::provider::program::{self, Bounds, ProgramError};
 
 /// How long a service on this machine is waited for. It answers within milliseconds.
 const SERVICE_TIME: Duration = Duration::from_secs(5);
@@ -87,17 +88,19 @@ async fn of_command(line: &str, profile: &str) -> Result<FreshKeys, Failure> {
     }
 }
 
-/// The keys that a command prints, or what it does instead.
+/// The keys that a command prints, or what it does instead. What it complains about may name
+/// secrets and stays out of the message.
 async fn printed(line: &str) -> Result<FreshKeys, String> {
     let mut command = Command::new("sh");
-    command.arg("-c").arg(line).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(COMMAND_TIME, command.output()).await;
-    let output = output.map_err(|_| "takes longer than a minute")?;
-    let output = output.map_err(|_| "cannot be run")?;
-    if !output.status.success() {
-        return Err(format!("failed: {}", output.status));
-    }
-    Ok(read(&output.stdout).ok_or("prints no credentials")?)
+    command.arg("-c").arg(line);
+    let bounds = Bounds { time: COMMAND_TIME, output: LONGEST as u64 };
+    let output = program::run(command, bounds).await.map_err(|error| match error {
+        ProgramError::TooSlow => "takes longer than a minute".to_owned(),
+        ProgramError::NotStarted(_) | ProgramError::Lost(_) => "cannot be run".to_owned(),
+        ProgramError::Failed { status, .. } => format!("failed: {status}"),
+        ProgramError::TooMuch => "prints too much".to_owned(),
+    })?;
+    Ok(read(&output).ok_or("prints no credentials")?)
 }
 
 async fn of_container(container: &Container) -> Result<FreshKeys, Failure> {

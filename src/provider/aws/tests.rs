@@ -176,6 +176,8 @@ async fn a_profile_may_name_a_command_that_prints_keys() {
     let failed = command("echo planted; exit 3").ready(NOON).await.unwrap_err();
     assert!(failed.message.contains("exit status: 3"), "{}", failed.message);
     assert!(!failed.message.contains("planted"));
+    let loud = command("yes | head -c 1000000").ready(NOON).await.unwrap_err();
+    assert!(loud.message.ends_with("of profile p prints too much"), "{}", loud.message);
     let silent = command("true").ready(NOON).await.unwrap_err();
     assert!(silent.message.contains("prints no credentials"), "{}", silent.message);
 }
