@@ -68,12 +68,11 @@ impl Prepared {
         let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
         let of_proxy = proxy.map(Proxy::secrets).unwrap_or_default();
         let hidden: Vec<_> = configured.chain(&encoded).chain(&of_proxy).cloned().collect();
-        let signing = provider.signing.as_ref();
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
             end_finishes: provider.done_ends_stream,
-            credentials: signing.map(|signing| Rc::new(Credentials::new(signing, &hidden))),
+            credentials: ring.credentials(),
             secrets: Rc::new(Secrets::new(&hidden).with(ring.generations())),
             proxy: proxy.map(|proxy| proxy.shown().to_owned()),
             headers: headers(provider, format)?,
@@ -101,8 +100,7 @@ impl Prepared {
 
     /// What must not be shown of what the provider says.
     pub(super) fn secrets(&self) -> Rc<Secrets> {
-        let fetched = self.credentials.as_ref().and_then(|credentials| credentials.secrets());
-        fetched.unwrap_or_else(|| Rc::clone(&self.secrets))
+        Rc::clone(&self.secrets)
     }
 
     /// A request with this body, signed by its credentials or else with a key.

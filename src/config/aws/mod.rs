@@ -8,9 +8,10 @@ mod profile;
 
 use std::path::PathBuf;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Env;
+use super::key::is_same;
 pub(crate) use profile::{AwsProfile, InProfile};
 
 /// Where a machine of Amazon's finds the service that knows its role.
@@ -24,7 +25,7 @@ const CONTAINER: &str = "http://169.254.170.2";
 const CONTAINER_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
 
 /// How the calls of a provider are signed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Signing {
     pub(crate) region: String,
     pub(crate) source: AwsSource,
@@ -40,7 +41,7 @@ pub(crate) struct AwsKeys {
 }
 
 /// Where such a key is.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum AwsSource {
     /// It was in the environment.
     Fixed(AwsKeys),
@@ -60,13 +61,26 @@ pub(crate) struct Container {
     pub(crate) token_file: Option<PathBuf>,
 }
 
-impl Signing {
-    /// The secret that changes only with the configuration and the environment.
-    pub(super) fn secret(&self) -> Option<&str> {
-        match &self.source {
-            AwsSource::Fixed(keys) => Some(keys.secret.expose_secret()),
-            _ => None,
-        }
+impl PartialEq for AwsKeys {
+    fn eq(&self, other: &AwsKeys) -> bool {
+        self.id == other.id
+            && is_same(&self.secret, &other.secret)
+            && are_same(self.token.as_ref(), other.token.as_ref())
+    }
+}
+
+impl PartialEq for Container {
+    fn eq(&self, other: &Container) -> bool {
+        self.url == other.url
+            && self.token_file == other.token_file
+            && are_same(self.token.as_ref(), other.token.as_ref())
+    }
+}
+
+fn are_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => is_same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

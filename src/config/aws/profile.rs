@@ -15,7 +15,7 @@ use super::AwsKeys;
 const LONGEST: u64 = 1024 * 1024;
 
 /// A profile, by its name and the two files it may be in.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct AwsProfile {
     pub(crate) name: String,
     pub(crate) credentials: PathBuf,

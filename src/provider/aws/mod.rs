@@ -1,9 +1,10 @@
 //! Calls that are signed instead of carrying a key: Amazon's credentials, and when they are
 //! renewed.
 //!
-//! Temporary keys are fetched when the first call needs them, five minutes before they end, and
-//! again when the service says that they have ended. One call fetches, the others wait for it.
-//! While old keys still hold, a service that cannot be asked for new ones harms nobody.
+//! All models of a provider share them. Temporary keys are fetched when the first call needs them,
+//! five minutes before they end, and again when the service says that they have ended. One call
+//! fetches, the others wait for it. While old keys still hold, a service that cannot be asked for
+//! new ones harms nobody.
 
 mod fetch;
 pub(crate) mod sigv4;
@@ -17,7 +18,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
-use super::errors::redact::Secrets;
+use super::errors::redact::Generations;
 use super::sign::{Signer, secret_value};
 use crate::config::{AwsKeys, AwsSource, Signing};
 use crate::domain::time::Wall;
@@ -34,11 +35,11 @@ const UNLIMITED: Duration = Duration::from_secs(10 * 60);
 /// the word of the service that its keys have ended.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The credentials of one model's calls.
+/// The credentials of one provider's calls.
 pub(super) struct Credentials {
     signing: Signing,
-    /// What else must not be shown of what the provider says.
-    hidden: Vec<SecretString>,
+    /// Where keys are noted, which must not be shown.
+    generations: Rc<Generations>,
     held: RefCell<Option<Held>>,
     /// Whoever holds this fetches.
     fetching: tokio::sync::Mutex<()>,
@@ -53,20 +54,23 @@ struct Held {
     renew: Option<Wall>,
     /// When they end, where they do.
     end: Option<Wall>,
-    /// What of them must not be shown.
-    secrets: Rc<Secrets>,
 }
 
 impl Credentials {
-    /// Nothing fetched so far.
-    pub(super) fn new(signing: &Signing, hidden: &[SecretString]) -> Credentials {
+    /// Nothing fetched so far. All that is fetched is noted as secret.
+    pub(super) fn new(signing: &Signing, generations: Rc<Generations>) -> Credentials {
         Credentials {
             signing: signing.clone(),
-            hidden: hidden.to_vec(),
+            generations,
             held: RefCell::default(),
             fetching: tokio::sync::Mutex::default(),
             asked: Cell::new(None),
         }
+    }
+
+    /// Whether they come from there, so that what was fetched may stay.
+    pub(super) fn serve(&self, signing: &Signing) -> bool {
+        self.signing == *signing
     }
 
     /// Makes sure that there are keys to sign with.
@@ -127,14 +131,9 @@ impl Credentials {
             (_, None) => Some(now.plus(UNLIMITED)),
         };
         let id = SecretString::from(keys.id.as_str());
-        let all = [&id, &keys.secret].into_iter().chain(&keys.token).chain(&self.hidden);
-        let secrets = Rc::new(Secrets::new(all));
-        Held { keys, renew, end, secrets }
-    }
-
-    /// What of these keys must not be shown; nothing before there are any.
-    pub(super) fn secrets(&self) -> Option<Rc<Secrets>> {
-        self.held.borrow().as_ref().map(|held| Rc::clone(&held.secrets))
+        let all = [&id, &keys.secret].into_iter().chain(&keys.token);
+        all.for_each(|secret| self.generations.note(secret));
+        Held { keys, renew, end }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The keys of a provider, shared by all of its models.
+//! The keys of a provider, and the credentials that sign in their place, shared by all of its models.
 //!
 //! Whose turn it is and who is left alone is decided in [`crate::domain::turns`]; this file carries
 //! it out: it gives each attempt a [`Pass`], and after a refusal another one, as long as there is
@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::Failure;
+use super::aws::Credentials;
 use super::errors::redact::Generations;
 use super::patience::Until;
 use super::sign::{Signer, signer};
@@ -39,6 +40,8 @@ pub(super) struct Keyring {
     keys: Vec<Key>,
     slots: Vec<KeySlot>,
     turns: RefCell<Turns>,
+    /// What signs in place of a key, where calls are signed.
+    credentials: Option<Rc<Credentials>>,
     generations: Rc<Generations>,
     started: Instant,
     /// Who is waited for, in the words of a passed limit.
@@ -86,12 +89,18 @@ impl Keyring {
     /// The keys of a provider. What its keys were before stays known as secret: see `before`.
     pub(super) fn new(provider: &Provider, before: Option<&Keyring>) -> Keyring {
         let generations = before.map(|ring| Rc::clone(&ring.generations)).unwrap_or_default();
+        let credentials = provider.signing.as_ref().map(|signing| {
+            let held = before.and_then(|ring| ring.credentials.clone());
+            let new = || Rc::new(Credentials::new(signing, Rc::clone(&generations)));
+            held.filter(|held| held.serve(signing)).unwrap_or_else(new)
+        });
         let mut ring = Keyring {
             provider: Arc::clone(&provider.name),
             auth: provider.auth,
             keys: provider.keys.clone(),
             slots: Vec::new(),
             turns: RefCell::new(Turns::of(provider.keys.len().max(1))),
+            credentials,
             generations,
             started: Instant::now(),
             whom: format!("the key of provider {}", provider.name),
@@ -123,12 +132,21 @@ impl Keyring {
 
     /// Whether it would be the same if it were made for this provider, so that it can stay.
     pub(super) fn serves(&self, provider: &Provider) -> bool {
-        self.is_of(provider) && self.auth == provider.auth && self.keys == provider.keys
+        let signs = match (&self.credentials, &provider.signing) {
+            (Some(credentials), Some(signing)) => credentials.serve(signing),
+            (credentials, signing) => credentials.is_none() && signing.is_none(),
+        };
+        self.is_of(provider) && self.auth == provider.auth && self.keys == provider.keys && signs
     }
 
     /// Whether it is, or was, this provider's.
     pub(super) fn is_of(&self, provider: &Provider) -> bool {
         self.provider == provider.name
+    }
+
+    /// What signs in place of a key.
+    pub(super) fn credentials(&self) -> Option<Rc<Credentials>> {
+        self.credentials.clone()
     }
 
     /// All texts that its keys ever had.
