@@ -82,20 +82,20 @@ impl Prepared {
         })
     }
 
-    /// Makes sure that requests can be signed.
+    /// Makes sure that requests can be signed; with which generation of credentials.
     ///
     /// # Errors
     /// When what they are signed with cannot be had.
-    pub(super) async fn ready(&self, now: Wall) -> Result<(), Failure> {
-        match &self.credentials {
-            Some(credentials) => credentials.ready(now).await,
-            None => Ok(()),
-        }
+    pub(super) async fn ready(&self, now: Wall) -> Result<u64, Failure> {
+        let Some(credentials) = &self.credentials else { return Ok(0) };
+        credentials.ready(now).await?;
+        Ok(credentials.generation())
     }
 
-    /// Takes note that the provider refused who asks; true when a call may be worth another try.
-    pub(super) fn refused(&self, now: Wall) -> bool {
-        self.credentials.as_ref().is_some_and(|credentials| credentials.refused(now))
+    /// Takes note that the provider refused who asks, by this generation of credentials; true when a
+    /// call may be worth another try.
+    pub(super) fn refused(&self, generation: u64, now: Wall) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| credentials.refused(generation, now))
     }
 
     /// What must not be shown of what the provider says.

@@ -86,7 +86,7 @@ impl<'a> Amazon<'a> {
                 }
             },
         };
-        Ok(Some(Signing { region: region.to_owned(), source: source? }))
+        Signing::new(region, source?, env).map(Some)
     }
 
     fn region(&self) -> Option<&'a str> {

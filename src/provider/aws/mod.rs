@@ -8,6 +8,7 @@
 
 mod fetch;
 pub(crate) mod sigv4;
+mod sts;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,12 +19,19 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
+use super::clients::Connecting;
 use super::errors::redact::Generations;
 use super::sign::{Signer, secret_value};
-use crate::config::{AwsKeys, AwsSource, Signing};
+use crate::config::{AwsKeys, AwsSource, Provider, Signing};
 use crate::domain::time::Wall;
 use fetch::FreshKeys;
 use sigv4::{Scope, Signable};
+
+/// How long a service that gives keys is waited for. It answers within milliseconds.
+const SERVICE_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection to the token service may take.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// How long before their end keys are renewed.
 const BEFORE_END: Duration = Duration::from_secs(5 * 60);
@@ -38,9 +46,13 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// The credentials of one provider's calls.
 pub(super) struct Credentials {
     signing: Signing,
+    /// How the provider is reached, and the token service with it.
+    reach: Connecting,
     /// Where keys are noted, which must not be shown.
     generations: Rc<Generations>,
     held: RefCell<Option<Held>>,
+    /// How often keys were fetched.
+    generation: Cell<u64>,
     /// Whoever holds this fetches.
     fetching: tokio::sync::Mutex<()>,
     /// When the last fetch began.
@@ -58,19 +70,26 @@ struct Held {
 
 impl Credentials {
     /// Nothing fetched so far. All that is fetched is noted as secret.
-    pub(super) fn new(signing: &Signing, generations: Rc<Generations>) -> Credentials {
+    pub(super) fn new(
+        signing: &Signing,
+        provider: &Provider,
+        generations: Rc<Generations>,
+    ) -> Credentials {
         Credentials {
             signing: signing.clone(),
+            reach: Connecting::within(provider, CONNECT_TIME),
             generations,
             held: RefCell::default(),
+            generation: Cell::default(),
             fetching: tokio::sync::Mutex::default(),
             asked: Cell::new(None),
         }
     }
 
-    /// Whether they come from there, so that what was fetched may stay.
-    pub(super) fn serve(&self, signing: &Signing) -> bool {
-        self.signing == *signing
+    /// Whether they would be the same for this provider, so that what was fetched may stay.
+    pub(super) fn serve(&self, provider: &Provider) -> bool {
+        provider.signing.as_ref() == Some(&self.signing)
+            && Connecting::within(provider, CONNECT_TIME) == self.reach
     }
 
     /// Makes sure that there are keys to sign with.
@@ -86,9 +105,10 @@ impl Credentials {
             return Ok(());
         }
         self.asked.set(Some(now));
-        match fetch::fetch(&self.signing.source).await {
+        match fetch::fetch(&self.signing, &self.reach).await {
             Ok(fetched) => {
                 self.held.replace(Some(self.held(fetched, now)));
+                self.generation.set(self.generation.get() + 1);
                 Ok(())
             }
             Err(_) if self.still_holds(now) => Ok(()),
@@ -112,9 +132,17 @@ impl Credentials {
         held.as_ref().is_some_and(|held| held.end.is_none_or(|end| now < end))
     }
 
+    /// Which keys the next request is signed with.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
     /// Forgets keys that the service refused, unless they cannot change or have just been fetched;
-    /// true when others may be had.
-    pub(super) fn refused(&self, now: Wall) -> bool {
+    /// true when others may be had, or already were by another call.
+    pub(super) fn refused(&self, generation: u64, now: Wall) -> bool {
+        if generation < self.generation() {
+            return true;
+        }
         let is_fixed = matches!(self.signing.source, AwsSource::Fixed(_));
         let asked_lately = self.asked.get().is_some_and(|asked| now < asked.plus(PAUSE));
         if is_fixed || asked_lately {

@@ -91,8 +91,8 @@ impl Keyring {
         let generations = before.map(|ring| Rc::clone(&ring.generations)).unwrap_or_default();
         let credentials = provider.signing.as_ref().map(|signing| {
             let held = before.and_then(|ring| ring.credentials.clone());
-            let new = || Rc::new(Credentials::new(signing, Rc::clone(&generations)));
-            held.filter(|held| held.serve(signing)).unwrap_or_else(new)
+            let new = || Rc::new(Credentials::new(signing, provider, Rc::clone(&generations)));
+            held.filter(|held| held.serve(provider)).unwrap_or_else(new)
         });
         let mut ring = Keyring {
             provider: Arc::clone(&provider.name),
@@ -132,9 +132,9 @@ impl Keyring {
 
     /// Whether it would be the same if it were made for this provider, so that it can stay.
     pub(super) fn serves(&self, provider: &Provider) -> bool {
-        let signs = match (&self.credentials, &provider.signing) {
-            (Some(credentials), Some(signing)) => credentials.serve(signing),
-            (credentials, signing) => credentials.is_none() && signing.is_none(),
+        let signs = match &self.credentials {
+            Some(credentials) => credentials.serve(provider),
+            None => provider.signing.is_none(),
         };
         self.is_of(provider) && self.auth == provider.auth && self.keys == provider.keys && signs
     }

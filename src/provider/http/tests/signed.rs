@@ -26,7 +26,11 @@ async fn answers(all: Vec<String>) -> (JoinHandle<Vec<String>>, String) {
 }
 
 fn signed(base: &str, source: AwsSource) -> Arc<Model> {
-    let signing = Some(Signing { region: "eu-central-1".to_owned(), source });
+    let signing = Some(Signing {
+        region: "eu-central-1".to_owned(),
+        token_service: "http://127.0.0.1:1".to_owned(),
+        source,
+    });
     let provider = fixtures::provider(Kind::Bedrock, base);
     let provider = config::Provider { keys: Vec::new(), auth: Auth::Signed, signing, ..provider };
     Arc::new(Model { model_id: "a.b-v1:0".to_owned(), ..fixtures::model(provider) })
@@ -90,8 +94,7 @@ async fn the_models_of_a_provider_share_what_was_fetched_and_a_reload_leaves_it(
     let good = || response("200 OK", "connection: close\r\n", CONVERSE);
     let refused = response("400 Bad Request", "", r#"{"message":"planted-secret is no key"}"#);
     let (server, base) = answers(vec![good(), good(), good(), refused]).await;
-    let one =
-        signed(&base, AwsSource::Container(Container { url, token: None, token_file: None }));
+    let one = signed(&base, AwsSource::Container(Container { url, token: None, token_file: None }));
     let two = Arc::new(Model { name: "two".into(), model_id: "x".to_owned(), ..(*one).clone() });
     let models = [Arc::clone(&one), Arc::clone(&two)];
     let http = http(&models);
