@@ -31,6 +31,7 @@ mod sign;
 mod source;
 mod thoughts;
 mod tool_calls;
+mod turns;
 mod usage;
 mod whole;
 

@@ -1,8 +1,8 @@
 //! The turns of a conversation in Anthropic's form.
 //!
-//! Roles alternate and a person begins; every call has its result in the very next turn, and a
-//! thinking model's own blocks stand first in the turn they belong to. What the target does not take
-//! is replaced by a sentence or left out, never by a mistake.
+//! Every call has its result in the very next turn, and a thinking model's own blocks stand first in
+//! the turn they belong to. What the target does not take is replaced by a sentence or left out,
+//! never by a mistake.
 
 use std::borrow::Cow;
 
@@ -13,26 +13,21 @@ use serde_json::value::RawValue;
 use super::cache::{Breakpoints, Cache};
 use crate::protocol::chat::{Message, Role};
 use crate::protocol::content::{Content, File, ImageUrl, Part};
-use crate::provider::body::{self, NO_TURN};
-use crate::provider::history::{
-    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
-};
+use crate::provider::body;
+use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
 /// Images that this API takes.
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 /// What one speaker says at a time.
-#[derive(Serialize)]
-pub(super) struct Turn<'a> {
-    role: Role,
-    content: Vec<TurnBlock<'a>>,
-}
+pub(super) type Turn<'a> = SpokenTurn<TurnBlock<'a>>;
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum TurnBlock<'a> {
+pub(super) enum TurnBlock<'a> {
     /// A block of the target's own, unchanged.
     Own(&'a Value),
     Made(MadeBlock<'a>),
@@ -40,7 +35,7 @@ enum TurnBlock<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum MadeBlock<'a> {
+pub(super) enum MadeBlock<'a> {
     Text {
         text: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +68,7 @@ enum MadeBlock<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum MediaSource<'a> {
+pub(super) enum MediaSource<'a> {
     Base64 { media_type: &'a str, data: &'a str },
     Url { url: &'a str },
     Text { media_type: &'static str, data: String },
@@ -84,38 +79,46 @@ pub(super) fn turns<'a>(
     call: &Call<'a>,
     caches: &mut Breakpoints,
 ) -> Result<Vec<Turn<'a>>, Failure> {
-    let messages = &call.request.messages;
-    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(messages.len());
-    let entries = history::entries(messages, Ids::Plain);
-    let last = entries.len().saturating_sub(1);
-    for (at, entry) in entries.into_iter().enumerate() {
-        let (role, blocks) = match entry {
-            ChatEntry::Said(message) if body::instructs(message) => continue,
-            ChatEntry::Said(message) => (Role::User, blocks(message.content.as_ref(), caches)?),
-            ChatEntry::Assistant(message, asked) => {
-                // An answer that is to be continued cannot begin with thoughts.
-                let own = if at == last { &[] } else { thoughts(message, call) };
-                (Role::Assistant, said_by_assistant(message, own, asked, caches))
-            }
-            ChatEntry::Result(asked, result) => {
-                (Role::User, vec![tool_result(asked, result, caches)?])
-            }
-            ChatEntry::Stray(message) => {
-                let mut all = vec![text(STRAY_RESULT)];
-                all.extend(blocks(message.content.as_ref(), caches)?);
-                (Role::User, all)
-            }
-        };
-        if blocks.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.content.extend(blocks),
-            _ => turns.push(Turn { role, content: blocks }),
-        }
-    }
-    complete(&mut turns);
+    let mut turns = turns::turns(call, Ids::Plain, Blocks { call, caches })?;
+    end_without_blanks(&mut turns);
     Ok(turns)
+}
+
+/// Puts what is said into blocks of this API.
+struct Blocks<'c, 'a> {
+    call: &'c Call<'a>,
+    caches: &'c mut Breakpoints,
+}
+
+impl<'a> Wording<'a> for Blocks<'_, 'a> {
+    type Block = TurnBlock<'a>;
+
+    fn words(words: &'static str) -> TurnBlock<'a> {
+        text(words)
+    }
+
+    fn shown(&mut self, content: Option<&'a Content>) -> Result<Vec<TurnBlock<'a>>, Failure> {
+        blocks(content, self.caches)
+    }
+
+    fn assistant(
+        &mut self,
+        message: &'a Message,
+        asked: Vec<CallAsked<'a>>,
+        is_last: bool,
+    ) -> Result<Vec<TurnBlock<'a>>, Failure> {
+        // An answer that is to be continued cannot begin with thoughts.
+        let own = if is_last { &[] } else { thoughts(message, self.call) };
+        Ok(said_by_assistant(message, own, asked, self.caches))
+    }
+
+    fn result(
+        &mut self,
+        asked: CallAsked<'a>,
+        result: Option<&'a Message>,
+    ) -> Result<Vec<TurnBlock<'a>>, Failure> {
+        Ok(vec![tool_result(asked, result, self.caches)?])
+    }
 }
 
 /// Whether a target that must think finds no thoughts of its own where it wants them: first in the
@@ -133,16 +136,8 @@ fn is_call(block: &TurnBlock<'_>) -> bool {
     matches!(block, TurnBlock::Made(MadeBlock::ToolUse { .. }))
 }
 
-/// A person begins, somebody says something, and what is to be continued does not end in blanks.
-fn complete(turns: &mut Vec<Turn<'_>>) {
-    let beginning = match turns.first() {
-        None => Some(NO_TURN),
-        Some(first) if first.role == Role::Assistant => Some(NO_BEGINNING),
-        Some(_) => None,
-    };
-    if let Some(words) = beginning {
-        turns.insert(0, Turn { role: Role::User, content: vec![text(words)] });
-    }
+/// What is to be continued does not end in blanks.
+fn end_without_blanks(turns: &mut [Turn<'_>]) {
     let last = turns.last_mut().filter(|turn| turn.role == Role::Assistant);
     if let Some(TurnBlock::Made(MadeBlock::Text { text, .. })) =
         last.and_then(|turn| turn.content.last_mut())

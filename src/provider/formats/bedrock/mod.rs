@@ -17,14 +17,15 @@ use serde_json::value::RawValue;
 
 use crate::protocol::chat::{ChatRequest, Effort, Function, ResponseFormat, ToolChoice};
 use crate::provider::aws::sigv4::encoded;
-use crate::provider::body::{self, Asking};
+use crate::provider::body::{self, Asking, Sampling};
 use crate::provider::formats::anthropic::{MAX_TOKENS, closed, effort_word, plain_system};
 use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::framing::Frames;
 use crate::provider::history::function_name;
 use crate::provider::pieces::Gathered;
+use crate::provider::turns::SpokenTurn;
 use crate::provider::{Call, Failure};
-use turns::SpokenTurn;
+use turns::SentBlock;
 
 pub(super) struct Bedrock;
 
@@ -55,7 +56,7 @@ impl Format for Bedrock {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Converse<'a> {
-    messages: Vec<SpokenTurn<'a>>,
+    messages: Vec<SpokenTurn<SentBlock<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<[Instructions<'a>; 1]>,
     inference_config: Inference<'a>,
@@ -170,17 +171,13 @@ fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     body::to_bytes(call, &body)
 }
 
-/// Newer models refuse temperature and `topP` together, and the temperature may be a mere default:
-/// it yields to a `top_p` that the caller set alone.
 fn inference<'a>(call: &Call<'a>) -> Inference<'a> {
-    let request = call.request;
-    let top_p = request.top_p.filter(|_| call.model.supports.temperature);
-    let temperature = call.temperature.map(|temperature| temperature.clamp(0.0, 1.0));
+    let Sampling { temperature, top_p } = body::one_way_of_sampling(call);
     Inference {
         max_tokens: call.max_tokens.unwrap_or(MAX_TOKENS),
-        temperature: temperature.filter(|_| request.temperature.is_some() || top_p.is_none()),
+        temperature,
         top_p,
-        stop_sequences: body::stop_sequences(request),
+        stop_sequences: body::stop_sequences(call.request),
     }
 }
 

@@ -10,28 +10,21 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::fault::Fault;
-use crate::protocol::chat::{Message, Role};
+use crate::protocol::chat::Message;
 use crate::protocol::content::{Content, File, ImageUrl, Part};
-use crate::provider::body::{self, NO_TURN};
-use crate::provider::history::{
-    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
-};
+use crate::provider::body;
+use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
 /// Documents are refused in a message without any text.
 const SEE_DOCUMENT: &str = "[see the document]";
 
-#[derive(Serialize)]
-pub(super) struct SpokenTurn<'a> {
-    role: Role,
-    content: Vec<SentBlock<'a>>,
-}
-
 /// A union of one member, which names the kind.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum SentBlock<'a> {
+pub(super) enum SentBlock<'a> {
     Text(Cow<'a, str>),
     Image(SentImage<'a>),
     Document(SentDocument<'a>),
@@ -41,13 +34,13 @@ enum SentBlock<'a> {
 }
 
 #[derive(Serialize)]
-struct SentImage<'a> {
+pub(super) struct SentImage<'a> {
     format: &'static str,
     source: BinarySource<'a>,
 }
 
 #[derive(Serialize)]
-struct SentDocument<'a> {
+pub(super) struct SentDocument<'a> {
     format: &'static str,
     name: String,
     source: BinarySource<'a>,
@@ -55,20 +48,20 @@ struct SentDocument<'a> {
 
 /// In base64.
 #[derive(Serialize)]
-struct BinarySource<'a> {
+pub(super) struct BinarySource<'a> {
     bytes: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum SentThought<'a> {
+pub(super) enum SentThought<'a> {
     ReasoningText { text: &'a str, signature: &'a str },
     RedactedContent(&'a str),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SentCall<'a> {
+pub(super) struct SentCall<'a> {
     tool_use_id: Cow<'a, str>,
     name: Cow<'a, str>,
     input: Cow<'a, RawValue>,
@@ -76,46 +69,48 @@ struct SentCall<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SentResult<'a> {
+pub(super) struct SentResult<'a> {
     tool_use_id: Cow<'a, str>,
     content: Vec<SentBlock<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
 }
 
-/// All messages but the instructions, those of one speaker merged.
-pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<SpokenTurn<'a>>, Failure> {
-    let messages = &call.request.messages;
-    let mut turns: Vec<SpokenTurn<'a>> = Vec::with_capacity(messages.len());
-    for entry in history::entries(messages, Ids::Plain) {
-        let (role, blocks) = match entry {
-            ChatEntry::Said(message) if body::instructs(message) => continue,
-            ChatEntry::Said(message) => (Role::User, blocks(message.content.as_ref())?),
-            ChatEntry::Assistant(message, asked) => {
-                (Role::Assistant, said_by_assistant(message, thoughts(message, call), asked))
-            }
-            ChatEntry::Result(asked, result) => (Role::User, vec![tool_result(asked, result)?]),
-            ChatEntry::Stray(message) => {
-                let mut all = vec![text(STRAY_RESULT)];
-                all.extend(blocks(message.content.as_ref())?);
-                (Role::User, all)
-            }
-        };
-        if blocks.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.content.extend(blocks),
-            _ => turns.push(SpokenTurn { role, content: blocks }),
-        }
+/// All messages but the instructions.
+pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<SpokenTurn<SentBlock<'a>>>, Failure> {
+    turns::turns(call, Ids::Plain, InConverse(call))
+}
+
+/// Puts what is said into Converse's blocks.
+struct InConverse<'c, 'a>(&'c Call<'a>);
+
+impl<'a> Wording<'a> for InConverse<'_, 'a> {
+    type Block = SentBlock<'a>;
+
+    fn words(words: &'static str) -> SentBlock<'a> {
+        text(words)
     }
-    let beginning = match turns.first() {
-        None => NO_TURN,
-        Some(first) if first.role == Role::Assistant => NO_BEGINNING,
-        Some(_) => return Ok(turns),
-    };
-    turns.insert(0, SpokenTurn { role: Role::User, content: vec![text(beginning)] });
-    Ok(turns)
+
+    fn shown(&mut self, content: Option<&'a Content>) -> Result<Vec<SentBlock<'a>>, Failure> {
+        blocks(content)
+    }
+
+    fn assistant(
+        &mut self,
+        message: &'a Message,
+        asked: Vec<CallAsked<'a>>,
+        _: bool,
+    ) -> Result<Vec<SentBlock<'a>>, Failure> {
+        Ok(said_by_assistant(message, thoughts(message, self.0), asked))
+    }
+
+    fn result(
+        &mut self,
+        asked: CallAsked<'a>,
+        result: Option<&'a Message>,
+    ) -> Result<Vec<SentBlock<'a>>, Failure> {
+        Ok(vec![tool_result(asked, result)?])
+    }
 }
 
 fn text(text: &str) -> SentBlock<'_> {

@@ -13,12 +13,11 @@ use serde_json::{Map, Value};
 
 use super::reply::{CALL_SIGNATURES, SIGNATURE};
 use crate::domain::fault::Fault;
-use crate::protocol::chat::{Message, ToolCall};
+use crate::protocol::chat::{Message, Role, ToolCall};
 use crate::protocol::content::{Content, ImageUrl, Part};
-use crate::provider::body::{self, NO_TURN};
-use crate::provider::history::{
-    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
-};
+use crate::provider::body;
+use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
+use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
 /// What Google's documentation has for calls that another model made.
@@ -85,37 +84,47 @@ enum Outgoing<'a> {
 
 /// All turns of a call's conversation.
 pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<Turn<'a>>, Failure> {
-    let messages = &call.request.messages;
-    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(messages.len());
-    for entry in history::entries(messages, Ids::Any) {
-        let (role, parts) = match entry {
-            ChatEntry::Said(message) if body::instructs(message) => continue,
-            ChatEntry::Said(message) => ("user", parts(message.content.as_ref())?),
-            ChatEntry::Assistant(message, asked) => ("model", said_by_model(message, asked, call)?),
-            ChatEntry::Result(asked, result) => ("user", tool_result(asked, result)?),
-            ChatEntry::Stray(message) => {
-                let mut all = vec![text(STRAY_RESULT)];
-                all.extend(parts(message.content.as_ref())?);
-                ("user", all)
-            }
-        };
-        if parts.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.parts.extend(parts),
-            _ => turns.push(Turn { role, parts }),
-        }
+    let turns = turns::turns(call, Ids::Any, InParts(call))?;
+    Ok(turns.into_iter().map(Turn::from).collect())
+}
+
+impl<'a> From<SpokenTurn<WirePart<'a>>> for Turn<'a> {
+    fn from(turn: SpokenTurn<WirePart<'a>>) -> Turn<'a> {
+        let role = if turn.role == Role::Assistant { "model" } else { "user" };
+        Turn { role, parts: turn.content }
     }
-    let beginning = match turns.first() {
-        None => Some(NO_TURN),
-        Some(first) if first.role == "model" => Some(NO_BEGINNING),
-        Some(_) => None,
-    };
-    if let Some(words) = beginning {
-        turns.insert(0, Turn { role: "user", parts: vec![text(words)] });
+}
+
+/// Puts what is said into Gemini's parts.
+struct InParts<'c, 'a>(&'c Call<'a>);
+
+impl<'a> Wording<'a> for InParts<'_, 'a> {
+    type Block = WirePart<'a>;
+
+    fn words(words: &'static str) -> WirePart<'a> {
+        text(words)
     }
-    Ok(turns)
+
+    fn shown(&mut self, content: Option<&'a Content>) -> Result<Vec<WirePart<'a>>, Failure> {
+        parts(content)
+    }
+
+    fn assistant(
+        &mut self,
+        message: &'a Message,
+        asked: Vec<CallAsked<'a>>,
+        _: bool,
+    ) -> Result<Vec<WirePart<'a>>, Failure> {
+        said_by_model(message, asked, self.0)
+    }
+
+    fn result(
+        &mut self,
+        asked: CallAsked<'a>,
+        result: Option<&'a Message>,
+    ) -> Result<Vec<WirePart<'a>>, Failure> {
+        tool_result(asked, result)
+    }
 }
 
 fn text(text: &str) -> WirePart<'_> {
