@@ -29,12 +29,14 @@ pub(super) struct Asking {
     pub(super) temperature: bool,
     /// Whether the token limit goes by its other name, where there are two.
     pub(super) other_limit: bool,
+    /// Whether thoughts go back whose maker can only be guessed.
+    pub(super) guesses: bool,
 }
 
 impl Asking {
     /// The answer in one piece, as servers without streams give it.
     pub(super) const WHOLE: Asking =
-        Asking { stream: false, usage: true, temperature: true, other_limit: false };
+        Asking { stream: false, usage: true, temperature: true, other_limit: false, guesses: true };
     /// As a stream with all that belongs to it.
     pub(super) const STREAM: Asking = Asking { stream: true, ..Asking::WHOLE };
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::body::Asking;
 use super::errors::shape::ErrorBody;
-use super::{Call, Failure};
+use super::{Call, Failure, returned};
 use crate::config::{Kind, MaxTokensField};
 use crate::domain::fault::Fault;
 use crate::domain::time::Mono;
@@ -31,6 +31,16 @@ const UNKNOWN: [&str; 9] = [
     " forbidden",
 ];
 
+/// What a refusal of thoughts in a history speaks of.
+const THOUGHTS: [&str; 6] = [
+    "signature",
+    "thinking",
+    "thinking_blocks",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+];
+
 /// An addition of our own that a model refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lesson {
@@ -42,6 +52,8 @@ pub(super) enum Lesson {
     StreamUsage,
     /// To answer with a stream.
     Streams,
+    /// Thoughts that were taken for its own.
+    Guesses,
 }
 
 impl Lesson {
@@ -52,6 +64,7 @@ impl Lesson {
             Lesson::LimitName => Asking { other_limit: true, ..asking },
             Lesson::StreamUsage => Asking { usage: false, ..asking },
             Lesson::Streams => Asking { stream: false, ..asking },
+            Lesson::Guesses => Asking { guesses: false, ..asking },
         }
     }
 
@@ -62,6 +75,7 @@ impl Lesson {
             Lesson::LimitName => format!("refuses {}", limit.name()),
             Lesson::StreamUsage => "refuses stream_options".to_owned(),
             Lesson::Streams => "refuses to stream".to_owned(),
+            Lesson::Guesses => "refuses thoughts in a history".to_owned(),
         }
     }
 }
@@ -90,6 +104,10 @@ pub(super) fn lesson(
                 && !asking.other_limit
                 && error.mentions(&[limit.name()])
                 && (error.mentions(&[limit.other().name()]) || is_unknown(error)),
+        ),
+        (
+            Lesson::Guesses,
+            asking.guesses && error.mentions(&THOUGHTS) && returned::has_guesses(call.request),
         ),
         (Lesson::Streams, asking.stream && error.mentions_quoted("stream")),
         (Lesson::Streams, asking.stream && error.mentions(&["streaming"])),
@@ -158,7 +176,10 @@ impl<'a> Lessons<'a> {
             && request.response_format.is_none()
             && request.reasoning_effort.is_none()
             && request.extra.is_empty();
-        for lesson in self.fresh.into_iter().filter(|_| plain) {
+        // Elsewhere it is a signature that is refused, and the next one may be good.
+        let knows_fields = call.model.provider.kind == Kind::OpenAi;
+        let holds = |lesson: &Lesson| plain && (*lesson != Lesson::Guesses || knows_fields);
+        for lesson in self.fresh.into_iter().filter(holds) {
             self.learned.remember(lesson, now);
         }
     }
@@ -186,6 +207,8 @@ mod tests {
         let plain = json!({"messages": [{"role": "user", "content": "x"}]});
         let mut own = plain.clone();
         own["temperature"] = json!(0.5);
+        let thoughtful = json!({"messages": [{"role": "user", "content": "x"},
+            {"role": "assistant", "content": "y", "reasoning_content": "hm"}]});
         let rows = [
             (&plain, "'temperature' does not support 0.5", "", Some(Lesson::Temperature)),
             (&plain, "only 1 is allowed", "temperature", Some(Lesson::Temperature)),
@@ -196,6 +219,9 @@ mod tests {
             (&plain, "unknown field `include_usage`", "", Some(Lesson::StreamUsage)),
             (&plain, "this model does not do streaming", "", Some(Lesson::Streams)),
             (&plain, "`stream` must be false", "", Some(Lesson::Streams)),
+            (&plain, "Invalid `signature` in `thinking` block", "", None),
+            (&thoughtful, "Invalid `signature` in `thinking` block", "", Some(Lesson::Guesses)),
+            (&thoughtful, "extra inputs", "messages.1.reasoning_content", Some(Lesson::Guesses)),
             (&plain, "the upstream is gone", "", None),
             (&plain, "unknown field `temperatures_of_day`", "", None),
         ];

@@ -26,6 +26,7 @@ mod prepare;
 mod program;
 mod receive;
 mod resolve;
+mod returned;
 mod reuse;
 mod sign;
 mod source;

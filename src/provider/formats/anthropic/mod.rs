@@ -147,7 +147,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let mut caches = Breakpoints::of_call(call);
     let tools = tools(request, &mut caches);
     let system = cache::system(call, &mut caches);
-    let messages = turns::turns(call, &mut caches)?;
+    let messages = turns::turns(call, asking.guesses, &mut caches)?;
     let thinking = body::extra(call, "thinking").and_then(|asked| asked.get("type"));
     let refuses = thinking.is_some_and(|kind| kind == "enabled") && turns::lack_thoughts(&messages);
     let thinks = !refuses && thinking.is_some_and(|kind| kind == "enabled" || kind == "adaptive");

@@ -16,6 +16,7 @@ use crate::protocol::content::{Content, File, ImageUrl, Part};
 use crate::provider::body;
 use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::returned::{self, SignedThought};
 use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
@@ -53,6 +54,13 @@ pub(super) enum MadeBlock<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<Cache<'a>>,
     },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
     ToolUse {
         id: Cow<'a, str>,
         name: Cow<'a, str>,
@@ -77,9 +85,11 @@ pub(super) enum MediaSource<'a> {
 /// All turns of a call's conversation.
 pub(super) fn turns<'a>(
     call: &Call<'a>,
+    guesses: bool,
     caches: &mut Breakpoints,
 ) -> Result<Vec<Turn<'a>>, Failure> {
-    let mut turns = turns::turns(call, Ids::Plain, Blocks { call, caches })?;
+    parts::check(call.request, |_, _| false)?;
+    let mut turns = turns::turns(call, Ids::Plain, Blocks { call, guesses, caches })?;
     end_without_blanks(&mut turns);
     Ok(turns)
 }
@@ -87,6 +97,8 @@ pub(super) fn turns<'a>(
 /// Puts what is said into blocks of this API.
 struct Blocks<'c, 'a> {
     call: &'c Call<'a>,
+    /// Whether thoughts go back whose maker can only be guessed.
+    guesses: bool,
     caches: &'c mut Breakpoints,
 }
 
@@ -107,9 +119,12 @@ impl<'a> Wording<'a> for Blocks<'_, 'a> {
         asked: Vec<CallAsked<'a>>,
         is_last: bool,
     ) -> Result<Vec<TurnBlock<'a>>, Failure> {
-        // An answer that is to be continued cannot begin with thoughts.
-        let own = if is_last { &[] } else { thoughts(message, self.call) };
-        Ok(said_by_assistant(message, own, asked, self.caches))
+        let thoughts = match () {
+            // An answer that is to be continued cannot begin with thoughts.
+            () if is_last => Vec::new(),
+            () => thoughts(message, self.call, self.guesses),
+        };
+        Ok(said_by_assistant(message, thoughts, asked, self.caches))
     }
 
     fn result(
@@ -127,7 +142,13 @@ pub(super) fn lack_thoughts(turns: &[Turn<'_>]) -> bool {
     let Some(newest) = turns.iter().rfind(|turn| turn.role == Role::Assistant) else {
         return false;
     };
-    let begins = matches!(newest.content.first(), Some(TurnBlock::Own(_)));
+    let begins = matches!(
+        newest.content.first(),
+        Some(
+            TurnBlock::Own(_)
+                | TurnBlock::Made(MadeBlock::Thinking { .. } | MadeBlock::RedactedThinking { .. })
+        )
+    );
     let is_last = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
     !begins && (is_last || newest.content.iter().any(is_call))
 }
@@ -181,7 +202,7 @@ fn part_block<'a>(part: &'a Part, caches: &mut Breakpoints) -> Result<TurnBlock<
             Some(block) => block,
             None => MadeBlock::Text { text: parts::left_out(part).into(), cache_control },
         },
-        Part::InputAudio { .. } => {
+        Part::InputAudio { .. } | Part::Shown { .. } | Part::Thought(_) | Part::Unknown { .. } => {
             MadeBlock::Text { text: parts::left_out(part).into(), cache_control }
         }
     };
@@ -219,10 +240,20 @@ fn file<'a>(file: &'a File, cache_control: Option<Cache<'a>>) -> Option<MadeBloc
     Some(MadeBlock::Document { source, title, cache_control })
 }
 
-/// The blocks that this very model left in a message: thoughts with a signature, which it checks.
-fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> &'a [Value] {
+/// The blocks that this very model left in a message, and those that name no maker: thoughts with a
+/// signature, which it checks.
+fn thoughts<'a>(message: &'a Message, call: &Call<'_>, guesses: bool) -> Vec<TurnBlock<'a>> {
     let own = body::own_data(message, call);
-    own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    let own = own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array);
+    let guessed = if guesses { returned::signed(message) } else { Vec::new() };
+    let guessed = guessed.into_iter().map(|thought| match thought {
+        SignedThought::Told { text, signature } => {
+            MadeBlock::Thinking { thinking: text, signature }
+        }
+        SignedThought::Redacted(data) => MadeBlock::RedactedThinking { data },
+    });
+    let own = own.into_iter().flatten().filter(|block| is_signed(block)).map(TurnBlock::Own);
+    own.chain(guessed.map(TurnBlock::Made)).collect()
 }
 
 fn is_signed(block: &Value) -> bool {
@@ -240,17 +271,16 @@ fn has_text(block: &Value, name: &str) -> bool {
 /// The assistant cannot show anything but text.
 fn said_by_assistant<'a>(
     message: &'a Message,
-    own: &'a [Value],
+    thoughts: Vec<TurnBlock<'a>>,
     asked: Vec<CallAsked<'a>>,
     caches: &mut Breakpoints,
 ) -> Vec<TurnBlock<'a>> {
-    let mut said: Vec<TurnBlock<'a>> =
-        own.iter().filter(|b| is_signed(b)).map(TurnBlock::Own).collect();
+    let mut said = thoughts;
     let thoughts = said.len();
     match &message.content {
         Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
         Some(Content::Parts(parts)) => {
-            said.extend(parts.iter().filter(|part| !parts::is_blank(part)).map(|part| {
+            said.extend(parts::said(parts).map(|part| {
                 let text = match part {
                     Part::Text { text, .. } => Cow::Borrowed(text.as_str()),
                     other => Cow::Owned(parts::left_out(other)),

@@ -36,8 +36,8 @@ impl Format for Bedrock {
         formats::append(url, &format!("/model/{}/{method}", encoded(model_id, false)));
     }
 
-    fn body(&self, call: &Call<'_>, _: Asking) -> Result<Vec<u8>, Failure> {
-        body(call)
+    fn body(&self, call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
+        body(call, asking)
     }
 
     fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
@@ -157,11 +157,11 @@ struct SchemaText<'a> {
     schema: String,
 }
 
-fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = plain_system(call);
     let body = Converse {
-        messages: turns::turns(call)?,
+        messages: turns::turns(call, asking.guesses)?,
         system: (!system.trim().is_empty()).then_some([Instructions { text: &system }]),
         inference_config: inference(call),
         tool_config: tool_config(request),
@@ -239,11 +239,15 @@ fn output_config(request: &ChatRequest) -> Option<AnswerForm<'_>> {
     Some(AnswerForm { text_format: TextFormat { kind: "json_schema", structure } })
 }
 
+fn is_claude(call: &Call<'_>) -> bool {
+    call.model.model_id.contains("anthropic.")
+}
+
 /// What only some makers' models know, in their own words.
 fn own_fields(call: &Call<'_>) -> Option<Value> {
     let effort = call.request.reasoning_effort?;
     let model = call.model.model_id.as_str();
-    if model.contains("anthropic.") {
+    if is_claude(call) {
         let word = effort_word(effort)?;
         return Some(serde_json::json!({ "output_config": { "effort": word } }));
     }

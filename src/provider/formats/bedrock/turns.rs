@@ -15,6 +15,7 @@ use crate::protocol::content::{Content, File, ImageUrl, Part};
 use crate::provider::body;
 use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::returned::{self, SignedThought};
 use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
@@ -77,12 +78,20 @@ pub(super) struct SentResult<'a> {
 }
 
 /// All messages but the instructions.
-pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<SpokenTurn<SentBlock<'a>>>, Failure> {
-    turns::turns(call, Ids::Plain, InConverse(call))
+pub(super) fn turns<'a>(
+    call: &Call<'a>,
+    guesses: bool,
+) -> Result<Vec<SpokenTurn<SentBlock<'a>>>, Failure> {
+    parts::check(call.request, |_, _| false)?;
+    turns::turns(call, Ids::Plain, InConverse { call, guesses })
 }
 
 /// Puts what is said into Converse's blocks.
-struct InConverse<'c, 'a>(&'c Call<'a>);
+struct InConverse<'c, 'a> {
+    call: &'c Call<'a>,
+    /// Whether thoughts go back whose maker can only be guessed.
+    guesses: bool,
+}
 
 impl<'a> Wording<'a> for InConverse<'_, 'a> {
     type Block = SentBlock<'a>;
@@ -101,7 +110,7 @@ impl<'a> Wording<'a> for InConverse<'_, 'a> {
         asked: Vec<CallAsked<'a>>,
         _: bool,
     ) -> Result<Vec<SentBlock<'a>>, Failure> {
-        Ok(said_by_assistant(message, thoughts(message, self.0), asked))
+        Ok(said_by_assistant(message, thoughts(message, self.call, self.guesses), asked))
     }
 
     fn result(
@@ -142,7 +151,9 @@ fn part_block(part: &Part) -> Result<SentBlock<'_>, Failure> {
         Part::File { file, .. } => {
             document(file).unwrap_or_else(|| SentBlock::Text(parts::left_out(part).into()))
         }
-        Part::InputAudio { .. } => SentBlock::Text(parts::left_out(part).into()),
+        Part::InputAudio { .. } | Part::Shown { .. } | Part::Thought(_) | Part::Unknown { .. } => {
+            SentBlock::Text(parts::left_out(part).into())
+        }
     };
     Ok(block)
 }
@@ -198,11 +209,19 @@ fn document_name(name: &str) -> String {
     if name.is_empty() { "document".to_owned() } else { name }
 }
 
-/// The thoughts that this very model left in a message, with the signatures that it checks.
-fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> Vec<SentBlock<'a>> {
+/// The thoughts that this very model left in a message, with the signatures that it checks; and for
+/// Claude those that name no maker.
+fn thoughts<'a>(message: &'a Message, call: &Call<'_>, guesses: bool) -> Vec<SentBlock<'a>> {
     let own = body::own_data(message, call);
     let blocks = own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array);
-    blocks.into_iter().flatten().filter_map(thought).collect()
+    let guesses = guesses && super::is_claude(call);
+    let guessed = if guesses { returned::signed(message) } else { Vec::new() };
+    let guessed = guessed.into_iter().map(|thought| match thought {
+        SignedThought::Told { text, signature } => SentThought::ReasoningText { text, signature },
+        SignedThought::Redacted(data) => SentThought::RedactedContent(data),
+    });
+    let own = blocks.into_iter().flatten().filter_map(thought);
+    own.chain(guessed.map(SentBlock::ReasoningContent)).collect()
 }
 
 fn thought(block: &Value) -> Option<SentBlock<'_>> {
@@ -228,12 +247,10 @@ fn said_by_assistant<'a>(
     match &message.content {
         Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
         Some(Content::Parts(parts)) => {
-            said.extend(parts.iter().filter(|part| !parts::is_blank(part)).map(
-                |part| match part {
-                    Part::Text { text: one, .. } => text(one),
-                    other => SentBlock::Text(parts::left_out(other).into()),
-                },
-            ));
+            said.extend(parts::said(parts).map(|part| match part {
+                Part::Text { text: one, .. } => text(one),
+                other => SentBlock::Text(parts::left_out(other).into()),
+            }));
         }
         _ => {}
     }

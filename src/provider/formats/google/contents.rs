@@ -55,7 +55,7 @@ pub(super) enum WirePart<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Inline<'a> {
     mime_type: Cow<'a, str>,
-    data: &'a str,
+    data: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +84,7 @@ enum Outgoing<'a> {
 
 /// All turns of a call's conversation.
 pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<Turn<'a>>, Failure> {
+    parts::check(call.request, |_, address| inline(address.into()).is_some())?;
     let turns = turns::turns(call, Ids::Any, InParts(call))?;
     Ok(turns.into_iter().map(Turn::from).collect())
 }
@@ -143,7 +144,10 @@ fn parts(content: Option<&Content>) -> Result<Vec<WirePart<'_>>, Failure> {
 }
 
 fn is_empty(part: &Part) -> bool {
-    matches!(part, Part::Text { text, .. } if text.is_empty())
+    match part {
+        Part::Text { text, .. } => text.is_empty(),
+        part => parts::is_blank(part),
+    }
 }
 
 fn wire_part(part: &Part) -> Result<WirePart<'_>, Failure> {
@@ -152,16 +156,33 @@ fn wire_part(part: &Part) -> Result<WirePart<'_>, Failure> {
         Part::ImageUrl { image_url, .. } => return image(image_url),
         Part::File { file, .. } => parts::media(file)
             .filter(|media| is_taken(media.kind))
-            .map(|media| Inline { mime_type: media.kind.into(), data: media.data }),
+            .map(|media| Inline { mime_type: media.kind.into(), data: media.data.into() }),
         Part::InputAudio { input_audio, .. } => {
             let mime_type = format!("audio/{}", input_audio.format).into();
-            Some(Inline { mime_type, data: &input_audio.data })
+            Some(Inline { mime_type, data: Cow::Borrowed(&input_audio.data) })
         }
+        Part::Shown { .. } => part.address().and_then(inline),
+        Part::Thought(_) | Part::Unknown { .. } => None,
     };
     Ok(match inline {
         Some(inline_data) => WirePart::Inline { inline_data },
         None => WirePart::Text { text: parts::left_out(part).into(), thought_signature: None },
     })
+}
+
+/// Data of a media type that is read.
+fn inline(address: Cow<'_, str>) -> Option<Inline<'_>> {
+    let (mime_type, data) = match &address {
+        Cow::Borrowed(address) => {
+            let (kind, data) = body::data_url(address)?;
+            (Cow::Borrowed(kind), Cow::Borrowed(data))
+        }
+        Cow::Owned(address) => {
+            let (kind, data) = body::data_url(address)?;
+            (Cow::Owned(kind.to_owned()), Cow::Owned(data.to_owned()))
+        }
+    };
+    is_taken(&mime_type).then_some(Inline { mime_type, data })
 }
 
 /// Whether files of this media type are read.
@@ -174,7 +195,8 @@ fn is_taken(kind: &str) -> bool {
 fn image(image: &ImageUrl) -> Result<WirePart<'_>, Failure> {
     match body::data_url(&image.url) {
         Some((mime_type, data)) => {
-            Ok(WirePart::Inline { inline_data: Inline { mime_type: mime_type.into(), data } })
+            let (mime_type, data) = (mime_type.into(), data.into());
+            Ok(WirePart::Inline { inline_data: Inline { mime_type, data } })
         }
         None if body::is_web_address(&image.url) => Err(Failure::new(
             Fault::UnsupportedParam,
@@ -196,7 +218,12 @@ fn said_by_model<'a>(
 ) -> Result<Vec<WirePart<'a>>, Failure> {
     let model = &call.model.model_id;
     let own = body::own_data(message, call);
-    let mut parts = parts(message.content.as_ref())?;
+    let mut parts = match &message.content {
+        Some(Content::Parts(all)) => {
+            parts::said(all).map(wire_part).collect::<Result<Vec<_>, _>>()?
+        }
+        content => parts(content.as_ref())?,
+    };
     if let (Some(WirePart::Text { thought_signature, .. }), Some(own)) = (parts.last_mut(), own) {
         *thought_signature = own.get(SIGNATURE).and_then(Value::as_str);
     }

@@ -200,7 +200,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let mistral = dialect == Dialect::Mistral;
     let body = Body {
         model: &call.model.model_id,
-        messages: messages::messages(call, dialect),
+        messages: messages::messages(call, dialect, asking.guesses)?,
         max_tokens: call.max_tokens.filter(|_| !newer),
         max_completion_tokens: call.max_tokens.filter(|_| newer),
         temperature: call.temperature,
