@@ -86,7 +86,7 @@ struct WireCall<'a> {
     kind: FunctionKind,
     function: WireFunction<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extra_content: Option<&'a Value>,
+    extra_content: Option<Cow<'a, Value>>,
 }
 
 #[derive(Serialize)]
@@ -207,8 +207,13 @@ fn said_by_assistant<'a>(
     if message.content.is_none() && has_calls {
         wire.content = None;
     }
+    let extra = match common {
+        false => Extra::Nothing,
+        true if is_gemini(call) => Extra::All,
+        true => Extra::Unsigned,
+    };
     wire.tool_calls =
-        asked.into_iter().map(|CallAsked { call, id }| wire_call(call, id, common)).collect();
+        asked.into_iter().map(|CallAsked { call, id }| wire_call(call, id, extra)).collect();
     if common {
         return_thoughts(message, call, guesses, &mut wire);
     }
@@ -315,7 +320,40 @@ fn wire_part(part: &Part, role: Role, dialect: Dialect) -> Option<SentPart<'_>> 
     })
 }
 
-fn wire_call<'a>(call: &'a ToolCall, id: Cow<'a, str>, with_extra: bool) -> WireCall<'a> {
+/// What of a call's additional data a server gets.
+#[derive(Clone, Copy)]
+enum Extra {
+    Nothing,
+    /// All but what Gemini wants back, which is nobody else's business.
+    Unsigned,
+    All,
+}
+
+impl Extra {
+    fn of<'a>(self, call: &'a ToolCall) -> Option<Cow<'a, Value>> {
+        let given = call.extra_content.as_ref()?;
+        match (self, given.get(GOOGLE)) {
+            (Extra::Nothing, _) => None,
+            (Extra::All, _) | (Extra::Unsigned, None) => Some(Cow::Borrowed(given)),
+            (Extra::Unsigned, Some(_)) => {
+                let mut rest = given.as_object()?.clone();
+                rest.shift_remove(GOOGLE);
+                (!rest.is_empty()).then_some(Cow::Owned(Value::Object(rest)))
+            }
+        }
+    }
+}
+
+/// Under which name Gemini's signature travels.
+const GOOGLE: &str = "google";
+
+/// Whether Gemini answers: at Google's own servers, or behind another one under its name.
+fn is_gemini(call: &Call<'_>) -> bool {
+    let host = call.model.provider.base_url.split('/').nth(2).unwrap_or_default();
+    host.ends_with("googleapis.com") || call.model.model_id.contains("gemini")
+}
+
+fn wire_call<'a>(call: &'a ToolCall, id: Cow<'a, str>, extra: Extra) -> WireCall<'a> {
     // They travel as text, but servers refuse a text that is no object.
     let arguments = match body::arguments(call) {
         Cow::Borrowed(object) => Cow::Borrowed(object.get()),
@@ -325,6 +363,6 @@ fn wire_call<'a>(call: &'a ToolCall, id: Cow<'a, str>, with_extra: bool) -> Wire
         id,
         kind: call.kind,
         function: WireFunction { name: function_name(&call.function.name, false), arguments },
-        extra_content: call.extra_content.as_ref().filter(|_| with_extra),
+        extra_content: extra.of(call),
     }
 }
