@@ -172,8 +172,8 @@ pub(super) fn stop_sequences(request: &ChatRequest) -> Vec<&str> {
     request.stop.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect()
 }
 
-/// The schema of a function's arguments, which says that they are an object, as most APIs demand;
-/// `None` for a function without any.
+/// The schema of a function's arguments, which says that they are an object, as servers of OpenAI's
+/// kind demand; `None` for a function without any. See [`super::schema`] for APIs that demand more.
 pub(super) fn parameters(function: &Function) -> Option<Cow<'_, RawValue>> {
     #[derive(Deserialize)]
     struct SchemaHead<'a> {
@@ -194,7 +194,7 @@ pub(super) fn parameters(function: &Function) -> Option<Cow<'_, RawValue>> {
 }
 
 /// The text of a JSON value is a JSON text.
-fn raw(value: &Value) -> Box<RawValue> {
+pub(super) fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 

@@ -28,6 +28,7 @@ mod receive;
 mod resolve;
 mod returned;
 mod reuse;
+mod schema;
 mod sign;
 mod source;
 mod thoughts;

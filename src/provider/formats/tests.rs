@@ -205,3 +205,32 @@ fn arguments_that_a_client_kept_as_an_object_are_the_same_as_their_text() {
         assert_eq!(body(Value::Null), body(json!("{}")));
     }
 }
+
+#[test]
+fn a_choice_of_arguments_is_one_object_where_another_form_is_refused() {
+    let choice = json!({"anyOf": [{"type": "object", "required": ["a"], "properties": {"a": {}}},
+        {"type": "object", "required": ["b"], "properties": {"b": {"const": 1}}}]});
+    let asked = json!({"messages": [{"role": "user", "content": "?"}],
+        "tools": [{"function": {"name": "f", "parameters": choice}}]});
+    let places = ["/tools/0/function/parameters"; 4].into_iter().chain([
+        "/tools/0/input_schema",
+        "/tools/0/functionDeclarations/0/parametersJsonSchema",
+        "/toolConfig/tools/0/toolSpec/inputSchema/json",
+    ]);
+    for (model, place) in targets().iter().zip(places) {
+        let body = written(model, &asked);
+        let schema = body.pointer(place).unwrap_or_else(|| panic!("{place}: {body}"));
+        assert_eq!(schema["type"], "object");
+        let value = if model.model_id == "gemini-3-flash" {
+            json!({"enum": [1]})
+        } else {
+            json!({"const": 1})
+        };
+        let one = json!({"type": "object", "properties": {"a": {}, "b": value},
+            "description": "Give one of: a; or b."});
+        // Who takes the whole language gets all that was said.
+        let kept = model.model_id == "local";
+        assert_eq!(*schema == one, !kept, "{schema}");
+        assert_eq!(schema.get("anyOf").is_some(), kept, "{schema}");
+    }
+}

@@ -22,7 +22,7 @@ use crate::provider::body::{self, Asking, Sampling};
 use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::history::function_name;
 use crate::provider::pieces::Gathered;
-use crate::provider::{Call, Failure};
+use crate::provider::{Call, Failure, schema};
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2023-06-01";
@@ -207,7 +207,7 @@ fn wire_tool<'a>(tool: &'a Tool, caches: &mut Breakpoints) -> WireTool<'a> {
     WireTool {
         name: function_name(&function.name, false),
         description: function.description.as_deref(),
-        input_schema: match body::parameters(function) {
+        input_schema: match schema::object(function) {
             Some(schema) if function.strict == Some(true) => {
                 match serde_json::from_str(schema.get()) {
                     Ok(schema) => Schema::Closed(closed(&schema)),

@@ -24,7 +24,7 @@ use crate::provider::framing::Frames;
 use crate::provider::history::function_name;
 use crate::provider::pieces::Gathered;
 use crate::provider::turns::SpokenTurn;
-use crate::provider::{Call, Failure};
+use crate::provider::{Call, Failure, schema};
 use turns::SentBlock;
 
 pub(super) struct Bedrock;
@@ -216,7 +216,7 @@ fn unknown(name: &str) -> OfferedTool<'_> {
 
 fn offered(function: &Function) -> OfferedTool<'_> {
     let description = function.description.as_deref();
-    let json = match body::parameters(function) {
+    let json = match schema::object(function) {
         Some(schema) => Parameters::Given(schema),
         None => Parameters::Any(serde_json::json!({ "type": "object", "properties": {} })),
     };

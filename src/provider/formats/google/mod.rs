@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use reqwest::Url;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use self::contents::Turn;
 use crate::protocol::chat::{ChatRequest, Effort, Function, ResponseFormat, ToolChoice};
@@ -57,7 +56,7 @@ struct Declaration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameters_json_schema: Option<Cow<'a, RawValue>>,
+    parameters_json_schema: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -90,7 +89,7 @@ struct GenerationConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_mime_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_json_schema: Option<&'a Value>,
+    response_json_schema: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_config: Option<Thinking>,
 }
@@ -148,7 +147,7 @@ fn generation_config<'a>(call: &Call<'a>) -> GenerationConfig<'a> {
         None | Some(ResponseFormat::Text {}) => (None, None),
         Some(ResponseFormat::JsonObject {}) => (Some("application/json"), None),
         Some(ResponseFormat::JsonSchema { json_schema }) => {
-            (Some("application/json"), json_schema.schema.as_ref())
+            (Some("application/json"), json_schema.schema.as_ref().map(schema::fit))
         }
     };
     GenerationConfig {
@@ -193,7 +192,7 @@ fn declaration(function: &Function) -> Declaration<'_> {
     Declaration {
         name: function_name(&function.name, true),
         description: function.description.as_deref(),
-        parameters_json_schema: body::parameters(function),
+        parameters_json_schema: schema::parameters(function),
     }
 }
 
@@ -210,6 +209,7 @@ fn tool_config(request: &ChatRequest) -> Option<ToolConfig<'_>> {
 
 mod contents;
 mod reply;
+mod schema;
 mod vertex;
 
 #[cfg(test)]
