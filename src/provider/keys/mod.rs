@@ -16,11 +16,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::Failure;
 use super::aws::Credentials;
 use super::errors::redact::Generations;
 use super::patience::Until;
 use super::sign::{Signer, signer};
+use super::{Call, Failure};
 use crate::config::key::is_same;
 use crate::config::{Auth, Key, Provider};
 use crate::domain::fault::Fault;
@@ -83,6 +83,10 @@ pub(super) struct KeyTurn {
     tried: Vec<usize>,
     /// Keys that were looked for anew.
     renewed: Vec<usize>,
+    /// Whether the request may be the reason of whatever is refused.
+    is_odd: bool,
+    /// Keys that were refused, though perhaps for the request and not for themselves.
+    doubted: Vec<usize>,
 }
 
 impl Keyring {
@@ -154,9 +158,17 @@ impl Keyring {
         Rc::clone(&self.generations)
     }
 
-    /// Begins an attempt. A refused key is left alone for `blocked_for`.
-    pub(super) fn turn(self: &Rc<Keyring>, blocked_for: Duration) -> KeyTurn {
-        KeyTurn { ring: Rc::clone(self), blocked_for, tried: Vec::new(), renewed: Vec::new() }
+    /// Begins an attempt. A refused key is left alone for as long as the model would be blocked.
+    pub(super) fn turn(self: &Rc<Keyring>, call: &Call<'_>) -> KeyTurn {
+        let model = call.model;
+        KeyTurn {
+            ring: Rc::clone(self),
+            blocked_for: model.breaker.blocked_for,
+            tried: Vec::new(),
+            renewed: Vec::new(),
+            is_odd: call.request.adds_to(model.provider.kind.name(), &model.name),
+            doubted: Vec::new(),
+        }
     }
 
     /// Puts a key where it is used from, if it is another one.
@@ -228,8 +240,8 @@ impl Keyring {
     }
 
     fn leave(&self, at: usize, failure: &Failure, blocked_for: Duration) {
-        let (fault, hint) = (failure.fault, failure.retry_after);
-        let refusal = Refusal { fault, hint, blocked_for };
+        let &Failure { fault, retry_after: hint, certain, .. } = failure;
+        let refusal = Refusal { fault, hint, blocked_for, certain };
         self.turns.borrow_mut().leave(at, refusal, self.now());
     }
 
@@ -278,7 +290,14 @@ impl KeyTurn {
                 return self.ring.pass(pass.slot).await;
             }
         }
-        self.ring.leave(pass.slot, &failure, self.blocked_for);
+        // A limit that was reached is one, whoever asks.
+        let is_limit = failure.fault == Fault::RateLimited;
+        let certain = is_limit || (failure.certain && !self.is_odd);
+        if !certain {
+            self.doubted.push(pass.slot);
+        }
+        let about_key = Failure { certain, ..failure.clone() };
+        self.ring.leave(pass.slot, &about_key, self.blocked_for);
         self.another(Some(failure)).await
     }
 
@@ -304,12 +323,13 @@ impl KeyTurn {
     }
 
     /// What all keys together mean for the model: with one that will be free by itself it is no
-    /// matter of a person.
+    /// matter of a person. What was in doubt with each of them is no matter of a key.
     fn all_refused(&self, mut failure: Failure) -> Failure {
         let ring = &self.ring;
         if ring.slots.len() < 2 {
             return failure;
         }
+        ring.turns.borrow_mut().forgive(&self.doubted);
         let cured_in = ring.turns.borrow().cured_in(ring.now());
         if let Some(wait) = cured_in {
             if failure.fault != Fault::RateLimited {
