@@ -19,7 +19,7 @@ use super::formats::{self, Format};
 use super::keys::Keyring;
 use super::sign::{Signer, secret_value};
 use super::{Failure, resolve};
-use crate::config::{Auth, Model, Provider, Proxy};
+use crate::config::{Auth, Kind, Model, Provider, Proxy};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 
@@ -49,7 +49,8 @@ impl Prepared {
     pub(super) fn new(model: &Model, ring: &Keyring) -> Result<Prepared, Failure> {
         let provider = &*model.provider;
         if provider.keys.is_empty() && !matches!(provider.auth, Auth::None | Auth::Signed) {
-            let what = format!("provider {} has no API key; set its api_key", provider.name);
+            let or = if provider.kind == Kind::Bedrock { " or credentials" } else { "" };
+            let what = format!("provider {} has no API key; set its api_key{or}", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
         if let Some(why) = &provider.misconfigured {
