@@ -70,6 +70,9 @@ pub(super) fn extra(_: &mut SchemaGenerator) -> Schema {
         "system_instruction",
         "stream",
         "stream_options",
+        "cachedContent",
+        "previous_response_id",
+        "web_search_options",
     ];
     let refused: serde_json::Map<_, _> =
         refused.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
