@@ -31,12 +31,20 @@ pub(super) struct Asking {
     pub(super) other_limit: bool,
     /// Whether thoughts go back whose maker can only be guessed.
     pub(super) guesses: bool,
+    /// Whether a caller who asks for thinking is shown the thoughts, where that must be asked for.
+    pub(super) thoughts: bool,
 }
 
 impl Asking {
     /// The answer in one piece, as servers without streams give it.
-    pub(super) const WHOLE: Asking =
-        Asking { stream: false, usage: true, temperature: true, other_limit: false, guesses: true };
+    pub(super) const WHOLE: Asking = Asking {
+        stream: false,
+        usage: true,
+        temperature: true,
+        other_limit: false,
+        guesses: true,
+        thoughts: true,
+    };
     /// As a stream with all that belongs to it.
     pub(super) const STREAM: Asking = Asking { stream: true, ..Asking::WHOLE };
 

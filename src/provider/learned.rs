@@ -54,6 +54,8 @@ pub(super) enum Lesson {
     Streams,
     /// Thoughts that were taken for its own.
     Guesses,
+    /// To show its thoughts.
+    Thoughts,
 }
 
 impl Lesson {
@@ -65,6 +67,7 @@ impl Lesson {
             Lesson::StreamUsage => Asking { usage: false, ..asking },
             Lesson::Streams => Asking { stream: false, ..asking },
             Lesson::Guesses => Asking { guesses: false, ..asking },
+            Lesson::Thoughts => Asking { thoughts: false, ..asking },
         }
     }
 
@@ -76,6 +79,7 @@ impl Lesson {
             Lesson::StreamUsage => "refuses stream_options".to_owned(),
             Lesson::Streams => "refuses to stream".to_owned(),
             Lesson::Guesses => "refuses thoughts in a history".to_owned(),
+            Lesson::Thoughts => "refuses to show its thoughts".to_owned(),
         }
     }
 }
@@ -108,6 +112,12 @@ pub(super) fn lesson(
         (
             Lesson::Guesses,
             asking.guesses && error.mentions(&THOUGHTS) && returned::has_guesses(call.request),
+        ),
+        (
+            Lesson::Thoughts,
+            asking.thoughts
+                && call.request.reasoning_effort.is_some()
+                && error.mentions(&["include_thoughts", "includeThoughts"]),
         ),
         (Lesson::Streams, asking.stream && error.mentions_quoted("stream")),
         (Lesson::Streams, asking.stream && error.mentions(&["streaming"])),
@@ -176,9 +186,13 @@ impl<'a> Lessons<'a> {
             && request.response_format.is_none()
             && request.reasoning_effort.is_none()
             && request.extra.is_empty();
-        // Elsewhere it is a signature that is refused, and the next one may be good.
-        let knows_fields = call.model.provider.kind == Kind::OpenAi;
-        let holds = |lesson: &Lesson| plain && (*lesson != Lesson::Guesses || knows_fields);
+        let holds = |lesson: &Lesson| match lesson {
+            // Elsewhere it is a signature that is refused, and the next one may be good.
+            Lesson::Guesses => plain && call.model.provider.kind == Kind::OpenAi,
+            // It is about nothing else, and asked for with an effort alone.
+            Lesson::Thoughts => request.extra.is_empty(),
+            _ => plain,
+        };
         for lesson in self.fresh.into_iter().filter(holds) {
             self.learned.remember(lesson, now);
         }
@@ -207,6 +221,8 @@ mod tests {
         let plain = json!({"messages": [{"role": "user", "content": "x"}]});
         let mut own = plain.clone();
         own["temperature"] = json!(0.5);
+        let mut effort = plain.clone();
+        effort["reasoning_effort"] = json!("low");
         let thoughtful = json!({"messages": [{"role": "user", "content": "x"},
             {"role": "assistant", "content": "y", "reasoning_content": "hm"}]});
         let rows = [
@@ -220,6 +236,8 @@ mod tests {
             (&plain, "this model does not do streaming", "", Some(Lesson::Streams)),
             (&plain, "`stream` must be false", "", Some(Lesson::Streams)),
             (&plain, "Invalid `signature` in `thinking` block", "", None),
+            (&plain, "Thinking_config.include_thoughts is not supported", "", None),
+            (&effort, "Thinking_config.include_thoughts is unknown", "", Some(Lesson::Thoughts)),
             (&thoughtful, "Invalid `signature` in `thinking` block", "", Some(Lesson::Guesses)),
             (&thoughtful, "extra inputs", "messages.1.reasoning_content", Some(Lesson::Guesses)),
             (&plain, "the upstream is gone", "", None),

@@ -94,11 +94,15 @@ struct GenerationConfig<'a> {
     thinking_config: Option<Thinking>,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Thinking {
-    ThinkingBudget(u32),
-    ThinkingLevel(&'static str),
+struct Thinking {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_budget: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_level: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    include_thoughts: bool,
 }
 
 pub(super) struct Google;
@@ -114,8 +118,8 @@ impl Format for Google {
         }
     }
 
-    fn body(&self, call: &Call<'_>, _: Asking) -> Result<Vec<u8>, Failure> {
-        body(call)
+    fn body(&self, call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
+        body(call, asking)
     }
 
     fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
@@ -127,7 +131,7 @@ impl Format for Google {
     }
 }
 
-fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = body::system_text(call);
     let body = Body {
@@ -136,12 +140,12 @@ fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
         contents: vertex::fit(contents::turns(call)?, call),
         tools: tools(request),
         tool_config: tool_config(request),
-        generation_config: generation_config(call),
+        generation_config: generation_config(call, asking),
     };
     body::to_bytes(call, &body)
 }
 
-fn generation_config<'a>(call: &Call<'a>) -> GenerationConfig<'a> {
+fn generation_config<'a>(call: &Call<'a>, asking: Asking) -> GenerationConfig<'a> {
     let request = call.request;
     let (response_mime_type, response_json_schema) = match &request.response_format {
         None | Some(ResponseFormat::Text {}) => (None, None),
@@ -159,27 +163,38 @@ fn generation_config<'a>(call: &Call<'a>) -> GenerationConfig<'a> {
         seed: request.seed.map(|seed| seed as i32),
         response_mime_type,
         response_json_schema,
-        thinking_config: request.reasoning_effort.map(|e| thinking(&call.model.model_id, e)),
+        thinking_config: request.reasoning_effort.map(|effort| Thinking {
+            include_thoughts: asking.thoughts && shows_thoughts(effort),
+            ..thinking(&call.model.model_id, effort)
+        }),
     }
 }
 
 /// The 2.x models take a number of tokens, later ones a word.
 fn thinking(model_id: &str, effort: Effort) -> Thinking {
     let model = model_id.rsplit('/').next().unwrap_or(model_id);
+    let (mut budget, mut level) = (None, None);
     if model.starts_with("gemini-2") {
-        return Thinking::ThinkingBudget(match effort {
+        budget = Some(match effort {
             Effort::None => 0,
             Effort::Minimal | Effort::Low => 1024,
             Effort::Medium => 8192,
             Effort::High | Effort::Xhigh | Effort::Max => 24_576,
         });
+    } else {
+        level = Some(match effort {
+            Effort::None | Effort::Minimal => "minimal",
+            Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High | Effort::Xhigh | Effort::Max => "high",
+        });
     }
-    Thinking::ThinkingLevel(match effort {
-        Effort::None | Effort::Minimal => "minimal",
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High | Effort::Xhigh | Effort::Max => "high",
-    })
+    Thinking { thinking_budget: budget, thinking_level: level, include_thoughts: false }
+}
+
+/// Whether thoughts are there to be shown. They are refused to who asks for them and for no thinking.
+fn shows_thoughts(effort: Effort) -> bool {
+    !matches!(effort, Effort::None | Effort::Minimal)
 }
 
 fn tools(request: &ChatRequest) -> Option<[Tools<'_>; 1]> {
