@@ -19,7 +19,7 @@ mod suggest;
 mod types;
 pub(crate) mod vertex;
 
-pub(crate) use aws::{AwsKeys, AwsProfile, AwsSource, Container, InProfile, Signing};
+pub(crate) use aws::{AwsKeys, AwsProfile, AwsSource, Container, InProfile, Signing, WebIdentity};
 pub use env::Env;
 pub use finding::{Finding, Mistakes, Place};
 pub(crate) use http::{Alias, HttpRules};

@@ -193,6 +193,52 @@ fn the_missing_key_of_a_provider_that_no_model_uses_is_not_worth_a_word() {
     assert_eq!(warnings(&read(unused)), ["no model is configured"]);
 }
 
+/// The first warning and its hint, about a provider that a model uses.
+fn first_warning(provider: &str) -> (String, String) {
+    let model = "[models.m]\nprovider = \"x\"\nmodel_id = \"m\"";
+    let loaded = read(&format!("[providers.x]\n{provider}\n{model}"));
+    let first = loaded.warnings.into_iter().next();
+    first.map(|warning| (warning.message, warning.hint)).unwrap_or_default()
+}
+
+#[test]
+fn a_provider_without_a_key_is_told_the_ways_that_it_has() {
+    for (provider, way) in [
+        ("kind = \"bedrock\"\nregion = \"eu-central-1\"", "add credentials = \"env\", \"profile"),
+        ("kind = \"openai\"\nbase_url = \"https://a.example\"", "add api_key = { env = "),
+        (
+            "kind = \"google\"\nbase_url = \"https://aiplatform.googleapis.com/v1/projects/p/\
+             locations/global/publishers/google\"",
+            "add api_key = { command = [",
+        ),
+    ] {
+        let (message, hint) = first_warning(provider);
+        assert!(message.contains("no api_key is configured"), "{message}");
+        assert!(hint.starts_with(way), "{hint}");
+    }
+}
+
+#[test]
+fn an_address_that_probably_does_not_work_is_a_warning_and_no_mistake() {
+    let key = "api_key = { env = \"OPENAI_API_KEY\" }";
+    let gemini = "https://generativelanguage.googleapis.com";
+    for (kind, url, problem) in [
+        ("google", gemini.to_owned(), "without the version of the API"),
+        ("google", format!("{gemini}/v1beta/openai"), "is where Gemini speaks OpenAI's form"),
+        (
+            "openai",
+            "https://api.anthropic.com".to_owned(),
+            "Anthropic does not speak OpenAI's form there",
+        ),
+        ("google", format!("{gemini}/v1beta"), ""),
+    ] {
+        let (message, _) =
+            first_warning(&format!("kind = \"{kind}\"\nbase_url = \"{url}\"\n{key}"));
+        let wanted = if problem.is_empty() { "" } else { "providers.x.base_url: " };
+        assert_eq!(message, format!("{wanted}{problem}"), "{kind} {url}");
+    }
+}
+
 #[test]
 fn how_a_key_is_sent_follows_from_kind_and_place() {
     let auth = |kind: &str, url: &str, more: &str| {

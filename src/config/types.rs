@@ -281,8 +281,7 @@ pub struct ChainConfig {
 impl ProviderConfig {
     /// Whether its calls prove in the same way who they come from as another one's.
     pub(crate) fn has_keys_of(&self, other: &ProviderConfig) -> bool {
-        let (own, others) = (self.signing.as_ref(), other.signing.as_ref());
-        self.keys == other.keys && own.and_then(Signing::secret) == others.and_then(Signing::secret)
+        self.keys == other.keys && self.signing == other.signing
     }
 }
 

@@ -42,7 +42,11 @@ fn ends_with(url: &Url, end: &str) -> bool {
 }
 
 fn is_host(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
+    is_vertex_host(url.host_str().unwrap_or_default())
+}
+
+/// Whether a host is one of Google's cloud for models.
+pub(super) fn is_vertex_host(host: &str) -> bool {
     host.strip_suffix(".googleapis.com").is_some_and(|name| {
         name == "aiplatform" || name.ends_with("-aiplatform") || name.starts_with("aiplatform.")
     })

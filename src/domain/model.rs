@@ -281,8 +281,11 @@ impl ModelState {
             self.doubt.answered(now.mono);
             return (CallFinding::Success, Verdict::Success);
         };
-        let has_answered = self.window.has_success(self.settings.window, now.wall);
-        if ending.excused || self.doubt.spares(ending, &ended.request, has_answered, now.mono) {
+        let spared = ending.excused
+            || self.doubt.spares(ending, &ended.request, now.mono, || {
+                self.window.has_success(self.settings.window, now.wall)
+            });
+        if spared {
             return (CallFinding::Nothing, Verdict::Neutral);
         }
         let finding = CallFinding::of(ending.fault);

@@ -4,6 +4,9 @@
 //! of quota or rate limited is left alone, and not the models it was used for. When all are left
 //! alone the one that is free first is tried all the same, once per call, for somebody has to find
 //! out; so a provider with one key is always asked with it.
+//!
+//! A refusal may be about the request and not about the key: a firewall's page, a bare status. When
+//! one call meets such a refusal with every key, that says nothing of the keys.
 
 use std::time::Duration;
 
@@ -27,6 +30,8 @@ pub(crate) struct Turns {
 struct Away {
     until: Mono,
     fault: Fault,
+    /// Whether it is the key that was refused, beyond doubt.
+    certain: bool,
 }
 
 /// Why a key was refused, and how long it is left alone for that.
@@ -38,6 +43,8 @@ pub(crate) struct Refusal {
     pub hint: Option<Duration>,
     /// How long one is left alone that waiting does not cure.
     pub blocked_for: Duration,
+    /// Whether it is beyond doubt that the key is meant.
+    pub certain: bool,
 }
 
 /// Whether a failure may be the key's own, so that another key might do better.
@@ -68,13 +75,28 @@ impl Turns {
     /// Leaves a key alone after it was refused: as long as its provider asks for when it is rate
     /// limited, else `blocked_for`.
     pub(crate) fn leave(&mut self, key: usize, refusal: Refusal, now: Mono) {
-        let Refusal { fault, hint, blocked_for } = refusal;
+        let Refusal { fault, hint, blocked_for, certain } = refusal;
         let pause = match fault {
             Fault::RateLimited => hint.map_or(UNHINTED, |hint| hint.clamp(SHORTEST, LONGEST)),
             _ => blocked_for,
         };
         if let Some(away) = self.away.get_mut(key) {
-            *away = Some(Away { until: now.plus(pause), fault });
+            // What was beyond doubt before is so still.
+            let certain = certain || away.is_some_and(|away| away.certain && now < away.until);
+            *away = Some(Away { until: now.plus(pause), fault, certain });
+        }
+    }
+
+    /// Takes keys back that a call tried one after the other, if nothing certain is known of them:
+    /// none of them did better than the others. The next call begins with the second one.
+    pub(crate) fn forgive(&mut self, tried: &[usize]) {
+        for key in tried {
+            if let Some(away) = self.away.get_mut(*key).filter(|a| a.is_some_and(|a| !a.certain)) {
+                *away = None;
+            }
+        }
+        if let Some(first) = tried.first() {
+            self.next = (first + 1) % self.away.len().max(1);
         }
     }
 
@@ -107,7 +129,11 @@ mod tests {
     }
 
     fn leave(turns: &mut Turns, key: usize, fault: Fault, now: u64) {
-        turns.leave(key, Refusal { fault, hint: None, blocked_for: BLOCKED }, at(now));
+        turns.leave(
+            key,
+            Refusal { fault, hint: None, blocked_for: BLOCKED, certain: true },
+            at(now),
+        );
     }
 
     #[test]
@@ -146,6 +172,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_one_call_was_refused_with_in_doubt_are_taken_back_and_the_others_are_not() {
+        let mut turns = Turns::of(3);
+        leave(&mut turns, 0, Fault::QuotaExhausted, 0);
+        let (hint, fault) = (None, Fault::Auth);
+        let doubtful = Refusal { fault, hint, blocked_for: BLOCKED, certain: false };
+        for key in 0..3 {
+            turns.leave(key, doubtful, at(1));
+        }
+        turns.forgive(&[1, 2, 0]);
+        assert_eq!(turns.choose(&[], at(2)), Some(2), "the next in turn");
+        assert_eq!(turns.choose(&[2], at(2)), Some(1));
+        assert_eq!(turns.choose(&[2, 1], at(2)), None, "what is certain stays");
+        // What was certain once is not so for ever.
+        turns.leave(0, doubtful, at(1000));
+        turns.forgive(&[0]);
+        assert_eq!(turns.choose(&[1, 2], at(1000)), Some(0));
+    }
+
+    #[test]
     fn a_single_key_is_always_used() {
         let mut turns = Turns::of(1);
         leave(&mut turns, 0, Fault::Auth, 0);
@@ -164,7 +209,8 @@ mod tests {
     fn a_rate_limited_key_is_left_alone_as_long_as_it_is_asked_for() {
         let mut turns = Turns::of(2);
         let hint = Some(Duration::from_secs(7));
-        let refusal = Refusal { fault: Fault::RateLimited, hint, blocked_for: BLOCKED };
+        let refusal =
+            Refusal { fault: Fault::RateLimited, hint, blocked_for: BLOCKED, certain: true };
         turns.leave(0, refusal, at(0));
         leave(&mut turns, 1, Fault::Auth, 0);
         assert_eq!(turns.cured_in(at(2)), Some(Duration::from_secs(5)));

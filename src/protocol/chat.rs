@@ -123,7 +123,7 @@ pub struct ChatRequest {
 }
 
 /// One message of the conversation. Fields not named here are tolerated and left out.
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[schemars(transform = schema::of_role)]
 pub struct Message {
     /// Who speaks.
@@ -147,10 +147,18 @@ pub struct Message {
     /// What the provider of an earlier turn wants back, as its reply gave it.
     #[serde(default)]
     pub provider_data: Option<ProviderData>,
+    /// Claude's thoughts with their signatures, as other gateways give them.
+    #[serde(default)]
+    pub thinking_blocks: Option<Value>,
+    /// Thoughts as OpenRouter gives them.
+    #[serde(default)]
+    pub reasoning_details: Option<Value>,
 }
 
 /// Who speaks in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The operator of the conversation.
@@ -158,6 +166,7 @@ pub enum Role {
     /// The same, in newer words.
     Developer,
     /// The person.
+    #[default]
     User,
     /// The model.
     Assistant,
@@ -196,7 +205,9 @@ pub enum FunctionKind {
 pub struct FunctionCall {
     /// The function's name.
     pub name: String,
-    /// Its arguments as JSON text, which the model may have got wrong.
+    /// Its arguments as JSON text, which the model may have got wrong; some clients keep the object.
+    #[serde(default, deserialize_with = "field::arguments")]
+    #[schemars(extend("type" = ["string", "object", "null"]))]
     pub arguments: String,
 }
 
@@ -327,8 +338,10 @@ impl Message {
             }
             // What an assistant or a tool had nothing to say of stays in a history all the same.
             Role::Assistant | Role::Tool => None,
-            _ if self.content.is_none() => Some("expected `content`: a string or a list of parts"),
-            _ => None,
+            _ => match &self.content {
+                None => Some("expected `content`: a string or a list of parts"),
+                Some(content) => content.mistake(),
+            },
         }
     }
 
@@ -340,15 +353,8 @@ impl Message {
 
     /// An instruction of the operator.
     pub fn system(text: &str) -> Message {
-        Message {
-            role: Role::System,
-            content: Some(Content::Text(text.to_owned())),
-            name: None,
-            tool_calls: Vec::new(),
-            tool_call_id: None,
-            reasoning_content: None,
-            provider_data: None,
-        }
+        let content = Some(Content::Text(text.to_owned()));
+        Message { role: Role::System, content, ..Message::default() }
     }
 }
 

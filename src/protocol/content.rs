@@ -1,11 +1,17 @@
-//! What a message says: a plain string, or parts of text, images, files and recordings.
+//! What a message says: a plain string, or parts of text, images, files and recordings, and what
+//! else stands in histories that other clients wrote.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
+
+use super::schema;
+
+pub(super) mod read;
 
 /// The content of one message.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -20,9 +26,11 @@ pub enum Content {
 /// What a caller says about caching of the prompt up to a part or tool, for providers that are told.
 pub type CacheControl = Map<String, Value>;
 
-/// One part of a message.
+/// One part of a message. The derived reader and writer know the first four alone; all others are
+/// read in `read.rs` and never written.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", remote = "Self")]
+#[schemars(transform = schema::of_part)]
 pub enum Part {
     /// Text.
     Text {
@@ -34,7 +42,8 @@ pub enum Part {
     },
     /// An image.
     ImageUrl {
-        /// Where it is to be found.
+        /// Where it is to be found; the address alone will do.
+        #[schemars(schema_with = "schema::image_url")]
         image_url: ImageUrl,
         /// Whether the prompt is cached up to here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +65,48 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
+    /// What a model thought, in the words of whoever kept it.
+    #[serde(skip)]
+    Thought(Value),
+    /// What is shown in a form that only some servers have, such as a video.
+    #[serde(skip)]
+    Shown {
+        /// What it is, as far as its type tells.
+        showing: Showing,
+        /// The whole part as it was written. Somewhere in it is an address.
+        given: Value,
+    },
+    /// Something that holds no text and nothing to show.
+    #[serde(skip)]
+    Unknown {
+        /// The type that it names.
+        kind: String,
+    },
+}
+
+/// What a part shows, as far as its type tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// A picture of any kind.
+    Image,
+    /// Pictures that move.
+    Video,
+    /// Sound or speech.
+    Sound,
+    /// Anything else that is in a file.
+    File,
+}
+
+impl Showing {
+    /// What it is, for people and models.
+    pub fn name(self) -> &'static str {
+        match self {
+            Showing::Image => "an image",
+            Showing::Video => "a video",
+            Showing::Sound => "a recording",
+            Showing::File => "a file",
+        }
+    }
 }
 
 /// A file: its data, or its name at the provider that keeps it.
@@ -73,7 +124,7 @@ pub struct File {
 }
 
 /// A recording of sound or speech.
-#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Audio {
     /// Its data in base64.
     pub data: String,
@@ -105,6 +156,14 @@ impl Content {
         whole.into_iter().chain(texts)
     }
 
+    /// What is wrong with it in the mouth of a person: what is meant must not be lost without a word.
+    pub fn mistake(&self) -> Option<&'static str> {
+        let has_unknown = matches!(self, Content::Parts(parts)
+            if parts.iter().any(|part| matches!(part, Part::Unknown { .. })));
+        has_unknown
+            .then_some("a part of `content` has an unknown `type`, no text and nothing to show")
+    }
+
     /// Whether it shows an image.
     pub fn has_image(&self) -> bool {
         matches!(self, Content::Parts(parts)
@@ -120,7 +179,24 @@ impl Part {
             | Part::ImageUrl { cache_control, .. }
             | Part::File { cache_control, .. }
             | Part::InputAudio { cache_control, .. } => cache_control.as_ref(),
+            Part::Shown { given, .. } => read::mark(given),
+            Part::Thought(_) | Part::Unknown { .. } => None,
         }
+    }
+
+    /// Where something is to be had that only some servers are shown.
+    pub fn address(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Part::Shown { given, .. } => read::address(given.as_object()?, 0),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        // The derived one: an inherent function goes before this one.
+        Part::serialize(self, out)
     }
 }
 

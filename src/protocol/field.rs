@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::chat::{Message, ToolChoice};
@@ -36,6 +37,16 @@ pub fn mended<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Box<RawValue
     let mended =
         mended.and_then(|bytes| RawValue::from_string(String::from_utf8(bytes).ok()?).ok());
     Ok(mended.or(raw))
+}
+
+/// The arguments of a call: a JSON text, or the object itself.
+pub fn arguments<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    match Value::deserialize(input)? {
+        Value::String(text) => Ok(text),
+        Value::Null => Ok(String::new()),
+        object @ Value::Object(_) => Ok(object.to_string()),
+        _ => Err(de::Error::custom("expected a JSON text or an object")),
+    }
 }
 
 /// A conversation has at least one message.

@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::chat::{ChatRequest, ToolChoice};
+use super::content::ImageUrl;
+use super::content::read::EXACT;
 use super::field::LONGEST_ORDER;
 use super::id::{Id, MAX_ID_BYTES};
 use super::request::{Bare, BreakerLine, CancelLine, EventsLine, HealthLine, WhyLine};
@@ -68,6 +70,9 @@ pub(super) fn extra(_: &mut SchemaGenerator) -> Schema {
         "system_instruction",
         "stream",
         "stream_options",
+        "cachedContent",
+        "previous_response_id",
+        "web_search_options",
     ];
     let refused: serde_json::Map<_, _> =
         refused.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
@@ -88,6 +93,25 @@ pub(super) fn of_role(message: &mut Schema) {
         { "if": role(json!(["assistant", "tool"])), "else": content }
     ]);
     message.insert("allOf".to_owned(), rules);
+}
+
+/// Parts of other types are read by what they hold.
+pub(super) fn of_part(part: &mut Schema) {
+    let foreign = json!({
+        "description": "in the words of another API: a text, thoughts, or what is to be shown",
+        "type": "object",
+        "required": ["type"],
+        "properties": { "type": { "type": "string", "not": { "enum": EXACT } } }
+    });
+    if let Some(serde_json::Value::Array(types)) = part.get_mut("oneOf") {
+        types.push(foreign);
+    }
+}
+
+/// Where an image is, with or without more about it.
+pub(super) fn image_url(generator: &mut SchemaGenerator) -> Schema {
+    let object = generator.subschema_for::<ImageUrl>();
+    json_schema!({ "anyOf": [object, { "type": "string" }] })
 }
 
 /// A model's name by itself says which chain is meant.

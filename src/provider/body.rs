@@ -29,12 +29,22 @@ pub(super) struct Asking {
     pub(super) temperature: bool,
     /// Whether the token limit goes by its other name, where there are two.
     pub(super) other_limit: bool,
+    /// Whether thoughts go back whose maker can only be guessed.
+    pub(super) guesses: bool,
+    /// Whether a caller who asks for thinking is shown the thoughts, where that must be asked for.
+    pub(super) thoughts: bool,
 }
 
 impl Asking {
     /// The answer in one piece, as servers without streams give it.
-    pub(super) const WHOLE: Asking =
-        Asking { stream: false, usage: true, temperature: true, other_limit: false };
+    pub(super) const WHOLE: Asking = Asking {
+        stream: false,
+        usage: true,
+        temperature: true,
+        other_limit: false,
+        guesses: true,
+        thoughts: true,
+    };
     /// As a stream with all that belongs to it.
     pub(super) const STREAM: Asking = Asking { stream: true, ..Asking::WHOLE };
 
@@ -103,6 +113,22 @@ fn merge(into: &mut Value, extra: &Map<String, Value>) {
     }
 }
 
+/// How an answer is sampled.
+pub(super) struct Sampling {
+    pub(super) temperature: Option<f64>,
+    pub(super) top_p: Option<f64>,
+}
+
+/// For Claude and its like: newer models refuse temperature and `top_p` together, and the
+/// temperature may be a mere default: it yields to a `top_p` that the caller set alone. Temperatures
+/// above 1 are unknown there.
+pub(super) fn one_way_of_sampling(call: &Call<'_>) -> Sampling {
+    let top_p = call.request.top_p.filter(|_| call.model.supports.temperature);
+    let is_wanted = call.request.temperature.is_some() || top_p.is_none();
+    let temperature = call.temperature.filter(|_| is_wanted);
+    Sampling { temperature: temperature.map(|temperature| temperature.clamp(0.0, 1.0)), top_p }
+}
+
 /// The caller's mistake: no model can do better.
 pub(super) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Fault::InvalidRequest, message)
@@ -154,8 +180,8 @@ pub(super) fn stop_sequences(request: &ChatRequest) -> Vec<&str> {
     request.stop.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect()
 }
 
-/// The schema of a function's arguments, which says that they are an object, as most APIs demand;
-/// `None` for a function without any.
+/// The schema of a function's arguments, which says that they are an object, as servers of OpenAI's
+/// kind demand; `None` for a function without any. See [`super::schema`] for APIs that demand more.
 pub(super) fn parameters(function: &Function) -> Option<Cow<'_, RawValue>> {
     #[derive(Deserialize)]
     struct SchemaHead<'a> {
@@ -176,7 +202,7 @@ pub(super) fn parameters(function: &Function) -> Option<Cow<'_, RawValue>> {
 }
 
 /// The text of a JSON value is a JSON text.
-fn raw(value: &Value) -> Box<RawValue> {
+pub(super) fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
@@ -232,6 +258,7 @@ pub(super) fn is_web_address(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::need::Abilities;
 
     #[test]
     fn objects_are_merged_and_other_values_replaced() {
@@ -247,6 +274,30 @@ mod tests {
         assert_eq!(data_url("DATA:image/gif;charset=x;base64,AA"), Some(("image/gif", "AA")));
         for url in ["https://x.example/a.png", "data:image/png,AA", "data:;base64,AA", "é"] {
             assert_eq!(data_url(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_temperature_that_nobody_asked_for_yields_to_a_top_p() {
+        use crate::config::{Kind, Model};
+        use crate::provider::fixtures;
+        let able = fixtures::model(fixtures::provider(Kind::Anthropic, "https://x.example"));
+        let abilities = Abilities { temperature: false, ..Abilities::default() };
+        let unable = Model { supports: abilities, ..able.clone() };
+        let rows = [
+            (serde_json::json!({}), &able, (Some(0.5), None)),
+            (serde_json::json!({"top_p": 0.9}), &able, (None, Some(0.9))),
+            (serde_json::json!({"top_p": 0.9, "temperature": 0.5}), &able, (Some(0.5), Some(0.9))),
+            (serde_json::json!({"top_p": 0.9}), &unable, (Some(0.5), None)),
+        ];
+        for (mut asked, model, wanted) in rows {
+            asked["messages"] = serde_json::json!([{"role": "user", "content": "x"}]);
+            let request = fixtures::request(asked);
+            let call = Call { temperature: Some(0.5), ..fixtures::call(model, &request) };
+            let Sampling { temperature, top_p } = one_way_of_sampling(&call);
+            assert_eq!((temperature, top_p), wanted);
+            let hot = Call { temperature: Some(1.7), ..call };
+            assert!(one_way_of_sampling(&hot).temperature.is_none_or(|it| it <= 1.0));
         }
     }
 }

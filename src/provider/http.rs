@@ -106,6 +106,8 @@ impl Http {
         loop {
             let asking = lessons.asking;
             let until = if asking.streams() { pace.first() } else { pace.complete() };
+            let ready = prepared.ready((self.clock)().wall);
+            let generation = until.wait(&prepared.host, ready).await??;
             let response = self.send(pass, entry, call, asking, until).await?;
             if response.status().is_success() {
                 lessons.keep(call, (self.clock)().mono);
@@ -120,7 +122,7 @@ impl Http {
             let error = reply.error();
             let failure = classify(&reply, &error, &prepared.secrets(), now);
             // Keys that have ended are no failure of the model's.
-            if failure.fault == Fault::Auth && !renewed && prepared.refused(now) {
+            if failure.fault == Fault::Auth && !renewed && prepared.refused(generation, now) {
                 renewed = true;
                 continue;
             }
@@ -151,7 +153,6 @@ impl Http {
     ) -> Result<Response, Failure> {
         let prepared = entry.prepared()?;
         let body = Bytes::from(prepared.format.body(&asking.call(call), asking)?);
-        until.wait(&prepared.host, prepared.ready((self.clock)().wall)).await??;
         let (streams, clock) = (asking.streams(), &self.clock);
         let request = || prepared.request(body.clone(), streams, &*pass.signer, clock().wall);
         let result = until.wait(&prepared.host, entry.execute(prepared, request)).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::body::Asking;
 use super::errors::shape::ErrorDetails;
-use super::{Call, Failure};
+use super::{Call, Failure, returned};
 use crate::config::{Kind, MaxTokensField};
 use crate::domain::fault::Fault;
 use crate::domain::time::Mono;
@@ -31,6 +31,16 @@ const UNKNOWN: [&str; 9] = [
     " forbidden",
 ];
 
+/// What a refusal of thoughts in a history speaks of.
+const THOUGHTS: [&str; 6] = [
+    "signature",
+    "thinking",
+    "thinking_blocks",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+];
+
 /// An addition of our own that a model refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lesson {
@@ -42,6 +52,10 @@ pub(super) enum Lesson {
     StreamUsage,
     /// To answer with a stream.
     Streams,
+    /// Thoughts that were taken for its own.
+    Guesses,
+    /// To show its thoughts.
+    Thoughts,
 }
 
 impl Lesson {
@@ -52,6 +66,8 @@ impl Lesson {
             Lesson::LimitName => Asking { other_limit: true, ..asking },
             Lesson::StreamUsage => Asking { usage: false, ..asking },
             Lesson::Streams => Asking { stream: false, ..asking },
+            Lesson::Guesses => Asking { guesses: false, ..asking },
+            Lesson::Thoughts => Asking { thoughts: false, ..asking },
         }
     }
 
@@ -62,6 +78,8 @@ impl Lesson {
             Lesson::LimitName => format!("refuses {}", limit.name()),
             Lesson::StreamUsage => "refuses stream_options".to_owned(),
             Lesson::Streams => "refuses to stream".to_owned(),
+            Lesson::Guesses => "refuses thoughts in a history".to_owned(),
+            Lesson::Thoughts => "refuses to show its thoughts".to_owned(),
         }
     }
 }
@@ -90,6 +108,16 @@ pub(super) fn lesson(
                 && !asking.other_limit
                 && error.mentions(&[limit.name()])
                 && (error.mentions(&[limit.other().name()]) || is_unknown(error)),
+        ),
+        (
+            Lesson::Guesses,
+            asking.guesses && error.mentions(&THOUGHTS) && returned::has_guesses(call.request),
+        ),
+        (
+            Lesson::Thoughts,
+            asking.thoughts
+                && call.request.reasoning_effort.is_some()
+                && error.mentions(&["include_thoughts", "includeThoughts"]),
         ),
         (Lesson::Streams, asking.stream && error.mentions_quoted("stream")),
         (Lesson::Streams, asking.stream && error.mentions(&["streaming"])),
@@ -163,7 +191,14 @@ impl<'a> Lessons<'a> {
             && request.response_format.is_none()
             && request.reasoning_effort.is_none()
             && request.extra.is_empty();
-        for lesson in self.fresh.into_iter().filter(|_| plain) {
+        let holds = |lesson: &Lesson| match lesson {
+            // Elsewhere it is a signature that is refused, and the next one may be good.
+            Lesson::Guesses => plain && call.model.provider.kind == Kind::OpenAi,
+            // It is about nothing else, and asked for with an effort alone.
+            Lesson::Thoughts => request.extra.is_empty(),
+            _ => plain,
+        };
+        for lesson in self.fresh.into_iter().filter(holds) {
             self.learned.remember(lesson, now);
         }
     }
@@ -191,6 +226,10 @@ mod tests {
         let plain = json!({"messages": [{"role": "user", "content": "x"}]});
         let mut own = plain.clone();
         own["temperature"] = json!(0.5);
+        let mut effort = plain.clone();
+        effort["reasoning_effort"] = json!("low");
+        let thoughtful = json!({"messages": [{"role": "user", "content": "x"},
+            {"role": "assistant", "content": "y", "reasoning_content": "hm"}]});
         let rows = [
             (&plain, "'temperature' does not support 0.5", "", Some(Lesson::Temperature)),
             (&plain, "only 1 is allowed", "temperature", Some(Lesson::Temperature)),
@@ -201,6 +240,11 @@ mod tests {
             (&plain, "unknown field `include_usage`", "", Some(Lesson::StreamUsage)),
             (&plain, "this model does not do streaming", "", Some(Lesson::Streams)),
             (&plain, "`stream` must be false", "", Some(Lesson::Streams)),
+            (&plain, "Invalid `signature` in `thinking` block", "", None),
+            (&plain, "Thinking_config.include_thoughts is not supported", "", None),
+            (&effort, "Thinking_config.include_thoughts is unknown", "", Some(Lesson::Thoughts)),
+            (&thoughtful, "Invalid `signature` in `thinking` block", "", Some(Lesson::Guesses)),
+            (&thoughtful, "extra inputs", "messages.1.reasoning_content", Some(Lesson::Guesses)),
             (&plain, "the upstream is gone", "", None),
             (&plain, "unknown field `temperatures_of_day`", "", None),
         ];

@@ -23,13 +23,17 @@ mod parts;
 mod patience;
 mod pieces;
 mod prepare;
+mod program;
 mod receive;
 mod resolve;
+mod returned;
 mod reuse;
+mod schema;
 mod sign;
 mod source;
 mod thoughts;
 mod tool_calls;
+mod turns;
 mod usage;
 mod whole;
 

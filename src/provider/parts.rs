@@ -1,13 +1,17 @@
-//! Parts of a message that not every provider takes: files and recordings.
+//! Parts of a message that not every provider takes: files, recordings, videos.
 //!
-//! Where one cannot be sent, a sentence stands in its place: a message must not become empty, and a
-//! model that does not know that something is missing would answer as if it had read it.
+//! Where a file or a recording cannot be sent, a sentence stands in its place: a message must not
+//! become empty, and a model that does not know that something is missing would answer as if it had
+//! read it. What is shown in a form that few models take makes a model unsuitable, like an image by
+//! its address: another one may take it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::body;
-use crate::protocol::content::{File, Part};
+use super::{Failure, body};
+use crate::domain::fault::Fault;
+use crate::protocol::chat::{ChatRequest, Message, Role};
+use crate::protocol::content::{Content, File, Part, Showing};
 
 /// Data with its media type.
 pub(super) struct Media<'a> {
@@ -44,9 +48,41 @@ impl Media<'_> {
     }
 }
 
-/// Whether a part is a text of blanks alone, which some providers refuse.
+/// Whether a part says nothing: a text of blanks alone, which some providers refuse, or thoughts,
+/// which go back in another way.
 pub(super) fn is_blank(part: &Part) -> bool {
-    matches!(part, Part::Text { text, .. } if text.trim().is_empty())
+    match part {
+        Part::Text { text, .. } => text.trim().is_empty(),
+        Part::Thought(_) => true,
+        _ => false,
+    }
+}
+
+/// What an assistant said, without what says nothing to another model.
+pub(super) fn said(parts: &[Part]) -> impl Iterator<Item = &Part> {
+    parts.iter().filter(|part| !is_blank(part) && !matches!(part, Part::Unknown { .. }))
+}
+
+/// Whether the target can be shown all that people and tools show in forms that few models take.
+///
+/// # Errors
+/// When it takes something of it in no way.
+pub(super) fn check(
+    request: &ChatRequest,
+    takes: impl Fn(Showing, &str) -> bool,
+) -> Result<(), Failure> {
+    let shows = |message: &&Message| matches!(message.role, Role::User | Role::Tool);
+    for message in request.messages.iter().filter(shows) {
+        let Some(Content::Parts(parts)) = &message.content else { continue };
+        for part in parts {
+            let Part::Shown { showing, .. } = part else { continue };
+            if !part.address().is_some_and(|address| takes(*showing, &address)) {
+                let what = format!("this model does not take {} in this form", showing.name());
+                return Err(Failure::new(Fault::UnsupportedParam, what));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What stands in the place of a part that cannot be sent.
@@ -58,7 +94,10 @@ pub(super) fn left_out(part: &Part) -> String {
         },
         Part::InputAudio { .. } => "a recording".to_owned(),
         Part::ImageUrl { .. } => "an image".to_owned(),
+        Part::Shown { showing, .. } => showing.name().to_owned(),
         Part::Text { .. } => "a text".to_owned(),
+        Part::Thought(_) => "a thought".to_owned(),
+        Part::Unknown { kind } => format!("something of the type {kind:?}"),
     };
     format!("[{what} was left out: this model does not take it here]")
 }

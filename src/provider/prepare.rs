@@ -19,7 +19,7 @@ use super::formats::{self, Format};
 use super::keys::Keyring;
 use super::sign::{Signer, secret_value};
 use super::{Failure, resolve};
-use crate::config::{Auth, Model, ProviderConfig, Proxy};
+use crate::config::{Auth, Kind, Model, ProviderConfig, Proxy};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 
@@ -49,7 +49,8 @@ impl Prepared {
     pub(super) fn new(model: &Model, ring: &Keyring) -> Result<Prepared, Failure> {
         let provider = &*model.provider;
         if provider.keys.is_empty() && !matches!(provider.auth, Auth::None | Auth::Signed) {
-            let what = format!("provider {} has no API key; set its api_key", provider.name);
+            let or = if provider.kind == Kind::Bedrock { " or credentials" } else { "" };
+            let what = format!("provider {} has no API key; set its api_key{or}", provider.name);
             return Err(Failure::new(Fault::Auth, what));
         }
         if let Some(why) = &provider.misconfigured {
@@ -68,12 +69,11 @@ impl Prepared {
         let encoded: Vec<_> = encoded.map(|(_, value)| SecretString::from(value)).collect();
         let of_proxy = proxy.map(Proxy::secrets).unwrap_or_default();
         let hidden: Vec<_> = configured.chain(&encoded).chain(&of_proxy).cloned().collect();
-        let signing = provider.signing.as_ref();
         Ok(Prepared {
             provider: Arc::clone(&provider.name),
             format,
             end_finishes: provider.done_ends_stream,
-            credentials: signing.map(|signing| Rc::new(Credentials::new(signing, &hidden))),
+            credentials: ring.credentials(),
             secrets: Rc::new(Secrets::new(&hidden).with(ring.generations())),
             proxy: proxy.map(|proxy| proxy.shown().to_owned()),
             headers: headers(provider, format)?,
@@ -83,26 +83,25 @@ impl Prepared {
         })
     }
 
-    /// Makes sure that requests can be signed.
+    /// Makes sure that requests can be signed; with which generation of credentials.
     ///
     /// # Errors
     /// When what they are signed with cannot be had.
-    pub(super) async fn ready(&self, now: Wall) -> Result<(), Failure> {
-        match &self.credentials {
-            Some(credentials) => credentials.ready(now).await,
-            None => Ok(()),
-        }
+    pub(super) async fn ready(&self, now: Wall) -> Result<u64, Failure> {
+        let Some(credentials) = &self.credentials else { return Ok(0) };
+        credentials.ready(now).await?;
+        Ok(credentials.generation())
     }
 
-    /// Takes note that the provider refused who asks; true when a call may be worth another try.
-    pub(super) fn refused(&self, now: Wall) -> bool {
-        self.credentials.as_ref().is_some_and(|credentials| credentials.refused(now))
+    /// Takes note that the provider refused who asks, by this generation of credentials; true when a
+    /// call may be worth another try.
+    pub(super) fn refused(&self, generation: u64, now: Wall) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| credentials.refused(generation, now))
     }
 
     /// What must not be shown of what the provider says.
     pub(super) fn secrets(&self) -> Rc<Secrets> {
-        let fetched = self.credentials.as_ref().and_then(|credentials| credentials.secrets());
-        fetched.unwrap_or_else(|| Rc::clone(&self.secrets))
+        Rc::clone(&self.secrets)
     }
 
     /// A request with this body, signed by its credentials or else with a key.

@@ -247,7 +247,7 @@ fn extra_fields_are_merged_by_kind_and_by_model_name_and_the_name_wins() {
     let field = |kind: Kind| match kind {
         Kind::OpenAi => ("user", "/user"),
         Kind::Anthropic => ("service_tier", "/service_tier"),
-        Kind::Google => ("cachedContent", "/cachedContent"),
+        Kind::Google => ("store", "/store"),
         Kind::Bedrock => ("requestMetadata", "/requestMetadata"),
     };
     for kind in KINDS {

@@ -8,9 +8,10 @@ mod profile;
 
 use std::path::PathBuf;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Env;
+use super::key::is_same;
 pub(crate) use profile::{AwsProfile, InProfile};
 
 /// Where a machine of Amazon's finds the service that knows its role.
@@ -23,10 +24,15 @@ const CONTAINER: &str = "http://169.254.170.2";
 /// Hosts other than loopback that a container's keys may be fetched from without encryption.
 const CONTAINER_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
 
+/// How calls with a role are called in Amazon's records, unless somebody says otherwise.
+const SESSION: &str = "fallbackd";
+
 /// How the calls of a provider are signed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Signing {
     pub(crate) region: String,
+    /// The address of the service that exchanges tokens for keys.
+    pub(crate) token_service: String,
     pub(crate) source: AwsSource,
 }
 
@@ -40,11 +46,12 @@ pub(crate) struct AwsKeys {
 }
 
 /// Where such a key is.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum AwsSource {
     /// It was in the environment.
     Fixed(AwsKeys),
     Profile(AwsProfile),
+    WebIdentity(WebIdentity),
     Container(Container),
     /// The metadata service of the machine, at this address.
     Machine(String),
@@ -60,19 +67,71 @@ pub(crate) struct Container {
     pub(crate) token_file: Option<PathBuf>,
 }
 
+/// A role that whoever holds a token may take.
+#[derive(Clone, PartialEq)]
+pub(crate) struct WebIdentity {
+    /// The file of the token, which changes.
+    pub(crate) token_file: PathBuf,
+    /// The ARN of the role.
+    pub(crate) role: String,
+    /// What its calls are called in Amazon's records.
+    pub(crate) session: String,
+}
+
 impl Signing {
-    /// The secret that changes only with the configuration and the environment.
-    pub(super) fn secret(&self) -> Option<&str> {
-        match &self.source {
-            AwsSource::Fixed(keys) => Some(keys.secret.expose_secret()),
-            _ => None,
+    /// Keys from this source for calls to this region.
+    pub(super) fn new(region: &str, source: AwsSource, env: &Env) -> Result<Signing, String> {
+        let china = if region.starts_with("cn-") { ".cn" } else { "" };
+        let usual = format!("https://sts.{region}.amazonaws.com{china}");
+        let token_service = env.var("AWS_ENDPOINT_URL_STS").map_or(usual, str::to_owned);
+        if !is_safe(&token_service) {
+            return Err("AWS_ENDPOINT_URL_STS is neither https nor on this machine".to_owned());
         }
+        Ok(Signing { region: region.to_owned(), token_service, source })
+    }
+}
+
+impl WebIdentity {
+    /// What the environment says of one; `None` if it says nothing.
+    fn of_env(env: &Env) -> Option<WebIdentity> {
+        Some(WebIdentity {
+            token_file: env.path("AWS_WEB_IDENTITY_TOKEN_FILE")?,
+            role: env.var("AWS_ROLE_ARN")?.trim().to_owned(),
+            session: env.var("AWS_ROLE_SESSION_NAME").unwrap_or(SESSION).trim().to_owned(),
+        })
+    }
+}
+
+impl PartialEq for AwsKeys {
+    fn eq(&self, other: &AwsKeys) -> bool {
+        self.id == other.id
+            && is_same(&self.secret, &other.secret)
+            && are_same(self.token.as_ref(), other.token.as_ref())
+    }
+}
+
+impl PartialEq for Container {
+    fn eq(&self, other: &Container) -> bool {
+        self.url == other.url
+            && self.token_file == other.token_file
+            && are_same(self.token.as_ref(), other.token.as_ref())
+    }
+}
+
+fn are_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => is_same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 
 impl AwsSource {
-    /// The keys in the environment, or which variable is missing.
+    /// The keys in the environment, or the web identity there, or which variable is missing.
     pub(super) fn of_env(env: &Env) -> Result<AwsSource, String> {
+        let has_key = env.var("AWS_ACCESS_KEY_ID").is_some();
+        if let Some(identity) = WebIdentity::of_env(env).filter(|_| !has_key) {
+            return Ok(AwsSource::WebIdentity(identity));
+        }
         Ok(AwsSource::Fixed(AwsKeys {
             id: required(env, "AWS_ACCESS_KEY_ID")?.to_owned(),
             secret: required(env, "AWS_SECRET_ACCESS_KEY")?.into(),
@@ -92,8 +151,13 @@ impl AwsSource {
         Ok(AwsSource::Profile(profile))
     }
 
-    /// The service that gives this machine or container its keys. It is not asked yet.
+    /// The service that gives this machine or container its keys: the one for workloads of a
+    /// cluster, of a container, of the machine, in the order of Amazon's own tools. It is not asked
+    /// yet.
     pub(super) fn of_instance(env: &Env) -> Result<AwsSource, String> {
+        if let Some(identity) = WebIdentity::of_env(env) {
+            return Ok(AwsSource::WebIdentity(identity));
+        }
         let relative = env.var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
         let full = env.var("AWS_CONTAINER_CREDENTIALS_FULL_URI");
         let url = relative.map(|path| format!("{CONTAINER}{path}")).or(full.map(str::to_owned));
@@ -186,6 +250,39 @@ mod tests {
         let other = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:7/");
         assert_eq!(at(&[other, mode]), "http://127.0.0.1:7");
         assert_eq!(at(&[("AWS_EC2_METADATA_DISABLED", "true")]), "none");
+    }
+
+    #[test]
+    fn a_web_identity_comes_before_the_container_and_behind_keys() {
+        let identity = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "arn:x")];
+        let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x");
+        let role = |source| match source {
+            Ok(AwsSource::WebIdentity(identity)) => Some(identity.session),
+            _ => None,
+        };
+        let both = [identity[0], identity[1], container];
+        assert_eq!(role(instance(&both)).as_deref(), Some("fallbackd"));
+        assert_eq!(role(instance(&[identity[0], container])), None, "without a role it is none");
+        let name = ("AWS_ROLE_SESSION_NAME", "pod-1");
+        let of_env =
+            |vars: &[(&str, &str)]| role(AwsSource::of_env(&Env::new(1, vars.iter().copied())));
+        assert_eq!(of_env(&[identity[0], identity[1], name]).as_deref(), Some("pod-1"));
+        let keys = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "planted")];
+        assert_eq!(of_env(&[identity[0], identity[1], keys[0], keys[1]]), None);
+    }
+
+    #[test]
+    fn the_token_service_is_the_regions_own_or_the_one_that_is_named() {
+        let at = |region: &str, vars: &[(&str, &str)]| {
+            let source = AwsSource::Machine(MACHINE.to_owned());
+            let signing = Signing::new(region, source, &Env::new(1, vars.iter().copied()));
+            signing.map(|signing| signing.token_service)
+        };
+        assert_eq!(at("eu-central-1", &[]).unwrap(), "https://sts.eu-central-1.amazonaws.com");
+        assert_eq!(at("cn-north-1", &[]).unwrap(), "https://sts.cn-north-1.amazonaws.com.cn");
+        let here = [("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:7/")];
+        assert_eq!(at("eu-central-1", &here).unwrap(), "http://127.0.0.1:7/");
+        assert!(at("eu-central-1", &[("AWS_ENDPOINT_URL_STS", "http://sts.example")]).is_err());
     }
 
     #[test]

@@ -2,20 +2,21 @@
 //!
 //! Two files, one format: sections in brackets, `name = value`, comments behind `#` or `;`. The one
 //! for keys calls a profile `[NAME]`, the one for settings `[profile NAME]`. Only what says where a
-//! key is matters here; roles and single sign-on are left to the program that a profile can name.
+//! key is matters here: keys, a token that takes a role, or a program. Other roles and single sign-on
+//! are left to that program.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::AwsKeys;
+use super::{AwsKeys, SESSION, WebIdentity};
 
 /// No such file is longer.
 const LONGEST: u64 = 1024 * 1024;
 
 /// A profile, by its name and the two files it may be in.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct AwsProfile {
     pub(crate) name: String,
     pub(crate) credentials: PathBuf,
@@ -27,6 +28,8 @@ pub(crate) enum InProfile {
     Keys(AwsKeys),
     /// A command line that prints keys.
     Command(String),
+    /// A role that is taken with a token.
+    WebIdentity(WebIdentity),
 }
 
 impl AwsProfile {
@@ -53,12 +56,22 @@ impl AwsProfile {
                 token: said.get("aws_session_token").map(|token| token.as_str().into()),
             }));
         }
+        if let (Some(file), Some(role)) =
+            (said.get("web_identity_token_file"), said.get("role_arn"))
+        {
+            let session = said.get("role_session_name").map_or(SESSION, String::as_str);
+            return Ok(InProfile::WebIdentity(WebIdentity {
+                token_file: PathBuf::from(file),
+                role: role.clone(),
+                session: session.to_owned(),
+            }));
+        }
         match said.get("credential_process") {
             Some(command) => Ok(InProfile::Command(command.clone())),
             None if said.is_empty() => Err(format!("there is no profile {name} in {places}")),
             None => Err(format!(
                 "the profile {name} in {places} has neither keys nor a credential_process \
-                 (for roles and single sign-on: credential_process = aws configure \
+                 (for other roles and single sign-on: credential_process = aws configure \
                  export-credentials --format process --profile OTHER)"
             )),
         }
@@ -121,7 +134,7 @@ mod tests {
                 let token = keys.token.map(|token| token.expose_secret().to_owned());
                 (keys.id, keys.secret.expose_secret().to_owned(), token)
             }
-            InProfile::Command(command) => panic!("a command: {command}"),
+            _ => panic!("no keys"),
         }
     }
 
@@ -148,6 +161,10 @@ mod tests {
         let process = "[profile p]\ncredential_process = /bin/keys --json \"a b\"\n";
         let found = find("p", "", process).unwrap();
         assert!(matches!(found, InProfile::Command(line) if line == "/bin/keys --json \"a b\""));
+        let token = "[profile w]\nrole_arn = arn:x\nweb_identity_token_file = /t\n";
+        let InProfile::WebIdentity(found) = find("w", "", token).unwrap() else { panic!("w") };
+        assert_eq!((&*found.role, found.token_file), ("arn:x", PathBuf::from("/t")));
+        assert!(find("w", "", "[profile w]\nrole_arn = arn:x\n").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use super::field::Field;
+use super::hosts;
 use crate::config::{Kind, MaxTokensField, vertex};
 
 /// An address that passed every check.
@@ -41,6 +42,9 @@ pub(super) fn read(field: &Field<'_>, kind: Option<Kind>, allow_http: bool) -> O
     if let Some((problem, hint)) = kind.and_then(|kind| vertex::refusal(&url, kind)) {
         field.mistake(problem, hint);
         return None;
+    }
+    if let Some((problem, hint)) = kind.and_then(|kind| hosts::doubt(&url, kind)) {
+        field.warning(&problem, hint);
     }
     Some(Address { base_url, host, is_loopback })
 }

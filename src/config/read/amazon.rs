@@ -16,6 +16,15 @@ pub(super) struct Amazon<'a> {
     is_bedrock: bool,
     region: Option<Field<'a>>,
     pub(super) credentials: Option<Field<'a>>,
+    /// What `credentials` names, if that is a place.
+    place: Option<AmazonPlace<'a>>,
+}
+
+/// Where keys are that sign calls.
+enum AmazonPlace<'a> {
+    Env,
+    Instance,
+    Profile(&'a str),
 }
 
 impl<'a> Amazon<'a> {
@@ -28,9 +37,23 @@ impl<'a> Amazon<'a> {
                 let hint = "remove it, or set kind = \"bedrock\"";
                 field.key_mistake("only a provider of kind \"bedrock\" has this", hint);
             }
-            return Amazon { is_bedrock, region: None, credentials: None };
+            return Amazon { is_bedrock, region: None, credentials: None, place: None };
         }
-        Amazon { is_bedrock, region: region.filter(says_region), credentials }
+        let place = credentials.as_ref().and_then(place);
+        Amazon { is_bedrock, region: region.filter(says_region), credentials, place }
+    }
+
+    /// Whether only calls that are signed or carry a key can work.
+    pub(super) fn is_bedrock(&self) -> bool {
+        self.is_bedrock
+    }
+
+    /// Reports what cannot stand beside `credentials`.
+    pub(super) fn check_beside(&self, beside: &[(&str, bool)]) {
+        let other = beside.iter().find(|(_, given)| *given);
+        if let (Some(field), Some((other, _))) = (&self.credentials, other) {
+            field.mistake(&format!("stands beside {other}"), "remove one of the two");
+        }
     }
 
     /// Where calls go: what `base_url` says, or what follows from the region.
@@ -53,40 +76,23 @@ impl<'a> Amazon<'a> {
     }
 
     /// How calls are signed, if they are; or why they cannot be at the moment.
-    pub(super) fn signing(
-        &self,
-        address: &Address,
-        beside: &[(&str, bool)],
-        env: &Env,
-    ) -> Result<Option<Signing>, String> {
+    pub(super) fn signing(&self, address: &Address, env: &Env) -> Result<Option<Signing>, String> {
         let Some(field) = &self.credentials else {
             self.warn_of_region(address);
             return Ok(None);
         };
-        if let Some((other, _)) = beside.iter().find(|(_, given)| *given) {
-            field.mistake(&format!("stands beside {other}"), "remove one of the two");
-            return Ok(None);
-        }
         let region = self.region().or_else(|| region_of(&address.host));
         let Some(region) = region else {
             field.mistake("base_url does not say the region", format!("add region = {SAMPLE}"));
             return Ok(None);
         };
-        let source = match field.text() {
+        let source = match self.place {
             None => return Ok(None),
-            Some("env") => AwsSource::of_env(env),
-            Some("instance") => AwsSource::of_instance(env),
-            Some(text) => match text.strip_prefix("profile:").filter(|name| !name.is_empty()) {
-                Some(name) => AwsSource::of_profile(name, env),
-                None => {
-                    let hint = "use \"env\", \"profile:NAME\" or \"instance\"; keys for \
-                                api_key are another thing";
-                    field.mistake("names no place of Amazon's keys", hint);
-                    return Ok(None);
-                }
-            },
+            Some(AmazonPlace::Env) => AwsSource::of_env(env),
+            Some(AmazonPlace::Instance) => AwsSource::of_instance(env),
+            Some(AmazonPlace::Profile(name)) => AwsSource::of_profile(name, env),
         };
-        Ok(Some(Signing { region: region.to_owned(), source: source? }))
+        Signing::new(region, source?, env).map(Some)
     }
 
     fn region(&self) -> Option<&'a str> {
@@ -98,6 +104,23 @@ impl<'a> Amazon<'a> {
         let Some(field) = &self.region else { return };
         if self.region().is_some_and(|region| address.base_url != of_region(region).base_url) {
             field.warning("not used, as base_url says where calls go", "remove one of the two");
+        }
+    }
+}
+
+/// The place that `credentials` names; anything else is reported.
+fn place<'a>(field: &Field<'a>) -> Option<AmazonPlace<'a>> {
+    let text = field.text()?;
+    let profile = text.strip_prefix("profile:").filter(|name| !name.trim().is_empty());
+    match (text, profile) {
+        ("env", _) => Some(AmazonPlace::Env),
+        ("instance", _) => Some(AmazonPlace::Instance),
+        (_, Some(name)) => Some(AmazonPlace::Profile(name)),
+        (_, None) => {
+            let hint = "use \"env\", \"profile:NAME\" or \"instance\"; keys for api_key are \
+                        another thing";
+            field.mistake("names no place of Amazon's keys", hint);
+            None
         }
     }
 }

@@ -10,6 +10,7 @@ mod chains;
 mod daemon;
 mod field;
 mod general;
+mod hosts;
 mod http;
 mod keys;
 mod models;

@@ -72,9 +72,9 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<ProviderConfi
     let way = proxy.as_ref().map_or(Some(Way::Direct), reach::way);
     let roots = section.value("ca_file", reach::roots);
 
+    amazon.check_beside(&[("api_key", api_key.is_some()), ("auth", auth.is_some())]);
     let (kind, address) = (kind?, address?);
-    let beside = [("api_key", api_key.is_some()), ("auth", auth.is_some())];
-    let (signing, unsigned) = match amazon.signing(&address, &beside, env) {
+    let (signing, unsigned) = match amazon.signing(&address, env) {
         Ok(signing) => (signing, None),
         Err(reason) => (None, Some(reason)),
     };
@@ -89,7 +89,8 @@ fn provider(field: &Field<'_>, env: &Env, is_used: bool) -> Option<ProviderConfi
         None => KeysFound { missing: without_keys(auth, unsigned), keys: Vec::new() },
     };
     if let Some(reason) = missing.as_ref().filter(|_| is_used) {
-        warn_of(reason, field, api_key.as_ref().or(amazon.credentials.as_ref()));
+        let named = api_key.as_ref().or(amazon.credentials.as_ref());
+        warn_of(reason, field, named, way_to_pay(&amazon, &address));
     }
     let proxy = proxy.unwrap_or_else(|| field.clone());
     let through = way?.find(&address.base_url, env, &proxy);
@@ -138,7 +139,7 @@ struct Habits {
 
 impl Habits {
     fn read(section: &mut Section<'_>, kind: Option<Kind>) -> Habits {
-        let token_field = section.or("max_tokens_field", |f| f.choice(&TOKEN_FIELDS), None);
+        let token_field = section.or("max_tokens_field", |f| token_field(f, kind), None);
         let caches = section.field("prompt_cache");
         Habits {
             token_field,
@@ -148,6 +149,16 @@ impl Habits {
             trusts_cost: section.or("trust_cost", Field::flag, false),
         }
     }
+}
+
+/// The other kinds have one name for the limit each.
+fn token_field(field: &Field<'_>, kind: Option<Kind>) -> Option<Option<MaxTokensField>> {
+    if kind.is_some_and(|kind| kind != Kind::OpenAi) {
+        let hint = "remove it; only bodies of OpenAI's form have two names for the limit";
+        field.key_mistake("is for kind = \"openai\" alone", hint);
+        return None;
+    }
+    field.choice(&TOKEN_FIELDS)
 }
 
 /// Only Anthropic wants to be told; all others cache by themselves.
@@ -167,16 +178,27 @@ fn default_auth(kind: Kind, address: &Address, has_key: bool) -> Auth {
     }
 }
 
-fn warn_of(reason: &str, provider: &Field<'_>, api_key: Option<&Field<'_>>) {
-    let (name, at, hint) = match api_key {
+/// How a provider without a key may get one.
+fn way_to_pay(amazon: &Amazon<'_>, address: &Address) -> &'static str {
+    match () {
+        () if amazon.is_bedrock() => {
+            "add credentials = \"env\", \"profile:NAME\" or \"instance\" for keys of Amazon's, \
+             or api_key = { env = \"AWS_BEARER_TOKEN_BEDROCK\" } for one of Bedrock's own"
+        }
+        () if is_vertex(&address.base_url) => {
+            "add api_key = { command = [\"gcloud\", \"auth\", \"print-access-token\"] }, or another \
+             program that prints a token"
+        }
+        () => "add api_key = { env = \"VARIABLE\" }, or auth = \"none\" if no key is needed",
+    }
+}
+
+fn warn_of(reason: &str, provider: &Field<'_>, named: Option<&Field<'_>>, way: &str) {
+    let (name, at, hint) = match named {
         Some(field) => {
             (&field.name, field.at(), "put the key there and restart, or name another place")
         }
-        None => (
-            &provider.name,
-            provider.key_at,
-            "add api_key = { env = \"VARIABLE\" }, or auth = \"none\" if no key is needed",
-        ),
+        None => (&provider.name, provider.key_at, way),
     };
     let message = format!("{name}: {reason}; the models of this provider are not called");
     provider.report.warning(Some(at), message, hint);

@@ -31,19 +31,20 @@ impl Doubt {
     }
 
     /// Whether a failure over this request is held against nobody. `has_answered` says whether the
-    /// model answered anybody within its window.
+    /// model answered anybody within its window; it is asked only where that matters, since it
+    /// looks through the whole of it.
     pub(super) fn spares(
         &mut self,
         ending: &Ending,
         request: &Arc<str>,
-        has_answered: bool,
         now: Mono,
+        has_answered: impl FnOnce() -> bool,
     ) -> bool {
         if ending.fault == Fault::ServerError {
             let fresh = self.answered.is_some_and(|at| now.since(at) <= FRESH);
             return ending.shared && fresh;
         }
-        if ending.fault.meaning().circuit != Circuit::Block || ending.certain || !has_answered {
+        if ending.fault.meaning().circuit != Circuit::Block || ending.certain || !has_answered() {
             return false;
         }
         let suspect = self.suspect.get_or_insert_with(|| Arc::clone(request));
@@ -68,9 +69,9 @@ mod tests {
         for fault in [Fault::Auth, Fault::ModelNotFound, Fault::BadEndpoint] {
             let mut doubt = Doubt::default();
             let page = uncertain(fault);
-            assert!(doubt.spares(&page, &id("a"), true, Mono::default()), "{fault}");
-            assert!(doubt.spares(&page, &id("a"), true, Mono::default()), "{fault}");
-            assert!(!doubt.spares(&page, &id("b"), true, Mono::default()), "{fault}");
+            assert!(doubt.spares(&page, &id("a"), Mono::default(), || true), "{fault}");
+            assert!(doubt.spares(&page, &id("a"), Mono::default(), || true), "{fault}");
+            assert!(!doubt.spares(&page, &id("b"), Mono::default(), || true), "{fault}");
         }
     }
 
@@ -78,16 +79,28 @@ mod tests {
     fn an_answer_in_between_makes_the_second_one_the_first() {
         let mut doubt = Doubt::default();
         let page = uncertain(Fault::Auth);
-        assert!(doubt.spares(&page, &id("a"), true, Mono::default()));
+        assert!(doubt.spares(&page, &id("a"), Mono::default(), || true));
         doubt.answered(Mono::default());
-        assert!(doubt.spares(&page, &id("b"), true, Mono::default()));
+        assert!(doubt.spares(&page, &id("b"), Mono::default(), || true));
     }
 
     #[test]
     fn a_certain_reason_and_a_model_that_never_answered_are_not_spared() {
         let mut doubt = Doubt::default();
-        assert!(!doubt.spares(&Ending::new(Fault::Auth), &id("a"), true, Mono::default()));
-        assert!(!doubt.spares(&uncertain(Fault::Auth), &id("a"), false, Mono::default()));
+        assert!(!doubt.spares(&Ending::new(Fault::Auth), &id("a"), Mono::default(), || true));
+        assert!(!doubt.spares(&uncertain(Fault::Auth), &id("a"), Mono::default(), || false));
+    }
+
+    #[test]
+    fn nobody_looks_through_the_window_for_a_failure_that_it_does_not_decide() {
+        let certain = Ending::new(Fault::Auth);
+        let usual = uncertain(Fault::Timeout);
+        for ending in [&certain, &usual, &Ending::new(Fault::ServerError)] {
+            let mut doubt = Doubt::default();
+            let asked = std::cell::Cell::new(false);
+            doubt.spares(ending, &id("a"), Mono::default(), || asked.replace(true));
+            assert!(!asked.get(), "{}", ending.fault);
+        }
     }
 
     #[test]
@@ -95,11 +108,11 @@ mod tests {
         let at = |seconds| Mono::default().plus(Duration::from_secs(seconds));
         let shared = Ending { shared: true, ..Ending::new(Fault::ServerError) };
         let mut doubt = Doubt::default();
-        assert!(!doubt.spares(&shared, &id("a"), true, at(0)));
+        assert!(!doubt.spares(&shared, &id("a"), at(0), || true));
         doubt.answered(at(0));
-        assert!(doubt.spares(&shared, &id("a"), true, at(30)));
-        assert!(!doubt.spares(&shared, &id("a"), true, at(31)));
+        assert!(doubt.spares(&shared, &id("a"), at(30), || true));
+        assert!(!doubt.spares(&shared, &id("a"), at(31), || true));
         let alone = Ending::new(Fault::ServerError);
-        assert!(!doubt.spares(&alone, &id("a"), true, at(1)));
+        assert!(!doubt.spares(&alone, &id("a"), at(1), || true));
     }
 }

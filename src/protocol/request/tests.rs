@@ -91,7 +91,8 @@ fn every_mistake_names_its_field_and_what_was_expected() {
         "`extra.b.maxOutputTokens`",
     );
     bad(r#"{"messages":[{"role":"user","content":7}]}"#, "a string or a list of parts");
-    bad(r#"{"messages":[{"role":"user","content":[{"type":"audio"}]}]}"#, "content[0]");
+    bad(r#"{"messages":[{"role":"user","content":[{"type":"text"}]}]}"#, "content[0]");
+    bad(r#"{"messages":[{"role":"user","content":[{"type":"audio"}]}]}"#, "nothing to show");
     bad(r#"{"op":"breaker","model":"m","set":"ajar"}"#, "`set`: unknown variant `ajar`");
     bad(r#"{"op":"events","types":["checkpoint"]}"#, "`types[0]`: unknown variant");
     bad(r#"{"op":"ping","window":"1h"}"#, "unknown field `window`");

@@ -1,23 +1,23 @@
 //! Fetches Amazon's keys: from files, from a command, from the service of a container or machine.
 //!
-//! These services live on the link-local addresses that no provider may have, so they get a client
+//! The last two live on the link-local addresses that no provider may have, so they get a client
 //! of their own, which goes to the configured place and nowhere else: no proxy, no redirect. What
 //! they answer stays out of every message.
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::config::{AwsKeys, AwsProfile, AwsSource, Container, InProfile};
+use super::{SERVICE_TIME, sts};
+use crate::config::{AwsKeys, AwsProfile, AwsSource, Container, InProfile, Signing};
 use crate::domain::fault::Fault;
 use crate::domain::time::Wall;
 use crate::provider::Failure;
-
-/// How long a service on this machine is waited for. It answers within milliseconds.
-const SERVICE_TIME: Duration = Duration::from_secs(5);
+use crate::provider::clients::Connecting;
+use crate::provider::program::{self, Bounds, ProgramError};
 
 /// To find out that there is no such service here.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
@@ -48,36 +48,42 @@ pub(super) struct FreshKeys {
 /// What services and commands answer, in the names of both.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct PrintedKeys {
-    access_key_id: String,
-    secret_access_key: String,
+pub(super) struct PrintedKeys {
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
     #[serde(alias = "SessionToken")]
-    token: Option<String>,
-    expiration: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) expiration: Option<String>,
 }
 
 /// Fetches the keys of a source.
 ///
 /// # Errors
 /// With `auth` where there are none, and with `connect` where nobody could be asked.
-pub(super) async fn fetch(source: &AwsSource) -> Result<FreshKeys, Failure> {
-    match source {
+pub(super) async fn fetch(signing: &Signing, reach: &Connecting) -> Result<FreshKeys, Failure> {
+    match &signing.source {
         AwsSource::Fixed(keys) => Ok(FreshKeys { keys: keys.clone(), end: None }),
-        AwsSource::Profile(profile) => of_profile(profile).await,
+        AwsSource::Profile(profile) => match looked_up(profile).await? {
+            InProfile::Keys(keys) => Ok(FreshKeys { keys, end: None }),
+            InProfile::Command(line) => of_command(&line, &profile.name).await,
+            InProfile::WebIdentity(identity) => {
+                sts::exchange(&identity, &signing.token_service, reach).await
+            }
+        },
+        AwsSource::WebIdentity(identity) => {
+            sts::exchange(identity, &signing.token_service, reach).await
+        }
         AwsSource::Container(container) => of_container(container).await,
         AwsSource::Machine(address) => of_machine(address).await,
     }
 }
 
-async fn of_profile(profile: &AwsProfile) -> Result<FreshKeys, Failure> {
+async fn looked_up(profile: &AwsProfile) -> Result<InProfile, Failure> {
     let asked = profile.clone();
     // Disks block; a file may even be a pipe.
     let found = tokio::task::spawn_blocking(move || asked.find()).await;
     let found = found.unwrap_or_else(|_| Err("the profile cannot be read".to_owned()));
-    match found.map_err(|why: String| no_keys(&why))? {
-        InProfile::Keys(keys) => Ok(FreshKeys { keys, end: None }),
-        InProfile::Command(line) => of_command(&line, &profile.name).await,
-    }
+    found.map_err(|why| no_keys(&why))
 }
 
 async fn of_command(line: &str, profile: &str) -> Result<FreshKeys, Failure> {
@@ -87,17 +93,19 @@ async fn of_command(line: &str, profile: &str) -> Result<FreshKeys, Failure> {
     }
 }
 
-/// The keys that a command prints, or what it does instead.
+/// The keys that a command prints, or what it does instead. What it complains about may name
+/// secrets and stays out of the message.
 async fn printed(line: &str) -> Result<FreshKeys, String> {
     let mut command = Command::new("sh");
-    command.arg("-c").arg(line).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(COMMAND_TIME, command.output()).await;
-    let output = output.map_err(|_| "takes longer than a minute")?;
-    let output = output.map_err(|_| "cannot be run")?;
-    if !output.status.success() {
-        return Err(format!("failed: {}", output.status));
-    }
-    Ok(read(&output.stdout).ok_or("prints no credentials")?)
+    command.arg("-c").arg(line);
+    let bounds = Bounds { time: COMMAND_TIME, output: LONGEST as u64 };
+    let output = program::run(command, bounds).await.map_err(|error| match error {
+        ProgramError::TooSlow => "takes longer than a minute".to_owned(),
+        ProgramError::NotStarted(_) | ProgramError::Lost(_) => "cannot be run".to_owned(),
+        ProgramError::Failed { status, .. } => format!("failed: {status}"),
+        ProgramError::TooMuch => "prints too much".to_owned(),
+    })?;
+    Ok(read(&output).ok_or("prints no credentials")?)
 }
 
 async fn of_container(container: &Container) -> Result<FreshKeys, Failure> {
@@ -150,14 +158,26 @@ fn client() -> Result<Client, Failure> {
 
 /// The body of a good answer.
 async fn answer(request: RequestBuilder, who: &str) -> Result<Vec<u8>, Failure> {
+    let ServiceAnswer { status, body } = sent(request, who).await?;
+    match status.is_success() {
+        true => Ok(body),
+        false => Err(no_keys(&format!("{who} answers HTTP {}", status.as_u16()))),
+    }
+}
+
+/// What a service says that is able to answer.
+pub(super) struct ServiceAnswer {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+/// Asks a service; with `connect` when it cannot answer at the moment.
+pub(super) async fn sent(request: RequestBuilder, who: &str) -> Result<ServiceAnswer, Failure> {
     let mut response = request.send().await.map_err(|_| unreachable(who))?;
     let status = response.status();
     if status.is_server_error() || status.as_u16() == 429 {
         let what = format!("{who} answers HTTP {} instead of credentials", status.as_u16());
         return Err(Failure::new(Fault::Connect, what));
-    }
-    if !status.is_success() {
-        return Err(no_keys(&format!("{who} answers HTTP {}", status.as_u16())));
     }
     let mut body = Vec::new();
     while let Some(more) = response.chunk().await.map_err(|_| unreachable(who))? {
@@ -166,11 +186,15 @@ async fn answer(request: RequestBuilder, who: &str) -> Result<Vec<u8>, Failure> 
         }
         body.extend_from_slice(&more);
     }
-    Ok(body)
+    Ok(ServiceAnswer { status, body })
 }
 
 fn read(bytes: &[u8]) -> Option<FreshKeys> {
-    let answer: PrintedKeys = serde_json::from_slice(bytes).ok()?;
+    fresh(serde_json::from_slice(bytes).ok()?)
+}
+
+/// Keys with their end as a time; `None` if that is none.
+pub(super) fn fresh(answer: PrintedKeys) -> Option<FreshKeys> {
     let end = match answer.expiration {
         Some(text) => {
             let end: jiff::Timestamp = text.parse().ok()?;
@@ -190,6 +214,6 @@ fn unreachable(who: &str) -> Failure {
     Failure::new(Fault::Connect, format!("{who} cannot be asked for credentials"))
 }
 
-fn no_keys(why: &str) -> Failure {
+pub(super) fn no_keys(why: &str) -> Failure {
     Failure::new(Fault::Auth, format!("no credentials of Amazon's: {why}"))
 }

@@ -1,12 +1,14 @@
 //! Calls that are signed instead of carrying a key: Amazon's credentials, and when they are
 //! renewed.
 //!
-//! Temporary keys are fetched when the first call needs them, five minutes before they end, and
-//! again when the service says that they have ended. One call fetches, the others wait for it.
-//! While old keys still hold, a service that cannot be asked for new ones harms nobody.
+//! All models of a provider share them. Temporary keys are fetched when the first call needs them,
+//! five minutes before they end, and again when the service says that they have ended. One call
+//! fetches, the others wait for it. While old keys still hold, a service that cannot be asked for
+//! new ones harms nobody.
 
 mod fetch;
 pub(crate) mod sigv4;
+mod sts;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,12 +19,19 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
-use super::errors::redact::Secrets;
+use super::clients::Connecting;
+use super::errors::redact::Generations;
 use super::sign::{Signer, secret_value};
-use crate::config::{AwsKeys, AwsSource, Signing};
+use crate::config::{AwsKeys, AwsSource, ProviderConfig, Signing};
 use crate::domain::time::Wall;
 use fetch::FreshKeys;
 use sigv4::{Scope, Signable};
+
+/// How long a service that gives keys is waited for. It answers within milliseconds.
+const SERVICE_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection to the token service may take.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// How long before their end keys are renewed.
 const BEFORE_END: Duration = Duration::from_secs(5 * 60);
@@ -34,12 +43,16 @@ const UNLIMITED: Duration = Duration::from_secs(10 * 60);
 /// the word of the service that its keys have ended.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The credentials of one model's calls.
+/// The credentials of one provider's calls.
 pub(super) struct Credentials {
     signing: Signing,
-    /// What else must not be shown of what the provider says.
-    hidden: Vec<SecretString>,
+    /// How the provider is reached, and the token service with it.
+    reach: Connecting,
+    /// Where keys are noted, which must not be shown.
+    generations: Rc<Generations>,
     held: RefCell<Option<Held>>,
+    /// How often keys were fetched.
+    generation: Cell<u64>,
     /// Whoever holds this fetches.
     fetching: tokio::sync::Mutex<()>,
     /// When the last fetch began.
@@ -53,20 +66,30 @@ struct Held {
     renew: Option<Wall>,
     /// When they end, where they do.
     end: Option<Wall>,
-    /// What of them must not be shown.
-    secrets: Rc<Secrets>,
 }
 
 impl Credentials {
-    /// Nothing fetched so far.
-    pub(super) fn new(signing: &Signing, hidden: &[SecretString]) -> Credentials {
+    /// Nothing fetched so far. All that is fetched is noted as secret.
+    pub(super) fn new(
+        signing: &Signing,
+        provider: &ProviderConfig,
+        generations: Rc<Generations>,
+    ) -> Credentials {
         Credentials {
             signing: signing.clone(),
-            hidden: hidden.to_vec(),
+            reach: Connecting::within(provider, CONNECT_TIME),
+            generations,
             held: RefCell::default(),
+            generation: Cell::default(),
             fetching: tokio::sync::Mutex::default(),
             asked: Cell::new(None),
         }
+    }
+
+    /// Whether they would be the same for this provider, so that what was fetched may stay.
+    pub(super) fn serve(&self, provider: &ProviderConfig) -> bool {
+        provider.signing.as_ref() == Some(&self.signing)
+            && Connecting::within(provider, CONNECT_TIME) == self.reach
     }
 
     /// Makes sure that there are keys to sign with.
@@ -82,9 +105,10 @@ impl Credentials {
             return Ok(());
         }
         self.asked.set(Some(now));
-        match fetch::fetch(&self.signing.source).await {
+        match fetch::fetch(&self.signing, &self.reach).await {
             Ok(fetched) => {
                 self.held.replace(Some(self.held(fetched, now)));
+                self.generation.set(self.generation.get() + 1);
                 Ok(())
             }
             Err(_) if self.still_holds(now) => Ok(()),
@@ -108,9 +132,17 @@ impl Credentials {
         held.as_ref().is_some_and(|held| held.end.is_none_or(|end| now < end))
     }
 
+    /// Which keys the next request is signed with.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
     /// Forgets keys that the service refused, unless they cannot change or have just been fetched;
-    /// true when others may be had.
-    pub(super) fn refused(&self, now: Wall) -> bool {
+    /// true when others may be had, or already were by another call.
+    pub(super) fn refused(&self, generation: u64, now: Wall) -> bool {
+        if generation < self.generation() {
+            return true;
+        }
         let is_fixed = matches!(self.signing.source, AwsSource::Fixed(_));
         let asked_lately = self.asked.get().is_some_and(|asked| now < asked.plus(PAUSE));
         if is_fixed || asked_lately {
@@ -127,14 +159,9 @@ impl Credentials {
             (_, None) => Some(now.plus(UNLIMITED)),
         };
         let id = SecretString::from(keys.id.as_str());
-        let all = [&id, &keys.secret].into_iter().chain(&keys.token).chain(&self.hidden);
-        let secrets = Rc::new(Secrets::new(all));
-        Held { keys, renew, end, secrets }
-    }
-
-    /// What of these keys must not be shown; nothing before there are any.
-    pub(super) fn secrets(&self) -> Option<Rc<Secrets>> {
-        self.held.borrow().as_ref().map(|held| Rc::clone(&held.secrets))
+        let all = [&id, &keys.secret].into_iter().chain(&keys.token);
+        all.for_each(|secret| self.generations.note(secret));
+        Held { keys, renew, end }
     }
 }
 

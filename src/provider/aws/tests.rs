@@ -7,8 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::Container;
+use crate::config::{Container, Kind, WebIdentity};
 use crate::domain::fault::Fault;
+use crate::provider::errors::redact::Secrets;
+use crate::provider::fixtures;
 
 const NOON: Wall = Wall(1_795_176_000_000);
 
@@ -24,7 +26,13 @@ async fn service(answers: Vec<(u16, String)>) -> (String, tokio::task::JoinHandl
             while !request.ends_with(b"\r\n\r\n") {
                 request.push(stream.read_u8().await.unwrap());
             }
-            asked.push(String::from_utf8(request).unwrap());
+            let mut request = String::from_utf8(request).unwrap();
+            let length = request.split("content-length: ").nth(1);
+            let length = length.map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+            let mut form = vec![0; length];
+            stream.read_exact(&mut form).await.unwrap();
+            request.push_str(&String::from_utf8(form).unwrap());
+            asked.push(request);
             let head = format!(
                 "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                 body.len()
@@ -43,7 +51,15 @@ fn keys_json(id: &str, end: &str) -> String {
 }
 
 fn credentials(source: AwsSource) -> Rc<Credentials> {
-    Rc::new(Credentials::new(&Signing { region: "eu-central-1".to_owned(), source }, &[]))
+    credentials_at("http://127.0.0.1:1", source)
+}
+
+/// The same with a token service at this address.
+fn credentials_at(address: &str, source: AwsSource) -> Rc<Credentials> {
+    let (region, token_service) = ("eu-central-1".to_owned(), address.to_owned());
+    let signing = Signing { region, token_service, source };
+    let provider = fixtures::provider(Kind::Bedrock, "http://127.0.0.1:1");
+    Rc::new(Credentials::new(&signing, &provider, Rc::default()))
 }
 
 fn id(credentials: &Credentials) -> Option<String> {
@@ -92,6 +108,70 @@ async fn a_container_is_asked_with_its_token_as_the_file_has_it_now() {
     );
 }
 
+fn identity(folder: &tempfile::TempDir) -> AwsSource {
+    let token_file = folder.path().join("token");
+    std::fs::write(&token_file, "planted.token+1/=\n").unwrap();
+    let (role, session) = ("arn:aws:iam::1:role/r".to_owned(), "fallbackd".to_owned());
+    AwsSource::WebIdentity(WebIdentity { token_file, role, session })
+}
+
+fn sts_answer(id: &str, end: &str) -> String {
+    format!(
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+         <AccessKeyId>{id}</AccessKeyId><SecretAccessKey>planted-secret</SecretAccessKey>\
+         <SessionToken>planted-token</SessionToken><Expiration>{end}</Expiration></Credentials>\
+         </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+    )
+}
+
+#[tokio::test]
+async fn a_web_identity_takes_its_role_with_the_token_as_the_file_has_it_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = vec![
+        (200, sts_answer("ASIA1", "2026-11-20T13:00:00Z")),
+        (200, sts_answer("ASIA2", "2026-11-20T14:00:00Z")),
+    ];
+    let (address, served) = service(answers).await;
+    let credentials = credentials_at(&address, identity(&folder));
+    credentials.ready(NOON).await.unwrap();
+    assert_eq!(id(&credentials).as_deref(), Some("ASIA1"));
+    std::fs::write(folder.path().join("token"), "planted.token.2").unwrap();
+    credentials.ready(NOON.plus(Duration::from_secs(56 * 60))).await.unwrap();
+    assert_eq!(id(&credentials).as_deref(), Some("ASIA2"));
+    let asked = served.await.unwrap();
+    let form = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&\
+        RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=fallbackd&\
+        WebIdentityToken=planted.token";
+    assert!(asked[0].starts_with("POST / HTTP"), "{}", asked[0]);
+    assert!(asked[0].ends_with(&format!("{form}%2B1%2F%3D")), "{}", asked[0]);
+    assert!(asked[1].ends_with(&format!("{form}.2")), "{}", asked[1]);
+}
+
+#[tokio::test]
+async fn a_token_that_takes_no_role_is_told_by_the_code_of_the_service_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code>\
+                   <Message>planted</Message></Error></ErrorResponse>";
+    let ill = "<ErrorResponse><Error><Code>ServiceUnavailable</Code></Error></ErrorResponse>";
+    for (status, body, fault, told) in [
+        (400, refused, Fault::Auth, "token service answers HTTP 400 (InvalidIdentityToken)"),
+        (403, "<Code>planted secret</Code>", Fault::Auth, "token service answers HTTP 403"),
+        (503, ill, Fault::Connect, "answers HTTP 503"),
+        (200, "<html>planted</html>", Fault::Auth, "token service gives no credentials"),
+    ] {
+        let (address, served) = service(vec![(status, body.to_owned())]).await;
+        let failure = credentials_at(&address, identity(&folder)).ready(NOON).await.unwrap_err();
+        assert_eq!(failure.fault, fault, "{}", failure.message);
+        assert!(failure.message.contains(told), "{}", failure.message);
+        assert!(!failure.message.contains("planted"), "{}", failure.message);
+        served.await.unwrap();
+    }
+    let source = identity(&folder);
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    let failure = credentials(source).ready(NOON).await.unwrap_err();
+    assert!(failure.message.contains("/token cannot be read"), "{}", failure.message);
+}
+
 #[tokio::test]
 async fn keys_are_renewed_before_they_end_and_old_ones_serve_while_nobody_answers() {
     let first = vec![(200, keys_json("OLD", "2026-11-20T13:00:00Z"))];
@@ -116,16 +196,19 @@ async fn keys_that_the_service_refused_are_fetched_anew_but_not_at_once_and_neve
     let credentials_ =
         credentials(AwsSource::Container(Container { url, token: None, token_file: None }));
     credentials_.ready(NOON).await.unwrap();
-    assert!(!credentials_.refused(NOON.plus(Duration::from_secs(1))), "they are new");
+    let first = credentials_.generation();
+    assert!(!credentials_.refused(first, NOON.plus(Duration::from_secs(1))), "they are new");
     let later = NOON.plus(Duration::from_secs(60));
-    assert!(credentials_.refused(later));
+    assert!(credentials_.refused(first, later));
     credentials_.ready(later).await.unwrap();
+    assert_eq!(id(&credentials_).as_deref(), Some("ASIA2"));
+    assert!(credentials_.refused(first, later), "another call has already fetched others");
     assert_eq!(id(&credentials_).as_deref(), Some("ASIA2"));
     served.await.unwrap();
     let keys = AwsKeys { id: "AKIA".to_owned(), secret: "planted".into(), token: None };
     let fixed = credentials(AwsSource::Fixed(keys));
     fixed.ready(NOON).await.unwrap();
-    assert!(!fixed.refused(later));
+    assert!(!fixed.refused(fixed.generation(), later));
 }
 
 #[tokio::test]
@@ -176,6 +259,8 @@ async fn a_profile_may_name_a_command_that_prints_keys() {
     let failed = command("echo planted; exit 3").ready(NOON).await.unwrap_err();
     assert!(failed.message.contains("exit status: 3"), "{}", failed.message);
     assert!(!failed.message.contains("planted"));
+    let loud = command("yes | head -c 1000000").ready(NOON).await.unwrap_err();
+    assert!(loud.message.ends_with("of profile p prints too much"), "{}", loud.message);
     let silent = command("true").ready(NOON).await.unwrap_err();
     assert!(silent.message.contains("prints no credentials"), "{}", silent.message);
 }
@@ -198,6 +283,7 @@ async fn a_request_is_signed_with_its_host_its_time_and_its_token() {
     assert!(header("authorization").starts_with(start), "{}", header("authorization"));
     assert!(request.headers()["authorization"].is_sensitive());
     // What the service says back about the signature shows none of it.
-    let shown = credentials.secrets().unwrap().clean("of AKID-1 planted/token== planted-secret");
+    let secrets = Secrets::default().with(Rc::clone(&credentials.generations));
+    let shown = secrets.clean("of AKID-1 planted/token== planted-secret");
     assert!(!shown.contains("planted"), "{shown}");
 }

@@ -80,3 +80,6 @@ pub(super) fn append(url: &mut Url, path: &str) {
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}{path}"));
 }
+
+#[cfg(test)]
+mod tests;

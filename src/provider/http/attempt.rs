@@ -62,7 +62,7 @@ impl<'a> Trial<'a> {
         // A model that cannot be called needs no key.
         entry.prepared()?;
         let pace = Pace::start(call.limits);
-        let mut turn = entry.ring.turn(call.model.breaker.blocked_for);
+        let mut turn = entry.ring.turn(&call);
         let pass = turn.first(pace.first()).await?;
         let mut attempt = Trial { http, call, entry, limit, pace, turn, pass, told: false };
         let reading = attempt.ask().await?;

@@ -1,20 +1,15 @@
 //! A key that a command prints.
 //!
-//! The command runs without a shell, with nothing on its standard input, and within a time limit;
-//! when that passes, all that it started is ended with it. One run serves all who wait. It happens
+//! The command runs without a shell and within a time limit. One run serves all who wait. It happens
 //! in a task of its own, so a caller that leaves ends no run. When it runs is decided in
 //! [`crate::domain::renewal`].
 
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use secrecy::SecretString;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -22,12 +17,10 @@ use crate::config::key::{LONGEST, usable};
 use crate::domain::renewal::{Freshness, Need};
 use crate::domain::time::Mono;
 use crate::provider::errors::redact::Secrets;
+use crate::provider::program::{self, Bounds, ProgramError};
 
 /// Longest time that a command may take.
 const LIMIT: Duration = Duration::from_secs(10);
-
-/// Most that is kept of what a command complains about, in bytes.
-const COMPLAINT: u64 = 4096;
 
 /// Most characters of it that are shown.
 const HINT: usize = 120;
@@ -153,52 +146,26 @@ fn name(argv: &[String]) -> &str {
 /// Runs a command once, no longer than `limit`; the key it prints, or what became of it.
 async fn run(argv: &[String], limit: Duration) -> Result<SecretString, String> {
     let (program, arguments) = argv.split_first().ok_or("has no program")?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("cannot be started: {error}"))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok());
-    match timeout(limit, finish(&mut child)).await {
-        Ok(printed) => printed,
-        Err(_) => {
-            // A script's own children would go on, and hold on to what it held.
-            if let Some(group) = group {
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-            }
-            Err(format!("did not end within {}", humantime::format_duration(limit)))
-        }
-    }
-}
-
-async fn finish(child: &mut Child) -> Result<SecretString, String> {
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (status, printed, complaint) =
-        tokio::join!(child.wait(), read(out, LONGEST), read(err, COMPLAINT));
-    let status = status.map_err(|error| format!("was lost: {error}"))?;
-    if !status.success() {
-        return Err(format!("failed ({status}){}", hint(&complaint)));
-    }
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let printed = program::run(command, Bounds { time: limit, output: LONGEST }).await;
+    let printed = printed.map_err(|error| words(error, limit))?;
     let printed = String::from_utf8(printed).map_err(|_| "printed no text")?;
-    if printed.len() as u64 > LONGEST {
-        return Err("printed more than a key".to_owned());
-    }
     usable(&printed).map_err(|why| format!("printed a key that {why}"))
 }
 
-/// What comes out of a pipe: all is taken, so that nobody waits at it, and little more than `most`
-/// bytes of it are kept.
-async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut pipe) = pipe else { return kept };
-    // What breaks off is used as far as it came; how the command ended says the rest.
-    let _ = (&mut pipe).take(most + 1).read_to_end(&mut kept).await;
-    let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
-    kept
+fn words(error: ProgramError, limit: Duration) -> String {
+    match error {
+        ProgramError::NotStarted(error) => format!("cannot be started: {error}"),
+        ProgramError::TooSlow => {
+            format!("did not end within {}", humantime::format_duration(limit))
+        }
+        ProgramError::Lost(error) => format!("was lost: {error}"),
+        ProgramError::Failed { status, complaint } => {
+            format!("failed ({status}){}", hint(&complaint))
+        }
+        ProgramError::TooMuch => "printed more than a key".to_owned(),
+    }
 }
 
 /// The last line of what a command complains about, cut short and without what looks like a key.
@@ -246,24 +213,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_hangs_is_ended_with_all_that_it_started() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pid");
-        let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
-        let argv = ["/bin/sh", "-c", &script].map(str::to_owned);
-        let failed = run(&argv, Duration::from_millis(700)).await.err();
-        assert_eq!(failed.as_deref(), Some("did not end within 700ms"));
-        let pid = std::fs::read_to_string(file).unwrap();
-        // It may be there for a moment more, waiting for its end to be looked at.
-        let status = format!("/proc/{}/status", pid.trim());
-        let lives = || std::fs::read_to_string(&status).is_ok_and(|it| !it.contains("State:\tZ"));
-        for _ in 0..100 {
-            if !lives() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("what the command started lives on");
+    async fn a_command_that_hangs_is_said_to_be_too_slow() {
+        let argv = ["/bin/sh", "-c", "sleep 1000"].map(str::to_owned);
+        let failed = run(&argv, Duration::from_millis(300)).await.err();
+        assert_eq!(failed.as_deref(), Some("did not end within 300ms"));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! The keys of a provider, shared by all of its models.
+//! The keys of a provider, and the credentials that sign in their place, shared by all of its models.
 //!
 //! Whose turn it is and who is left alone is decided in [`crate::domain::turns`]; this file carries
 //! it out: it gives each attempt a [`Pass`], and after a refusal another one, as long as there is
@@ -16,10 +16,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::Failure;
+use super::aws::Credentials;
 use super::errors::redact::Generations;
 use super::patience::Until;
 use super::sign::{Signer, signer};
+use super::{Call, Failure};
 use crate::config::key::is_same;
 use crate::config::{Auth, Key, ProviderConfig};
 use crate::domain::fault::Fault;
@@ -39,6 +40,8 @@ pub(super) struct Keyring {
     keys: Vec<Key>,
     slots: Vec<KeySlot>,
     turns: RefCell<Turns>,
+    /// What signs in place of a key, where calls are signed.
+    credentials: Option<Rc<Credentials>>,
     generations: Rc<Generations>,
     started: Instant,
     /// Who is waited for, in the words of a passed limit.
@@ -80,18 +83,28 @@ pub(super) struct KeyTurn {
     tried: Vec<usize>,
     /// Keys that were looked for anew.
     renewed: Vec<usize>,
+    /// Whether the request may be the reason of whatever is refused.
+    is_odd: bool,
+    /// Keys that were refused, though perhaps for the request and not for themselves.
+    doubted: Vec<usize>,
 }
 
 impl Keyring {
     /// The keys of a provider. What its keys were before stays known as secret: see `before`.
     pub(super) fn new(provider: &ProviderConfig, before: Option<&Keyring>) -> Keyring {
         let generations = before.map(|ring| Rc::clone(&ring.generations)).unwrap_or_default();
+        let credentials = provider.signing.as_ref().map(|signing| {
+            let held = before.and_then(|ring| ring.credentials.clone());
+            let new = || Rc::new(Credentials::new(signing, provider, Rc::clone(&generations)));
+            held.filter(|held| held.serve(provider)).unwrap_or_else(new)
+        });
         let mut ring = Keyring {
             provider: Arc::clone(&provider.name),
             auth: provider.auth,
             keys: provider.keys.clone(),
             slots: Vec::new(),
             turns: RefCell::new(Turns::of(provider.keys.len().max(1))),
+            credentials,
             generations,
             started: Instant::now(),
             whom: format!("the key of provider {}", provider.name),
@@ -123,7 +136,11 @@ impl Keyring {
 
     /// Whether it would be the same if it were made for this provider, so that it can stay.
     pub(super) fn serves(&self, provider: &ProviderConfig) -> bool {
-        self.is_of(provider) && self.auth == provider.auth && self.keys == provider.keys
+        let signs = match &self.credentials {
+            Some(credentials) => credentials.serve(provider),
+            None => provider.signing.is_none(),
+        };
+        self.is_of(provider) && self.auth == provider.auth && self.keys == provider.keys && signs
     }
 
     /// Whether it is, or was, this provider's.
@@ -131,14 +148,27 @@ impl Keyring {
         self.provider == provider.name
     }
 
+    /// What signs in place of a key.
+    pub(super) fn credentials(&self) -> Option<Rc<Credentials>> {
+        self.credentials.clone()
+    }
+
     /// All texts that its keys ever had.
     pub(super) fn generations(&self) -> Rc<Generations> {
         Rc::clone(&self.generations)
     }
 
-    /// Begins an attempt. A refused key is left alone for `blocked_for`.
-    pub(super) fn turn(self: &Rc<Keyring>, blocked_for: Duration) -> KeyTurn {
-        KeyTurn { ring: Rc::clone(self), blocked_for, tried: Vec::new(), renewed: Vec::new() }
+    /// Begins an attempt. A refused key is left alone for as long as the model would be blocked.
+    pub(super) fn turn(self: &Rc<Keyring>, call: &Call<'_>) -> KeyTurn {
+        let model = call.model;
+        KeyTurn {
+            ring: Rc::clone(self),
+            blocked_for: model.breaker.blocked_for,
+            tried: Vec::new(),
+            renewed: Vec::new(),
+            is_odd: call.request.adds_to(model.provider.kind.name(), &model.name),
+            doubted: Vec::new(),
+        }
     }
 
     /// Puts a key where it is used from, if it is another one.
@@ -210,8 +240,8 @@ impl Keyring {
     }
 
     fn leave(&self, at: usize, failure: &Failure, blocked_for: Duration) {
-        let (fault, hint) = (failure.fault, failure.retry_after);
-        let refusal = Refusal { fault, hint, blocked_for };
+        let &Failure { fault, retry_after: hint, certain, .. } = failure;
+        let refusal = Refusal { fault, hint, blocked_for, certain };
         self.turns.borrow_mut().leave(at, refusal, self.now());
     }
 
@@ -260,7 +290,14 @@ impl KeyTurn {
                 return self.ring.pass(pass.slot).await;
             }
         }
-        self.ring.leave(pass.slot, &failure, self.blocked_for);
+        // A limit that was reached is one, whoever asks.
+        let is_limit = failure.fault == Fault::RateLimited;
+        let certain = is_limit || (failure.certain && !self.is_odd);
+        if !certain {
+            self.doubted.push(pass.slot);
+        }
+        let about_key = Failure { certain, ..failure.clone() };
+        self.ring.leave(pass.slot, &about_key, self.blocked_for);
         self.another(Some(failure)).await
     }
 
@@ -286,12 +323,13 @@ impl KeyTurn {
     }
 
     /// What all keys together mean for the model: with one that will be free by itself it is no
-    /// matter of a person.
+    /// matter of a person. What was in doubt with each of them is no matter of a key.
     fn all_refused(&self, mut failure: Failure) -> Failure {
         let ring = &self.ring;
         if ring.slots.len() < 2 {
             return failure;
         }
+        ring.turns.borrow_mut().forgive(&self.doubted);
         let cured_in = ring.turns.borrow().cured_in(ring.now());
         if let Some(wait) = cured_in {
             if failure.fault != Fault::RateLimited {

@@ -21,7 +21,9 @@ const MOST_LINES: usize = 2000;
 const MOST_BYTES: usize = 64 * 1024;
 
 /// What the reader says about lines that a schema cannot refuse.
-const BEYOND: [&str; 9] = [
+const BEYOND: [&str; 10] = [
+    // Whether a part in the words of another API holds anything.
+    "no text and nothing to show",
     // Whether a text is a duration of more than nothing, within what a computer can count.
     "a duration above zero",
     // Whether a text is a week of that year, a day or a moment.

@@ -2,7 +2,7 @@
 //!
 //! The form differs from the socket's in four ways: instructions stand apart from the turns,
 //! results of tools are spoken by the user, all results of one turn belong into one message, and
-//! arguments are objects. Turns of the same speaker are merged before sending.
+//! arguments are objects.
 //!
 //! Nothing here touches the network or decides what a failure means.
 
@@ -18,11 +18,11 @@ use serde_json::value::RawValue;
 use self::cache::{Breakpoints, Cache, SystemPrompt};
 use self::turns::MessageTurn;
 use crate::protocol::chat::{ChatRequest, Effort, ResponseFormat, Tool, ToolChoice};
-use crate::provider::body::{self, Asking};
+use crate::provider::body::{self, Asking, Sampling};
 use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::history::function_name;
 use crate::provider::pieces::Gathered;
-use crate::provider::{Call, Failure};
+use crate::provider::{Call, Failure, schema};
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2023-06-01";
@@ -147,11 +147,12 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let mut caches = Breakpoints::of_call(call);
     let tools = tools(request, &mut caches);
     let system = cache::system(call, &mut caches);
-    let messages = turns::turns(call, &mut caches)?;
+    let messages = turns::turns(call, asking.guesses, &mut caches)?;
     let thinking = body::extra(call, "thinking").and_then(|asked| asked.get("type"));
     let refuses = thinking.is_some_and(|kind| kind == "enabled") && turns::lack_thoughts(&messages);
     let thinks = !refuses && thinking.is_some_and(|kind| kind == "enabled" || kind == "adaptive");
     let version = vertex::version(call);
+    let Sampling { temperature, top_p } = body::one_way_of_sampling(call);
     let body = MessagesBody {
         model: version.is_none().then_some(&call.model.model_id),
         anthropic_version: version,
@@ -159,29 +160,16 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
         system,
         messages,
         // One that thinks takes none.
-        temperature: call
-            .temperature
-            .filter(|_| !thinks)
-            .map(|temperature| temperature.clamp(0.0, 1.0)),
-        top_p: request.top_p.filter(|_| call.model.supports.temperature),
+        temperature: temperature.filter(|_| !thinks),
+        top_p,
         stop_sequences: body::stop_sequences(request),
         tools,
         tool_choice: choosing(request),
         output_config: output_config(request),
         stream: asking.streams(),
     };
-    let body = one_way_of_sampling(body, request);
     let without: &[&str] = if refuses { &["thinking"] } else { &[] };
     body::to_bytes_without(call, &body, without)
-}
-
-/// Newer models refuse temperature and `top_p` together, and the temperature may be a mere
-/// default: it yields to a `top_p` that the caller set alone.
-fn one_way_of_sampling<'a>(mut body: MessagesBody<'a>, request: &ChatRequest) -> MessagesBody<'a> {
-    if request.temperature.is_none() && body.top_p.is_some() {
-        body.temperature = None;
-    }
-    body
 }
 
 /// All instructions as one text, the wish for JSON among them.
@@ -219,7 +207,7 @@ fn wire_tool<'a>(tool: &'a Tool, caches: &mut Breakpoints) -> WireTool<'a> {
     WireTool {
         name: function_name(&function.name, false),
         description: function.description.as_deref(),
-        input_schema: match body::parameters(function) {
+        input_schema: match schema::object(function) {
             Some(schema) if function.strict == Some(true) => {
                 match serde_json::from_str(schema.get()) {
                     Ok(schema) => ParametersSchema::Closed(closed(&schema)),

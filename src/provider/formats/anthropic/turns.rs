@@ -1,8 +1,8 @@
 //! The turns of a conversation in Anthropic's form.
 //!
-//! Roles alternate and a person begins; every call has its result in the very next turn, and a
-//! thinking model's own blocks stand first in the turn they belong to. What the target does not take
-//! is replaced by a sentence or left out, never by a mistake.
+//! Every call has its result in the very next turn, and a thinking model's own blocks stand first in
+//! the turn they belong to. What the target does not take is replaced by a sentence or left out,
+//! never by a mistake.
 
 use std::borrow::Cow;
 
@@ -13,26 +13,22 @@ use serde_json::value::RawValue;
 use super::cache::{Breakpoints, Cache};
 use crate::protocol::chat::{Message, Role};
 use crate::protocol::content::{Content, File, ImageUrl, Part};
-use crate::provider::body::{self, NO_TURN};
-use crate::provider::history::{
-    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
-};
+use crate::provider::body;
+use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::returned::{self, SignedThought};
+use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
 /// Images that this API takes.
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 /// What one speaker says at a time.
-#[derive(Serialize)]
-pub(super) struct MessageTurn<'a> {
-    role: Role,
-    content: Vec<TurnBlock<'a>>,
-}
+pub(super) type MessageTurn<'a> = SpokenTurn<TurnBlock<'a>>;
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum TurnBlock<'a> {
+pub(super) enum TurnBlock<'a> {
     /// A block of the target's own, unchanged.
     Own(&'a Value),
     Made(MadeBlock<'a>),
@@ -40,7 +36,7 @@ enum TurnBlock<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum MadeBlock<'a> {
+pub(super) enum MadeBlock<'a> {
     Text {
         text: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +54,13 @@ enum MadeBlock<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<Cache<'a>>,
     },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
     ToolUse {
         id: Cow<'a, str>,
         name: Cow<'a, str>,
@@ -73,7 +76,7 @@ enum MadeBlock<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum MediaSource<'a> {
+pub(super) enum MediaSource<'a> {
     Base64 { media_type: &'a str, data: &'a str },
     Url { url: &'a str },
     Text { media_type: &'static str, data: String },
@@ -82,40 +85,55 @@ enum MediaSource<'a> {
 /// All turns of a call's conversation.
 pub(super) fn turns<'a>(
     call: &Call<'a>,
+    guesses: bool,
     caches: &mut Breakpoints,
 ) -> Result<Vec<MessageTurn<'a>>, Failure> {
-    let messages = &call.request.messages;
-    let mut turns: Vec<MessageTurn<'a>> = Vec::with_capacity(messages.len());
-    let entries = history::entries(messages, Ids::Plain);
-    let last = entries.len().saturating_sub(1);
-    for (at, entry) in entries.into_iter().enumerate() {
-        let (role, blocks) = match entry {
-            ChatEntry::Said(message) if body::instructs(message) => continue,
-            ChatEntry::Said(message) => (Role::User, blocks(message.content.as_ref(), caches)?),
-            ChatEntry::Assistant(message, asked) => {
-                // An answer that is to be continued cannot begin with thoughts.
-                let own = if at == last { &[] } else { thoughts(message, call) };
-                (Role::Assistant, said_by_assistant(message, own, asked, caches))
-            }
-            ChatEntry::Result(asked, result) => {
-                (Role::User, vec![tool_result(asked, result, caches)?])
-            }
-            ChatEntry::Stray(message) => {
-                let mut all = vec![text(STRAY_RESULT)];
-                all.extend(blocks(message.content.as_ref(), caches)?);
-                (Role::User, all)
-            }
-        };
-        if blocks.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.content.extend(blocks),
-            _ => turns.push(MessageTurn { role, content: blocks }),
-        }
-    }
-    complete(&mut turns);
+    parts::check(call.request, |_, _| false)?;
+    let mut turns = turns::turns(call, Ids::Plain, Blocks { call, guesses, caches })?;
+    end_without_blanks(&mut turns);
     Ok(turns)
+}
+
+/// Puts what is said into blocks of this API.
+struct Blocks<'c, 'a> {
+    call: &'c Call<'a>,
+    /// Whether thoughts go back whose maker can only be guessed.
+    guesses: bool,
+    caches: &'c mut Breakpoints,
+}
+
+impl<'a> Wording<'a> for Blocks<'_, 'a> {
+    type Block = TurnBlock<'a>;
+
+    fn words(words: &'static str) -> TurnBlock<'a> {
+        text(words)
+    }
+
+    fn shown(&mut self, content: Option<&'a Content>) -> Result<Vec<TurnBlock<'a>>, Failure> {
+        blocks(content, self.caches)
+    }
+
+    fn assistant(
+        &mut self,
+        message: &'a Message,
+        asked: Vec<CallAsked<'a>>,
+        is_last: bool,
+    ) -> Result<Vec<TurnBlock<'a>>, Failure> {
+        let thoughts = match () {
+            // An answer that is to be continued cannot begin with thoughts.
+            () if is_last => Vec::new(),
+            () => thoughts(message, self.call, self.guesses),
+        };
+        Ok(said_by_assistant(message, thoughts, asked, self.caches))
+    }
+
+    fn result(
+        &mut self,
+        asked: CallAsked<'a>,
+        result: Option<&'a Message>,
+    ) -> Result<Vec<TurnBlock<'a>>, Failure> {
+        Ok(vec![tool_result(asked, result, self.caches)?])
+    }
 }
 
 /// Whether a target that must think finds no thoughts of its own where it wants them: first in the
@@ -124,7 +142,13 @@ pub(super) fn lack_thoughts(turns: &[MessageTurn<'_>]) -> bool {
     let Some(newest) = turns.iter().rfind(|turn| turn.role == Role::Assistant) else {
         return false;
     };
-    let begins = matches!(newest.content.first(), Some(TurnBlock::Own(_)));
+    let begins = matches!(
+        newest.content.first(),
+        Some(
+            TurnBlock::Own(_)
+                | TurnBlock::Made(MadeBlock::Thinking { .. } | MadeBlock::RedactedThinking { .. })
+        )
+    );
     let is_last = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
     !begins && (is_last || newest.content.iter().any(is_call))
 }
@@ -133,16 +157,8 @@ fn is_call(block: &TurnBlock<'_>) -> bool {
     matches!(block, TurnBlock::Made(MadeBlock::ToolUse { .. }))
 }
 
-/// A person begins, somebody says something, and what is to be continued does not end in blanks.
-fn complete(turns: &mut Vec<MessageTurn<'_>>) {
-    let beginning = match turns.first() {
-        None => Some(NO_TURN),
-        Some(first) if first.role == Role::Assistant => Some(NO_BEGINNING),
-        Some(_) => None,
-    };
-    if let Some(words) = beginning {
-        turns.insert(0, MessageTurn { role: Role::User, content: vec![text(words)] });
-    }
+/// What is to be continued does not end in blanks.
+fn end_without_blanks(turns: &mut [MessageTurn<'_>]) {
     let last = turns.last_mut().filter(|turn| turn.role == Role::Assistant);
     if let Some(TurnBlock::Made(MadeBlock::Text { text, .. })) =
         last.and_then(|turn| turn.content.last_mut())
@@ -186,7 +202,7 @@ fn part_block<'a>(part: &'a Part, caches: &mut Breakpoints) -> Result<TurnBlock<
             Some(block) => block,
             None => MadeBlock::Text { text: parts::left_out(part).into(), cache_control },
         },
-        Part::InputAudio { .. } => {
+        Part::InputAudio { .. } | Part::Shown { .. } | Part::Thought(_) | Part::Unknown { .. } => {
             MadeBlock::Text { text: parts::left_out(part).into(), cache_control }
         }
     };
@@ -224,10 +240,20 @@ fn file<'a>(file: &'a File, cache_control: Option<Cache<'a>>) -> Option<MadeBloc
     Some(MadeBlock::Document { source, title, cache_control })
 }
 
-/// The blocks that this very model left in a message: thoughts with a signature, which it checks.
-fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> &'a [Value] {
+/// The blocks that this very model left in a message, and those that name no maker: thoughts with a
+/// signature, which it checks.
+fn thoughts<'a>(message: &'a Message, call: &Call<'_>, guesses: bool) -> Vec<TurnBlock<'a>> {
     let own = body::own_data(message, call);
-    own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    let own = own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array);
+    let guessed = if guesses { returned::signed(message) } else { Vec::new() };
+    let guessed = guessed.into_iter().map(|thought| match thought {
+        SignedThought::Told { text, signature } => {
+            MadeBlock::Thinking { thinking: text, signature }
+        }
+        SignedThought::Redacted(data) => MadeBlock::RedactedThinking { data },
+    });
+    let own = own.into_iter().flatten().filter(|block| is_signed(block)).map(TurnBlock::Own);
+    own.chain(guessed.map(TurnBlock::Made)).collect()
 }
 
 fn is_signed(block: &Value) -> bool {
@@ -245,17 +271,16 @@ fn has_text(block: &Value, name: &str) -> bool {
 /// The assistant cannot show anything but text.
 fn said_by_assistant<'a>(
     message: &'a Message,
-    own: &'a [Value],
+    thoughts: Vec<TurnBlock<'a>>,
     asked: Vec<CallAsked<'a>>,
     caches: &mut Breakpoints,
 ) -> Vec<TurnBlock<'a>> {
-    let mut said: Vec<TurnBlock<'a>> =
-        own.iter().filter(|b| is_signed(b)).map(TurnBlock::Own).collect();
+    let mut said = thoughts;
     let thoughts = said.len();
     match &message.content {
         Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
         Some(Content::Parts(parts)) => {
-            said.extend(parts.iter().filter(|part| !parts::is_blank(part)).map(|part| {
+            said.extend(parts::said(parts).map(|part| {
                 let text = match part {
                     Part::Text { text, .. } => Cow::Borrowed(text.as_str()),
                     other => Cow::Owned(parts::left_out(other)),

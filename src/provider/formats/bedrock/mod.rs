@@ -17,14 +17,15 @@ use serde_json::value::RawValue;
 
 use crate::protocol::chat::{ChatRequest, Effort, Function, ResponseFormat, ToolChoice};
 use crate::provider::aws::sigv4::encoded;
-use crate::provider::body::{self, Asking};
+use crate::provider::body::{self, Asking, Sampling};
 use crate::provider::formats::anthropic::{MAX_TOKENS, closed, effort_word, plain_system};
 use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::framing::Frames;
 use crate::provider::history::function_name;
 use crate::provider::pieces::Gathered;
-use crate::provider::{Call, Failure};
-use turns::SpokenTurn;
+use crate::provider::turns::SpokenTurn;
+use crate::provider::{Call, Failure, schema};
+use turns::SentBlock;
 
 pub(super) struct Bedrock;
 
@@ -35,8 +36,8 @@ impl Format for Bedrock {
         formats::append(url, &format!("/model/{}/{method}", encoded(model_id, false)));
     }
 
-    fn body(&self, call: &Call<'_>, _: Asking) -> Result<Vec<u8>, Failure> {
-        body(call)
+    fn body(&self, call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
+        body(call, asking)
     }
 
     fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
@@ -55,7 +56,7 @@ impl Format for Bedrock {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Converse<'a> {
-    messages: Vec<SpokenTurn<'a>>,
+    messages: Vec<SpokenTurn<SentBlock<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<[Instructions<'a>; 1]>,
     inference_config: Inference<'a>,
@@ -156,11 +157,11 @@ struct SchemaText<'a> {
     schema: String,
 }
 
-fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = plain_system(call);
     let body = Converse {
-        messages: turns::turns(call)?,
+        messages: turns::turns(call, asking.guesses)?,
         system: (!system.trim().is_empty()).then_some([Instructions { text: &system }]),
         inference_config: inference(call),
         tool_config: tool_config(request),
@@ -170,17 +171,13 @@ fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
     body::to_bytes(call, &body)
 }
 
-/// Newer models refuse temperature and `topP` together, and the temperature may be a mere default:
-/// it yields to a `top_p` that the caller set alone.
 fn inference<'a>(call: &Call<'a>) -> Inference<'a> {
-    let request = call.request;
-    let top_p = request.top_p.filter(|_| call.model.supports.temperature);
-    let temperature = call.temperature.map(|temperature| temperature.clamp(0.0, 1.0));
+    let Sampling { temperature, top_p } = body::one_way_of_sampling(call);
     Inference {
         max_tokens: call.max_tokens.unwrap_or(MAX_TOKENS),
-        temperature: temperature.filter(|_| request.temperature.is_some() || top_p.is_none()),
+        temperature,
         top_p,
-        stop_sequences: body::stop_sequences(request),
+        stop_sequences: body::stop_sequences(call.request),
     }
 }
 
@@ -219,7 +216,7 @@ fn unknown(name: &str) -> OfferedTool<'_> {
 
 fn offered(function: &Function) -> OfferedTool<'_> {
     let description = function.description.as_deref();
-    let json = match body::parameters(function) {
+    let json = match schema::object(function) {
         Some(schema) => Parameters::Given(schema),
         None => Parameters::Any(serde_json::json!({ "type": "object", "properties": {} })),
     };
@@ -242,11 +239,15 @@ fn output_config(request: &ChatRequest) -> Option<AnswerForm<'_>> {
     Some(AnswerForm { text_format: TextFormat { kind: "json_schema", structure } })
 }
 
+fn is_claude(call: &Call<'_>) -> bool {
+    call.model.model_id.contains("anthropic.")
+}
+
 /// What only some makers' models know, in their own words.
 fn own_fields(call: &Call<'_>) -> Option<Value> {
     let effort = call.request.reasoning_effort?;
     let model = call.model.model_id.as_str();
-    if model.contains("anthropic.") {
+    if is_claude(call) {
         let word = effort_word(effort)?;
         return Some(serde_json::json!({ "output_config": { "effort": word } }));
     }

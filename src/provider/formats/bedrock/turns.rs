@@ -10,28 +10,22 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::fault::Fault;
-use crate::protocol::chat::{Message, Role};
+use crate::protocol::chat::Message;
 use crate::protocol::content::{Content, File, ImageUrl, Part};
-use crate::provider::body::{self, NO_TURN};
-use crate::provider::history::{
-    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
-};
+use crate::provider::body;
+use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
+use crate::provider::returned::{self, SignedThought};
+use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
 /// Documents are refused in a message without any text.
 const SEE_DOCUMENT: &str = "[see the document]";
 
-#[derive(Serialize)]
-pub(super) struct SpokenTurn<'a> {
-    role: Role,
-    content: Vec<SentBlock<'a>>,
-}
-
 /// A union of one member, which names the kind.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum SentBlock<'a> {
+pub(super) enum SentBlock<'a> {
     Text(Cow<'a, str>),
     Image(SentImage<'a>),
     Document(SentDocument<'a>),
@@ -41,13 +35,13 @@ enum SentBlock<'a> {
 }
 
 #[derive(Serialize)]
-struct SentImage<'a> {
+pub(super) struct SentImage<'a> {
     format: &'static str,
     source: BinarySource<'a>,
 }
 
 #[derive(Serialize)]
-struct SentDocument<'a> {
+pub(super) struct SentDocument<'a> {
     format: &'static str,
     name: String,
     source: BinarySource<'a>,
@@ -55,20 +49,20 @@ struct SentDocument<'a> {
 
 /// In base64.
 #[derive(Serialize)]
-struct BinarySource<'a> {
+pub(super) struct BinarySource<'a> {
     bytes: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum SentThought<'a> {
+pub(super) enum SentThought<'a> {
     ReasoningText { text: &'a str, signature: &'a str },
     RedactedContent(&'a str),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SentCall<'a> {
+pub(super) struct SentCall<'a> {
     tool_use_id: Cow<'a, str>,
     name: Cow<'a, str>,
     input: Cow<'a, RawValue>,
@@ -76,46 +70,56 @@ struct SentCall<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SentResult<'a> {
+pub(super) struct SentResult<'a> {
     tool_use_id: Cow<'a, str>,
     content: Vec<SentBlock<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
 }
 
-/// All messages but the instructions, those of one speaker merged.
-pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<SpokenTurn<'a>>, Failure> {
-    let messages = &call.request.messages;
-    let mut turns: Vec<SpokenTurn<'a>> = Vec::with_capacity(messages.len());
-    for entry in history::entries(messages, Ids::Plain) {
-        let (role, blocks) = match entry {
-            ChatEntry::Said(message) if body::instructs(message) => continue,
-            ChatEntry::Said(message) => (Role::User, blocks(message.content.as_ref())?),
-            ChatEntry::Assistant(message, asked) => {
-                (Role::Assistant, said_by_assistant(message, thoughts(message, call), asked))
-            }
-            ChatEntry::Result(asked, result) => (Role::User, vec![tool_result(asked, result)?]),
-            ChatEntry::Stray(message) => {
-                let mut all = vec![text(STRAY_RESULT)];
-                all.extend(blocks(message.content.as_ref())?);
-                (Role::User, all)
-            }
-        };
-        if blocks.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.content.extend(blocks),
-            _ => turns.push(SpokenTurn { role, content: blocks }),
-        }
+/// All messages but the instructions.
+pub(super) fn turns<'a>(
+    call: &Call<'a>,
+    guesses: bool,
+) -> Result<Vec<SpokenTurn<SentBlock<'a>>>, Failure> {
+    parts::check(call.request, |_, _| false)?;
+    turns::turns(call, Ids::Plain, InConverse { call, guesses })
+}
+
+/// Puts what is said into Converse's blocks.
+struct InConverse<'c, 'a> {
+    call: &'c Call<'a>,
+    /// Whether thoughts go back whose maker can only be guessed.
+    guesses: bool,
+}
+
+impl<'a> Wording<'a> for InConverse<'_, 'a> {
+    type Block = SentBlock<'a>;
+
+    fn words(words: &'static str) -> SentBlock<'a> {
+        text(words)
     }
-    let beginning = match turns.first() {
-        None => NO_TURN,
-        Some(first) if first.role == Role::Assistant => NO_BEGINNING,
-        Some(_) => return Ok(turns),
-    };
-    turns.insert(0, SpokenTurn { role: Role::User, content: vec![text(beginning)] });
-    Ok(turns)
+
+    fn shown(&mut self, content: Option<&'a Content>) -> Result<Vec<SentBlock<'a>>, Failure> {
+        blocks(content)
+    }
+
+    fn assistant(
+        &mut self,
+        message: &'a Message,
+        asked: Vec<CallAsked<'a>>,
+        _: bool,
+    ) -> Result<Vec<SentBlock<'a>>, Failure> {
+        Ok(said_by_assistant(message, thoughts(message, self.call, self.guesses), asked))
+    }
+
+    fn result(
+        &mut self,
+        asked: CallAsked<'a>,
+        result: Option<&'a Message>,
+    ) -> Result<Vec<SentBlock<'a>>, Failure> {
+        Ok(vec![tool_result(asked, result)?])
+    }
 }
 
 fn text(text: &str) -> SentBlock<'_> {
@@ -147,7 +151,9 @@ fn part_block(part: &Part) -> Result<SentBlock<'_>, Failure> {
         Part::File { file, .. } => {
             document(file).unwrap_or_else(|| SentBlock::Text(parts::left_out(part).into()))
         }
-        Part::InputAudio { .. } => SentBlock::Text(parts::left_out(part).into()),
+        Part::InputAudio { .. } | Part::Shown { .. } | Part::Thought(_) | Part::Unknown { .. } => {
+            SentBlock::Text(parts::left_out(part).into())
+        }
     };
     Ok(block)
 }
@@ -203,11 +209,19 @@ fn document_name(name: &str) -> String {
     if name.is_empty() { "document".to_owned() } else { name }
 }
 
-/// The thoughts that this very model left in a message, with the signatures that it checks.
-fn thoughts<'a>(message: &'a Message, call: &Call<'_>) -> Vec<SentBlock<'a>> {
+/// The thoughts that this very model left in a message, with the signatures that it checks; and for
+/// Claude those that name no maker.
+fn thoughts<'a>(message: &'a Message, call: &Call<'_>, guesses: bool) -> Vec<SentBlock<'a>> {
     let own = body::own_data(message, call);
     let blocks = own.and_then(|own| own.get(KEPT_BLOCKS)).and_then(Value::as_array);
-    blocks.into_iter().flatten().filter_map(thought).collect()
+    let guesses = guesses && super::is_claude(call);
+    let guessed = if guesses { returned::signed(message) } else { Vec::new() };
+    let guessed = guessed.into_iter().map(|thought| match thought {
+        SignedThought::Told { text, signature } => SentThought::ReasoningText { text, signature },
+        SignedThought::Redacted(data) => SentThought::RedactedContent(data),
+    });
+    let own = blocks.into_iter().flatten().filter_map(thought);
+    own.chain(guessed.map(SentBlock::ReasoningContent)).collect()
 }
 
 fn thought(block: &Value) -> Option<SentBlock<'_>> {
@@ -233,12 +247,10 @@ fn said_by_assistant<'a>(
     match &message.content {
         Some(Content::Text(one)) if !one.trim().is_empty() => said.push(text(one)),
         Some(Content::Parts(parts)) => {
-            said.extend(parts.iter().filter(|part| !parts::is_blank(part)).map(
-                |part| match part {
-                    Part::Text { text: one, .. } => text(one),
-                    other => SentBlock::Text(parts::left_out(other).into()),
-                },
-            ));
+            said.extend(parts::said(parts).map(|part| match part {
+                Part::Text { text: one, .. } => text(one),
+                other => SentBlock::Text(parts::left_out(other).into()),
+            }));
         }
         _ => {}
     }

@@ -13,12 +13,11 @@ use serde_json::{Map, Value};
 
 use super::reply::{CALL_SIGNATURES, SIGNATURE};
 use crate::domain::fault::Fault;
-use crate::protocol::chat::{Message, ToolCall};
+use crate::protocol::chat::{Message, Role, ToolCall};
 use crate::protocol::content::{Content, ImageUrl, Part};
-use crate::provider::body::{self, NO_TURN};
-use crate::provider::history::{
-    self, CallAsked, ChatEntry, Ids, NO_BEGINNING, NO_RESULT, STRAY_RESULT, function_name,
-};
+use crate::provider::body;
+use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
+use crate::provider::turns::{self, SpokenTurn, Wording};
 use crate::provider::{Call, Failure, parts};
 
 /// What Google's documentation has for calls that another model made.
@@ -56,7 +55,7 @@ pub(super) enum WirePart<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Inline<'a> {
     mime_type: Cow<'a, str>,
-    data: &'a str,
+    data: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -85,37 +84,48 @@ enum FunctionResult<'a> {
 
 /// All turns of a call's conversation.
 pub(super) fn turns<'a>(call: &Call<'a>) -> Result<Vec<ContentTurn<'a>>, Failure> {
-    let messages = &call.request.messages;
-    let mut turns: Vec<ContentTurn<'a>> = Vec::with_capacity(messages.len());
-    for entry in history::entries(messages, Ids::Any) {
-        let (role, parts) = match entry {
-            ChatEntry::Said(message) if body::instructs(message) => continue,
-            ChatEntry::Said(message) => ("user", parts(message.content.as_ref())?),
-            ChatEntry::Assistant(message, asked) => ("model", said_by_model(message, asked, call)?),
-            ChatEntry::Result(asked, result) => ("user", tool_result(asked, result)?),
-            ChatEntry::Stray(message) => {
-                let mut all = vec![text(STRAY_RESULT)];
-                all.extend(parts(message.content.as_ref())?);
-                ("user", all)
-            }
-        };
-        if parts.is_empty() {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.role == role => last.parts.extend(parts),
-            _ => turns.push(ContentTurn { role, parts }),
-        }
+    parts::check(call.request, |_, address| inline(address.into()).is_some())?;
+    let turns = turns::turns(call, Ids::Any, InParts(call))?;
+    Ok(turns.into_iter().map(ContentTurn::from).collect())
+}
+
+impl<'a> From<SpokenTurn<WirePart<'a>>> for ContentTurn<'a> {
+    fn from(turn: SpokenTurn<WirePart<'a>>) -> ContentTurn<'a> {
+        let role = if turn.role == Role::Assistant { "model" } else { "user" };
+        ContentTurn { role, parts: turn.content }
     }
-    let beginning = match turns.first() {
-        None => Some(NO_TURN),
-        Some(first) if first.role == "model" => Some(NO_BEGINNING),
-        Some(_) => None,
-    };
-    if let Some(words) = beginning {
-        turns.insert(0, ContentTurn { role: "user", parts: vec![text(words)] });
+}
+
+/// Puts what is said into Gemini's parts.
+struct InParts<'c, 'a>(&'c Call<'a>);
+
+impl<'a> Wording<'a> for InParts<'_, 'a> {
+    type Block = WirePart<'a>;
+
+    fn words(words: &'static str) -> WirePart<'a> {
+        text(words)
     }
-    Ok(turns)
+
+    fn shown(&mut self, content: Option<&'a Content>) -> Result<Vec<WirePart<'a>>, Failure> {
+        parts(content)
+    }
+
+    fn assistant(
+        &mut self,
+        message: &'a Message,
+        asked: Vec<CallAsked<'a>>,
+        _: bool,
+    ) -> Result<Vec<WirePart<'a>>, Failure> {
+        said_by_model(message, asked, self.0)
+    }
+
+    fn result(
+        &mut self,
+        asked: CallAsked<'a>,
+        result: Option<&'a Message>,
+    ) -> Result<Vec<WirePart<'a>>, Failure> {
+        tool_result(asked, result)
+    }
 }
 
 fn text(text: &str) -> WirePart<'_> {
@@ -134,7 +144,10 @@ fn parts(content: Option<&Content>) -> Result<Vec<WirePart<'_>>, Failure> {
 }
 
 fn is_empty(part: &Part) -> bool {
-    matches!(part, Part::Text { text, .. } if text.is_empty())
+    match part {
+        Part::Text { text, .. } => text.is_empty(),
+        part => parts::is_blank(part),
+    }
 }
 
 fn wire_part(part: &Part) -> Result<WirePart<'_>, Failure> {
@@ -143,16 +156,33 @@ fn wire_part(part: &Part) -> Result<WirePart<'_>, Failure> {
         Part::ImageUrl { image_url, .. } => return image(image_url),
         Part::File { file, .. } => parts::media(file)
             .filter(|media| is_taken(media.kind))
-            .map(|media| Inline { mime_type: media.kind.into(), data: media.data }),
+            .map(|media| Inline { mime_type: media.kind.into(), data: media.data.into() }),
         Part::InputAudio { input_audio, .. } => {
             let mime_type = format!("audio/{}", input_audio.format).into();
-            Some(Inline { mime_type, data: &input_audio.data })
+            Some(Inline { mime_type, data: Cow::Borrowed(&input_audio.data) })
         }
+        Part::Shown { .. } => part.address().and_then(inline),
+        Part::Thought(_) | Part::Unknown { .. } => None,
     };
     Ok(match inline {
         Some(inline_data) => WirePart::Inline { inline_data },
         None => WirePart::Text { text: parts::left_out(part).into(), thought_signature: None },
     })
+}
+
+/// Data of a media type that is read.
+fn inline(address: Cow<'_, str>) -> Option<Inline<'_>> {
+    let (mime_type, data) = match &address {
+        Cow::Borrowed(address) => {
+            let (kind, data) = body::data_url(address)?;
+            (Cow::Borrowed(kind), Cow::Borrowed(data))
+        }
+        Cow::Owned(address) => {
+            let (kind, data) = body::data_url(address)?;
+            (Cow::Owned(kind.to_owned()), Cow::Owned(data.to_owned()))
+        }
+    };
+    is_taken(&mime_type).then_some(Inline { mime_type, data })
 }
 
 /// Whether files of this media type are read.
@@ -165,7 +195,8 @@ fn is_taken(kind: &str) -> bool {
 fn image(image: &ImageUrl) -> Result<WirePart<'_>, Failure> {
     match body::data_url(&image.url) {
         Some((mime_type, data)) => {
-            Ok(WirePart::Inline { inline_data: Inline { mime_type: mime_type.into(), data } })
+            let (mime_type, data) = (mime_type.into(), data.into());
+            Ok(WirePart::Inline { inline_data: Inline { mime_type, data } })
         }
         None if body::is_web_address(&image.url) => Err(Failure::new(
             Fault::UnsupportedParam,
@@ -187,7 +218,12 @@ fn said_by_model<'a>(
 ) -> Result<Vec<WirePart<'a>>, Failure> {
     let model = &call.model.model_id;
     let own = body::own_data(message, call);
-    let mut parts = parts(message.content.as_ref())?;
+    let mut parts = match &message.content {
+        Some(Content::Parts(all)) => {
+            parts::said(all).map(wire_part).collect::<Result<Vec<_>, _>>()?
+        }
+        content => parts(content.as_ref())?,
+    };
     if let (Some(WirePart::Text { thought_signature, .. }), Some(own)) = (parts.last_mut(), own) {
         *thought_signature = own.get(SIGNATURE).and_then(Value::as_str);
     }

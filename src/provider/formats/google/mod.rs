@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use reqwest::Url;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use self::contents::ContentTurn;
 use crate::protocol::chat::{ChatRequest, Effort, Function, ResponseFormat, ToolChoice};
@@ -57,7 +56,7 @@ struct Declaration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameters_json_schema: Option<Cow<'a, RawValue>>,
+    parameters_json_schema: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -90,16 +89,20 @@ struct GenerationConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_mime_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_json_schema: Option<&'a Value>,
+    response_json_schema: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_config: Option<Thinking>,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Thinking {
-    ThinkingBudget(u32),
-    ThinkingLevel(&'static str),
+struct Thinking {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_budget: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_level: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    include_thoughts: bool,
 }
 
 pub(super) struct Google;
@@ -115,8 +118,8 @@ impl Format for Google {
         }
     }
 
-    fn body(&self, call: &Call<'_>, _: Asking) -> Result<Vec<u8>, Failure> {
-        body(call)
+    fn body(&self, call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
+        body(call, asking)
     }
 
     fn answer(&self, body: &[u8], into: &mut Gathered) -> Result<(), Failure> {
@@ -128,7 +131,7 @@ impl Format for Google {
     }
 }
 
-fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let request = call.request;
     let system = body::system_text(call);
     let body = GenerateBody {
@@ -137,18 +140,18 @@ fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
         contents: vertex::fit(contents::turns(call)?, call),
         tools: tools(request),
         tool_config: tool_config(request),
-        generation_config: generation_config(call),
+        generation_config: generation_config(call, asking),
     };
     body::to_bytes(call, &body)
 }
 
-fn generation_config<'a>(call: &Call<'a>) -> GenerationConfig<'a> {
+fn generation_config<'a>(call: &Call<'a>, asking: Asking) -> GenerationConfig<'a> {
     let request = call.request;
     let (response_mime_type, response_json_schema) = match &request.response_format {
         None | Some(ResponseFormat::Text {}) => (None, None),
         Some(ResponseFormat::JsonObject {}) => (Some("application/json"), None),
         Some(ResponseFormat::JsonSchema { json_schema }) => {
-            (Some("application/json"), json_schema.schema.as_ref())
+            (Some("application/json"), json_schema.schema.as_ref().map(schema::fit))
         }
     };
     GenerationConfig {
@@ -160,27 +163,38 @@ fn generation_config<'a>(call: &Call<'a>) -> GenerationConfig<'a> {
         seed: request.seed.map(|seed| seed as i32),
         response_mime_type,
         response_json_schema,
-        thinking_config: request.reasoning_effort.map(|e| thinking(&call.model.model_id, e)),
+        thinking_config: request.reasoning_effort.map(|effort| Thinking {
+            include_thoughts: asking.thoughts && shows_thoughts(effort),
+            ..thinking(&call.model.model_id, effort)
+        }),
     }
 }
 
 /// The 2.x models take a number of tokens, later ones a word.
 fn thinking(model_id: &str, effort: Effort) -> Thinking {
     let model = model_id.rsplit('/').next().unwrap_or(model_id);
+    let (mut budget, mut level) = (None, None);
     if model.starts_with("gemini-2") {
-        return Thinking::ThinkingBudget(match effort {
+        budget = Some(match effort {
             Effort::None => 0,
             Effort::Minimal | Effort::Low => 1024,
             Effort::Medium => 8192,
             Effort::High | Effort::Xhigh | Effort::Max => 24_576,
         });
+    } else {
+        level = Some(match effort {
+            Effort::None | Effort::Minimal => "minimal",
+            Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High | Effort::Xhigh | Effort::Max => "high",
+        });
     }
-    Thinking::ThinkingLevel(match effort {
-        Effort::None | Effort::Minimal => "minimal",
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High | Effort::Xhigh | Effort::Max => "high",
-    })
+    Thinking { thinking_budget: budget, thinking_level: level, include_thoughts: false }
+}
+
+/// Whether thoughts are there to be shown. They are refused to who asks for them and for no thinking.
+fn shows_thoughts(effort: Effort) -> bool {
+    !matches!(effort, Effort::None | Effort::Minimal)
 }
 
 fn tools(request: &ChatRequest) -> Option<[Tools<'_>; 1]> {
@@ -193,7 +207,7 @@ fn declaration(function: &Function) -> Declaration<'_> {
     Declaration {
         name: function_name(&function.name, true),
         description: function.description.as_deref(),
-        parameters_json_schema: body::parameters(function),
+        parameters_json_schema: schema::parameters(function),
     }
 }
 
@@ -212,6 +226,7 @@ fn tool_config(request: &ChatRequest) -> Option<ToolConfig<'_>> {
 
 mod contents;
 mod reply;
+mod schema;
 mod vertex;
 
 #[cfg(test)]

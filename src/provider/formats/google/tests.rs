@@ -17,7 +17,7 @@ fn gemini(id: &str) -> Model {
 
 fn written_for(id: &str, asked: Value) -> Value {
     let request = request(asked);
-    fixtures::tree(body(&call(&gemini(id), &request)))
+    fixtures::tree(body(&call(&gemini(id), &request), Asking::WHOLE))
 }
 
 fn written(asked: Value) -> Value {
@@ -26,7 +26,7 @@ fn written(asked: Value) -> Value {
 
 fn refused(messages: Value) -> Failure {
     let request = request(json!({"messages": messages}));
-    body(&call(&gemini("g"), &request)).unwrap_err()
+    body(&call(&gemini("g"), &request), Asking::WHOLE).unwrap_err()
 }
 
 fn tools() -> Value {
@@ -83,9 +83,35 @@ fn effort_is_a_budget_for_old_models_and_a_level_for_new_ones() {
         written_for(id, asked)["generationConfig"]["thinkingConfig"].clone()
     };
     assert_eq!(thinking("gemini-2.5-flash", "none"), json!({"thinkingBudget": 0}));
-    assert_eq!(thinking("models/gemini-2.5-flash", "medium"), json!({"thinkingBudget": 8192}));
+    assert_eq!(
+        thinking("models/gemini-2.5-flash", "medium"),
+        json!({"thinkingBudget": 8192, "includeThoughts": true})
+    );
     assert_eq!(thinking("gemini-3-flash", "none"), json!({"thinkingLevel": "minimal"}));
-    assert_eq!(thinking("gemini-4-argon", "max"), json!({"thinkingLevel": "high"}));
+    assert_eq!(
+        thinking("gemini-4-argon", "max"),
+        json!({"thinkingLevel": "high", "includeThoughts": true})
+    );
+}
+
+#[test]
+fn thoughts_are_asked_for_with_the_effort_and_not_where_that_is_refused() {
+    let thinking = |effort: Value, thoughts: bool| {
+        let request = request(json!({"messages": [{"role": "user", "content": "x"}],
+            "reasoning_effort": effort}));
+        let asking = Asking { thoughts, ..Asking::WHOLE };
+        let body = fixtures::tree(body(&call(&gemini("gemini-3-flash"), &request), asking));
+        body["generationConfig"].get("thinkingConfig").cloned()
+    };
+    for effort in ["low", "medium", "high", "xhigh", "max"] {
+        let asked = thinking(json!(effort), true).unwrap();
+        assert_eq!(asked["includeThoughts"], true, "{effort}");
+        assert!(thinking(json!(effort), false).unwrap().get("includeThoughts").is_none());
+    }
+    for effort in ["none", "minimal"] {
+        assert!(thinking(json!(effort), true).unwrap().get("includeThoughts").is_none());
+    }
+    assert_eq!(thinking(Value::Null, true), None);
 }
 
 #[test]
@@ -188,6 +214,6 @@ fn what_a_model_adds_stands_around_the_instructions() {
     let messages =
         json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]);
     let request = request(json!({ "messages": messages }));
-    let body = fixtures::tree(body(&call(&model, &request)));
+    let body = fixtures::tree(body(&call(&model, &request), Asking::WHOLE));
     assert_eq!(body["systemInstruction"]["parts"][0]["text"], "Be kind.\n\nLast.");
 }

@@ -16,7 +16,7 @@ use crate::provider::history::{
     self, CallAsked, ChatEntry, NO_RESULT, STRAY_RESULT, function_name,
 };
 use crate::provider::pieces::KEPT_BLOCKS;
-use crate::provider::{Call, body, parts};
+use crate::provider::{Call, Failure, body, parts, returned};
 
 /// Longest name of a speaker.
 const LONGEST_NAME: usize = 64;
@@ -36,7 +36,7 @@ pub(super) struct WireMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
+    reasoning_content: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +74,9 @@ enum SentPart<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<&'a CacheControl>,
     },
+    /// In the words of whoever wrote it.
+    #[serde(untagged)]
+    Given(&'a Value),
 }
 
 #[derive(Serialize)]
@@ -83,7 +86,7 @@ struct WireCall<'a> {
     kind: FunctionKind,
     function: WireFunction<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extra_content: Option<&'a Value>,
+    extra_content: Option<Cow<'a, Value>>,
 }
 
 #[derive(Serialize)]
@@ -92,8 +95,16 @@ struct WireFunction<'a> {
     arguments: Cow<'a, str>,
 }
 
-/// All messages of a call.
-pub(super) fn messages<'a>(call: &Call<'a>, dialect: Dialect) -> Vec<WireMessage<'a>> {
+/// All messages of a call; with `guesses` thoughts go back whose maker can only be guessed.
+///
+/// # Errors
+/// When something is shown that this server takes in no form.
+pub(super) fn messages<'a>(
+    call: &Call<'a>,
+    dialect: Dialect,
+    guesses: bool,
+) -> Result<Vec<WireMessage<'a>>, Failure> {
+    parts::check(call.request, |_, _| dialect.is_tolerant())?;
     let given = &call.request.messages;
     let mut messages = Vec::with_capacity(given.len() + 1);
     // All instructions in one, if the model's configuration adds to them.
@@ -110,7 +121,7 @@ pub(super) fn messages<'a>(call: &Call<'a>, dialect: Dialect) -> Vec<WireMessage
             ChatEntry::Said(message) if adds && body::instructs(message) => {}
             ChatEntry::Said(message) => messages.push(said(message, dialect)),
             ChatEntry::Assistant(message, asked) => {
-                messages.extend(said_by_assistant(message, asked, call, dialect));
+                messages.extend(said_by_assistant(message, asked, call, dialect, guesses));
             }
             ChatEntry::Result(CallAsked { id, .. }, result) => {
                 let content = result.and_then(|message| message.content.as_ref());
@@ -125,7 +136,7 @@ pub(super) fn messages<'a>(call: &Call<'a>, dialect: Dialect) -> Vec<WireMessage
         }
     }
     show(&mut shown, &mut messages);
-    messages
+    Ok(messages)
 }
 
 /// Only a person can show what is no text: what tools have shown follows their results.
@@ -141,8 +152,10 @@ fn shown_by_tool(content: &Content, dialect: Dialect) -> impl Iterator<Item = Se
         Content::Parts(parts) => parts.as_slice(),
         Content::Text(_) => &[],
     };
-    let shown = parts.iter().filter(|part| !matches!(part, Part::Text { .. }));
-    shown.map(move |part| wire_part(part, Role::User, dialect))
+    let is_said =
+        |part: &Part| matches!(part, Part::Text { .. } | Part::Thought(_) | Part::Unknown { .. });
+    let shown = parts.iter().filter(move |part| !is_said(part));
+    shown.filter_map(move |part| wire_part(part, Role::User, dialect))
 }
 
 fn plain(role: Role, text: Cow<'_, str>) -> WireMessage<'_> {
@@ -181,6 +194,7 @@ fn said_by_assistant<'a>(
     asked: Vec<CallAsked<'a>>,
     call: &Call<'_>,
     dialect: Dialect,
+    guesses: bool,
 ) -> Option<WireMessage<'a>> {
     let is_silent = message.content.as_ref().is_none_or(|c| c.texts().all(|t| t.trim().is_empty()));
     if is_silent && asked.is_empty() && dialect == Dialect::Mistral {
@@ -193,10 +207,15 @@ fn said_by_assistant<'a>(
     if message.content.is_none() && has_calls {
         wire.content = None;
     }
+    let extra = match common {
+        false => Extra::Nothing,
+        true if is_gemini(call) => Extra::All,
+        true => Extra::Unsigned,
+    };
     wire.tool_calls =
-        asked.into_iter().map(|CallAsked { call, id }| wire_call(call, id, common)).collect();
+        asked.into_iter().map(|CallAsked { call, id }| wire_call(call, id, extra)).collect();
     if common {
-        return_thoughts(message, call, has_calls, &mut wire);
+        return_thoughts(message, call, guesses, &mut wire);
     }
     Some(wire)
 }
@@ -206,25 +225,25 @@ fn said_by_assistant<'a>(
 fn return_thoughts<'a>(
     message: &'a Message,
     call: &Call<'_>,
-    has_calls: bool,
+    guesses: bool,
     into: &mut WireMessage<'a>,
 ) {
-    let model = call.model;
-    let data = message.provider_data.as_ref();
     let text = message.reasoning_content.as_deref();
-    let own = body::own_data(message, call);
-    match (own, data) {
-        (Some(own), _) => match own.get(KEPT_BLOCKS).filter(|blocks| blocks.is_array()) {
+    match body::own_data(message, call) {
+        Some(own) => match own.get(KEPT_BLOCKS).filter(|blocks| blocks.is_array()) {
             Some(details) => into.reasoning_details = Some(details),
             None if told_as(own) == Some("reasoning") => into.reasoning = text,
-            None => into.reasoning_content = text,
+            None => into.reasoning_content = text.map(Cow::Borrowed),
         },
-        (None, None) => into.reasoning_content = text,
-        (None, Some(_)) => {}
+        None if guesses => match returned::details(message) {
+            Some(details) => into.reasoning_details = Some(details),
+            None => into.reasoning_content = returned::told(message),
+        },
+        None => {}
     }
-    let is_bare = into.reasoning_content.or(into.reasoning).is_none();
-    if has_calls && is_bare && into.reasoning_details.is_none() {
-        into.reasoning_content = stand_in(&model.provider.base_url);
+    let is_bare = into.reasoning_content.is_none() && into.reasoning.is_none();
+    if !into.tool_calls.is_empty() && is_bare && into.reasoning_details.is_none() {
+        into.reasoning_content = stand_in(&call.model.provider.base_url).map(Cow::Borrowed);
     }
 }
 
@@ -258,14 +277,13 @@ fn is_of_name(c: char) -> bool {
 
 fn wire(content: &Content, role: Role, dialect: Dialect) -> WireContent<'_> {
     let Content::Parts(parts) = content else { return WireContent::Given(content) };
-    if parts.is_empty() {
-        return WireContent::Text("".into());
+    if !parts.is_empty() && parts.iter().all(|part| is_sent_as_given(part, role)) {
+        return WireContent::Given(content);
     }
-    match parts.iter().all(|part| is_sent_as_given(part, role)) {
-        true => WireContent::Given(content),
-        false => {
-            WireContent::Parts(parts.iter().map(|part| wire_part(part, role, dialect)).collect())
-        }
+    let sent: Vec<_> = parts.iter().filter_map(|part| wire_part(part, role, dialect)).collect();
+    match sent.is_empty() {
+        true => WireContent::Text("".into()),
+        false => WireContent::Parts(sent),
     }
 }
 
@@ -273,28 +291,69 @@ fn is_sent_as_given(part: &Part, role: Role) -> bool {
     match part {
         Part::Text { .. } => part.cache_control().is_none(),
         Part::ImageUrl { .. } => part.cache_control().is_none() && role == Role::User,
-        Part::File { .. } | Part::InputAudio { .. } => false,
+        _ => false,
     }
 }
 
-fn wire_part(part: &Part, role: Role, dialect: Dialect) -> SentPart<'_> {
+/// A part as this server takes it; `None` for one that has no place here.
+fn wire_part(part: &Part, role: Role, dialect: Dialect) -> Option<SentPart<'_>> {
     let cache_control = part.cache_control().filter(|_| dialect.knows_cache_control());
-    match part {
+    let in_words = |text: Cow<'static, str>| SentPart::Text { text, cache_control };
+    Some(match part {
         Part::Text { text, .. } => SentPart::Text { text: text.into(), cache_control },
-        _ if role == Role::Tool => SentPart::Text { text: SHOWN_BELOW.into(), cache_control },
-        part if role != Role::User => {
-            SentPart::Text { text: parts::left_out(part).into(), cache_control }
+        // Mistral's models tell their thoughts in lists, and want them back so.
+        Part::Thought(thought) => {
+            let is_own = dialect == Dialect::Mistral && thought["thinking"].is_array();
+            return is_own.then_some(SentPart::Given(thought));
         }
+        Part::Unknown { .. } if role == Role::Assistant => return None,
+        Part::Unknown { .. } => in_words(parts::left_out(part).into()),
+        _ if role == Role::Tool => in_words(SHOWN_BELOW.into()),
+        part if role != Role::User => in_words(parts::left_out(part).into()),
         Part::ImageUrl { image_url, .. } => SentPart::ImageUrl { image_url, cache_control },
         Part::File { file, .. } if dialect.takes_files() => SentPart::File { file, cache_control },
         Part::InputAudio { input_audio, .. } if dialect.takes_files() => {
             SentPart::InputAudio { input_audio, cache_control }
         }
-        part => SentPart::Text { text: parts::left_out(part).into(), cache_control },
+        Part::Shown { given, .. } if dialect.is_tolerant() => SentPart::Given(given),
+        part => in_words(parts::left_out(part).into()),
+    })
+}
+
+/// What of a call's additional data a server gets.
+#[derive(Clone, Copy)]
+enum Extra {
+    Nothing,
+    /// All but what Gemini wants back, which is nobody else's business.
+    Unsigned,
+    All,
+}
+
+impl Extra {
+    fn of<'a>(self, call: &'a ToolCall) -> Option<Cow<'a, Value>> {
+        let given = call.extra_content.as_ref()?;
+        match (self, given.get(GOOGLE)) {
+            (Extra::Nothing, _) => None,
+            (Extra::All, _) | (Extra::Unsigned, None) => Some(Cow::Borrowed(given)),
+            (Extra::Unsigned, Some(_)) => {
+                let mut rest = given.as_object()?.clone();
+                rest.shift_remove(GOOGLE);
+                (!rest.is_empty()).then_some(Cow::Owned(Value::Object(rest)))
+            }
+        }
     }
 }
 
-fn wire_call<'a>(call: &'a ToolCall, id: Cow<'a, str>, with_extra: bool) -> WireCall<'a> {
+/// Under which name Gemini's signature travels.
+const GOOGLE: &str = "google";
+
+/// Whether Gemini answers: at Google's own servers, or behind another one under its name.
+fn is_gemini(call: &Call<'_>) -> bool {
+    let host = call.model.provider.base_url.split('/').nth(2).unwrap_or_default();
+    host.ends_with("googleapis.com") || call.model.model_id.contains("gemini")
+}
+
+fn wire_call<'a>(call: &'a ToolCall, id: Cow<'a, str>, extra: Extra) -> WireCall<'a> {
     // They travel as text, but servers refuse a text that is no object.
     let arguments = match body::arguments(call) {
         Cow::Borrowed(object) => Cow::Borrowed(object.get()),
@@ -304,6 +363,6 @@ fn wire_call<'a>(call: &'a ToolCall, id: Cow<'a, str>, with_extra: bool) -> Wire
         id,
         kind: call.kind,
         function: WireFunction { name: function_name(&call.function.name, false), arguments },
-        extra_content: call.extra_content.as_ref().filter(|_| with_extra),
+        extra_content: extra.of(call),
     }
 }

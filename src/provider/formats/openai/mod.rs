@@ -19,7 +19,7 @@ use crate::provider::body::{self, Asking};
 use crate::provider::formats::{self, Format, ReadEvents};
 use crate::provider::history::{Ids, function_name};
 use crate::provider::pieces::Gathered;
-use crate::provider::{Call, Failure};
+use crate::provider::{Call, Failure, schema};
 
 pub(super) struct OpenAi;
 
@@ -128,7 +128,11 @@ fn wire_tool(tool: &Tool, dialect: Dialect) -> SentTool<'_> {
         function: WireOffer {
             name: function_name(&function.name, false),
             description: function.description.as_deref(),
-            parameters: body::parameters(function),
+            // Others make use of all that a schema says.
+            parameters: match dialect.is_tolerant() {
+                true => body::parameters(function),
+                false => schema::object(function),
+            },
             strict: function.strict,
         },
         cache_control: tool.cache_control.as_ref().filter(|_| dialect.knows_cache_control()),
@@ -200,7 +204,7 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     let mistral = dialect == Dialect::Mistral;
     let body = CompletionBody {
         model: &call.model.model_id,
-        messages: messages::messages(call, dialect),
+        messages: messages::messages(call, dialect, asking.guesses)?,
         max_tokens: call.max_tokens.filter(|_| !newer),
         max_completion_tokens: call.max_tokens.filter(|_| newer),
         temperature: call.temperature,

@@ -139,13 +139,13 @@ fn strict_servers_do_not_see_the_data_of_others() {
     let asked = json!({"messages": [{"role": "assistant", "content": "x", "name": "bob",
         "reasoning_content": "hm", "tool_calls": [{"id": "c", "type": "function",
             "function": {"name": "f", "arguments": "{}"},
-            "extra_content": {"google": {"thought_signature": "s"}}}]}]});
+            "extra_content": {"gateway": {"trace": "s"}}}]}]});
     let strict = &written(&own(), asked.clone())["messages"][0];
     assert!(strict.get("reasoning_content").is_none());
     assert!(strict["tool_calls"][0].get("extra_content").is_none());
     let common = &written(&local(), asked.clone())["messages"][0];
     assert_eq!(common["reasoning_content"], "hm");
-    assert_eq!(common["tool_calls"][0]["extra_content"]["google"]["thought_signature"], "s");
+    assert_eq!(common["tool_calls"][0]["extra_content"]["gateway"]["trace"], "s");
     let groq = &written(&at("https://api.groq.com/openai/v1"), asked)["messages"][0];
     assert!(groq.get("name").is_none());
 }

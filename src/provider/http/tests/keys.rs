@@ -134,6 +134,71 @@ async fn quota_and_rate_limits_are_the_keys_and_not_the_models() {
     }
 }
 
+/// A refusal that does not say what it is about.
+fn bare(status: u16) -> Behaviour {
+    let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+    Behaviour::Raw { status, headers, body: "<html><title>Forbidden</title></html>".to_owned() }
+}
+
+#[tokio::test]
+async fn a_doubtful_refusal_sets_the_key_aside_that_was_used_and_no_other() {
+    for status in [401, 403] {
+        let sim = Simulator::start(Kind::OpenAi).unwrap();
+        let model = with_keys(&sim.base_url(), vec![fixed(OTHER), fixed(KEY), fixed("key-three")]);
+        let http = http(&[Arc::clone(&model)]);
+        sim.push(bare(status));
+        for _ in 0..3 {
+            assert!(call(&http, &model).await.is_ok());
+        }
+        assert_eq!(used(&sim), [OTHER, KEY, "key-three", KEY], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_every_key_is_refused_with_in_doubt_sets_none_aside() {
+    let sim = Simulator::start(Kind::OpenAi).unwrap();
+    let model = with_keys(&sim.base_url(), vec![fixed(OTHER), fixed(KEY)]);
+    let http = http(&[Arc::clone(&model)]);
+    for _ in 0..2 {
+        sim.push(bare(403));
+    }
+    let failure = call(&http, &model).await.err().unwrap();
+    assert_eq!((failure.fault, failure.certain), (Fault::Auth, false));
+    for _ in 0..2 {
+        assert!(call(&http, &model).await.is_ok());
+    }
+    assert_eq!(used(&sim), [OTHER, KEY, KEY, OTHER]);
+    // A key that is certainly refused beside one in doubt is left alone all the same.
+    sim.forget_calls();
+    sim.push(bare(403));
+    sim.push(Behaviour::auth());
+    assert!(call(&http, &model).await.is_err());
+    let (first, second) = (used(&sim)[0].clone(), used(&sim)[1].clone());
+    sim.forget_calls();
+    for _ in 0..2 {
+        assert!(call(&http, &model).await.is_ok());
+    }
+    assert_eq!(used(&sim), [first.clone(), first]);
+    assert!(!used(&sim).contains(&second));
+}
+
+#[tokio::test]
+async fn what_a_callers_own_additions_are_refused_for_is_no_matter_of_the_keys() {
+    let sim = Simulator::start(Kind::OpenAi).unwrap();
+    let model = with_keys(&sim.base_url(), vec![fixed(OTHER), fixed(KEY)]);
+    let http = http(&[Arc::clone(&model)]);
+    let request = fixtures::request(json!({"messages": [{"role": "user", "content": "Hi"}],
+        "extra": {"openai": {"user": "u"}}}));
+    for _ in 0..2 {
+        sim.push(Behaviour::auth());
+    }
+    assert!(end(http.call(fixtures::call(&model, &request))).await.is_err());
+    for _ in 0..2 {
+        assert!(call(&http, &model).await.is_ok());
+    }
+    assert_eq!(used(&sim), [OTHER, KEY, KEY, OTHER]);
+}
+
 #[tokio::test]
 async fn a_stream_that_begins_with_a_refused_key_goes_on_with_the_next() {
     let sim = Simulator::start(Kind::OpenAi).unwrap();

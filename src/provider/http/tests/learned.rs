@@ -60,6 +60,26 @@ async fn our_own_temperature_is_taken_back_and_a_callers_is_not() {
 }
 
 #[tokio::test]
+async fn thoughts_of_others_that_are_refused_are_left_out_at_once() {
+    let stream = HEAD.to_owned() + &text("Hi.") + FINISH + DONE;
+    let (server, base) =
+        answer_all(vec![refusal("reasoning_details"), stream.clone(), stream]).await;
+    let model = model(Kind::OpenAi, &base);
+    let http = http(&[Arc::clone(&model)]);
+    let request = fixtures::request(json!({"messages": [{"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "x", "reasoning_details": [{"data": "planted"}]},
+        {"role": "user", "content": "Hi"}]}));
+    for _ in 0..2 {
+        let answer = end(http.call(fixtures::call(&model, &request))).await;
+        assert_eq!(answer.ok().unwrap().content.as_deref(), Some("Hi."));
+    }
+    assert_eq!(http.learned("m"), ["refuses thoughts in a history"]);
+    let requests = server.await.unwrap();
+    let given: Vec<_> = requests.iter().map(|text| text.contains("planted")).collect();
+    assert_eq!(given, [true, false, false]);
+}
+
+#[tokio::test]
 async fn a_limit_by_the_wrong_name_is_given_by_the_other() {
     let stream = HEAD.to_owned() + &text("Hi.") + FINISH + DONE;
     let (server, base) = answer_all(vec![refusal("max_tokens"), stream]).await;

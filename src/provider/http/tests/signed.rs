@@ -26,7 +26,11 @@ async fn answers(all: Vec<String>) -> (JoinHandle<Vec<String>>, String) {
 }
 
 fn signed(base: &str, source: AwsSource) -> Arc<Model> {
-    let signing = Some(Signing { region: "eu-central-1".to_owned(), source });
+    let signing = Some(Signing {
+        region: "eu-central-1".to_owned(),
+        token_service: "http://127.0.0.1:1".to_owned(),
+        source,
+    });
     let provider = fixtures::provider(Kind::Bedrock, base);
     let provider =
         config::ProviderConfig { keys: Vec::new(), auth: Auth::Signed, signing, ..provider };
@@ -80,6 +84,28 @@ async fn keys_that_have_ended_are_fetched_and_the_call_is_made_again() {
     let signers = ["OLD", "OLD", "NEW", "NEW"];
     assert!(asked.iter().zip(signers).all(|(one, id)| one.contains(&by(id))), "{asked:?}");
     keeper.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_models_of_a_provider_share_what_was_fetched_and_a_reload_leaves_it() {
+    let keys = json!({ "AccessKeyId": "ASIA1", "SecretAccessKey": "planted-secret",
+        "Token": "planted-token", "Expiration": "2026-11-21T00:00:00Z" });
+    // Nobody is there to be asked again.
+    let (keeper, url) = answers(vec![response("200 OK", "", &keys.to_string())]).await;
+    let good = || response("200 OK", "connection: close\r\n", CONVERSE);
+    let refused = response("400 Bad Request", "", r#"{"message":"planted-secret is no key"}"#);
+    let (server, base) = answers(vec![good(), good(), good(), refused]).await;
+    let one = signed(&base, AwsSource::Container(Container { url, token: None, token_file: None }));
+    let two = Arc::new(Model { name: "two".into(), model_id: "x".to_owned(), ..(*one).clone() });
+    let models = [Arc::clone(&one), Arc::clone(&two)];
+    let http = http(&models);
+    let (first, second) = tokio::join!(call(&http, &one), call(&http, &two));
+    assert!(first.is_ok() && second.is_ok());
+    http.update(&models, LIMIT).unwrap();
+    assert!(call(&http, &two).await.is_ok());
+    let failure = call(&http, &one).await.err().unwrap();
+    assert_eq!(failure.message, "[hidden] is no key");
+    assert_eq!((keeper.await.unwrap().len(), server.await.unwrap().len()), (1, 4));
 }
 
 #[tokio::test]

@@ -156,6 +156,33 @@ fn thoughts_come_back_to_their_maker_as_it_told_them() {
 }
 
 #[test]
+fn a_signature_of_gemini_goes_to_gemini_alone() {
+    let sent = |model: &Model, extra: Value| {
+        let mut call = called("t", "f");
+        call["extra_content"] = extra;
+        let asked = json!({"messages": [user("a"), {"role": "assistant", "tool_calls": [call]}]});
+        written(model, asked)["messages"][1]["tool_calls"][0].get("extra_content").cloned()
+    };
+    let signed = json!({"google": {"thought_signature": "s"}});
+    let both = json!({"google": {"thought_signature": "s"}, "own": {"x": 1}});
+    let own_only = json!({"own": {"x": 1}});
+    let behind =
+        Model { model_id: "google/gemini-3-pro".to_owned(), ..at("https://gw.example/v1") };
+    for model in [at("https://generativelanguage.googleapis.com/v1beta/openai"), behind] {
+        assert_eq!(sent(&model, signed.clone()), Some(signed.clone()));
+        assert_eq!(sent(&model, both.clone()), Some(both.clone()));
+    }
+    for model in [local(), at("https://openrouter.ai/api/v1"), at("https://api.deepseek.com")] {
+        assert_eq!(sent(&model, signed.clone()), None);
+        assert_eq!(sent(&model, both.clone()), Some(own_only.clone()));
+        assert_eq!(sent(&model, json!("odd")), Some(json!("odd")));
+    }
+    for model in [own(), mistral()] {
+        assert_eq!(sent(&model, both.clone()), None);
+    }
+}
+
+#[test]
 fn files_and_marks_go_to_servers_that_take_them() {
     let parts = json!([
         {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}},
