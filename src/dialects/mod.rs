@@ -5,6 +5,7 @@
 //! the dialect's own. Nothing here knows of connections or models; which way a request takes is
 //! decided where every request's way is.
 
+mod body;
 mod chat;
 mod errors;
 mod sse;
