@@ -61,11 +61,13 @@ pub(super) fn read_at<'a, T: Deserialize<'a>>(
     value: &'a RawValue,
 ) -> Result<T, ErrorBody> {
     request::typed(value.get()).map_err(|told| {
+        // Columns are those of the value and lead astray.
+        let told = told.rsplit_once(" (column ").map_or(told.as_str(), |(told, _)| told);
         let within = told.strip_prefix('`').and_then(|told| told.split_once("`: "));
         match within {
             Some((path, why)) if path.starts_with('[') => refused(&format!("{place}{path}"), why),
             Some((path, why)) => refused(&format!("{place}.{path}"), why),
-            None => refused(place, &told),
+            None => refused(place, told),
         }
     })
 }

@@ -8,13 +8,17 @@
 mod body;
 mod chat;
 mod errors;
+mod responses;
 mod sse;
+
+use std::rc::Rc;
 
 use crate::protocol::chat::{ChatRequest, ToolCall};
 use crate::protocol::event::Speaker;
 use crate::protocol::reply::{Answered, ErrorBody};
 
 pub(crate) use errors::{Refused, is_hopeless, status};
+pub(crate) use responses::Echo;
 pub(crate) use sse::Sse;
 
 /// A dialect of HTTP that programs speak with models.
@@ -38,6 +42,8 @@ pub(crate) struct Asked {
     pub(crate) for_own_kind: Vec<String>,
     /// What no provider is given.
     pub(crate) dropped: Vec<String>,
+    /// What the answer says again of the request.
+    pub(crate) echo: Rc<Echo>,
 }
 
 /// A complete answer and what its request goes by.
@@ -46,6 +52,7 @@ pub(crate) struct Given<'a> {
     pub(crate) request_id: &'a str,
     /// When it was given, in seconds of Unix time.
     pub(crate) unix_time: u64,
+    pub(crate) echo: &'a Echo,
 }
 
 /// Writes one stream in its dialect, from the first word to the end.
@@ -73,23 +80,30 @@ impl Dialect {
         match self {
             Dialect::Chat => chat::request::read(body),
             Dialect::Messages => Err(errors::not_served(self)),
-            Dialect::Responses => Err(errors::not_served(self)),
+            Dialect::Responses => responses::read(body),
         }
     }
 
     /// The body of a complete answer.
     pub(crate) fn answer(self, given: &Given<'_>) -> String {
         match self {
-            Dialect::Chat | Dialect::Messages | Dialect::Responses => chat::answer::whole(given),
+            Dialect::Chat | Dialect::Messages => chat::answer::whole(given),
+            Dialect::Responses => responses::whole(given),
         }
     }
 
     /// What writes a stream that begins at this second of Unix time.
-    pub(crate) fn writer(self, tells_usage: bool, unix_time: u64) -> Box<dyn EventWriter> {
+    pub(crate) fn writer(
+        self,
+        tells_usage: bool,
+        unix_time: u64,
+        echo: Rc<Echo>,
+    ) -> Box<dyn EventWriter> {
         match self {
-            Dialect::Chat | Dialect::Messages | Dialect::Responses => {
+            Dialect::Chat | Dialect::Messages => {
                 Box::new(chat::stream::ChunkWriter::new(tells_usage, unix_time))
             }
+            Dialect::Responses => Box::new(responses::ResponseWriter::new(unix_time, echo)),
         }
     }
 

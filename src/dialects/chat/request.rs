@@ -5,6 +5,7 @@
 //! since nobody could deliver it.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -146,7 +147,8 @@ impl BodyLine {
         };
         request.bytes = bytes;
         let BodyLine { tells_usage, for_own_kind, dropped, .. } = self;
-        Ok(Asked { request, tells_usage, for_own_kind, dropped })
+        let echo = Rc::default();
+        Ok(Asked { request, tells_usage, for_own_kind, dropped, echo })
     }
 }
 
@@ -188,7 +190,7 @@ mod tests {
             "max_completion_tokens": 7, "stream": true, "user": "u", "metadata": {"a": [1]},
             "stream_options": {"include_usage": true}, "temperature": null, "n": 1,
         }));
-        let Asked { request, tells_usage, for_own_kind, dropped } = asked.unwrap();
+        let Asked { request, tells_usage, for_own_kind, dropped, .. } = asked.unwrap();
         assert_eq!((request.model.as_deref(), request.max_tokens), (Some("m"), Some(7)));
         assert!(request.stream && tells_usage && request.temperature.is_none());
         assert_eq!(

@@ -143,8 +143,8 @@ async fn look_up(
         Endpoint::Unknown | Endpoint::Answer(_) => {
             let path: String = head.uri.path().chars().take(80).collect();
             let message = format!(
-                "{path} is not served; served are POST /v1/chat/completions, GET /v1/models, \
-                 /health and /ready"
+                "{path} is not served; served are POST /v1/chat/completions and /v1/responses, \
+                 GET /v1/models, /health and /ready"
             );
             refuse(dialect, &ErrorBody::new(ErrorCode::UnknownOp, message).into(), settings)
         }

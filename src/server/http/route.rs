@@ -30,6 +30,7 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Endpoint {
         "" | "/health" => ("GET", Endpoint::Health),
         "/ready" => ("GET", Endpoint::Ready),
         "/v1/chat/completions" | "/chat/completions" => ("POST", Endpoint::Answer(Dialect::Chat)),
+        "/v1/responses" | "/responses" => ("POST", Endpoint::Answer(Dialect::Responses)),
         "/v1/models" | "/models" => ("GET", Endpoint::Models),
         path => match path.strip_prefix("/v1/models/") {
             Some(id) => {
@@ -63,6 +64,10 @@ mod tests {
             ("GET", "/ready", Endpoint::Ready),
             ("POST", "/v1/chat/completions", Endpoint::Answer(Dialect::Chat)),
             ("GET", "/v1/chat/completions", Endpoint::WrongMethod("POST")),
+            ("POST", "/v1/responses/", Endpoint::Answer(Dialect::Responses)),
+            ("POST", "/responses", Endpoint::Answer(Dialect::Responses)),
+            ("GET", "/v1/responses/resp_1", Endpoint::Unknown),
+            ("POST", "/v1/responses/resp_1/cancel", Endpoint::Unknown),
             ("POST", "/v1/models", Endpoint::WrongMethod("GET")),
             ("GET", "/v1/models/", Endpoint::Models),
             ("GET", "/v1/models/openai%2Fgpt-4o", Endpoint::Model("openai/gpt-4o".to_owned())),
