@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::Dialect;
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 
 /// An error on its way to a program.
@@ -11,6 +10,25 @@ pub(crate) struct Refused<'a> {
     pub(crate) error: &'a ErrorBody,
     /// The daemon's own name for the request, once it has one.
     pub(crate) request_id: Option<&'a str>,
+}
+
+/// The form of errors that programs read, which is known of a path even where nothing is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorForm {
+    /// As the libraries of OpenAI read them, and most others.
+    OpenAi,
+    /// As the libraries of Anthropic read them.
+    Anthropic,
+}
+
+impl ErrorForm {
+    /// The body of an error.
+    pub(crate) fn body(self, refused: &Refused<'_>) -> String {
+        match self {
+            ErrorForm::OpenAi => openai(refused),
+            ErrorForm::Anthropic => anthropic(refused),
+        }
+    }
 }
 
 /// The HTTP status of an error.
@@ -67,7 +85,7 @@ struct AnthropicFields<'a> {
 }
 
 /// The error as OpenAI's programs read it.
-pub(super) fn openai(refused: &Refused<'_>) -> String {
+fn openai(refused: &Refused<'_>) -> String {
     let Refused { status, error, .. } = *refused;
     let (kind, code) = match error.code {
         ErrorCode::UnknownModel | ErrorCode::UnknownTask => {
@@ -94,7 +112,7 @@ pub(super) fn openai(refused: &Refused<'_>) -> String {
 }
 
 /// The error as Anthropic's programs read it.
-pub(super) fn anthropic(refused: &Refused<'_>) -> String {
+fn anthropic(refused: &Refused<'_>) -> String {
     let Refused { status, error, request_id } = *refused;
     let kind = match status {
         401 => "authentication_error",
@@ -124,12 +142,6 @@ fn param(error: &ErrorBody) -> Option<&str> {
     Some(name)
 }
 
-/// A dialect whose requests are not taken yet.
-pub(super) fn not_served(dialect: Dialect) -> ErrorBody {
-    let message = format!("{dialect:?} is not served");
-    ErrorBody::new(ErrorCode::UnknownOp, message)
-}
-
 fn written(value: &impl Serialize) -> String {
     // Unreachable for types of strings alone.
     serde_json::to_string(value).unwrap_or_default()
@@ -141,11 +153,11 @@ mod tests {
 
     use super::*;
 
-    fn told(dialect: Dialect, code: ErrorCode, message: &str) -> (u16, Value) {
+    fn told(form: ErrorForm, code: ErrorCode, message: &str) -> (u16, Value) {
         let error = ErrorBody::new(code, message);
         let status = status(code);
         let refused = Refused { status, error: &error, request_id: Some("r") };
-        (status, serde_json::from_str(&dialect.error(&refused)).unwrap())
+        (status, serde_json::from_str(&form.body(&refused)).unwrap())
     }
 
     #[test]
@@ -163,7 +175,7 @@ mod tests {
             (ErrorCode::Internal, 500, "server_error", "internal"),
         ];
         for (code, status, kind, name) in rows {
-            let (found, body) = told(Dialect::Chat, code, "why");
+            let (found, body) = told(ErrorForm::OpenAi, code, "why");
             assert_eq!(found, status, "{code:?}");
             let error = json!({"message": "why", "type": kind, "param": null, "code": name});
             assert_eq!(body, json!({ "error": error }));
@@ -176,7 +188,7 @@ mod tests {
             (ErrorCode::DeadlineExceeded, "timeout_error"),
             (ErrorCode::Internal, "api_error"),
         ] {
-            let (_, body) = told(Dialect::Messages, code, "why");
+            let (_, body) = told(ErrorForm::Anthropic, code, "why");
             let error = json!({"type": kind, "message": "why"});
             assert_eq!(body, json!({"type": "error", "error": error, "request_id": "r"}));
         }
@@ -184,9 +196,9 @@ mod tests {
 
     #[test]
     fn a_mistake_names_its_field_and_a_long_prompt_is_said_in_the_known_words() {
-        let (_, body) = told(Dialect::Chat, ErrorCode::BadRequest, "`messages[0]`: is empty");
+        let (_, body) = told(ErrorForm::OpenAi, ErrorCode::BadRequest, "`messages[0]`: is empty");
         assert_eq!(body["error"]["param"], "messages[0]");
-        let (_, body) = told(Dialect::Messages, ErrorCode::ContextTooLong, "9 tokens");
+        let (_, body) = told(ErrorForm::Anthropic, ErrorCode::ContextTooLong, "9 tokens");
         assert_eq!(body["error"]["message"], "prompt is too long: 9 tokens");
     }
 }

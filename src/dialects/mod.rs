@@ -5,15 +5,20 @@
 //! the dialect's own. Nothing here knows of connections or models; which way a request takes is
 //! decided where every request's way is.
 
+mod body;
 mod chat;
 mod errors;
+mod responses;
 mod sse;
+
+use std::rc::Rc;
 
 use crate::protocol::chat::{ChatRequest, ToolCall};
 use crate::protocol::event::Speaker;
 use crate::protocol::reply::{Answered, ErrorBody};
 
-pub(crate) use errors::{Refused, is_hopeless, status};
+pub(crate) use errors::{ErrorForm, Refused, is_hopeless, status};
+pub(crate) use responses::Echo;
 pub(crate) use sse::Sse;
 
 /// A dialect of HTTP that programs speak with models.
@@ -21,8 +26,6 @@ pub(crate) use sse::Sse;
 pub(crate) enum Dialect {
     /// OpenAI's Chat Completions, which most speak.
     Chat,
-    /// Anthropic's Messages, which its agents speak.
-    Messages,
     /// OpenAI's Responses, without anything kept.
     Responses,
 }
@@ -37,6 +40,8 @@ pub(crate) struct Asked {
     pub(crate) for_own_kind: Vec<String>,
     /// What no provider is given.
     pub(crate) dropped: Vec<String>,
+    /// What the answer says again of the request.
+    pub(crate) echo: Rc<Echo>,
 }
 
 /// A complete answer and what its request goes by.
@@ -45,6 +50,7 @@ pub(crate) struct Given<'a> {
     pub(crate) request_id: &'a str,
     /// When it was given, in seconds of Unix time.
     pub(crate) unix_time: u64,
+    pub(crate) echo: &'a Echo,
 }
 
 /// Writes one stream in its dialect, from the first word to the end.
@@ -71,32 +77,35 @@ impl Dialect {
     pub(crate) fn read(self, body: &[u8]) -> Result<Asked, ErrorBody> {
         match self {
             Dialect::Chat => chat::request::read(body),
-            Dialect::Messages => Err(errors::not_served(self)),
-            Dialect::Responses => Err(errors::not_served(self)),
+            Dialect::Responses => responses::read(body),
         }
     }
 
     /// The body of a complete answer.
     pub(crate) fn answer(self, given: &Given<'_>) -> String {
         match self {
-            Dialect::Chat | Dialect::Messages | Dialect::Responses => chat::answer::whole(given),
+            Dialect::Chat => chat::answer::whole(given),
+            Dialect::Responses => responses::whole(given),
         }
     }
 
     /// What writes a stream that begins at this second of Unix time.
-    pub(crate) fn writer(self, tells_usage: bool, unix_time: u64) -> Box<dyn EventWriter> {
+    pub(crate) fn writer(
+        self,
+        tells_usage: bool,
+        unix_time: u64,
+        echo: Rc<Echo>,
+    ) -> Box<dyn EventWriter> {
         match self {
-            Dialect::Chat | Dialect::Messages | Dialect::Responses => {
-                Box::new(chat::stream::ChunkWriter::new(tells_usage, unix_time))
-            }
+            Dialect::Chat => Box::new(chat::stream::ChunkWriter::new(tells_usage, unix_time)),
+            Dialect::Responses => Box::new(responses::ResponseWriter::new(unix_time, echo)),
         }
     }
 
-    /// The body of an error.
-    pub(crate) fn error(self, refused: &Refused<'_>) -> String {
+    /// How its programs read errors.
+    pub(crate) fn errors(self) -> ErrorForm {
         match self {
-            Dialect::Chat | Dialect::Responses => errors::openai(refused),
-            Dialect::Messages => errors::anthropic(refused),
+            Dialect::Chat | Dialect::Responses => ErrorForm::OpenAi,
         }
     }
 
@@ -104,7 +113,6 @@ impl Dialect {
     pub(crate) fn own_kind(self) -> &'static str {
         match self {
             Dialect::Chat | Dialect::Responses => "openai",
-            Dialect::Messages => "anthropic",
         }
     }
 }

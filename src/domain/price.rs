@@ -22,7 +22,7 @@ pub struct Usage {
     /// Completion tokens spent on reasoning.
     pub(crate) reasoning_tokens: u64,
     /// Prompt tokens that were written into the provider's cache. Like what follows, this is for
-    /// the bill and told to nobody.
+    /// the bill and no part of a reply; dialects that have a place for it tell it.
     #[serde(skip)]
     pub(crate) cache_write_tokens: u64,
     /// Those of them that are kept for an hour, which is dearer than for minutes.

@@ -167,7 +167,7 @@ fn under(id: Id, read: Result<Op, String>) -> Result<(Id, Op), Mistake> {
 }
 
 /// A chat request that makes sense as a whole.
-fn checked(mut chat: ChatRequest) -> Result<ChatRequest, String> {
+pub(crate) fn checked(mut chat: ChatRequest) -> Result<ChatRequest, String> {
     check(&chat)?;
     match (chat.max_tokens, chat.max_completion_tokens.take()) {
         (Some(one), Some(other)) if one != other => {
@@ -277,7 +277,7 @@ fn nameless(code: ErrorCode, message: String) -> Mistake {
 }
 
 /// Reads a value; a mistake names the field it was made in.
-fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+pub(crate) fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path: String = error.path().to_string().chars().take(200).collect();

@@ -5,13 +5,14 @@
 //! since nobody could deliver it.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::dialects::body::{Fields, is_null, refused};
 use crate::dialects::{Asked, Dialect};
-use crate::protocol::reply::{ErrorBody, ErrorCode};
+use crate::protocol::reply::ErrorBody;
 use crate::protocol::request::{self, Op};
 
 /// Fields that are the same in a line.
@@ -35,33 +36,6 @@ const SHARED: [&str; 14] = [
 /// Fields that mean more or other answers than one text, with what they may say all the same.
 const ONE_TEXT: [(&str, &[&str]); 4] =
     [("n", &["1"]), ("logprobs", &["false"]), ("modalities", &[r#"["text"]"#]), ("audio", &[])];
-
-/// The fields of a body in their order, each as it was written.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields<'de>;
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(name) = map.next_key::<Name<'de>>()? {
-                    fields.push((name.0, map.next_value()?));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        input.deserialize_map(Reader)
-    }
-}
-
-/// Borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct AskedStreamOptions {
@@ -87,7 +61,7 @@ struct BodyLine {
 
 /// Reads a body as a request of ours.
 pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
-    let Fields(fields) = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let Fields(fields) = Fields::read(body, "{\"messages\":[…]}")?;
     let has_models = fields.iter().any(|(name, value)| name == "models" && !is_null(value));
     let mut line = BodyLine {
         text: String::with_capacity(body.len() + 32),
@@ -173,7 +147,8 @@ impl BodyLine {
         };
         request.bytes = bytes;
         let BodyLine { tells_usage, for_own_kind, dropped, .. } = self;
-        Ok(Asked { request, tells_usage, for_own_kind, dropped })
+        let echo = Rc::default();
+        Ok(Asked { request, tells_usage, for_own_kind, dropped, echo })
     }
 }
 
@@ -188,30 +163,12 @@ fn member(object: &mut String, name: &str, json: &str) {
     object.push_str(json);
 }
 
-fn is_null(value: &RawValue) -> bool {
-    value.get() == "null"
-}
-
-fn refused(name: &str, why: &str) -> ErrorBody {
-    ErrorBody::new(ErrorCode::BadRequest, format!("`{name}`: {why}"))
-}
-
-/// Where the body stops being JSON. What stands there may be private and is not shown.
-fn not_json(error: &serde_json::Error) -> ErrorBody {
-    if error.is_data() {
-        let message = "expected a JSON object such as {\"messages\":[…]}";
-        return ErrorBody::new(ErrorCode::BadRequest, message);
-    }
-    let place = format!("line {}, column {}", error.line(), error.column());
-    let message = format!("the body is not JSON, or not all of it ({place})");
-    ErrorBody::new(ErrorCode::InvalidJson, message)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::protocol::reply::ErrorCode;
 
     fn asked(body: Value) -> Result<Asked, ErrorBody> {
         read(body.to_string().as_bytes())
@@ -233,7 +190,7 @@ mod tests {
             "max_completion_tokens": 7, "stream": true, "user": "u", "metadata": {"a": [1]},
             "stream_options": {"include_usage": true}, "temperature": null, "n": 1,
         }));
-        let Asked { request, tells_usage, for_own_kind, dropped } = asked.unwrap();
+        let Asked { request, tells_usage, for_own_kind, dropped, .. } = asked.unwrap();
         assert_eq!((request.model.as_deref(), request.max_tokens), (Some("m"), Some(7)));
         assert!(request.stream && tells_usage && request.temperature.is_none());
         assert_eq!(

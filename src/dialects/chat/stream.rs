@@ -113,7 +113,7 @@ impl EventWriter for ChunkWriter {
 
     fn fail(&mut self, error: &ErrorBody, out: &mut Sse) {
         let refused = Refused { status: status(error.code), error, request_id: None };
-        out.raw_data(&Dialect::Chat.error(&refused));
+        out.raw_data(&Dialect::Chat.errors().body(&refused));
     }
 
     fn alive(&self, out: &mut Sse) {

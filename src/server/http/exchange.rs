@@ -1,5 +1,6 @@
 //! One request for an answer: read, submitted, answered.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::reply::{LiveStream, ReplyBody, ending};
 use super::settings::FrontSettings;
 use super::{FrontDoor, json, refuse};
 use crate::actors::sink::{ChatAnswer, News, Told};
-use crate::dialects::{Asked, Dialect, Given, Refused, status};
+use crate::dialects::{Asked, Dialect, Echo, Given, Refused, status};
 use crate::protocol::event::StreamEvent;
 use crate::protocol::front::FrontTerms;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody, ErrorCode, Outcome};
@@ -31,6 +32,7 @@ struct Exchange<'a> {
     tells_usage: bool,
     for_own_kind: Vec<String>,
     dropped: Vec<String>,
+    echo: Rc<Echo>,
 }
 
 /// Answers a request for an answer.
@@ -43,7 +45,7 @@ pub(super) async fn answer(
 ) -> Response<ReplyBody> {
     match submit(door, settings, dialect, head, body).await {
         Ok((exchange, answering)) => exchange.follow(answering).await,
-        Err(turned) => refuse(dialect, &turned, settings),
+        Err(turned) => refuse(dialect.errors(), &turned, settings),
     }
 }
 
@@ -57,9 +59,10 @@ async fn submit<'a>(
     // In this order: a daemon that ends says so, whatever else is wrong.
     door.server.is_serving()?;
     let body = collect(door, settings, body).await?;
-    let Asked { mut request, tells_usage, for_own_kind, dropped } = dialect.read(&body)?;
+    let Asked { mut request, tells_usage, for_own_kind, dropped, echo } = dialect.read(&body)?;
     drop(body);
-    if let Some(tool) = dropped.iter().find(|_| settings.rules.refuses_hosted_tools) {
+    let hosted = dropped.iter().find(|name| name.starts_with("tools."));
+    if let Some(tool) = hosted.filter(|_| settings.rules.refuses_hosted_tools) {
         let message = format!(
             "`{tool}`: a tool that a provider runs itself has no backup (`http.hosted_tools`); \
              leave it out"
@@ -76,7 +79,7 @@ async fn submit<'a>(
         unknown_is_default: settings.rules.unknown_is_default,
     }));
     let answering = door.server.submit(request, &door.caller)?;
-    Ok((Exchange { door, settings, dialect, tells_usage, for_own_kind, dropped }, answering))
+    Ok((Exchange { door, settings, dialect, tells_usage, for_own_kind, dropped, echo }, answering))
 }
 
 /// The whole body, within its limits.
@@ -163,7 +166,7 @@ impl Exchange<'_> {
             biased;
             news = answering.next() => news,
             () = ending(self.door.server.phase.clone()) => {
-                return refuse(self.dialect, &answering.end().into(), self.settings);
+                return refuse(self.dialect.errors(), &answering.end().into(), self.settings);
             }
         };
         match first {
@@ -171,7 +174,7 @@ impl Exchange<'_> {
             Some(News::Answer(ChatAnswer::Chat(outcome))) => self.whole(&outcome),
             Some(News::Answer(ChatAnswer::Plan(_))) | None => {
                 let lost = ErrorBody::internal("an answer was lost");
-                refuse(self.dialect, &lost.into(), self.settings)
+                refuse(self.dialect.errors(), &lost.into(), self.settings)
             }
         }
     }
@@ -182,7 +185,7 @@ impl Exchange<'_> {
             headers::speaker(&mut head, model_used, speaker);
             self.tell_dropped(&mut head, &speaker.provider);
         }
-        let writer = self.dialect.writer(self.tells_usage, self.unix_time());
+        let writer = self.dialect.writer(self.tells_usage, self.unix_time(), self.echo.clone());
         let phase = self.door.server.phase.clone();
         let stream = LiveStream::new(answering, first, writer, phase);
         let mut response = Response::new(ReplyBody::Live(Box::new(stream)));
@@ -200,7 +203,8 @@ impl Exchange<'_> {
 
     fn answered(&self, answered: &Answered, outcome: &Outcome) -> Response<ReplyBody> {
         let request_id = &*outcome.request_id;
-        let given = Given { answered, request_id, unix_time: self.unix_time() };
+        let unix_time = self.unix_time();
+        let given = Given { answered, request_id, unix_time, echo: &self.echo };
         let mut response = json(StatusCode::OK, self.dialect.answer(&given));
         let head = response.headers_mut();
         headers::request_id(head, request_id);
@@ -213,7 +217,7 @@ impl Exchange<'_> {
     fn failed(&self, error: &ErrorBody, outcome: &Outcome) -> Response<ReplyBody> {
         let status = status_of(error, &outcome.attempts);
         let request_id = Some(&*outcome.request_id).filter(|id| !id.is_empty());
-        let body = self.dialect.error(&Refused { status, error, request_id });
+        let body = self.dialect.errors().body(&Refused { status, error, request_id });
         let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json(code, body);
         let head = response.headers_mut();

@@ -31,7 +31,7 @@ use super::budget::ConnectionSlot;
 use super::caller::Caller;
 use super::{Phase, Server};
 use crate::actors::router::AskChains;
-use crate::dialects::{Dialect, Refused};
+use crate::dialects::{ErrorForm, Refused};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use guard::Turned;
 use reply::{Never, ReplyBody};
@@ -92,9 +92,9 @@ async fn respond(
     let settings = door.server.http();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let dialect = route::dialect(path);
+    let form = route::error_form(path);
     if head.method == REFUSED {
-        return closing(refused(dialect, reason, &settings));
+        return closing(refused(form, reason, &settings));
     }
     let endpoint = route::endpoint(&head.method, path);
     let allowed = match door.port {
@@ -102,11 +102,11 @@ async fn respond(
         None => Ok(()),
     };
     if let Err(turned) = allowed {
-        return closing(refuse(dialect, &turned, &settings));
+        return closing(refuse(form, &turned, &settings));
     }
     match endpoint {
         Endpoint::Answer(dialect) => exchange::answer(door, &settings, dialect, &head, body).await,
-        endpoint => look_up(door, &settings, dialect, &head, endpoint).await,
+        endpoint => look_up(door, &settings, form, &head, endpoint).await,
     }
 }
 
@@ -114,7 +114,7 @@ async fn respond(
 async fn look_up(
     door: &FrontDoor,
     settings: &FrontSettings,
-    dialect: Dialect,
+    form: ErrorForm,
     head: &Parts,
     endpoint: Endpoint,
 ) -> Response<ReplyBody> {
@@ -130,23 +130,23 @@ async fn look_up(
             None => {
                 let message = "no task, alias or model has this name; GET /v1/models lists them";
                 let error = ErrorBody::new(ErrorCode::UnknownModel, message);
-                refuse(dialect, &error.into(), settings)
+                refuse(form, &error.into(), settings)
             }
         },
         Endpoint::WrongMethod(method) => {
             let message = format!("this path takes {method}");
             let turned = Turned::new(405, ErrorCode::BadRequest, message);
-            let mut response = refuse(dialect, &turned, settings);
+            let mut response = refuse(form, &turned, settings);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
             response
         }
         Endpoint::Unknown | Endpoint::Answer(_) => {
             let path: String = head.uri.path().chars().take(80).collect();
             let message = format!(
-                "{path} is not served; served are POST /v1/chat/completions, GET /v1/models, \
-                 /health and /ready"
+                "{path} is not served; served are POST /v1/chat/completions and /v1/responses, \
+                 GET /v1/models, /health and /ready"
             );
-            refuse(dialect, &ErrorBody::new(ErrorCode::UnknownOp, message).into(), settings)
+            refuse(form, &ErrorBody::new(ErrorCode::UnknownOp, message).into(), settings)
         }
     }
 }
@@ -157,15 +157,15 @@ async fn is_ready(server: &Server) -> bool {
 }
 
 /// Answers a request that never came through the screen.
-fn refused(dialect: Dialect, reason: &Reason, settings: &FrontSettings) -> Response<ReplyBody> {
+fn refused(form: ErrorForm, reason: &Reason, settings: &FrontSettings) -> Response<ReplyBody> {
     let (status, why) = reason.get().map_or((400, "malformed"), |it| (it.status, it.why));
-    refuse(dialect, &Turned::new(status, ErrorCode::BadRequest, why), settings)
+    refuse(form, &Turned::new(status, ErrorCode::BadRequest, why), settings)
 }
 
 /// An error that no model and no attempt is part of.
-fn refuse(dialect: Dialect, turned: &Turned, settings: &FrontSettings) -> Response<ReplyBody> {
+fn refuse(form: ErrorForm, turned: &Turned, settings: &FrontSettings) -> Response<ReplyBody> {
     let Turned { status, error } = turned;
-    let body = dialect.error(&Refused { status: *status, error, request_id: None });
+    let body = form.body(&Refused { status: *status, error, request_id: None });
     let code = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(code, body);
     let longest = settings.rules.retry_after_max;
@@ -176,7 +176,7 @@ fn refuse(dialect: Dialect, turned: &Turned, settings: &FrontSettings) -> Respon
 /// What a client that finds no place is told, in whole.
 pub(super) fn no_place(message: String) -> Vec<u8> {
     let error = super::admit::overloaded(message);
-    let body = Dialect::Chat.error(&Refused { status: 503, error: &error, request_id: None });
+    let body = ErrorForm::OpenAi.body(&Refused { status: 503, error: &error, request_id: None });
     let length = body.len();
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\

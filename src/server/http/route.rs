@@ -1,9 +1,9 @@
-//! Which path asks for what, and in which dialect its errors are.
+//! Which path asks for what, and which form its errors have.
 
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::dialects::Dialect;
+use crate::dialects::{Dialect, ErrorForm};
 
 /// What a path asks for.
 #[derive(Debug, PartialEq)]
@@ -30,6 +30,7 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Endpoint {
         "" | "/health" => ("GET", Endpoint::Health),
         "/ready" => ("GET", Endpoint::Ready),
         "/v1/chat/completions" | "/chat/completions" => ("POST", Endpoint::Answer(Dialect::Chat)),
+        "/v1/responses" | "/responses" => ("POST", Endpoint::Answer(Dialect::Responses)),
         "/v1/models" | "/models" => ("GET", Endpoint::Models),
         path => match path.strip_prefix("/v1/models/") {
             Some(id) => {
@@ -43,11 +44,11 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Endpoint {
     if fits { found } else { Endpoint::WrongMethod(allowed) }
 }
 
-/// The dialect that programs of this path read errors in.
-pub(super) fn dialect(path: &str) -> Dialect {
+/// The form that programs of this path read errors in.
+pub(super) fn error_form(path: &str) -> ErrorForm {
     match path.starts_with("/v1/messages") {
-        true => Dialect::Messages,
-        false => Dialect::Chat,
+        true => ErrorForm::Anthropic,
+        false => ErrorForm::OpenAi,
     }
 }
 
@@ -63,6 +64,10 @@ mod tests {
             ("GET", "/ready", Endpoint::Ready),
             ("POST", "/v1/chat/completions", Endpoint::Answer(Dialect::Chat)),
             ("GET", "/v1/chat/completions", Endpoint::WrongMethod("POST")),
+            ("POST", "/v1/responses/", Endpoint::Answer(Dialect::Responses)),
+            ("POST", "/responses", Endpoint::Answer(Dialect::Responses)),
+            ("GET", "/v1/responses/resp_1", Endpoint::Unknown),
+            ("POST", "/v1/responses/resp_1/cancel", Endpoint::Unknown),
             ("POST", "/v1/models", Endpoint::WrongMethod("GET")),
             ("GET", "/v1/models/", Endpoint::Models),
             ("GET", "/v1/models/openai%2Fgpt-4o", Endpoint::Model("openai/gpt-4o".to_owned())),
@@ -74,6 +79,6 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             assert_eq!(endpoint(&method, path), expected, "{method} {path}");
         }
-        assert_eq!(dialect("/v1/messages/count_tokens"), Dialect::Messages);
+        assert_eq!(error_form("/v1/messages/count_tokens"), ErrorForm::Anthropic);
     }
 }
