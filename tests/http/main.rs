@@ -15,4 +15,6 @@ mod harness;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod wire;

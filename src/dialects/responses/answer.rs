@@ -57,7 +57,7 @@ pub(super) enum OutputItem<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
     },
-    /// What it says.
+    /// What the model says.
     Message { id: String, status: &'static str, role: &'static str, content: Vec<OutputPart<'a>> },
     /// A call that it asks for.
     FunctionCall {

@@ -128,7 +128,7 @@ struct ReasoningWish {
     effort: Option<Effort>,
 }
 
-/// Reads a body.
+/// Reads the body of a request.
 pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
     let mended = surrogate::mend(body);
     let body = mended.as_deref().unwrap_or(body);

@@ -17,7 +17,7 @@ use crate::protocol::reply::Answered;
 /// What our own begins with; its number changes with its form.
 const OURS: &str = "fallbackd.1.";
 
-/// What travels back.
+/// What travels back unread.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Sealed {
     /// Of the whole answer.

@@ -13,7 +13,7 @@ use crate::protocol::chat::ToolCall;
 use crate::protocol::event::Speaker;
 use crate::protocol::reply::{Answered, ErrorBody};
 
-/// Writes one stream.
+/// Writes one stream of events.
 pub(in crate::dialects) struct ResponseWriter {
     echo: Rc<Echo>,
     unix_time: u64,

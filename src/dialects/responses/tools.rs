@@ -22,7 +22,7 @@ pub(super) struct FunctionHome {
     /// The name that models see.
     pub(super) offered: String,
     pub(super) namespace: String,
-    /// Its name there.
+    /// The name that it has there.
     pub(super) name: String,
     /// Its place among all functions that were listed.
     at: usize,

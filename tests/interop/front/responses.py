@@ -1,14 +1,7 @@
-"""What the official Python SDK of OpenAI makes of the daemon's `/v1/responses`.
+"""The official Python SDK of OpenAI with Responses, and the Agents SDK where it is installed.
 
-Argument: the daemon's socket. Behind it are the providers of `simulate.rs`, under chains of these
-names:
-
-    openai = [an OpenAI model]          outage = [sim-overloaded, an Anthropic model]
-    anthropic = [an Anthropic model]    broken = [sim-cut]
-    google = [a Gemini model]           dead = [sim-overloaded]
-
-Every check prints one line; the exit code is 1 if one fails. The Agents SDK is checked where it is
-installed. Retries are off, so that one call is one call.
+Every answer and every event is held against the SDK's own types. Retries are off, so that one call
+is one call.
 """
 
 import asyncio
@@ -25,8 +18,8 @@ try:
 except ImportError:
     import httpx
 
-SOCKET = sys.argv[1]
-KINDS = ["openai", "anthropic", "google"]
+SOCKET, PORT, TOKEN = sys.argv[1:4]
+KINDS = ["gpt", "claude", "gemini"]
 WEATHER = {
     "type": "function",
     "name": "weather",
@@ -42,9 +35,7 @@ WEATHER = {
 SPACE = {"type": "namespace", "name": "tools_v1", "description": "Tools.", "tools": [WEATHER]}
 
 http = httpx.Client(transport=httpx.HTTPTransport(uds=SOCKET))
-client = openai.OpenAI(
-    base_url="http://fallbackd/v1", api_key="none", http_client=http, max_retries=0
-)
+client = openai.OpenAI(base_url="http://x/v1", api_key="none", http_client=http, max_retries=0)
 failed = 0
 
 
@@ -59,10 +50,10 @@ def check(name, run, *arguments):
     title = f"{name} {' '.join(arguments)}".rstrip()
     try:
         run(*arguments)
-        print(f"ok   {title}")
+        print(f"ok   responses {title}", flush=True)
     except Exception as error:  # a failed check must not end the others
         failed += 1
-        print(f"FAIL {title}: {type(error).__name__}: {error}")
+        print(f"FAIL responses {title}: {type(error).__name__}: {error}", flush=True)
 
 
 def same(got, expected):
@@ -197,11 +188,19 @@ def outage():
     same(raw.headers["x-fallbackd-fallback-count"], "1")
 
 
+def over_tcp():
+    url = f"http://127.0.0.1:{PORT}/v1"
+    other = openai.OpenAI(base_url=url, api_key=TOKEN, max_retries=0)
+    assert other.responses.create(model="gpt", input="hello").output_text.endswith("hello")
+    *_, last = other.responses.create(model="claude", input="hello", stream=True)
+    same(last.type, "response.completed")
+
+
 def nobody():
     for stream in (False, True):
         error = error_of(
             openai.InternalServerError,
-            lambda: client.responses.create(model="dead", input="hello", stream=stream),
+            lambda: client.responses.create(model="limited", input="hello", stream=stream),
         )
         same(error.status_code, 503)
         assert int(error.response.headers["retry-after"]) >= 1
@@ -211,7 +210,7 @@ def broken():
     told = []
 
     def hear():
-        for event in client.responses.create(model="broken", input="hello", stream=True):
+        for event in client.responses.create(model="differs", input="hello", stream=True):
             told.append(event)
 
     # The SDK raises for the connection that is cut, not for the event.
@@ -234,7 +233,7 @@ def refused():
     ):
         error = error_of(
             openai.BadRequestError,
-            lambda: client.responses.create(model="openai", input="hello", **request),
+            lambda: client.responses.create(model="gpt", input="hello", **request),
         )
         same((error.param, error.type), (list(request)[-1], "invalid_request_error"))
     error_of(openai.NotFoundError, lambda: client.responses.create(model="nobody", input="hello"))
@@ -264,7 +263,7 @@ def agents(model):
     async def run():
         async_http = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=SOCKET))
         asynchronous = openai.AsyncOpenAI(
-            base_url="http://fallbackd/v1", api_key="none", http_client=async_http, max_retries=0
+            base_url="http://x/v1", api_key="none", http_client=async_http, max_retries=0
         )
         agent = Agent(
             name="a",
@@ -292,6 +291,7 @@ for kind in KINDS:
     check("streamed", streamed, kind)
     check("streamed and structured", streamed_structured, kind)
     check("streamed tools", streamed_tools, kind)
+check("over TCP", over_tcp)
 check("an outage of the primary", outage)
 check("nobody answers", nobody)
 check("a stream that is cut", broken)
@@ -300,5 +300,5 @@ if importlib.util.find_spec("agents"):
     for kind in KINDS:
         check("agents with a tool", agents, kind)
 else:
-    print("SKIP: the Agents SDK is not installed")
+    print("SKIP: the Agents SDK is not installed", flush=True)
 sys.exit(1 if failed else 0)
