@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::status::RecorderStatus;
-use crate::domain::breaker::{Force, State};
+use crate::domain::breaker::{OverrideState, State};
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 
@@ -112,14 +112,14 @@ pub struct BreakerView {
     pub consecutive_failures: u32,
     /// An order in force.
     #[serde(rename = "override")]
-    pub forced: Option<OverrideView>,
+    pub overridden: Option<OverrideView>,
 }
 
 /// An order in force.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OverrideView {
     /// The state that was ordered.
-    pub set: Force,
+    pub set: OverrideState,
     /// When it ends by itself.
     pub until: Option<String>,
 }

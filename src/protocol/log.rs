@@ -12,7 +12,7 @@ use super::answer::Finish;
 use super::calendar::rfc3339_or_null;
 use super::reply::ErrorCode;
 use super::request::EventType;
-use crate::domain::breaker::{Force, State};
+use crate::domain::breaker::{OverrideState, State};
 use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::{CallKind, LedgerKey, Paid};
@@ -246,7 +246,7 @@ pub struct BreakerEvent {
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
     #[serde(rename = "override", default, skip_serializing_if = "Option::is_none")]
-    pub forced: Option<Force>,
+    pub overridden: Option<OverrideState>,
     /// Who set the override.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
