@@ -24,14 +24,14 @@ pub(crate) struct TaskSpend {
     zone: TimeZone,
 }
 
-/// The purses of all tasks.
+/// What each task has spent today.
 pub(super) struct SpendByTask {
     by_task: RefCell<HashMap<Arc<str>, Rc<RefCell<DaySpend>>>>,
     zone: TimeZone,
 }
 
 impl SpendByTask {
-    /// Purses that begin with what the ledger says of the day of `now`.
+    /// Sums that begin with what the ledger says of the day of `now`.
     pub(super) fn new(today: &[(LedgerKey, Sums)], zone: TimeZone, now: Wall) -> SpendByTask {
         let mut amounts: HashMap<Arc<str>, Nano> = HashMap::new();
         for (key, sums) in today {
@@ -40,18 +40,19 @@ impl SpendByTask {
             *amounts.entry(key.task.clone()).or_default() += spent;
         }
         let day = day(now, &zone);
-        let daily_spend = |amount| Rc::new(RefCell::new(DaySpend::on(day, amount)));
-        let by_task =
-            amounts.into_iter().map(|(task, amount)| (task, daily_spend(amount))).collect();
+        let by_task = amounts
+            .into_iter()
+            .map(|(task, amount)| (task, Rc::new(RefCell::new(DaySpend::on(day, amount)))))
+            .collect();
         SpendByTask { by_task: RefCell::new(by_task), zone }
     }
 
-    /// The same purses for a changed configuration.
+    /// The same sums for a changed configuration.
     pub(super) fn renewed(&self, zone: TimeZone) -> SpendByTask {
         SpendByTask { by_task: self.by_task.clone(), zone }
     }
 
-    /// The purse of a task.
+    /// The sum of one task.
     pub(super) fn of(&self, task: &Arc<str>) -> TaskSpend {
         let spent = self.by_task.borrow_mut().entry(task.clone()).or_default().clone();
         TaskSpend { spent, zone: self.zone.clone() }

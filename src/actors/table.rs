@@ -269,16 +269,7 @@ impl Chain {
         let asked = self.models.iter().map(|model| model.actor.send(AskAvailability(*needs)));
         let answers = join_all(asked).await;
         // An owner whose answer was lost is left out; the rest of the chain serves.
-        let gone = Skip::new(SkipReason::Busy);
-        let absent = || Availability {
-            skip: Some(gone),
-            degraded: false,
-            judged: Judged::default(),
-            probed: false,
-            early_in: None,
-            copy: CopyAvailability::default(),
-        };
-        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|_| absent()));
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|_| unanswered()));
         let mut availabilities: Vec<_> = answers.collect();
         rank::spare_callers(&mut availabilities, left);
         availabilities
@@ -305,32 +296,18 @@ impl Chain {
     /// request cannot use is no change of order.
     pub(crate) fn reordered(&self, availabilities: &[Availability]) -> Option<Event> {
         let last = self.last_order.as_ref()?;
-        let out = |availability: &Availability| {
-            availability.skip.filter(|skip| {
-                matches!(
-                    skip.reason,
-                    SkipReason::CircuitOpen | SkipReason::RateLimited | SkipReason::Misconfigured
-                )
-            })
-        };
-        let with = |degraded: bool| {
-            let wanted = move |(_, availability): &(usize, &Availability)| {
-                availability.degraded == degraded && out(availability).is_none()
-            };
-            availabilities.iter().enumerate().filter(wanted).map(|(at, _)| at)
-        };
-        let order = || with(false).chain(with(true));
-        if order().eq(last.borrow().iter().copied()) {
+        let order = health_order(availabilities);
+        if order == *last.borrow() {
             return None;
         }
-        last.replace(order().collect());
+        last.replace(order.clone());
         let name = |at: usize| self.models[at].name().clone();
         let left_out = availabilities.iter().enumerate().filter_map(|(at, availability)| {
-            out(availability).map(|skip| LeftOut { model: name(at), reason: skip.reason })
+            unhealthy(availability).map(|skip| LeftOut { model: name(at), reason: skip.reason })
         });
         Some(Event::Order(OrderEvent {
             task: self.task.clone(),
-            order: order().map(name).collect(),
+            order: order.into_iter().map(name).collect(),
             left_out: left_out.collect(),
         }))
     }
@@ -369,4 +346,34 @@ fn settings(model: &Model, retention: Duration) -> Settings {
         min_calls: model.health.min_calls,
         retention,
     }
+}
+
+/// What holds for a model whose owner gave no answer.
+fn unanswered() -> Availability {
+    Availability {
+        skip: Some(Skip::new(SkipReason::Busy)),
+        degraded: false,
+        judged: Judged::default(),
+        probed: false,
+        early_in: None,
+        copy: CopyAvailability::default(),
+    }
+}
+
+/// Why a model's health leaves it out, whatever a request needs.
+fn unhealthy(availability: &Availability) -> Option<Skip> {
+    availability.skip.filter(|skip| {
+        matches!(
+            skip.reason,
+            SkipReason::CircuitOpen | SkipReason::RateLimited | SkipReason::Misconfigured
+        )
+    })
+}
+
+/// The places of the models that health does not leave out, degraded ones last.
+fn health_order(availabilities: &[Availability]) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        (0..availabilities.len()).filter(|at| unhealthy(&availabilities[*at]).is_none()).collect();
+    order.sort_by_key(|at| availabilities[*at].degraded);
+    order
 }

@@ -68,16 +68,18 @@ pub(crate) fn nearest(availabilities: &[Availability]) -> Option<usize> {
 
 /// With nobody to try at all: when asking again may help.
 pub(crate) fn earliest(availabilities: &[Availability]) -> Option<Duration> {
-    let helps =
-        |skip: &Skip| matches!(skip.reason, SkipReason::CircuitOpen | SkipReason::RateLimited);
     availabilities
         .iter()
         .flat_map(|availability| {
-            let again = availability.skip.filter(helps).and_then(|skip| skip.retry_in);
+            let again = availability.skip.filter(ends_with_time).and_then(|skip| skip.retry_in);
             [again, availability.early_in.filter(|_| availability.skip.is_some())]
         })
         .flatten()
         .min()
+}
+
+fn ends_with_time(skip: &Skip) -> bool {
+    matches!(skip.reason, SkipReason::CircuitOpen | SkipReason::RateLimited)
 }
 
 impl Availability {

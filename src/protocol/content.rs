@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 #[derive(Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
-    /// A plain string.
+    /// A plain string, the whole message.
     Text(String),
-    /// Parts in order.
+    /// Several parts, in the order of reading.
     Parts(Vec<Part>),
 }
 
@@ -24,15 +24,15 @@ pub type CacheControl = Map<String, Value>;
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
-    /// Text.
+    /// A part that is text.
     Text {
-        /// The text.
+        /// The text of this part.
         text: String,
         /// Whether the prompt is cached up to here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
-    /// An image.
+    /// A part that is an image.
     ImageUrl {
         /// Where it is to be found.
         image_url: ImageUrl,
@@ -84,7 +84,7 @@ pub struct Audio {
 /// An image: an `https:` address or a `data:` URL with base64.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImageUrl {
-    /// The address.
+    /// An address on the web, or a `data:` URL that holds the image.
     pub url: String,
     /// How closely the model should look.
     #[serde(default, skip_serializing_if = "Option::is_none")]

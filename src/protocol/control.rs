@@ -31,7 +31,7 @@ pub struct Ping {
     pub protocol: u32,
     /// How long the daemon has run.
     pub uptime_ms: u64,
-    /// The daemon's process.
+    /// Process id of the daemon.
     pub pid: u32,
 }
 

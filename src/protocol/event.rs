@@ -17,22 +17,22 @@ use crate::domain::fault::Fault;
 pub enum StreamEvent {
     /// The first content follows; told once, before everything else.
     Start {
-        /// Who gives it.
+        /// The model that gives the answer.
         model_used: Arc<str>,
     },
     /// More text, never empty.
     Delta {
-        /// The text.
+        /// The text that is new.
         content: String,
     },
     /// A complete tool call of a complete answer.
     ToolCall {
-        /// The call.
+        /// The call, with all its arguments.
         tool_call: ToolCall,
     },
     /// All text so far is void.
     Restart {
-        /// Who answers instead.
+        /// The model that answers instead.
         model_used: Arc<str>,
         /// What became of the stream that delivered it.
         reason: Fault,
@@ -44,7 +44,7 @@ pub enum StreamEvent {
 pub struct EventLine<'a> {
     /// The client's id of the request.
     pub id: &'a Id,
-    /// The event.
+    /// What happened to the answer.
     #[serde(flatten)]
     pub event: &'a StreamEvent,
 }

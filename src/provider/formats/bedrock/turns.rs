@@ -53,7 +53,7 @@ struct SentDocument<'a> {
     source: BinarySource<'a>,
 }
 
-/// In base64.
+/// The bytes themselves, in base64.
 #[derive(Serialize)]
 struct BinarySource<'a> {
     bytes: &'a str,
