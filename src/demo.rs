@@ -75,7 +75,7 @@ enum StoryEnd {
     Interrupted,
 }
 
-/// Plays the demo.
+/// Plays the demo, and says with its exit code whether it went as told.
 pub fn run(options: &Options, env: &Env) -> ExitCode {
     // A story is easier to follow without the daemon's own remarks; who asks gets them.
     if env.var("FALLBACKD_LOG").is_some() {
@@ -174,11 +174,13 @@ struct ExitSignals {
 
 impl ExitSignals {
     fn listen() -> Result<ExitSignals, Trouble> {
-        let listen =
-            |kind| signal(kind).map_err(|cause| Trouble::Start(StartError::Runtime(cause)));
+        ExitSignals::of_process().map_err(|cause| Trouble::Start(StartError::Runtime(cause)))
+    }
+
+    fn of_process() -> std::io::Result<ExitSignals> {
         Ok(ExitSignals {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
 

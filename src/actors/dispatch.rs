@@ -21,7 +21,7 @@ use crate::config::RequestDefaults;
 use crate::domain::bill::Cost;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
-use crate::domain::model::Standing;
+use crate::domain::model::Availability;
 use crate::domain::need::Skip;
 use crate::domain::price::Usage;
 use crate::domain::rank;
@@ -68,7 +68,7 @@ struct Dispatch<'a> {
 }
 
 /// What changes on the way of one request.
-struct Course<'l> {
+struct DispatchState<'l> {
     progress: Progress,
     client: ClientStream,
     log: &'l mut AttemptLog,
@@ -123,8 +123,8 @@ impl<'a> Dispatch<'a> {
     }
 
     async fn plan(&self) -> PlanView {
-        let standings = self.standings().await;
-        let (order, left_out) = self.chain.view(&standings);
+        let availabilities = self.availabilities().await;
+        let (order, left_out) = self.chain.view(&availabilities);
         PlanView {
             request_id: self.assignment.label.request_id.clone(),
             task: self.chain.task.clone(),
@@ -135,9 +135,9 @@ impl<'a> Dispatch<'a> {
     }
 
     /// How the chain's models stand, copies of this request included.
-    async fn standings(&self) -> Vec<Standing> {
+    async fn availabilities(&self) -> Vec<Availability> {
         let left = self.services.shadows.left(&self.assignment.needs, self.arrived.wall);
-        self.chain.standings(&self.assignment.needs, left).await
+        self.chain.availabilities(&self.assignment.needs, left).await
     }
 
     fn request(&self) -> &'a ChatRequest {
@@ -155,50 +155,52 @@ impl<'a> Dispatch<'a> {
         log: &mut AttemptLog,
         client: ClientStream,
     ) -> Result<Box<Answered>, ErrorBody> {
-        let standings = self.standings().await;
-        if let Some(event) = self.chain.reordered(&standings) {
+        let availabilities = self.availabilities().await;
+        if let Some(event) = self.chain.reordered(&availabilities) {
             self.record(event);
         }
-        let ranking = rank::rank(&standings);
+        let ranking = rank::rank(&availabilities);
         for &(at, skip) in &ranking.left_out {
             log.skipped(self.chain.models[at].name(), skip);
         }
-        log.ranked(ranking.order.iter().map(|&at| Ranked {
-            model: self.chain.models[at].name().clone(),
-            reason:
-                (standings[at].degraded || standings[at].probed).then(|| standings[at].reason()),
+        log.ranked(ranking.order.iter().map(|&at| {
+            Ranked {
+                model: self.chain.models[at].name().clone(),
+                reason: (availabilities[at].degraded || availabilities[at].probed)
+                    .then(|| availabilities[at].reason()),
+            }
         }));
         let rules = RouteRules {
             deadline: self.assignment.deadline,
             refusal_falls_back: self.request().on_refusal == OnRefusal::Fallback,
             break_interrupts: self.request().on_interrupt == OnInterrupt::Fail,
         };
-        let progress = Progress::new(ranking.order.into(), rank::nearest(&standings), rules);
-        let mut course = Course { progress, client, log };
-        let answered = self.find(&mut course).await?;
+        let progress = Progress::new(ranking.order.into(), rank::nearest(&availabilities), rules);
+        let mut state = DispatchState { progress, client, log };
+        let answered = self.find(&mut state).await?;
         // From here on its caller's own pace counts, as it does for the reply.
-        course.client.end(&answered).await;
+        state.client.end(&answered).await;
         Ok(answered)
     }
 
     /// Carries out what the domain says until it is over.
-    async fn find(&self, course: &mut Course<'_>) -> Result<Box<Answered>, ErrorBody> {
+    async fn find(&self, state: &mut DispatchState<'_>) -> Result<Box<Answered>, ErrorBody> {
         let mut happened = Happened::Ranked;
         loop {
             let now = self.services.clock.mono();
             let candidates = &self.chain.candidates;
-            happened = match course.progress.next(happened, candidates, now, fastrand::f64()) {
-                Next::Try { at, early } => match self.attempt(at, early, course).await {
+            happened = match state.progress.next(happened, candidates, now, fastrand::f64()) {
+                Next::Try { at, early } => match self.attempt(at, early, state).await {
                     Attempted::Answered(answered) => return Ok(answered),
                     Attempted::Failed(failed) => Happened::Failed(failed),
                     Attempted::NotAdmitted(skip) => Happened::NotAdmitted(skip),
                 },
                 Next::Wait { at, wait } => self.wait(&self.chain.models[at], wait).await,
                 Next::PassOver { at, skip } => {
-                    course.log.skipped(self.chain.models[at].name(), skip);
+                    state.log.skipped(self.chain.models[at].name(), skip);
                     Happened::PassedOver
                 }
-                Next::Finish(why) => return self.unanswered(why, course.log).await,
+                Next::Finish(why) => return self.unanswered(why, state.log).await,
             };
         }
     }
@@ -222,18 +224,18 @@ impl<'a> Dispatch<'a> {
     }
 
     /// Calls a model, in chains that want it so with another one beside it, and follows the answer.
-    async fn attempt(&self, at: usize, early: bool, course: &mut Course<'_>) -> Attempted {
+    async fn attempt(&self, at: usize, early: bool, state: &mut DispatchState<'_>) -> Attempted {
         let kind = CallKind::Live;
-        let mode = Mode { kind, early, others_behind: course.progress.has_others() };
-        let first = match self.start(at, mode, course).await {
+        let mode = Mode { kind, early, others_behind: state.progress.has_others() };
+        let first = match self.start(at, mode, state).await {
             Ok(running) => running,
             Err(skip) => return Attempted::NotAdmitted(skip),
         };
-        let mut running = hedge::race(self, first, course).await;
+        let mut running = hedge::race(self, first, state).await;
         let model = running.call.model;
-        course.client.begin_model(model.name(), self.speaker(model, course.log));
-        let outcome = self.follow(&mut running.call, &mut course.client).await;
-        self.settle(running, outcome, course).await
+        state.client.begin_model(model.name(), self.speaker(model, state.log));
+        let outcome = self.follow(&mut running.call, &mut state.client).await;
+        self.settle(running, outcome, state).await
     }
 
     /// Who speaks from now on, for callers whose front tells it.
@@ -257,10 +259,10 @@ impl<'a> Dispatch<'a> {
         &'c self,
         at: usize,
         mode: Mode,
-        course: &mut Course<'_>,
+        state: &mut DispatchState<'_>,
     ) -> Result<Running<'c>, Skip> {
         let call = self.assignment.start(&self.chain.models[at], mode).await?;
-        let number = course.log.begin(call.model.name(), call.began);
+        let number = state.log.begin(call.model.name(), call.began);
         Ok(Running { at, number, call })
     }
 
@@ -299,38 +301,38 @@ impl<'a> Dispatch<'a> {
         &self,
         running: Running<'_>,
         outcome: provider::CallResult,
-        course: &mut Course<'_>,
+        state: &mut DispatchState<'_>,
     ) -> Attempted {
         let Running { at, number, call } = running;
         let model = call.model;
         let Finished { permit, mut ended, outcome, heard } = call.finish(outcome);
         if let Some(ending) = &mut ended.fault {
-            ending.shared = course.progress.broke_elsewhere(&self.chain.candidates[at]);
+            ending.shared = state.progress.broke_elsewhere(&self.chain.candidates[at]);
         }
         let (usage, cost) = (ended.usage.unwrap_or_default(), ended.cost);
-        self.pay(cost, course.log);
+        self.pay(cost, state.log);
         let now = self.services.clock.mono();
         let failure = match outcome {
             Ok(answer) => {
                 permit.settle(ended).await;
                 let refused = answer.finish == Finish::Refused;
-                let answered = self.answered(model, answer, usage, cost, course.log);
+                let answered = self.answered(model, answer, usage, cost, state.log);
                 if !(refused && self.request().on_refusal == OnRefusal::Fallback) {
-                    course.log.answered(number, now);
+                    state.log.answered(number, now);
                     return Attempted::Answered(answered);
                 }
                 let refusal = Failure::new(Fault::Refused, "refused by content policy");
-                course.log.failed(number, now, &refusal);
-                course.log.keep_refusal(answered);
+                state.log.failed(number, now, &refusal);
+                state.log.keep_refusal(answered);
                 return Attempted::Failed(FailedCall::new(at, Fault::Refused));
             }
             Err(failure) => failure,
         };
         let fault = failure.fault;
-        course.progress.learn(&self.chain.candidates[at], fault, now, fastrand::f64());
-        let delivered = course.client.broke(fault, heard.bytes > 0);
+        state.progress.learn(&self.chain.candidates[at], fault, now, fastrand::f64());
+        let delivered = state.client.broke(fault, heard.bytes > 0);
         let hold = permit.settle(ended).await;
-        course.log.failed(number, now, &failure);
+        state.log.failed(number, now, &failure);
         let (should_retry, hinted_hold) = (failure.should_retry, failure.retry_after.and(hold));
         Attempted::Failed(FailedCall {
             should_retry,
@@ -377,7 +379,7 @@ impl<'a> Dispatch<'a> {
     fn pay(&self, cost: Cost, log: &mut AttemptLog) {
         log.paid(cost);
         if let Some(amount) = cost.amount {
-            self.chain.purse.pay(amount, self.services.clock.now().wall);
+            self.chain.daily_spend.pay(amount, self.services.clock.now().wall);
         }
     }
 

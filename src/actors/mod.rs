@@ -9,14 +9,14 @@
 //! Everything runs on one single-threaded runtime, so a message costs half a microsecond.
 
 mod call;
+pub mod daily_spend;
 pub mod dispatch;
 pub mod guard;
 pub mod model;
 pub mod permit;
-pub mod purse;
 pub mod router;
 pub mod shadow;
 pub mod sink;
 pub mod table;
-pub mod telling;
+pub mod tracing_events;
 mod views;

@@ -15,13 +15,13 @@ use tokio::sync::watch;
 
 use super::guard::{Guarded, Rebuilds};
 use super::permit::{Admitted, CallLabel, Permit, Places};
-use super::{telling, views};
+use super::{tracing_events, views};
 use crate::clock::Clock;
 use crate::domain::bill::Tariff;
 use crate::domain::breaker::{Ask, Asker, Change, Override, State};
 use crate::domain::fault::Fault;
 use crate::domain::model::{
-    Admission, Changes, Ended, Kept, ModelState, Settings, Settlement, Standing,
+    Admission, Availability, Changes, Ended, Kept, ModelState, Settings, Settlement,
 };
 use crate::domain::need::{Needs, Skip};
 use crate::domain::time::{Deadline, Mono, Now, millis};
@@ -31,7 +31,7 @@ use crate::protocol::log::{
 };
 use crate::recorder::{ModelKey, Recorder, Row};
 
-pub mod beat;
+pub mod liveness;
 
 /// The owner of one model's state.
 pub(crate) struct ModelActor {
@@ -60,8 +60,8 @@ pub(crate) type OpenUntil = Option<Deadline>;
 
 /// How does the model stand towards a request?
 #[derive(Message)]
-#[rtype(result = "Standing")]
-pub(crate) struct AskStanding(pub Needs);
+#[rtype(result = "Availability")]
+pub(crate) struct AskAvailability(pub Needs);
 
 /// May this call be made?
 #[derive(Message)]
@@ -91,12 +91,12 @@ struct EndedCall {
     ended: Ended,
 }
 
-/// A person's order for the circuit.
+/// A person sets the circuit, or gives it back.
 #[derive(Message)]
 #[rtype(result = "BreakerView")]
-pub(crate) struct Order {
+pub(crate) struct SetOverride {
     /// What to set, and for how long; `None` lets the breaker decide again.
-    pub set: Option<(crate::domain::breaker::Force, Option<Duration>)>,
+    pub set: Option<(crate::domain::breaker::OverrideState, Option<Duration>)>,
     pub peer_uid: Option<u32>,
 }
 
@@ -211,8 +211,8 @@ impl ModelActor {
         now: Now,
     ) {
         let model = &self.state.settings().name;
-        telling::circuit(model, &change, fault);
-        let forced = self.state.circuit(now).forced;
+        tracing_events::circuit(model, &change, fault);
+        let overridden = self.state.circuit(now).overridden;
         let stored = self.state.stored(now);
         let event = BreakerEvent {
             model_name: model.clone(),
@@ -220,7 +220,7 @@ impl ModelActor {
             to: change.to,
             reason: change.reason,
             retry_at: change.retry_at,
-            forced: forced.map(|forced| forced.set),
+            overridden: overridden.map(|overridden| overridden.set),
             peer_uid,
             replay: BreakerReplay { identity: self.key.identity, stored: stored.clone() },
         };
@@ -265,7 +265,7 @@ impl ModelActor {
                 stored: stored.clone(),
             },
         };
-        telling::call(&event);
+        tracing_events::call(&event);
         self.kept.keep_call(start, &bucket, &self.state, now);
         let model = self.key.clone();
         let circuit = stored.map(|stored| Row::Breaker { model: model.clone(), stored });
@@ -284,14 +284,14 @@ impl Actor for ModelActor {
     type Context = Context<Self>;
 }
 
-impl Handler<AskStanding> for ModelActor {
-    type Result = Guarded<Standing>;
+impl Handler<AskAvailability> for ModelActor {
+    type Result = Guarded<Availability>;
 
-    fn handle(&mut self, ask: AskStanding, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, ask: AskAvailability, _: &mut Context<Self>) -> Self::Result {
         self.guarded(|model, now| {
-            let (standing, changes) = model.state.standing(&ask.0, now);
+            let (availability, changes) = model.state.availability(&ask.0, now);
             model.publish(changes, None, now);
-            standing
+            availability
         })
     }
 }
@@ -339,17 +339,17 @@ impl Handler<Settle> for ModelActor {
     }
 }
 
-impl Handler<Order> for ModelActor {
+impl Handler<SetOverride> for ModelActor {
     type Result = Guarded<BreakerView>;
 
-    fn handle(&mut self, order: Order, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, asked: SetOverride, _: &mut Context<Self>) -> Self::Result {
         self.guarded(|model, now| {
-            let set = order.set.map(|(set, during)| Override {
+            let set = asked.set.map(|(set, during)| Override {
                 set,
                 until: during.map(|during| Deadline::after(now, during)),
             });
-            let change = model.state.order(set, now);
-            model.publish_change(change, order.peer_uid, None, now);
+            let change = model.state.set_override(set, now);
+            model.publish_change(change, asked.peer_uid, None, now);
             views::circuit(&model.state.circuit(now))
         })
     }

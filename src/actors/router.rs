@@ -14,12 +14,12 @@ use futures_util::future::join_all;
 
 use super::dispatch::{self, Services};
 use super::guard::{Apart, Guarded};
-use super::model::beat::{Beat, Condition};
-use super::model::{Order, Snapshot};
+use super::model::liveness::{CheckLiveness, Condition};
+use super::model::{SetOverride, Snapshot};
 use super::sink::Sink;
 use super::table::Table;
 use crate::config::Config;
-use crate::domain::breaker::Force;
+use crate::domain::breaker::OverrideState;
 use crate::domain::time::Now;
 use crate::protocol::chains::{ChainView, Chains};
 use crate::protocol::chat::ChatRequest;
@@ -57,21 +57,21 @@ pub(crate) struct AskHealth(pub Option<Duration>);
 #[rtype(result = "Chains")]
 pub(crate) struct AskChains;
 
-/// Force a circuit, or let it go.
+/// Override a circuit, or let it go.
 #[derive(Message)]
 #[rtype(result = "Result<BreakerView, ErrorBody>")]
 pub(crate) struct SetBreaker {
-    pub order: BreakerOp,
+    pub op: BreakerOp,
     pub peer_uid: Option<u32>,
 }
 
 /// Is everybody alive? The owner of each model answers for itself.
 #[derive(Message)]
-#[rtype(result = "Pulse")]
-pub(crate) struct TakePulse;
+#[rtype(result = "Liveness")]
+pub(crate) struct CheckAllModels;
 
 /// The models by name, each with its condition; `None` for one whose owner did not answer.
-pub(crate) type Pulse = Vec<(Arc<str>, Option<Condition>)>;
+pub(crate) type Liveness = Vec<(Arc<str>, Option<Condition>)>;
 
 /// Take a changed configuration, which has no mistakes.
 #[derive(Message)]
@@ -115,18 +115,18 @@ impl Handler<AskHealth> for RouterActor {
     }
 }
 
-impl Handler<TakePulse> for RouterActor {
-    type Result = Apart<Pulse>;
+impl Handler<CheckAllModels> for RouterActor {
+    type Result = Apart<Liveness>;
 
-    fn handle(&mut self, _: TakePulse, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, _: CheckAllModels, _: &mut Context<Self>) -> Self::Result {
         let table = self.table.clone();
         Apart::of(async move {
-            let asked = table
-                .models()
-                .map(async |model| (model.name().clone(), model.actor.send(Beat).await.ok()));
-            let mut pulse = join_all(asked).await;
-            pulse.sort_by(|one, other| one.0.cmp(&other.0));
-            pulse
+            let asked = table.models().map(async |model| {
+                (model.name().clone(), model.actor.send(CheckLiveness).await.ok())
+            });
+            let mut liveness = join_all(asked).await;
+            liveness.sort_by(|one, other| one.0.cmp(&other.0));
+            liveness
         })
     }
 }
@@ -142,8 +142,8 @@ impl Handler<AskChains> for RouterActor {
             for chain in table.chains() {
                 let needs = chain.usual_needs(table.request().max_tokens, now);
                 let left = services.shadows.left(&needs, now);
-                let standings = chain.standings(&needs, left).await;
-                let (order, left_out) = chain.view(&standings);
+                let availabilities = chain.availabilities(&needs, left).await;
+                let (order, left_out) = chain.view(&availabilities);
                 let budget = chain.config.ceilings.daily_budget;
                 let configured = chain.models.iter().map(|model| model.name().clone()).collect();
                 chains.insert(
@@ -153,7 +153,7 @@ impl Handler<AskChains> for RouterActor {
                         order,
                         left_out,
                         daily_budget_usd: budget,
-                        spent_today_usd: budget.map(|_| chain.purse.spent(now)),
+                        spent_today_usd: budget.map(|_| chain.daily_spend.spent(now)),
                     },
                 );
             }
@@ -182,13 +182,13 @@ impl Handler<SetBreaker> for RouterActor {
     fn handle(&mut self, ask: SetBreaker, _: &mut Context<Self>) -> Self::Result {
         let table = self.table.clone();
         Apart::of(async move {
-            let set = match ask.order.set {
-                BreakerSet::Open => Some((Force::Open, ask.order.during)),
-                BreakerSet::Closed => Some((Force::Closed, ask.order.during)),
+            let set = match ask.op.set {
+                BreakerSet::Open => Some((OverrideState::Open, ask.op.during)),
+                BreakerSet::Closed => Some((OverrideState::Closed, ask.op.during)),
                 BreakerSet::Auto => None,
             };
-            let order = Order { set, peer_uid: ask.peer_uid };
-            let told = table.model(&ask.order.model)?.actor.send(order).await;
+            let wanted = SetOverride { set, peer_uid: ask.peer_uid };
+            let told = table.model(&ask.op.model)?.actor.send(wanted).await;
             told.map_err(|_| ErrorBody::internal("the daemon lost this order"))
         })
     }

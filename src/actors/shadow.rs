@@ -19,10 +19,10 @@ use tokio::task::AbortHandle;
 use self::copy::CopyServices;
 use self::gate::Gate;
 use super::guard::Guarded;
-use super::model::AskStanding;
+use super::model::AskAvailability;
 use super::table::ModelHandle;
 use crate::domain::ledger::CallKind;
-use crate::domain::model::Standing;
+use crate::domain::model::Availability;
 use crate::domain::need::{Needs, SkipReason};
 use crate::domain::price::Nano;
 use crate::domain::shadow::{AutomaticBudget, Backup, oldest, sampled};
@@ -73,7 +73,7 @@ struct Flying {
 struct Look {
     offer: Arc<Offer>,
     sampled: bool,
-    standings: Vec<(ModelHandle, Standing)>,
+    availabilities: Vec<(ModelHandle, Availability)>,
 }
 
 /// What the ledger says was spent on a day.
@@ -119,15 +119,15 @@ impl ShadowActor {
     }
 
     /// Sends one copy, if there is money for it.
-    fn launch(
+    fn start_copy(
         &mut self,
         kind: CallKind,
         offer: &Arc<Offer>,
         model: &ModelHandle,
-        standing: &Standing,
+        availability: &Availability,
         address: Addr<ShadowActor>,
     ) {
-        let reserved = standing.copy.cost;
+        let reserved = availability.copy.cost;
         if !self.budget.reserve(reserved, self.services.clock.now().wall) {
             return;
         }
@@ -148,13 +148,13 @@ impl ShadowActor {
     /// Tries every recovering model that is due.
     fn probe(&mut self, look: &Look, address: &Addr<ShadowActor>) {
         let now = self.services.clock.mono();
-        for (model, standing) in &look.standings {
-            let Some(wait) = standing.copy.probe_in else { continue };
+        for (model, availability) in &look.availabilities {
+            let Some(wait) = availability.copy.probe_in else { continue };
             self.gate.quiet(model.name(), wait, now);
-            let kept_out = standing.skip.map(|skip| skip.reason);
+            let kept_out = availability.skip.map(|skip| skip.reason);
             let by_its_circuit = kept_out.is_none_or(|reason| reason == SkipReason::CircuitOpen);
             if wait.is_zero() && by_its_circuit {
-                self.launch(CallKind::Probe, &look.offer, model, standing, address.clone());
+                self.start_copy(CallKind::Probe, &look.offer, model, availability, address.clone());
             }
         }
     }
@@ -165,16 +165,18 @@ impl ShadowActor {
         if self.gate.is_busy() || copies.count() >= self.terms.rules.max_in_flight as usize {
             return;
         }
-        let backups = look.standings.iter().enumerate().filter(|(_, (model, standing))| {
-            let ready = standing.skip.is_none() && !standing.copy.awaited;
-            ready && !look.offer.facts.called.contains(model.name())
-        });
-        let chosen = oldest(backups.map(|(place, (model, standing))| {
+        let backups =
+            look.availabilities.iter().enumerate().filter(|(_, (model, availability))| {
+                let ready = availability.skip.is_none() && !availability.copy.awaited;
+                ready && !look.offer.facts.called.contains(model.name())
+            });
+        let chosen = oldest(backups.map(|(place, (model, availability))| {
             let copies = self.flying.iter().filter(|flying| flying.model == *model.name());
-            Backup { copies: copies.count(), data: standing.copy.data, place }
+            Backup { copies: copies.count(), data: availability.copy.data, place }
         }));
-        if let Some((model, standing)) = chosen.and_then(|place| look.standings.get(place)) {
-            self.launch(CallKind::Shadow, &look.offer, model, standing, address);
+        if let Some((model, availability)) = chosen.and_then(|place| look.availabilities.get(place))
+        {
+            self.start_copy(CallKind::Shadow, &look.offer, model, availability, address);
         }
     }
 
@@ -184,15 +186,18 @@ impl ShadowActor {
     }
 }
 
-async fn standings(models: Vec<ModelHandle>, needs: Needs) -> Vec<(ModelHandle, Standing)> {
-    let mut standings = Vec::with_capacity(models.len());
+async fn availabilities(
+    models: Vec<ModelHandle>,
+    needs: Needs,
+) -> Vec<(ModelHandle, Availability)> {
+    let mut availabilities = Vec::with_capacity(models.len());
     for model in models {
         // An owner that lost its answer is left alone this time.
-        if let Ok(standing) = model.actor.send(AskStanding(needs)).await {
-            standings.push((model, standing));
+        if let Ok(availability) = model.actor.send(AskAvailability(needs)).await {
+            availabilities.push((model, availability));
         }
     }
-    standings
+    availabilities
 }
 
 impl Actor for ShadowActor {
@@ -214,8 +219,8 @@ impl Handler<Offer> for ShadowActor {
             }
             let (offer, actor) = (Arc::new(offer), context.address());
             actix::spawn(async move {
-                let standings = standings(models, offer.facts.needs).await;
-                actor.do_send(Look { offer, sampled, standings });
+                let availabilities = availabilities(models, offer.facts.needs).await;
+                actor.do_send(Look { offer, sampled, availabilities });
             });
         })
     }

@@ -14,13 +14,13 @@ use actix::{Actor, Addr};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
+use super::daily_spend::{SpendByTask, TaskSpend};
 use super::guard::Rebuilds;
-use super::model::{AskStanding, ModelActor, OpenUntil, Reconfigure};
-use super::purse::{Purse, Purses};
+use super::model::{AskAvailability, ModelActor, OpenUntil, Reconfigure};
 use crate::clock::{Clock, zone};
 use crate::config::{self, Config, Model, RequestDefaults};
 use crate::domain::minute;
-use crate::domain::model::{CopyStanding, ModelState, Settings, Standing};
+use crate::domain::model::{Availability, CopyAvailability, ModelState, Settings};
 use crate::domain::need::{Needs, Skip, SkipReason};
 use crate::domain::pace::Backoff;
 use crate::domain::price::{Nano, Price};
@@ -62,7 +62,7 @@ pub(crate) struct Chain {
     pub hedge_after: Option<Duration>,
     /// What else is configured for the task.
     pub config: Arc<config::ChainConfig>,
-    pub purse: Purse,
+    pub daily_spend: TaskSpend,
     /// The order that was last taken; `None` for chains that a request brought itself.
     last_order: Option<RefCell<Vec<usize>>>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Table {
     chains: BTreeMap<Arc<str>, Rc<Chain>>,
     fallback: Rc<Chain>,
     request: RequestDefaults,
-    purses: Purses,
+    spend_by_task: SpendByTask,
 }
 
 impl ModelHandle {
@@ -116,8 +116,8 @@ impl Table {
             handle(model, state, clock, recorder, rebuilds)
         });
         let zone = zone(config.costs.timezone.as_deref());
-        let purses = Purses::new(&restored.today, zone, clock.now().wall);
-        Table::of(config, handles.collect(), purses)
+        let spend_by_task = SpendByTask::new(&restored.today, zone, clock.now().wall);
+        Table::of(config, handles.collect(), spend_by_task)
     }
 
     /// A table for a changed configuration. A model whose identity stays keeps its actor, and with
@@ -146,8 +146,8 @@ impl Table {
             renewal.kept += 1;
             ModelHandle { config: model.clone(), ..old.clone() }
         });
-        let purses = self.purses.renewed(zone(config.costs.timezone.as_deref()));
-        let table = Table::of(config, handles.collect(), purses);
+        let spend_by_task = self.spend_by_task.renewed(zone(config.costs.timezone.as_deref()));
+        let table = Table::of(config, handles.collect(), spend_by_task);
         let gone =
             |name: &&Arc<str>| !table.models.contains_key(*name) || renewal.added.contains(*name);
         renewal.removed = self.models.keys().filter(gone).cloned().collect();
@@ -155,7 +155,7 @@ impl Table {
         (table, renewal)
     }
 
-    fn of(config: &Config, handles: Vec<ModelHandle>, purses: Purses) -> Table {
+    fn of(config: &Config, handles: Vec<ModelHandle>, spend_by_task: SpendByTask) -> Table {
         let all = || handles.iter().cloned();
         let models: HashMap<Arc<str>, ModelHandle> =
             all().map(|handle| (handle.name().clone(), handle)).collect();
@@ -165,15 +165,18 @@ impl Table {
             .map(|(task, chain)| {
                 let task: Arc<str> = task.as_str().into();
                 let handles = chain.models.iter().filter_map(|name| models.get(name)).cloned();
-                let purse = purses.of(&task);
-                (task.clone(), Chain::configured(task, handles.collect(), chain.clone(), purse))
+                let daily_spend = spend_by_task.of(&task);
+                (
+                    task.clone(),
+                    Chain::configured(task, handles.collect(), chain.clone(), daily_spend),
+                )
             })
             .collect();
         let fallback = chains.get(DEFAULT).cloned().unwrap_or_else(|| {
-            let purse = purses.of(&DEFAULT.into());
-            Chain::configured(DEFAULT.into(), all().collect(), Arc::default(), purse)
+            let daily_spend = spend_by_task.of(&DEFAULT.into());
+            Chain::configured(DEFAULT.into(), all().collect(), Arc::default(), daily_spend)
         });
-        Table { models, chains, fallback, request: config.request.clone(), purses }
+        Table { models, chains, fallback, request: config.request.clone(), spend_by_task }
     }
 
     pub(crate) fn model(&self, name: &str) -> Result<&ModelHandle, ErrorBody> {
@@ -207,12 +210,21 @@ impl Chain {
         task: Arc<str>,
         models: Vec<ModelHandle>,
         config: Arc<config::ChainConfig>,
-        purse: Purse,
+        daily_spend: TaskSpend,
     ) -> Rc<Chain> {
         let (timeout, hedge_after) = (config.timeout, config.hedge_after);
         let candidates = models.iter().map(ModelHandle::candidate).collect();
         let last_order = Some(RefCell::new((0..models.len()).collect()));
-        Rc::new(Chain { task, models, candidates, timeout, hedge_after, config, purse, last_order })
+        Rc::new(Chain {
+            task,
+            models,
+            candidates,
+            timeout,
+            hedge_after,
+            config,
+            daily_spend,
+            last_order,
+        })
     }
 
     /// Puts the task's system message before all others.
@@ -225,7 +237,7 @@ impl Chain {
 
     /// What a request needs, under this chain's ceilings.
     pub(crate) fn limited(&self, needs: Needs, now: Wall) -> Needs {
-        self.config.ceilings.over(needs, self.primary_price(), self.purse.spent(now))
+        self.config.ceilings.over(needs, self.primary_price(), self.daily_spend.spent(now))
     }
 
     /// What an ordinary request needs, for those who want to know the order without one: a page
@@ -249,30 +261,29 @@ impl Chain {
 
     /// Asks all models at once how they stand. `left` may be spent on a copy of the request, so that
     /// no caller has to test a model; `None` if there can be no copy.
-    pub(crate) async fn standings(&self, needs: &Needs, left: Option<Nano>) -> Vec<Standing> {
-        let asked = self.models.iter().map(|model| model.actor.send(AskStanding(*needs)));
+    pub(crate) async fn availabilities(
+        &self,
+        needs: &Needs,
+        left: Option<Nano>,
+    ) -> Vec<Availability> {
+        let asked = self.models.iter().map(|model| model.actor.send(AskAvailability(*needs)));
         let answers = join_all(asked).await;
         // An owner whose answer was lost is left out; the rest of the chain serves.
-        let gone = Skip::new(SkipReason::Busy);
-        let absent = || Standing {
-            skip: Some(gone),
-            degraded: false,
-            judged: Judged::default(),
-            probed: false,
-            early_in: None,
-            copy: CopyStanding::default(),
-        };
-        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|_| absent()));
-        let mut standings: Vec<_> = answers.collect();
-        rank::spare_callers(&mut standings, left);
-        standings
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|_| unanswered()));
+        let mut availabilities: Vec<_> = answers.collect();
+        rank::spare_callers(&mut availabilities, left);
+        availabilities
     }
 
     /// The order over this chain, with a reason for every model.
-    pub(crate) fn view(&self, standings: &[Standing]) -> (Vec<PlaceView>, Vec<LeftOutView>) {
-        let ranking = rank::rank(standings);
+    pub(crate) fn view(
+        &self,
+        availabilities: &[Availability],
+    ) -> (Vec<PlaceView>, Vec<LeftOutView>) {
+        let ranking = rank::rank(availabilities);
         let name = |at: usize| self.models[at].name().clone();
-        let place = |&at: &usize| PlaceView { model: name(at), reason: standings[at].reason() };
+        let place =
+            |&at: &usize| PlaceView { model: name(at), reason: availabilities[at].reason() };
         let left_out = ranking.left_out.iter().map(|&(at, skip)| LeftOutView {
             model: name(at),
             reason: skip.reason,
@@ -283,34 +294,20 @@ impl Chain {
 
     /// The event to log when health gives this chain another order than before. What only this one
     /// request cannot use is no change of order.
-    pub(crate) fn reordered(&self, standings: &[Standing]) -> Option<Event> {
+    pub(crate) fn reordered(&self, availabilities: &[Availability]) -> Option<Event> {
         let last = self.last_order.as_ref()?;
-        let out = |standing: &Standing| {
-            standing.skip.filter(|skip| {
-                matches!(
-                    skip.reason,
-                    SkipReason::CircuitOpen | SkipReason::RateLimited | SkipReason::Misconfigured
-                )
-            })
-        };
-        let with = |degraded: bool| {
-            let wanted = move |(_, standing): &(usize, &Standing)| {
-                standing.degraded == degraded && out(standing).is_none()
-            };
-            standings.iter().enumerate().filter(wanted).map(|(at, _)| at)
-        };
-        let order = || with(false).chain(with(true));
-        if order().eq(last.borrow().iter().copied()) {
+        let order = health_order(availabilities);
+        if order == *last.borrow() {
             return None;
         }
-        last.replace(order().collect());
+        last.replace(order.clone());
         let name = |at: usize| self.models[at].name().clone();
-        let left_out = standings.iter().enumerate().filter_map(|(at, standing)| {
-            out(standing).map(|skip| LeftOut { model: name(at), reason: skip.reason })
+        let left_out = availabilities.iter().enumerate().filter_map(|(at, availability)| {
+            unhealthy(availability).map(|skip| LeftOut { model: name(at), reason: skip.reason })
         });
         Some(Event::Order(OrderEvent {
             task: self.task.clone(),
-            order: order().map(name).collect(),
+            order: order.into_iter().map(name).collect(),
             left_out: left_out.collect(),
         }))
     }
@@ -349,4 +346,34 @@ fn settings(model: &Model, retention: Duration) -> Settings {
         min_calls: model.health.min_calls,
         retention,
     }
+}
+
+/// What holds for a model whose owner gave no answer.
+fn unanswered() -> Availability {
+    Availability {
+        skip: Some(Skip::new(SkipReason::Busy)),
+        degraded: false,
+        judged: Judged::default(),
+        probed: false,
+        early_in: None,
+        copy: CopyAvailability::default(),
+    }
+}
+
+/// Why a model's health leaves it out, whatever a request needs.
+fn unhealthy(availability: &Availability) -> Option<Skip> {
+    availability.skip.filter(|skip| {
+        matches!(
+            skip.reason,
+            SkipReason::CircuitOpen | SkipReason::RateLimited | SkipReason::Misconfigured
+        )
+    })
+}
+
+/// The places of the models that health does not leave out, degraded ones last.
+fn health_order(availabilities: &[Availability]) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        (0..availabilities.len()).filter(|at| unhealthy(&availabilities[*at]).is_none()).collect();
+    order.sort_by_key(|at| availabilities[*at].degraded);
+    order
 }

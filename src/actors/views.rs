@@ -64,9 +64,9 @@ pub(super) fn circuit(status: &Status) -> BreakerView {
         since: rfc3339(status.since),
         retry_at: status.retry_at.map(rfc3339),
         consecutive_failures: status.consecutive_failures,
-        forced: status.forced.map(|forced| OverrideView {
-            set: forced.set,
-            until: forced.until.map(|until| rfc3339(until.wall())),
+        overridden: status.overridden.map(|overridden| OverrideView {
+            set: overridden.set,
+            until: overridden.until.map(|until| rfc3339(until.wall())),
         }),
     }
 }

@@ -21,11 +21,13 @@ impl Env {
     pub fn of_process() -> Env {
         let uid = Uid::effective();
         let mut env = Env::new(uid.as_raw(), []);
-        let text = |os: std::ffi::OsString| os.into_string().ok();
-        env.vars.extend(std::env::vars_os().filter_map(|(k, v)| Some((text(k)?, text(v)?))));
+        env.vars.extend(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+        );
         if env.var("HOME").is_none()
             && let Ok(Some(user)) = User::from_uid(uid)
-            && let Some(home) = text(user.dir.into_os_string())
+            && let Ok(home) = user.dir.into_os_string().into_string()
         {
             env.vars.insert("HOME".to_owned(), home);
         }

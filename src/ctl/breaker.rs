@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn the_answer_tells_the_state_and_the_reason() {
         let now = text::moment("2026-11-20T10:00:00Z").unwrap();
-        let line = |forced: Value| {
+        let line = |overridden: Value| {
             let circuit = json!({"state": "closed", "since": "", "consecutive_failures": 0,
-                "override": forced});
+                "override": overridden});
             let ordered = json!({"model": "gpt-4o", "breaker": circuit});
             line(&serde_json::from_value(ordered).unwrap(), now, Paper::default())
         };

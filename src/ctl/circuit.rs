@@ -6,7 +6,7 @@
 use super::grid::Cell;
 use super::screen::Tone;
 use super::text;
-use crate::domain::breaker::{Force, State};
+use crate::domain::breaker::{OverrideState, State};
 use crate::domain::need::SkipReason;
 use crate::domain::time::{Wall, millis};
 use crate::protocol::health::{BreakerOrdered, BreakerView, ModelHealth};
@@ -42,9 +42,9 @@ impl Obstacles<'_> {
         if self.misconfigured.is_some() {
             return Cell::toned("misconfigured", Tone::Bad);
         }
-        match (self.forced(), self.circuit.state) {
-            (Some(Force::Open), _) => Cell::toned("forced open", Tone::Bad),
-            (Some(Force::Closed), _) => Cell::toned("forced closed", Tone::Warn),
+        match (self.overridden(), self.circuit.state) {
+            (Some(OverrideState::Open), _) => Cell::toned("forced open", Tone::Bad),
+            (Some(OverrideState::Closed), _) => Cell::toned("forced closed", Tone::Warn),
             (None, State::Open) => Cell::toned("open", Tone::Bad),
             (None, State::HalfOpen) => Cell::toned("half-open", Tone::Warn),
             (None, State::Closed) if self.hold_left(now).is_some() => {
@@ -56,7 +56,7 @@ impl Obstacles<'_> {
 
     /// How long until the model may be called again; empty when it may be called now.
     pub(super) fn retry_in(self, now: Wall) -> String {
-        if self.forced().is_some() {
+        if self.overridden().is_some() {
             return self.override_left(now).map(text::span).unwrap_or_default();
         }
         let open = self.circuit.state == State::Open;
@@ -73,12 +73,12 @@ impl Obstacles<'_> {
         if let Some(reason) = self.misconfigured {
             return Some(reason.to_owned());
         }
-        if let Some(forced) = self.forced() {
+        if let Some(overridden) = self.overridden() {
             let end = self.override_left(now).map_or_else(
                 || "until `fallbackctl breaker MODEL auto`".to_owned(),
                 |wait| format!("for another {}", text::span(wait)),
             );
-            return Some(format!("forced {} by an override, {end}", forced.name()));
+            return Some(format!("forced {} by an override, {end}", overridden.name()));
         }
         let state = Some(self.circuit.state).filter(|state| *state != State::Closed)?;
         let reason = self.circuit.reason.as_deref().unwrap_or("no reason given");
@@ -88,13 +88,13 @@ impl Obstacles<'_> {
     }
 
     /// What an override sets the circuit to.
-    fn forced(self) -> Option<Force> {
-        self.circuit.forced.as_ref().map(|forced| forced.set)
+    fn overridden(self) -> Option<OverrideState> {
+        self.circuit.overridden.as_ref().map(|overridden| overridden.set)
     }
 
     /// How long an override still lasts; `None` when it has no end.
     fn override_left(self, now: Wall) -> Option<u64> {
-        left(self.circuit.forced.as_ref()?.until.as_deref(), now)
+        left(self.circuit.overridden.as_ref()?.until.as_deref(), now)
     }
 
     /// How long a hold still lasts; `None` when there is none.

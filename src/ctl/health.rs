@@ -50,16 +50,23 @@ pub(super) fn run(
     if let Some(window) = args.window {
         request["window"] = humantime::format_duration(window).to_string().into();
     }
-    let ask = |screen: &mut Screen<'_>| {
-        if let Some(health) = exchange(session, &request, SOON, screen)? {
-            write!(screen.out, "{}", render(&health, wall(), screen.paper))?;
-        }
-        Ok(())
-    };
     match args.watch {
-        Some(interval) => watch::again_and_again(interval, session.json, screen, ask),
-        None => ask(screen),
+        Some(interval) => watch::again_and_again(interval, session.json, screen, |screen| {
+            show(session, &request, screen)
+        }),
+        None => show(session, &request, screen),
     }
+}
+
+fn show(
+    session: &Session,
+    request: &serde_json::Value,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
+    if let Some(health) = exchange(session, request, SOON, screen)? {
+        write!(screen.out, "{}", render(&health, wall(), screen.paper))?;
+    }
+    Ok(())
 }
 
 fn render(health: &Health, now: Wall, paper: Paper) -> String {

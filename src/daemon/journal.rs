@@ -16,7 +16,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use crate::actors::telling::NOTICE;
+use crate::actors::tracing_events::NOTICE;
 use crate::config::Env;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -132,13 +132,16 @@ mod tests {
 
     use super::*;
 
-    /// What reaches the journal's socket when `telling` tells one thing.
-    fn entry(telling: impl FnOnce()) -> String {
+    /// What reaches the journal's socket when `tracing_events` tells one thing.
+    fn entry(tracing_events: impl FnOnce()) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).unwrap();
         let journal = JournalSocket::at(&path).unwrap();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), telling);
+        tracing::subscriber::with_default(
+            tracing_subscriber::registry().with(journal),
+            tracing_events,
+        );
         let mut bytes = [0; 64 * 1024];
         let length = socket.recv(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes[..length]).into_owned()

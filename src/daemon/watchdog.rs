@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::notify::Notifier;
-use crate::actors::model::beat::Condition;
-use crate::actors::router::{Pulse, RouterActor, TakePulse};
+use crate::actors::model::liveness::Condition;
+use crate::actors::router::{CheckAllModels, Liveness, RouterActor};
 use crate::clock::Clock;
 use crate::domain::time::Mono;
 use crate::protocol::status::RecorderStatus;
@@ -87,22 +87,22 @@ impl Watchdog {
     /// Asks everybody, tells the status if it is a new one, and says whether all have answered.
     async fn look(&self, told: &mut LastTold) -> bool {
         // Who does not answer within a period has not answered.
-        let pulse = timeout(PERIOD, self.router.send(TakePulse)).await;
-        let pulse = pulse.ok().and_then(Result::ok);
+        let liveness = timeout(PERIOD, self.router.send(CheckAllModels)).await;
+        let liveness = liveness.ok().and_then(Result::ok);
         let recorder = self.recorder.status();
         told.disk = told.disk.now(&recorder);
         let ending = (*self.phase.borrow() != Phase::Serving).then(|| self.server.outstanding());
-        let status = status(pulse.as_ref(), &recorder, told.disk, ending);
+        let status = status(liveness.as_ref(), &recorder, told.disk, ending);
         if status != told.status {
             self.notifier.status(&status);
             told.status = status;
         }
-        pulse.is_some_and(|pulse| all_answered(&pulse))
+        liveness.is_some_and(|liveness| all_answered(&liveness))
     }
 }
 
-fn all_answered(pulse: &Pulse) -> bool {
-    pulse.iter().all(|(_, condition)| condition.is_some())
+fn all_answered(liveness: &Liveness) -> bool {
+    liveness.iter().all(|(_, condition)| condition.is_some())
 }
 
 impl Disk {
@@ -116,7 +116,7 @@ impl Disk {
 }
 
 fn status(
-    pulse: Option<&Pulse>,
+    liveness: Option<&Liveness>,
     recorder: &RecorderStatus,
     disk: Disk,
     ending: Option<usize>,
@@ -125,18 +125,18 @@ fn status(
     if let Some(outstanding) = ending {
         parts.push(format!("ending, still to answer: {outstanding}"));
     }
-    match pulse {
+    match liveness {
         None => parts.push("the router does not answer".to_owned()),
-        Some(pulse) => {
-            let up = of(pulse, Some(Condition::Up)).len();
-            parts.push(format!("{up} of {} models up", pulse.len()));
+        Some(liveness) => {
+            let up = of(liveness, Some(Condition::Up)).len();
+            parts.push(format!("{up} of {} models up", liveness.len()));
             let out = [
                 ("circuit open", Some(Condition::CircuitOpen)),
                 ("without a key", Some(Condition::Misconfigured)),
                 ("not answering", None),
             ];
             for (what, condition) in out {
-                let names = of(pulse, condition);
+                let names = of(liveness, condition);
                 if !names.is_empty() {
                     parts.push(format!("{what}: {}", listed(&names)));
                 }
@@ -150,8 +150,8 @@ fn status(
 }
 
 /// The models of this condition.
-fn of(pulse: &Pulse, wanted: Option<Condition>) -> Vec<&str> {
-    let those = pulse.iter().filter(|(_, condition)| *condition == wanted);
+fn of(liveness: &Liveness, wanted: Option<Condition>) -> Vec<&str> {
+    let those = liveness.iter().filter(|(_, condition)| *condition == wanted);
     those.map(|(name, _)| &**name).collect()
 }
 
@@ -167,7 +167,7 @@ fn listed(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn pulse(conditions: &[Option<Condition>]) -> Pulse {
+    fn liveness(conditions: &[Option<Condition>]) -> Liveness {
         let named = |(at, condition): (usize, &Option<Condition>)| {
             (format!("m{at}").as_str().into(), *condition)
         };
@@ -177,13 +177,14 @@ mod tests {
     #[test]
     fn the_status_names_models_that_are_out_and_why() {
         use Condition::{CircuitOpen, Misconfigured, Up};
-        let told =
-            |pulse: &Pulse| status(Some(pulse), &RecorderStatus::default(), Disk::default(), None);
-        assert_eq!(told(&pulse(&[Some(Up); 3])), "3 of 3 models up");
-        let mixed = pulse(&[Some(Up), Some(CircuitOpen), Some(Misconfigured), None]);
+        let told = |liveness: &Liveness| {
+            status(Some(liveness), &RecorderStatus::default(), Disk::default(), None)
+        };
+        assert_eq!(told(&liveness(&[Some(Up); 3])), "3 of 3 models up");
+        let mixed = liveness(&[Some(Up), Some(CircuitOpen), Some(Misconfigured), None]);
         let expected = "1 of 4 models up; circuit open: m1; without a key: m2; not answering: m3";
         assert_eq!(told(&mixed), expected);
-        let many = told(&pulse(&[Some(CircuitOpen); 6]));
+        let many = told(&liveness(&[Some(CircuitOpen); 6]));
         assert_eq!(many, "0 of 6 models up; circuit open: m0, m1, m2, m3 and 2 more");
     }
 
@@ -194,19 +195,19 @@ mod tests {
         assert!(!fine.slow);
         let stalled = fine.now(&at(5, 1));
         assert!(stalled.slow);
-        let told = status(Some(&pulse(&[])), &at(5, 1), stalled, None);
+        let told = status(Some(&liveness(&[])), &at(5, 1), stalled, None);
         assert_eq!(told, "0 of 0 models up; the health log is slow");
         assert!(stalled.now(&at(5, 1)).slow, "nothing was written since");
         assert!(!stalled.now(&at(9, 1)).slow);
         let full = RecorderStatus { log_error: Some("no space left".to_owned()), ..at(5, 1) };
-        let told = status(Some(&pulse(&[])), &full, stalled, None);
+        let told = status(Some(&liveness(&[])), &full, stalled, None);
         assert_eq!(told, "0 of 0 models up; no space left");
     }
 
     #[test]
     fn one_owner_that_does_not_answer_is_enough_to_be_dead() {
-        assert!(all_answered(&pulse(&[Some(Condition::Up), Some(Condition::CircuitOpen)])));
-        assert!(!all_answered(&pulse(&[Some(Condition::Up), None])));
+        assert!(all_answered(&liveness(&[Some(Condition::Up), Some(Condition::CircuitOpen)])));
+        assert!(!all_answered(&liveness(&[Some(Condition::Up), None])));
     }
 
     #[test]

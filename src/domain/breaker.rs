@@ -23,8 +23,8 @@ mod probes;
 mod types;
 
 pub(crate) use types::{
-    Ask, Asker, CallFinding, Change, CircuitPermit, Force, Override, Prober, Rules, Settled, State,
-    Status, Stored,
+    Ask, Asker, CallFinding, Change, CircuitPermit, Override, OverrideState, Prober, Rules,
+    Settled, State, Status, Stored,
 };
 
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Breaker {
     wasted: u32,
     early_after: Option<Deadline>,
     background: Schedule,
-    forced: Option<Override>,
+    overridden: Option<Override>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Breaker {
             probe: None,
             wasted: 0,
             early_after: None,
-            forced: None,
+            overridden: None,
         }
     }
 
@@ -90,7 +90,7 @@ impl Breaker {
         let healthy = !stored.open && now.wall.since(stored.since) >= self.healthy;
         self.openings = if healthy { 0 } else { stored.openings };
         self.run = stored.run;
-        self.forced = stored.forced.map(|(set, until)| {
+        self.overridden = stored.overridden.map(|(set, until)| {
             let until = until.map(|until| Deadline::restored(until, now, Duration::MAX));
             Override { set, until }
         });
@@ -104,12 +104,12 @@ impl Breaker {
                 (true, reason.clone(), *blocked, now.wall.plus(until.left(now)))
             }
         };
-        // What is left of it, as above: a clock that was put back makes no order longer.
-        let forced = self.forced.map(|Override { set, until }| {
+        // What is left of it, as above: a clock that was put back makes no override longer.
+        let overridden = self.overridden.map(|Override { set, until }| {
             (set, until.map(|until| now.wall.plus(until.left(now))))
         });
         let (since, openings, run) = (self.since.wall, self.openings, self.run);
-        Stored { open, reason, blocked, since, until, openings, run, forced }
+        Stored { open, reason, blocked, since, until, openings, run, overridden }
     }
 
     /// Takes a call's result. `judged` are the decided calls before this one that count for the
@@ -134,9 +134,9 @@ impl Breaker {
 
     /// The state as it is now.
     pub(crate) fn state(&self, now: Now) -> State {
-        match (self.forced(now).map(|forced| forced.set), &self.phase) {
-            (Some(Force::Open), _) => State::Open,
-            (Some(Force::Closed), _) | (None, CircuitPhase::Closed) => State::Closed,
+        match (self.overridden(now).map(|overridden| overridden.set), &self.phase) {
+            (Some(OverrideState::Open), _) => State::Open,
+            (Some(OverrideState::Closed), _) | (None, CircuitPhase::Closed) => State::Closed,
             (None, CircuitPhase::Open { until, .. }) if until.passed(now) => State::HalfOpen,
             (None, CircuitPhase::Open { .. }) => State::Open,
         }
@@ -149,14 +149,14 @@ impl Breaker {
 
     /// Everything people want to know.
     pub(crate) fn status(&self, now: Now) -> Status {
-        let forced = self.forced(now);
-        let (reason, retry_at) = match (&self.phase, forced) {
-            (_, Some(forced)) => {
-                let reason = match forced.set {
-                    Force::Open => "forced open",
-                    Force::Closed => "forced closed",
+        let overridden = self.overridden(now);
+        let (reason, retry_at) = match (&self.phase, overridden) {
+            (_, Some(overridden)) => {
+                let reason = match overridden.set {
+                    OverrideState::Open => "forced open",
+                    OverrideState::Closed => "forced closed",
                 };
-                (Some(reason.to_owned()), forced.until.map(|until| until.wall()))
+                (Some(reason.to_owned()), overridden.until.map(|until| until.wall()))
             }
             (CircuitPhase::Open { until, reason, .. }, None) => {
                 (Some(reason.clone()), Some(until.wall()))
@@ -170,7 +170,7 @@ impl Breaker {
             since: self.since.wall,
             retry_at: retry_at.filter(|_| state == State::Open),
             consecutive_failures: self.run,
-            forced,
+            overridden,
         }
     }
 
@@ -181,30 +181,30 @@ impl Breaker {
     }
 
     /// Obeys a person: a state for a while, for ever, or (`None`) the breaker's own again.
-    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
+    pub(crate) fn set_override(&mut self, wanted: Option<Override>, now: Now) -> Change {
         let from = self.state(now);
-        self.forced = order;
+        self.overridden = wanted;
         self.epoch += 1;
         self.probe = None;
-        if order.is_some_and(|order| order.set == Force::Closed) {
+        if wanted.is_some_and(|wanted| wanted.set == OverrideState::Closed) {
             self.phase = CircuitPhase::Closed;
             self.run = 0;
         }
         self.since = now;
-        let reason = match order.map(|order| order.set) {
-            Some(Force::Open) => "override: forced open",
-            Some(Force::Closed) => "override: forced closed",
+        let reason = match wanted.map(|wanted| wanted.set) {
+            Some(OverrideState::Open) => "override: forced open",
+            Some(OverrideState::Closed) => "override: forced closed",
             None => "override removed",
         };
         self.changed(from, reason.to_owned(), now)
     }
 
-    /// Ends an order whose time is over.
+    /// Ends an override whose time is over.
     pub(crate) fn expire(&mut self, now: Now) -> Option<Change> {
-        let over = self.forced?.until?.passed(now);
+        let over = self.overridden?.until?.passed(now);
         over.then(|| {
-            let from = match self.forced.take() {
-                Some(Override { set: Force::Open, .. }) => State::Open,
+            let from = match self.overridden.take() {
+                Some(Override { set: OverrideState::Open, .. }) => State::Open,
                 _ => State::Closed,
             };
             self.epoch += 1;
@@ -216,7 +216,7 @@ impl Breaker {
     /// Closes a circuit that was open for a reason that needs a person.
     pub(crate) fn cure(&mut self, now: Now) -> Option<Change> {
         let blocked = matches!(self.phase, CircuitPhase::Open { blocked: true, .. });
-        (blocked && self.forced(now).is_none()).then(|| {
+        (blocked && self.overridden(now).is_none()).then(|| {
             let change = self.close(now);
             Change { reason: "its provider was reconfigured".to_owned(), ..change }
         })
@@ -240,14 +240,14 @@ impl Breaker {
                 let reason = self.trip(fault, judged, now)?;
                 Some(self.open_for_failures(reason, chance, now))
             }
-            CallFinding::Block(_) if self.forced(now).is_some() => None,
+            CallFinding::Block(_) if self.overridden(now).is_some() => None,
             CallFinding::Block(fault) => Some(self.block(fault, now)),
         }
     }
 
     /// Why the circuit should open now, this failure included.
     fn trip(&self, fault: Fault, judged: Judged, now: Now) -> Option<String> {
-        if self.forced(now).is_some() {
+        if self.overridden(now).is_some() {
             return None;
         }
         if self.rules.failures > 0 && self.run >= self.rules.failures {
@@ -282,7 +282,7 @@ impl Breaker {
     fn open(&mut self, reason: String, blocked: bool, length: Duration, now: Now) -> Change {
         let from = self.state(now);
         let until = Deadline::after(now, length);
-        // A deadline only moves later, except by a person's order.
+        // A deadline only moves later, except by a person's override.
         let until = match &self.phase {
             CircuitPhase::Open { until: running, .. } => running.later(until, now),
             CircuitPhase::Closed => until,
@@ -313,8 +313,8 @@ impl Breaker {
         Change { from, to: status.state, reason, retry_at: status.retry_at }
     }
 
-    fn forced(&self, now: Now) -> Option<Override> {
-        self.forced.filter(|forced| forced.until.is_none_or(|until| !until.passed(now)))
+    fn overridden(&self, now: Now) -> Option<Override> {
+        self.overridden.filter(|overridden| overridden.until.is_none_or(|until| !until.passed(now)))
     }
 
     fn is_closed(&self, now: Now) -> bool {

@@ -44,7 +44,7 @@ pub(crate) struct Settings {
 
 /// How a model stands towards one request. Advice: admission is decided when the call begins.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Standing {
+pub(crate) struct Availability {
     /// Why it is left out, if so.
     pub skip: Option<Skip>,
     pub degraded: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Standing {
     /// How long until it may be probed early, if ever: only for a circuit that is open.
     pub early_in: Option<Duration>,
     /// What is to be known to send it a copy of the request.
-    pub copy: CopyStanding,
+    pub copy: CopyAvailability,
 }
 
 /// The right to make one call, with what was reserved for it.
@@ -161,17 +161,17 @@ impl ModelState {
     }
 
     /// How it stands towards a request, and what changed merely because time went by.
-    pub(crate) fn standing(&mut self, needs: &Needs, now: Now) -> (Standing, Changes) {
+    pub(crate) fn availability(&mut self, needs: &Needs, now: Now) -> (Availability, Changes) {
         let changes = self.touch(now);
         let skip = self.skip(needs, Asker::Caller, now);
         let judged = self.judged(now);
         let open = skip.is_some_and(|skip| skip.reason == SkipReason::CircuitOpen);
         let may_be_early = open && self.settings.probe_nearest && self.hold.left(now).is_none();
         let early_in = if may_be_early { self.breaker.early_in(now) } else { None };
-        let copy = self.copy_standing(needs, now);
+        let copy = self.copy_availability(needs, now);
         let probed = skip.is_none() && self.breaker.state(now) == State::HalfOpen;
         let degraded = self.degraded;
-        (Standing { skip, degraded, judged, probed, early_in, copy }, changes)
+        (Availability { skip, degraded, judged, probed, early_in, copy }, changes)
     }
 
     /// Admits one call, or says why not.
@@ -252,9 +252,9 @@ impl ModelState {
         Settlement { verdict, counted: settled.counted, run_changed, bucket, changes }
     }
 
-    pub(crate) fn order(&mut self, order: Option<Override>, now: Now) -> Change {
-        let change = self.breaker.order(order, now);
-        if order.is_some_and(|order| order.set == super::breaker::Force::Closed) {
+    pub(crate) fn set_override(&mut self, wanted: Option<Override>, now: Now) -> Change {
+        let change = self.breaker.set_override(wanted, now);
+        if wanted.is_some_and(|wanted| wanted.set == super::breaker::OverrideState::Closed) {
             self.judged_from = self.window.judge_from(now.wall);
         }
         change
@@ -317,9 +317,9 @@ impl ModelState {
     }
 
     /// How it stands towards a copy of a request.
-    fn copy_standing(&self, needs: &Needs, now: Now) -> CopyStanding {
+    fn copy_availability(&self, needs: &Needs, now: Now) -> CopyAvailability {
         let price = self.settings.price;
-        CopyStanding {
+        CopyAvailability {
             awaited: self.breaker.awaits_copy(now),
             probe_in: self.breaker.probe_in(now),
             cost: price.map(|price| price.of(&self.estimate(needs))).unwrap_or_default(),
@@ -359,7 +359,7 @@ impl ModelState {
             && judged.success_rate() < self.settings.degraded_below
     }
 
-    /// Lets time take effect: orders end, old failures leave the window.
+    /// Lets time take effect: overrides end, old failures leave the window.
     fn touch(&mut self, now: Now) -> Changes {
         let circuit = self.breaker.expire(now).into_iter().collect();
         Changes { circuit, degraded: self.compare(now) }
@@ -377,7 +377,7 @@ mod doubt;
 mod ended;
 mod kept;
 mod shown;
-pub(crate) use copies::{CopyStanding, Evidence};
+pub(crate) use copies::{CopyAvailability, Evidence};
 use doubt::Doubt;
 pub(crate) use ended::{Ended, Ending};
 pub(crate) use kept::Kept;

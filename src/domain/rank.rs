@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::model::Standing;
+use super::model::Availability;
 use super::need::{Skip, SkipReason};
 use super::price::Nano;
 
@@ -23,28 +23,28 @@ pub(crate) struct Ranking {
 /// Leaves the test of a recovering model to copies of requests: it is left out as long as another
 /// model of the chain can be asked and a copy of this request may be sent to it, for which `left`
 /// is there to be spent (`None`: no copy may be sent).
-pub(crate) fn spare_callers(standings: &mut [Standing], left: Option<Nano>) {
+pub(crate) fn spare_callers(availabilities: &mut [Availability], left: Option<Nano>) {
     let Some(left) = left else { return };
-    if !standings.iter().any(|other| other.skip.is_none() && !other.copy.awaited) {
+    if !availabilities.iter().any(|other| other.skip.is_none() && !other.copy.awaited) {
         return;
     }
-    for standing in standings.iter_mut() {
-        if !standing.copy.awaited || standing.copy.cost > left {
+    for availability in availabilities.iter_mut() {
+        if !availability.copy.awaited || availability.copy.cost > left {
             continue;
         }
-        let retry_in = standing.copy.probe_in;
-        standing.skip.get_or_insert(Skip { reason: SkipReason::CircuitOpen, retry_in });
+        let retry_in = availability.copy.probe_in;
+        availability.skip.get_or_insert(Skip { reason: SkipReason::CircuitOpen, retry_in });
     }
 }
 
 /// Puts the models of a chain, as they stand, in order.
-pub(crate) fn rank(standings: &[Standing]) -> Ranking {
+pub(crate) fn rank(availabilities: &[Availability]) -> Ranking {
     let mut ranking = Ranking::default();
     let mut degraded = Vec::new();
-    for (place, standing) in standings.iter().enumerate() {
-        match standing.skip {
+    for (place, availability) in availabilities.iter().enumerate() {
+        match availability.skip {
             Some(skip) => ranking.left_out.push((place, skip)),
-            None if standing.degraded && !standing.probed => degraded.push(place),
+            None if availability.degraded && !availability.probed => degraded.push(place),
             None => ranking.order.push(place),
         }
     }
@@ -54,33 +54,35 @@ pub(crate) fn rank(standings: &[Standing]) -> Ranking {
 
 /// With nobody left to try: the model nearest to recovery among those that may be probed early
 /// now.
-pub(crate) fn nearest(standings: &[Standing]) -> Option<usize> {
-    standings
+pub(crate) fn nearest(availabilities: &[Availability]) -> Option<usize> {
+    availabilities
         .iter()
         .enumerate()
-        .filter(|(_, standing)| standing.early_in == Some(Duration::ZERO))
-        .min_by_key(|(place, standing)| {
-            let wait = standing.skip.and_then(|skip| skip.retry_in).unwrap_or(Duration::MAX);
+        .filter(|(_, availability)| availability.early_in == Some(Duration::ZERO))
+        .min_by_key(|(place, availability)| {
+            let wait = availability.skip.and_then(|skip| skip.retry_in).unwrap_or(Duration::MAX);
             (wait, *place)
         })
         .map(|(place, _)| place)
 }
 
 /// With nobody to try at all: when asking again may help.
-pub(crate) fn earliest(standings: &[Standing]) -> Option<Duration> {
-    let helps =
-        |skip: &Skip| matches!(skip.reason, SkipReason::CircuitOpen | SkipReason::RateLimited);
-    standings
+pub(crate) fn earliest(availabilities: &[Availability]) -> Option<Duration> {
+    availabilities
         .iter()
-        .flat_map(|standing| {
-            let again = standing.skip.filter(helps).and_then(|skip| skip.retry_in);
-            [again, standing.early_in.filter(|_| standing.skip.is_some())]
+        .flat_map(|availability| {
+            let again = availability.skip.filter(ends_with_time).and_then(|skip| skip.retry_in);
+            [again, availability.early_in.filter(|_| availability.skip.is_some())]
         })
         .flatten()
         .min()
 }
 
-impl Standing {
+fn ends_with_time(skip: &Skip) -> bool {
+    matches!(skip.reason, SkipReason::CircuitOpen | SkipReason::RateLimited)
+}
+
+impl Availability {
     /// Its place in words.
     pub(crate) fn reason(&self) -> String {
         let (calls, worked) = (self.judged.calls(), self.judged.success);
@@ -95,43 +97,43 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::model::CopyStanding;
+    use crate::domain::model::CopyAvailability;
     use crate::domain::window::Judged;
 
-    fn standing(degraded: bool, skip: Option<Skip>) -> Standing {
-        let (judged, copy) = (Judged::default(), CopyStanding::default());
-        Standing { skip, degraded, judged, probed: false, early_in: None, copy }
+    fn availability(degraded: bool, skip: Option<Skip>) -> Availability {
+        let (judged, copy) = (Judged::default(), CopyAvailability::default());
+        Availability { skip, degraded, judged, probed: false, early_in: None, copy }
     }
 
-    fn open(seconds: u64, early: Option<u64>) -> Standing {
+    fn open(seconds: u64, early: Option<u64>) -> Availability {
         let retry_in = Some(Duration::from_secs(seconds));
         let skip = Skip { reason: SkipReason::CircuitOpen, retry_in };
-        Standing { early_in: early.map(Duration::from_secs), ..standing(false, Some(skip)) }
+        Availability { early_in: early.map(Duration::from_secs), ..availability(false, Some(skip)) }
     }
 
     #[test]
     fn healthy_models_come_first_and_each_group_keeps_chain_order() {
         let chain = [
-            standing(true, None),
-            standing(false, None),
+            availability(true, None),
+            availability(false, None),
             open(5, None),
-            standing(true, None),
-            standing(false, None),
+            availability(true, None),
+            availability(false, None),
         ];
         let ranking = rank(&chain);
         assert_eq!(ranking.order, [1, 4, 0, 3]);
         assert_eq!(ranking.left_out.len(), 1);
     }
 
-    fn recovering(cost: u64) -> Standing {
+    fn recovering(cost: u64) -> Availability {
         let probe_in = Some(Duration::from_secs(9));
-        let copy = CopyStanding { awaited: true, probe_in, cost: Nano(cost), data: None };
-        Standing { copy, ..standing(false, None) }
+        let copy = CopyAvailability { awaited: true, probe_in, cost: Nano(cost), data: None };
+        Availability { copy, ..availability(false, None) }
     }
 
     #[test]
     fn a_recovering_model_is_left_to_copies_while_another_can_be_asked() {
-        let mut chain = [recovering(5), standing(true, None)];
+        let mut chain = [recovering(5), availability(true, None)];
         spare_callers(&mut chain, Some(Nano(5)));
         assert_eq!(rank(&chain).order, [1]);
         assert_eq!(earliest(&chain), Some(Duration::from_secs(9)));
@@ -140,8 +142,8 @@ mod tests {
     #[test]
     fn a_caller_tests_a_recovering_model_when_no_copy_may_or_nobody_else_can_be_asked() {
         for (other, left) in [
-            (standing(false, None), None),
-            (standing(false, None), Some(Nano(4))),
+            (availability(false, None), None),
+            (availability(false, None), Some(Nano(4))),
             (open(50, None), Some(Nano(9))),
             (recovering(5), Some(Nano(9))),
         ] {
@@ -153,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_model_that_waits_for_its_probe_keeps_its_place_however_bad_it_was() {
-        let recovering = Standing { probed: true, ..standing(true, None) };
-        assert_eq!(rank(&[recovering, standing(false, None)]).order, [0, 1]);
+        let recovering = Availability { probed: true, ..availability(true, None) };
+        assert_eq!(rank(&[recovering, availability(false, None)]).order, [0, 1]);
     }
 
     #[test]
@@ -168,9 +170,10 @@ mod tests {
         let busy = Skip::new(SkipReason::Busy);
         let held =
             Skip { reason: SkipReason::RateLimited, retry_in: Some(Duration::from_secs(30)) };
-        let chain = [standing(false, Some(busy)), open(50, None), standing(false, Some(held))];
+        let chain =
+            [availability(false, Some(busy)), open(50, None), availability(false, Some(held))];
         assert_eq!(earliest(&chain), Some(Duration::from_secs(30)));
         assert_eq!(earliest(&[open(50, Some(12))]), Some(Duration::from_secs(12)));
-        assert_eq!(earliest(&[standing(false, Some(busy))]), None);
+        assert_eq!(earliest(&[availability(false, Some(busy))]), None);
     }
 }

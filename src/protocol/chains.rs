@@ -18,7 +18,7 @@ pub struct Chains {
 /// A task's chain, as configured and as it would be tried now.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChainView {
-    /// As configured.
+    /// Its models by name, as configured.
     pub configured: Vec<Arc<str>>,
     /// Whom to try, in this order.
     pub order: Vec<PlaceView>,
@@ -35,7 +35,7 @@ pub struct ChainView {
 /// A model's place in an order.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlaceView {
-    /// The model.
+    /// The model's name in the configuration.
     pub model: Arc<str>,
     /// Why it stands there.
     pub reason: String,
@@ -44,9 +44,9 @@ pub struct PlaceView {
 /// A model left out of an order.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LeftOutView {
-    /// The model.
+    /// The model's name in the configuration.
     pub model: Arc<str>,
-    /// Why.
+    /// Why nobody would ask it now.
     pub reason: SkipReason,
     /// When that may be different.
     pub retry_in_ms: Option<u64>,

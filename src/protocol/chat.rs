@@ -126,7 +126,7 @@ pub struct ChatRequest {
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[schemars(transform = schema::of_role)]
 pub struct Message {
-    /// Who speaks.
+    /// Who speaks: instructions, the person, the model or a tool.
     pub role: Role,
     /// What is said; may be absent for an assistant and a tool.
     #[serde(default)]
@@ -165,10 +165,10 @@ pub enum Role {
     System,
     /// The same, in newer words.
     Developer,
-    /// The person.
+    /// The person who asks the model.
     #[default]
     User,
-    /// The model.
+    /// The model, in an earlier answer.
     Assistant,
     /// The result of a tool call.
     Tool,
@@ -179,10 +179,10 @@ pub enum Role {
 pub struct ToolCall {
     /// Names the call within the conversation.
     pub id: String,
-    /// Always `function`.
+    /// Always `function`; may be left out.
     #[serde(rename = "type", default)]
     pub kind: FunctionKind,
-    /// What to call.
+    /// The function to call, and with what.
     pub function: FunctionCall,
     /// Data of the provider that must come back unchanged, such as Gemini's thought signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,7 +195,7 @@ pub struct ToolCall {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum FunctionKind {
-    /// A function.
+    /// The only kind of tool.
     #[default]
     Function,
 }
@@ -203,7 +203,7 @@ pub enum FunctionKind {
 /// A function and its arguments.
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FunctionCall {
-    /// The function's name.
+    /// Name of the function, as it was offered.
     pub name: String,
     /// Its arguments as JSON text, which the model may have got wrong; some clients keep the object.
     #[serde(default, deserialize_with = "field::arguments")]
@@ -214,7 +214,7 @@ pub struct FunctionCall {
 /// A tool on offer.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tool {
-    /// Always `function`.
+    /// Always `function`; may be left out.
     #[serde(rename = "type", default)]
     pub kind: FunctionKind,
     /// The function on offer.
@@ -228,7 +228,7 @@ pub struct Tool {
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Function {
-    /// Its name.
+    /// What the model calls it by.
     pub name: String,
     /// What it does, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -261,7 +261,7 @@ pub enum ToolChoice {
 pub enum ResponseFormat {
     /// Free text. The braces matter: in a variant without any, unknown fields would pass.
     Text {},
-    /// Any JSON object.
+    /// Any JSON object, whatever is in it.
     JsonObject {},
     /// JSON that follows a schema.
     JsonSchema {
@@ -274,7 +274,7 @@ pub enum ResponseFormat {
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonSchema {
-    /// Its name.
+    /// What the provider calls it by.
     pub name: String,
     /// What the answer is, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -291,17 +291,17 @@ pub struct JsonSchema {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
-    /// Not at all.
+    /// No thinking at all before the answer.
     None,
     /// As little as possible.
     Minimal,
-    /// A little.
+    /// Less thinking than usual, for speed.
     Low,
-    /// The usual.
+    /// As much thinking as is usual.
     Medium,
-    /// Much.
+    /// More thinking than usual, for hard questions.
     High,
-    /// Very much.
+    /// Much more thinking than usual.
     Xhigh,
     /// As much as it can.
     Max,

@@ -17,9 +17,9 @@ pub(super) mod read;
 #[derive(Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
-    /// A plain string.
+    /// A plain string, the whole message.
     Text(String),
-    /// Parts in order.
+    /// Several parts, in the order of reading.
     Parts(Vec<Part>),
 }
 
@@ -32,15 +32,15 @@ pub type CacheControl = Map<String, Value>;
 #[serde(tag = "type", rename_all = "snake_case", remote = "Self")]
 #[schemars(transform = schema::of_part)]
 pub enum Part {
-    /// Text.
+    /// A part that is text.
     Text {
-        /// The text.
+        /// The text of this part.
         text: String,
         /// Whether the prompt is cached up to here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
-    /// An image.
+    /// A part that is an image.
     ImageUrl {
         /// Where it is to be found; the address alone will do.
         #[schemars(schema_with = "schema::image_url")]
@@ -135,7 +135,7 @@ pub struct Audio {
 /// An image: an `https:` address or a `data:` URL with base64.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImageUrl {
-    /// The address.
+    /// An address on the web, or a `data:` URL that holds the image.
     pub url: String,
     /// How closely the model should look.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ pub struct Ping {
     pub protocol: u32,
     /// How long the daemon has run.
     pub uptime_ms: u64,
-    /// The daemon's process.
+    /// Process id of the daemon.
     pub pid: u32,
     /// Where programs that take a URL are served over HTTP; absent without such an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,7 @@ pub struct Costs {
     /// The only task it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// Everything together.
+    /// The sums over all rows.
     pub totals: SumsView,
     /// One per task, primary and model.
     pub rows: Vec<CostRowView>,
@@ -49,13 +49,13 @@ pub struct Costs {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct CostRowView {
-    /// The task.
+    /// The task that requests named.
     pub task: Arc<str>,
     /// First model of the configured chain.
     pub primary: Arc<str>,
     /// The model that was called.
     pub model: Arc<str>,
-    /// Its sums.
+    /// Sums over the calls of this row.
     #[serde(flatten)]
     pub sums: SumsView,
 }
@@ -68,7 +68,7 @@ pub struct DayView {
     pub date: String,
     /// Its first moment, RFC 3339.
     pub from: String,
-    /// Its sums.
+    /// Sums over the calls of this day.
     #[serde(flatten)]
     pub sums: SumsView,
     /// What they consist of; in reports only.
@@ -80,13 +80,13 @@ pub struct DayView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct OutageView {
-    /// The model.
+    /// The model whose circuit was open.
     pub model: Arc<str>,
     /// Since when, RFC 3339; may be before the stretch.
     pub from: String,
     /// When it closed; `null` if it had not then.
     pub to: Option<String>,
-    /// Why it opened.
+    /// Why its circuit opened, in words.
     pub reason: String,
 }
 
@@ -97,7 +97,7 @@ pub struct PairView {
     pub model_used: Arc<str>,
     /// The model that got copies of their requests.
     pub backup: Arc<str>,
-    /// How many copies.
+    /// Number of copies that were made.
     pub copies: u64,
     /// Of these, how many gave no answer; they are in none of the numbers below.
     pub failed: u64,
@@ -118,7 +118,7 @@ pub struct PairView {
 /// Means over the answers of one side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SideView {
-    /// Of the latency.
+    /// Mean latency in milliseconds.
     pub avg_latency_ms: Option<f64>,
     /// Of the tokens of an answer.
     pub avg_output_tokens: Option<f64>,
@@ -126,7 +126,7 @@ pub struct SideView {
     pub avg_cost_usd: Option<f64>,
 }
 
-/// Sums over calls.
+/// Sums over calls; amounts in US dollars.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct SumsView {
@@ -139,7 +139,7 @@ pub struct SumsView {
     /// Of these, calls that do not count against a model: given up by the caller or by the request's
     /// own deadline, unfit for the model, or answered but not accepted by the chain.
     pub excused_calls: u64,
-    /// Copies of requests.
+    /// Number of copies of requests.
     pub shadow_calls: u64,
     /// Probes in the background.
     pub probe_calls: u64,
@@ -153,7 +153,7 @@ pub struct SumsView {
     pub input_tokens: u64,
     /// Completion tokens of answered calls.
     pub output_tokens: u64,
-    /// Paid for answers.
+    /// US dollars paid for calls that answered.
     pub paid_usd: f64,
     /// What the primary would have cost for the same tokens.
     pub primary_would_usd: f64,

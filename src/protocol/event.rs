@@ -18,7 +18,7 @@ use crate::domain::fault::Fault;
 pub enum StreamEvent {
     /// The first content follows; told once, before everything else.
     Start {
-        /// Who gives it.
+        /// The model that gives the answer.
         model_used: Arc<str>,
         /// The rest about it, for fronts that tell it in headers; no part of a line.
         #[serde(skip)]
@@ -27,17 +27,17 @@ pub enum StreamEvent {
     },
     /// More text, never empty.
     Delta {
-        /// The text.
+        /// The text that is new.
         content: String,
     },
     /// A complete tool call of a complete answer.
     ToolCall {
-        /// The call.
+        /// The call, with all its arguments.
         tool_call: ToolCall,
     },
     /// All text so far is void.
     Restart {
-        /// Who answers instead.
+        /// The model that answers instead.
         model_used: Arc<str>,
         /// What became of the stream that delivered it.
         reason: Fault,
@@ -68,7 +68,7 @@ pub struct Speaker {
 pub struct EventLine<'a> {
     /// The client's id of the request.
     pub id: &'a Id,
-    /// The event.
+    /// What happened to the answer.
     #[serde(flatten)]
     pub event: &'a StreamEvent,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::status::RecorderStatus;
-use crate::domain::breaker::{Force, State};
+use crate::domain::breaker::{OverrideState, State};
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 
@@ -33,7 +33,7 @@ pub struct BreakerOrdered {
     pub breaker: BreakerView,
 }
 
-/// One model's health.
+/// How one model has done in the window.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelHealth {
     /// Successes among decided calls; 1 when there were none.
@@ -44,17 +44,17 @@ pub struct ModelHealth {
     pub p50_ms: Option<u64>,
     /// 95th percentile of the latency of answered calls.
     pub p95_ms: Option<u64>,
-    /// Every call.
+    /// Every call in the window, decided or not.
     pub total_calls: u64,
     /// Whether it is tried after the healthy ones.
     pub degraded: bool,
-    /// Calls under way.
+    /// Calls that have not ended yet.
     pub in_flight: u32,
     /// Why it cannot be called at all, if so.
     pub misconfigured: Option<String>,
-    /// The last failure.
+    /// The last failure, however long ago.
     pub last_error: Option<LastErrorView>,
-    /// Its circuit.
+    /// Its circuit, as it stands now.
     pub breaker: BreakerView,
     /// End of a pause after a 429.
     pub hold_until: Option<String>,
@@ -87,39 +87,39 @@ pub struct EvidenceView {
 /// The last failure of a model.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LastErrorView {
-    /// Its kind.
+    /// What kind of failure it was.
     pub error_type: Fault,
     /// HTTP status, where there was one.
     pub status: Option<u16>,
-    /// The provider's code.
+    /// The provider's own code for it.
     pub code: Option<String>,
-    /// When it was.
+    /// When it happened, RFC 3339.
     pub at: String,
 }
 
-/// A circuit.
+/// A model's circuit as it stands now.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BreakerView {
-    /// Whether calls pass.
+    /// Whether calls pass through the circuit.
     pub state: State,
     /// Why it is not simply closed.
     pub reason: Option<String>,
-    /// Since when.
+    /// Since when it has this state, RFC 3339.
     pub since: String,
     /// When it may be called again.
     pub retry_at: Option<String>,
     /// The running count of consecutive failures.
     pub consecutive_failures: u32,
-    /// An order in force.
+    /// The override in force, if there is one.
     #[serde(rename = "override")]
-    pub forced: Option<OverrideView>,
+    pub overridden: Option<OverrideView>,
 }
 
-/// An order in force.
+/// A circuit's state as a person set it.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OverrideView {
     /// The state that was ordered.
-    pub set: Force,
+    pub set: OverrideState,
     /// When it ends by itself.
     pub until: Option<String>,
 }

@@ -12,7 +12,7 @@ use super::answer::Finish;
 use super::calendar::rfc3339_or_null;
 use super::reply::ErrorCode;
 use super::request::EventType;
-use crate::domain::breaker::{Force, State};
+use crate::domain::breaker::{OverrideState, State};
 use crate::domain::compare::Agreement;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::{CallKind, LedgerKey, Paid};
@@ -44,9 +44,9 @@ pub enum Event {
     Comparison(ComparisonEvent),
     /// The configuration was read again.
     Config(ConfigEvent),
-    /// The daemon serves.
+    /// The daemon has begun to serve.
     Start(StartEvent),
-    /// The daemon ends.
+    /// The daemon serves no longer.
     Stop(StopEvent),
     /// The head of a file, or what a later version tells.
     #[serde(other)]
@@ -89,7 +89,7 @@ impl Event {
 pub struct LogLine {
     /// RFC 3339, UTC, milliseconds; never decreases within a log.
     pub timestamp: String,
-    /// What happened.
+    /// What happened, with its own fields.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -100,12 +100,12 @@ pub struct LogLine {
 pub enum Watched {
     /// An event of the health log.
     Log {
-        /// Its line.
+        /// The line as it stands in the log.
         log: Box<LogLine>,
     },
     /// Events were left out, because their reader was too slow.
     Lost {
-        /// How many.
+        /// Number of events that were left out.
         log_lost: u64,
     },
 }
@@ -113,7 +113,7 @@ pub enum Watched {
 /// A call to a model ended.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CallEvent {
-    /// The model.
+    /// Name of the model that was called.
     pub model_name: Arc<str>,
     /// Whether it gave an answer.
     pub success: bool,
@@ -122,7 +122,7 @@ pub struct CallEvent {
     /// How long the first content of a streamed answer took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<u64>,
-    /// What went wrong.
+    /// What kind of failure it was.
     pub error_type: Option<Fault>,
     /// HTTP status of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,14 +146,14 @@ pub struct CallEvent {
     pub primary: Arc<str>,
     /// Why the call was made.
     pub kind: CallKind,
-    /// Prompt tokens.
+    /// Tokens of the prompt, as the provider counted.
     pub input_tokens: Option<u64>,
-    /// Completion tokens.
+    /// Tokens of the answer, as the provider counted.
     pub output_tokens: Option<u64>,
     /// Of the prompt, read from the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<u64>,
-    /// What it cost.
+    /// What the call cost, in US dollars.
     pub cost_usd: Option<Nano>,
     /// What the primary would have cost for the same tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,9 +190,9 @@ impl CallEvent {
 /// A request was answered, one way or the other.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RequestEvent {
-    /// The request.
+    /// The daemon's own name for the request.
     pub request_id: Arc<str>,
-    /// Its task.
+    /// The task that the request named.
     pub task: Arc<str>,
     /// Whether it got an answer.
     pub success: bool,
@@ -201,7 +201,7 @@ pub struct RequestEvent {
     pub error: Option<ErrorCode>,
     /// First model of the configured chain.
     pub primary: Option<Arc<str>>,
-    /// Who answered.
+    /// The model whose answer was delivered.
     pub model_used: Option<Arc<str>>,
     /// Whom it was to try, in this order.
     #[serde(default)]
@@ -229,15 +229,15 @@ pub struct RequestEvent {
 /// A circuit changed its state, or an override was set.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BreakerEvent {
-    /// The model.
+    /// Name of the model whose circuit it is.
     pub model_name: Arc<str>,
-    /// State before.
+    /// State of the circuit before the change.
     #[serde(default)]
     pub from: State,
-    /// State after.
+    /// State of the circuit after the change.
     #[serde(default)]
     pub to: State,
-    /// Why.
+    /// Why it changed, in words.
     #[serde(default)]
     pub reason: String,
     /// When it may be called again.
@@ -246,7 +246,7 @@ pub struct BreakerEvent {
     pub retry_at: Option<Wall>,
     /// Override in force after the change.
     #[serde(rename = "override", default, skip_serializing_if = "Option::is_none")]
-    pub forced: Option<Force>,
+    pub overridden: Option<OverrideState>,
     /// Who set the override.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_uid: Option<u32>,
@@ -258,7 +258,7 @@ pub struct BreakerEvent {
 /// A model became degraded, or recovered.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DegradedEvent {
-    /// The model.
+    /// Name of the model it is about.
     pub model_name: Arc<str>,
     /// Whether it is degraded now.
     pub degraded: bool,
@@ -271,7 +271,7 @@ pub struct DegradedEvent {
 /// A task's chain takes another order than before.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OrderEvent {
-    /// The task.
+    /// The task whose chain it is.
     pub task: Arc<str>,
     /// Models that would be tried, in this order.
     pub order: Vec<Arc<str>>,
@@ -282,7 +282,7 @@ pub struct OrderEvent {
 /// A model's place in the order of one request.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ranked {
-    /// The model.
+    /// Name of the model in this place.
     pub model: Arc<str>,
     /// Why it stands behind others, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -292,9 +292,9 @@ pub struct Ranked {
 /// A model left out of an order.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LeftOut {
-    /// The model.
+    /// Name of the model that is left out.
     pub model: Arc<str>,
-    /// Why.
+    /// Why it cannot be called now.
     pub reason: SkipReason,
 }
 
@@ -311,7 +311,7 @@ pub struct ReportEvent {
     pub failed_calls: u64,
     /// Of these, calls that do not count against a model.
     pub excused_calls: u64,
-    /// Paid for answers.
+    /// US dollars paid for calls that answered.
     pub paid_usd: Nano,
     /// What the primaries would have cost.
     pub primary_would_usd: Nano,
@@ -326,9 +326,9 @@ pub struct ReportEvent {
 /// A copy's answer was compared with the caller's.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ComparisonEvent {
-    /// The request.
+    /// The daemon's own name for the request.
     pub request_id: Arc<str>,
-    /// Its task.
+    /// The task that the request named.
     pub task: Arc<str>,
     /// The model that answered the caller.
     pub model_used: Arc<str>,
@@ -349,13 +349,13 @@ pub struct ComparisonEvent {
 pub struct AnswerFacts {
     /// How long its call took.
     pub latency_ms: u64,
-    /// Prompt tokens.
+    /// Tokens of the prompt, as the provider counted.
     pub input_tokens: u64,
-    /// Completion tokens.
+    /// Tokens of the answer, as the provider counted.
     pub output_tokens: u64,
-    /// What it cost.
+    /// What the answer cost, in US dollars.
     pub cost_usd: Option<Nano>,
-    /// Why it ended.
+    /// Why the answer ended where it did.
     pub finish_reason: Finish,
 }
 
@@ -374,23 +374,23 @@ pub struct ConfigEvent {
     pub removed: Vec<Arc<str>>,
 }
 
-/// The daemon serves.
+/// The daemon has begun to serve.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StartEvent {
     /// Version of the program.
     pub version: String,
-    /// Process id.
+    /// Process id of the daemon.
     pub pid: u32,
-    /// Number of models.
+    /// Number of models in the configuration.
     pub models: usize,
     /// Models whose state was restored.
     pub restored: usize,
 }
 
-/// The daemon ends.
+/// The daemon serves no longer.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StopEvent {
-    /// Why.
+    /// Why the daemon ended, in words.
     pub reason: String,
     /// Requests that could not be answered in time.
     pub unanswered: usize,

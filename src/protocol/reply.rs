@@ -22,10 +22,10 @@ use crate::domain::price::{Nano, Usage};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}Reply")]
 pub struct Success<T> {
-    /// The client's id.
+    /// The id that the client gave its request.
     #[serde(default)]
     pub id: Id,
-    /// Always true.
+    /// Always true: the operation was carried out.
     #[schemars(extend("const" = true))]
     pub ok: bool,
     /// What the operation found or did.
@@ -39,10 +39,10 @@ pub struct ErrorReply {
     /// The client's id; `null` for a line in which none was found.
     #[serde(default)]
     pub id: Id,
-    /// Always false.
+    /// Always false: the operation was not carried out.
     #[schemars(extend("const" = false))]
     pub ok: bool,
-    /// What went wrong.
+    /// What went wrong, and what may help.
     pub error: ErrorBody,
     /// Names a chat in the health log; absent for a line that was never taken up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct ErrorReply {
 /// The final line of a chat that was answered, but for its `id` and `ok`.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Chat {
-    /// The answer.
+    /// The answer, and who gave it.
     #[serde(flatten)]
     pub answered: Answered,
     /// The daemon's own name for the request, as in the health log.
@@ -87,7 +87,7 @@ pub struct Outcome {
 /// The successful part of a reply.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
-    /// The text of the answer.
+    /// The text; null when there is none.
     pub content: Option<String>,
     /// Tools the model asks for.
     pub tool_calls: Option<Vec<ToolCall>>,
@@ -99,11 +99,11 @@ pub struct Answered {
     pub provider_data: Option<ProviderData>,
     /// Why the answer ended.
     pub finish_reason: Finish,
-    /// Which model answered it.
+    /// Name of the model that answered.
     pub model_used: Arc<str>,
     /// Who serves that model.
     pub provider: Arc<str>,
-    /// Its name there.
+    /// What its provider calls the model.
     pub model_id: String,
     /// The chain that was used.
     pub task: Arc<str>,
@@ -154,11 +154,11 @@ pub enum ErrorCode {
     LineTooLong,
     /// A field is missing, unknown or wrong.
     BadRequest,
-    /// No such operation.
+    /// There is no operation of this name.
     UnknownOp,
     /// No such task, and `unknown_task = "reject"`.
     UnknownTask,
-    /// No such model.
+    /// There is no model of this name.
     UnknownModel,
     /// A provider says that the request can never work.
     InvalidRequest,
@@ -206,14 +206,14 @@ pub enum RetryAfter {
 /// One model that was tried or left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
-    /// The model.
+    /// Name of the model that was tried or skipped.
     pub model: Arc<str>,
     /// What became of it.
     pub outcome: AttemptOutcome,
     /// Why it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<SkipReason>,
-    /// Why it failed.
+    /// What kind of failure it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_type: Option<Fault>,
     /// HTTP status of a failure.

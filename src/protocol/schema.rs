@@ -84,13 +84,13 @@ pub(super) fn extra(_: &mut SchemaGenerator) -> Schema {
 
 /// What each role of a message must bring.
 pub(super) fn of_role(message: &mut Schema) {
-    let role = |roles: serde_json::Value| json!({ "properties": { "role": { "enum": roles } } });
-    let content = json!({ "required": ["content"], "properties": { "content": { "not": { "type": "null" } } } });
+    let content = json!({ "required": ["content"],
+        "properties": { "content": { "not": { "type": "null" } } } });
     let answers = json!({ "required": ["tool_call_id"],
         "properties": { "tool_call_id": { "type": "string" } } });
     let rules = json!([
-        { "if": role(json!(["tool"])), "then": answers },
-        { "if": role(json!(["assistant", "tool"])), "else": content }
+        { "if": has_role(&["tool"]), "then": answers },
+        { "if": has_role(&["assistant", "tool"]), "else": content }
     ]);
     message.insert("allOf".to_owned(), rules);
 }
@@ -112,6 +112,10 @@ pub(super) fn of_part(part: &mut Schema) {
 pub(super) fn image_url(generator: &mut SchemaGenerator) -> Schema {
     let object = generator.subschema_for::<ImageUrl>();
     json_schema!({ "anyOf": [object, { "type": "string" }] })
+}
+
+fn has_role(roles: &[&str]) -> serde_json::Value {
+    json!({ "properties": { "role": { "enum": roles } } })
 }
 
 /// A model's name by itself says which chain is meant.

@@ -24,7 +24,7 @@ pub struct RecorderStatus {
     pub log_error: Option<String>,
     /// What somebody did to the health log, and which lines are missing or unreadable.
     pub log_damage: Option<String>,
-    /// The database.
+    /// How the database is doing.
     pub store: StoreState,
     /// Why the database cannot be used just now.
     pub store_error: Option<String>,

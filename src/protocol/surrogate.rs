@@ -42,8 +42,8 @@ pub fn mend(json: &[u8]) -> Option<Vec<u8>> {
 /// The number in an escape that begins here.
 fn escaped(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(br"\u")?.first_chunk::<4>()?;
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let number = digits.iter().try_fold(0, |sum, &byte| Some(sum * 16 + digit(byte)?))?;
+    let number =
+        digits.iter().try_fold(0, |sum, &byte| Some(sum * 16 + char::from(byte).to_digit(16)?))?;
     u16::try_from(number).ok()
 }
 

@@ -102,8 +102,10 @@ pub(super) fn extra<'a>(call: &Call<'a>, field: &str) -> Option<&'a Value> {
 
 fn merge(into: &mut Value, extra: &Map<String, Value>) {
     let Value::Object(into) = into else { return };
-    let allowed = |name: &str| !matches!(name, "stream" | "stream_options");
-    for (name, value) in extra.iter().filter(|(name, _)| allowed(name)) {
+    for (name, value) in extra {
+        if matches!(&**name, "stream" | "stream_options") {
+            continue;
+        }
         match (into.get_mut(name), value) {
             (Some(old @ Value::Object(_)), Value::Object(more)) => merge(old, more),
             _ => {
@@ -249,10 +251,9 @@ pub(super) fn bad_image() -> Failure {
 
 /// Whether an image may be fetched by the provider.
 pub(super) fn is_web_address(url: &str) -> bool {
-    let begins = |scheme: &str| {
-        url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-    };
-    begins("https://") || begins("http://")
+    ["https://", "http://"]
+        .iter()
+        .any(|scheme| url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
 }
 
 #[cfg(test)]

@@ -136,11 +136,10 @@ fn allowed(host: &str) -> Result<(), Failure> {
 
 fn url(model: &Model, format: &dyn Format, streams: bool) -> Result<Url, Failure> {
     let provider = &model.provider;
-    let bad = || {
+    let mut url = Url::parse(&provider.base_url).map_err(|_| {
         let what = format!("base_url of provider {} is not an address", provider.name);
         Failure::new(Fault::BadEndpoint, what)
-    };
-    let mut url = Url::parse(&provider.base_url).map_err(|_| bad())?;
+    })?;
     if !provider.query.is_empty() {
         let pairs = provider.query.iter().map(|(name, value)| (name, value.expose_secret()));
         url.query_pairs_mut().extend_pairs(pairs);

@@ -168,28 +168,30 @@ fn end(costs: &Costs) -> Option<Wall> {
 
 fn bars(days: &[DayView]) -> Vec<Bar> {
     let size = if days.len() > MOST_DAYS { 7 } else { 1 };
-    let bar = |chunk: &[DayView]| {
-        let mut sums = Sums::default();
-        chunk.iter().for_each(|day| sums += day.sums.exact());
-        let first = chunk.first()?;
-        let date: Date = first.date.parse().ok()?;
-        let named = date.strftime(if size == 1 { "%a %-d %b" } else { "week from %-d %b" });
-        let title = format!(
-            "{named}: paid {}, the primaries would have cost {}, {} of {} answers by fallbacks",
-            super::money::exact(nano(sums.paid)),
-            super::money::exact(nano(sums.primary_would)),
-            sums.fallback_calls,
-            sums.calls,
-        );
-        Some(Bar {
-            label: date.strftime(if size == 1 { "%a %-d" } else { "%-d %b" }).to_string(),
-            title,
-            from: moment(&first.from)?,
-            paid: sums.paid,
-            would: sums.primary_would,
-        })
-    };
-    days.chunks(size).filter_map(bar).collect()
+    days.chunks(size).filter_map(|chunk| bar(chunk, size == 1)).collect()
+}
+
+/// The bar of a day, or of a week.
+fn bar(chunk: &[DayView], is_day: bool) -> Option<Bar> {
+    let mut sums = Sums::default();
+    chunk.iter().for_each(|day| sums += day.sums.exact());
+    let first = chunk.first()?;
+    let date: Date = first.date.parse().ok()?;
+    let named = date.strftime(if is_day { "%a %-d %b" } else { "week from %-d %b" });
+    let title = format!(
+        "{named}: paid {}, the primaries would have cost {}, {} of {} answers by fallbacks",
+        super::money::exact(nano(sums.paid)),
+        super::money::exact(nano(sums.primary_would)),
+        sums.fallback_calls,
+        sums.calls,
+    );
+    Some(Bar {
+        label: date.strftime(if is_day { "%a %-d" } else { "%-d %b" }).to_string(),
+        title,
+        from: moment(&first.from)?,
+        paid: sums.paid,
+        would: sums.primary_would,
+    })
 }
 
 /// Round amounts from nothing to at least `most`, few enough to be read.

@@ -39,7 +39,7 @@ pub(super) async fn answer(
         ControlOp::Chains => Found::Chains(server.router.send(AskChains).await.map_err(gone)?),
         ControlOp::Why { request_id } => Found::Why(Box::new(why(server, &request_id).await?)),
         ControlOp::Costs(span) => Found::Costs(Box::new(costs(server, span).await?)),
-        ControlOp::Breaker(order) => Found::Breaker(breaker(server, caller, order).await?),
+        ControlOp::Breaker(op) => Found::Breaker(breaker(server, caller, op).await?),
         ControlOp::Reload => {
             let allowed = caller.may_steer(server);
             tracing::info!(
@@ -60,19 +60,19 @@ pub(super) async fn answer(
 async fn breaker(
     server: &Server,
     caller: &Caller,
-    order: BreakerOp,
+    op: BreakerOp,
 ) -> Result<BreakerOrdered, ErrorBody> {
     let allowed = caller.may_steer(server);
     tracing::info!(
         uid = caller.uid, gid = caller.gid, pid = caller.pid, allowed,
-        model = %order.model.chars().take(128).collect::<String>(),
-        set = ?order.set, "breaker order"
+        model = %op.model.chars().take(128).collect::<String>(),
+        set = ?op.set, "breaker order"
     );
     if !allowed {
         return Err(forbidden(caller, "set circuits"));
     }
-    let model = order.model.clone();
-    let set = SetBreaker { order, peer_uid: caller.uid };
+    let model = op.model.clone();
+    let set = SetBreaker { op, peer_uid: caller.uid };
     let breaker = server.router.send(set).await.map_err(gone)??;
     Ok(BreakerOrdered { model, breaker })
 }

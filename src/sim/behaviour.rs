@@ -116,12 +116,12 @@ pub enum Odd {
 }
 
 impl Behaviour {
-    /// Too busy.
+    /// The service is too busy to answer.
     pub fn overloaded() -> Self {
         Self::error(Meaning::Overloaded)
     }
 
-    /// Broken inside.
+    /// Something is broken inside the service.
     pub fn server_error() -> Self {
         Self::error(Meaning::ServerError)
     }
@@ -143,7 +143,7 @@ impl Behaviour {
         Self::error(Meaning::Auth)
     }
 
-    /// No such model.
+    /// There is no model of this name.
     pub fn model_not_found() -> Self {
         Self::error(Meaning::ModelNotFound)
     }
@@ -188,7 +188,7 @@ impl Behaviour {
         Self::Odd(Odd::Empty)
     }
 
-    /// The model declines.
+    /// The model declines to answer.
     pub fn refusal() -> Self {
         Self::Odd(Odd::Refusal)
     }

@@ -2,7 +2,7 @@
 //! ended as it should.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -11,21 +11,11 @@ use serde_json::Value;
 use crate::harness::PATIENCE;
 
 /// A connection of either kind.
-pub(crate) trait Stream: Read + Write {
-    fn end(&self);
-}
+pub(crate) trait Stream: Read + Write {}
 
-impl Stream for UnixStream {
-    fn end(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
+impl Stream for UnixStream {}
 
-impl Stream for TcpStream {
-    fn end(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
+impl Stream for TcpStream {}
 
 /// One connection.
 pub(crate) struct Web {
@@ -61,10 +51,6 @@ impl Web {
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         // A daemon that has refused and hung up has still answered.
         let _ = self.stream.write_all(bytes);
-    }
-
-    pub(crate) fn end(&self) {
-        self.stream.end();
     }
 
     /// Sends one request in full.

@@ -7,9 +7,9 @@
 
 use serde_json::Value;
 
+use crate::fixture::Fixture;
 use crate::page::blocks;
 use crate::shape;
-use crate::stage::Stage;
 
 /// Members whose values differ from run to run.
 const DIFFERS: [&str; 23] = [
@@ -79,9 +79,9 @@ fn is_request(value: &Value) -> bool {
 
 /// Sends the requests and reads until every documented answer has come. A watcher may also be told
 /// of what was written to the log a moment before.
-fn try_block(stage: &Stage, requests: &[String], mut answers: Vec<Value>) -> Option<String> {
+fn try_block(fixture: &Fixture, requests: &[String], mut answers: Vec<Value>) -> Option<String> {
     const FURTHER: usize = 20;
-    let mut connection = stage.connect(requests);
+    let mut connection = fixture.connect(requests);
     let mut differences = Vec::new();
     for _ in 0..answers.len() + FURTHER {
         let line = connection.next().and_then(Result::ok);
@@ -110,17 +110,17 @@ fn try_block(stage: &Stage, requests: &[String], mut answers: Vec<Value>) -> Opt
 }
 
 /// What of a page's blocks is not true.
-fn try_page(page: &str) -> (Stage, Vec<String>) {
-    let stage = Stage::start();
-    stage.break_primary();
+fn try_page(page: &str) -> (Fixture, Vec<String>) {
+    let fixture = Fixture::start();
+    fixture.break_primary();
     let mut wrong = Vec::new();
     for block in blocks(page, "exchange") {
         let (requests, answers): (Vec<_>, Vec<_>) =
             values(&block).into_iter().partition(is_request);
         let requests: Vec<String> = requests.iter().map(Value::to_string).collect();
-        wrong.extend(try_block(&stage, &requests, answers));
+        wrong.extend(try_block(&fixture, &requests, answers));
     }
-    (stage, wrong)
+    (fixture, wrong)
 }
 
 #[test]
@@ -131,12 +131,12 @@ fn every_exchange_of_the_protocol_page_is_true() {
 
 #[test]
 fn every_exchange_of_the_readme_and_its_line_of_the_log_are_true() {
-    let (stage, mut wrong) = try_page("README.md");
+    let (fixture, mut wrong) = try_page("README.md");
     for line in blocks("README.md", "log").iter().flat_map(|block| values(block)) {
         let agrees = |log: &str| {
             log.lines().flat_map(values).any(|real| differs(&line, &real, "").is_none())
         };
-        if !stage.wait_for_log(agrees) {
+        if !fixture.wait_for_log(agrees) {
             wrong.push(format!("the log has no line like {line}"));
         }
     }

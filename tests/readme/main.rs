@@ -5,10 +5,12 @@
 //! compared, snippets of configuration are read. Links and anchors must lead somewhere. What people
 //! copy is what was tried.
 //!
-//! `stage` starts the daemon, with simulated providers behind it; `page` finds the blocks.
+//! `fixture` starts the daemon, with simulated providers behind it; `page` finds the blocks.
 
 #[cfg(test)]
 mod exchanges;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
@@ -19,5 +21,3 @@ mod programs;
 #[allow(dead_code, reason = "the other tests look at lines on their way, these at lines on a page")]
 #[path = "../it/harness/shape.rs"]
 mod shape;
-#[cfg(test)]
-mod stage;

@@ -8,8 +8,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::fixture::{Fixture, programs};
 use crate::page::{PAGES, blocks};
-use crate::stage::{Stage, programs};
 use fallbackd::config::{self, Env};
 
 const README: &str = "README.md";
@@ -20,14 +20,14 @@ fn run(marker: &str, interpreter: &[&str], needs: &[&str], wanted: &str) {
         let told = writeln!(std::io::stderr(), "SKIP {marker}: there is no {missing} here");
         return told.unwrap();
     }
-    let stage = Stage::start();
+    let fixture = Fixture::start();
     for block in blocks(README, marker) {
-        let file = stage.file("example", &block);
+        let file = fixture.file("example", &block);
         let output = Command::new(interpreter[0])
             .args(&interpreter[1..])
             .arg(&file)
             .env("PATH", path())
-            .env("FALLBACKD_SOCKET", stage.socket())
+            .env("FALLBACKD_SOCKET", fixture.socket())
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -2,16 +2,16 @@
 
 use fallbackd::sim::Behaviour;
 
-use super::stage::{By, Run, SILENCE, Stage, good, hello};
+use super::fixture::{By, Fixture, Run, SILENCE, good, hello};
 
 /// What the model asked first does once, and what ever after.
 fn play(once: Option<Behaviour>, always: Behaviour) -> Vec<Run> {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| {
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| {
         primary.set_for(model, always.clone());
         once.iter().for_each(|once| primary.push_for(model, once.clone()));
     });
-    stage.play(&hello())
+    fixture.play(&hello())
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn a_reset_before_the_headers_is_repeated_once_after_a_pause() {
 
 #[test]
 fn no_response_at_all_is_left_after_the_limit_and_hung_up() {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, Behaviour::Hang));
-    for run in stage.play(&hello()) {
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, Behaviour::Hang));
+    for run in fixture.play(&hello()) {
         let (fault, limit) = super::silent::late(run.way);
         run.expect(By::Second, &[fault], (1, 1), limit..limit + 500);
         assert!(limit >= SILENCE);
     }
-    for primary in stage.primaries() {
+    for primary in fixture.primaries() {
         super::harness::wait_cancelled(primary, 3);
     }
 }

@@ -4,13 +4,13 @@ use fallbackd::config::Kind;
 use fallbackd::sim::{Behaviour, Fate, Flow, Meaning};
 use serde_json::{Value, json};
 
-use super::stage::{By, Run, Stage, Way, backup, good, hello, text_of};
+use super::fixture::{By, Fixture, Run, Way, backup, good, hello, text_of};
 
 fn play(flow: &Flow, backup: &Behaviour, request: &Value) -> Vec<Run> {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, flow.clone().into()));
-    stage.script_backup(backup);
-    stage.play(request)
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, flow.clone().into()));
+    fixture.script_backup(backup);
+    fixture.play(request)
 }
 
 fn fated(after: usize, fate: Fate) -> Flow {

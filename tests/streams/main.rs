@@ -4,12 +4,15 @@
 //! wire format, with a healthy backup behind each. Every case is played for each format in three
 //! ways at once: the caller streams; the caller wants one answer and the daemon streams; nobody
 //! streams. Every run asserts the answer, the time it took, and the calls that the providers saw; what
-//! must hold in all of them stands in [`stage::Run::check`]. Limits are those of real use, scaled down.
+//! must hold in all of them stands in [`fixture::Run::check`]. Limits are those of real use, scaled
+//! down.
 
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod broken;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
@@ -21,5 +24,3 @@ mod outage;
 mod refused;
 #[cfg(test)]
 mod silent;
-#[cfg(test)]
-mod stage;

@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use fallbackd::sim::Behaviour;
 
+use super::fixture::{Fixture, Run, SLACK, good, hello};
 use super::harness::Stopwatch;
-use super::stage::{Run, SLACK, Stage, good, hello};
 
 const OUTAGE: Duration = Duration::from_millis(4_500);
 
 const OPEN: u64 = 1_500;
 
 /// Two failures open a circuit; the first caller after its time is the probe.
-fn stage() -> Stage {
+fn fixture() -> Fixture {
     let rules = format!(
         "[breaker]\nprobe = \"live\"\nfailures = 2\nopen_for = \"{OPEN}ms\"\nopen_for_max = \"{OPEN}ms\""
     );
-    let stage = Stage::with("", "", &rules);
-    stage.script(|primary, model| primary.set_for(model, good().into()));
-    stage
+    let fixture = Fixture::with("", "", &rules);
+    fixture.script(|primary, model| primary.set_for(model, good().into()));
+    fixture
 }
 
 fn is_by_first(run: &Run) -> bool {
@@ -29,7 +29,7 @@ fn is_by_first(run: &Run) -> bool {
 }
 
 /// Asks all the time during an outage, lets it end, and asks until all primaries answer again.
-fn play(stage: &Stage, begin: impl Fn(), end: impl Fn()) -> Vec<Run> {
+fn play(fixture: &Fixture, begin: impl Fn(), end: impl Fn()) -> Vec<Run> {
     let all_ok = |runs: &[Run]| {
         for run in runs {
             assert_eq!(run.reply["ok"], true, "{run:#?}");
@@ -37,11 +37,11 @@ fn play(stage: &Stage, begin: impl Fn(), end: impl Fn()) -> Vec<Run> {
             assert!(run.took < Duration::from_millis(1_000 + SLACK), "{run:#?}");
         }
     };
-    all_ok(&stage.play(&hello()));
+    all_ok(&fixture.play(&hello()));
     begin();
     let watch = Stopwatch::start();
     while watch.elapsed() < OUTAGE {
-        let runs = stage.play(&hello());
+        let runs = fixture.play(&hello());
         all_ok(&runs);
         assert!(!runs.iter().any(is_by_first), "{runs:#?}");
         thread::sleep(Duration::from_millis(50));
@@ -49,7 +49,7 @@ fn play(stage: &Stage, begin: impl Fn(), end: impl Fn()) -> Vec<Run> {
     end();
     let watch = Stopwatch::start();
     loop {
-        let runs = stage.play(&hello());
+        let runs = fixture.play(&hello());
         all_ok(&runs);
         if runs.iter().all(is_by_first) {
             return runs;
@@ -62,13 +62,13 @@ fn play(stage: &Stage, begin: impl Fn(), end: impl Fn()) -> Vec<Run> {
 
 #[test]
 fn a_primary_that_fails_for_a_while_is_left_alone_and_then_asked_again() {
-    let stage = stage();
+    let fixture = fixture();
     let fails = || {
-        stage.script(|primary, model| primary.set_for(model, Behaviour::overloaded()));
+        fixture.script(|primary, model| primary.set_for(model, Behaviour::overloaded()));
     };
-    let is_well = || stage.script(|primary, model| primary.set_for(model, good().into()));
-    for run in play(&stage, fails, is_well) {
-        let seen = stage.all_first(&run);
+    let is_well = || fixture.script(|primary, model| primary.set_for(model, good().into()));
+    for run in play(&fixture, fails, is_well) {
+        let seen = fixture.all_first(&run);
         let failed = seen.iter().filter(|seen| seen.status != Some(200)).count();
         // Two that opened the circuit, then one probe each time it has been open long enough.
         assert!((3..=5).contains(&failed), "{failed}: {run:#?}");
@@ -77,10 +77,10 @@ fn a_primary_that_fails_for_a_while_is_left_alone_and_then_asked_again() {
 
 #[test]
 fn a_primary_whose_machine_is_down_is_found_again() {
-    let stage = stage();
-    let down = || stage.primaries().iter().for_each(|primary| primary.down().unwrap());
-    let up = || stage.primaries().iter().for_each(|primary| primary.up().unwrap());
-    for run in play(&stage, down, up) {
-        assert!(stage.all_first(&run).iter().all(|seen| seen.status == Some(200)), "{run:#?}");
+    let fixture = fixture();
+    let down = || fixture.primaries().iter().for_each(|primary| primary.down().unwrap());
+    let up = || fixture.primaries().iter().for_each(|primary| primary.up().unwrap());
+    for run in play(&fixture, down, up) {
+        assert!(fixture.all_first(&run).iter().all(|seen| seen.status == Some(200)), "{run:#?}");
     }
 }

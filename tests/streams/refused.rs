@@ -4,17 +4,17 @@ use fallbackd::config::Kind;
 use fallbackd::sim::{Behaviour, Fate, Flow, Meaning, ProviderError};
 use serde_json::json;
 
-use super::stage::{By, Stage, good, hello, text_of};
+use super::fixture::{By, Fixture, good, hello, text_of};
 
 #[test]
 fn a_context_that_is_too_long_goes_to_the_next_model_at_once() {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, Behaviour::context_too_long()));
-    for run in stage.play(&hello()) {
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, Behaviour::context_too_long()));
+    for run in fixture.play(&hello()) {
         run.expect(By::Second, &["context_too_long"], (1, 1), 0..500);
     }
-    stage.script_backup(&Behaviour::context_too_long());
-    for run in stage.play(&hello()) {
+    fixture.script_backup(&Behaviour::context_too_long());
+    for run in fixture.play(&hello()) {
         let failed = ["context_too_long", "context_too_long"];
         run.expect(By::Error("context_too_long"), &failed, (1, 1), 0..500);
     }
@@ -22,9 +22,9 @@ fn a_context_that_is_too_long_goes_to_the_next_model_at_once() {
 
 #[test]
 fn a_prompt_against_the_rules_is_refused_and_asked_of_nobody_else() {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, Behaviour::content_policy()));
-    for run in stage.play(&hello()) {
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, Behaviour::content_policy()));
+    for run in fixture.play(&hello()) {
         if run.kind == Kind::Google {
             // Blocked with a 200: an answer that says so.
             run.expect(By::First, &[], (1, 0), 0..500);
@@ -38,11 +38,11 @@ fn a_prompt_against_the_rules_is_refused_and_asked_of_nobody_else() {
 
 #[test]
 fn a_refused_prompt_goes_on_for_those_who_ask_for_it() {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, Behaviour::content_policy()));
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, Behaviour::content_policy()));
     let mut request = hello();
     request["on_refusal"] = json!("fallback");
-    for run in stage.play(&request) {
+    for run in fixture.play(&request) {
         run.expect(By::Second, &["refused"], (1, 1), 0..1_000);
         assert!(run.restarts().is_empty());
     }
@@ -59,10 +59,10 @@ fn no_prefill() -> Behaviour {
 
 #[test]
 fn a_broken_answer_is_rescued_by_a_backup_that_refuses_prefill() {
-    let stage = Stage::new("", "");
+    let fixture = Fixture::new("", "");
     let cut = Flow { fate: Some((40, Fate::Ends)), ..good() };
-    stage.script(|primary, model| primary.set_for(model, cut.clone().into()));
-    for run in stage.play(&hello()) {
+    fixture.script(|primary, model| primary.set_for(model, cut.clone().into()));
+    for run in fixture.play(&hello()) {
         assert_eq!(run.reply["content"], text_of('b'), "{run:#?}");
         assert_eq!((run.first.len(), run.second.len()), (1, 1));
         // It is asked for the whole answer, and never to go on with half of another one.
@@ -76,7 +76,7 @@ fn a_prefill_goes_only_to_models_that_take_one() {
     let mut request = hello();
     request["messages"] = json!([{ "role": "user", "content": "hello" },
                                  { "role": "assistant", "content": "a00" }]);
-    let known = Stage::new("supports = { prefill = true }", "");
+    let known = Fixture::new("supports = { prefill = true }", "");
     known.script(|primary, model| primary.set_for(model, Behaviour::overloaded()));
     for run in known.play(&request) {
         let failed = ["overloaded", "overloaded"];
@@ -85,7 +85,7 @@ fn a_prefill_goes_only_to_models_that_take_one() {
     }
     // A backup of which it is believed, and which refuses: neither is to blame.
     let prefill = "supports = { prefill = true }";
-    let believed = Stage::new(prefill, prefill);
+    let believed = Fixture::new(prefill, prefill);
     believed.script(|primary, model| primary.set_for(model, Behaviour::overloaded()));
     believed.script_backup(&no_prefill());
     for run in believed.play(&request) {

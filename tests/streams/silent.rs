@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fallbackd::sim::{Fate, Flow};
 
-use super::stage::{ATTEMPT, By, Run, SILENCE, Stage, Way, good, hello, text_of};
+use super::fixture::{ATTEMPT, By, Fixture, Run, SILENCE, Way, good, hello, text_of};
 
 /// Which fault a late answer is, and after how many milliseconds.
 pub(crate) fn late(way: Way) -> (&'static str, u64) {
@@ -15,9 +15,9 @@ pub(crate) fn late(way: Way) -> (&'static str, u64) {
 }
 
 fn play(flow: &Flow) -> Vec<Run> {
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, flow.clone().into()));
-    stage.play(&hello())
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, flow.clone().into()));
+    fixture.play(&hello())
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn a_slow_drip_is_ended_by_nothing_but_the_deadline() {
     for run in runs.iter().filter(|run| run.way != Way::Plain) {
         run.expect(By::First, &[], (1, 0), 3_400..4_500);
     }
-    let stage = Stage::new("", "");
-    stage.script(|primary, model| primary.set_for(model, drip.clone().into()));
+    let fixture = Fixture::new("", "");
+    fixture.script(|primary, model| primary.set_for(model, drip.clone().into()));
     let mut request = hello();
     request["timeout"] = "2s".into();
-    for run in stage.play(&request).iter().filter(|run| run.way != Way::Plain) {
+    for run in fixture.play(&request).iter().filter(|run| run.way != Way::Plain) {
         run.expect(By::Error("deadline_exceeded"), &["timeout"], (1, 0), 2_000..2_500);
     }
 }

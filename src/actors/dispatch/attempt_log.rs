@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::table::Chain;
-use super::super::telling;
+use super::super::tracing_events;
 use crate::domain::bill::Cost;
 use crate::domain::fault::Fault;
 use crate::domain::need::Skip;
@@ -211,7 +211,7 @@ impl AttemptLog {
             primary_cost_usd: answered.and_then(|answered| answered.primary_cost_usd),
             peer_uid: self.peer_uid,
         };
-        telling::request(&event);
+        tracing_events::request(&event);
         Event::Request(event)
     }
 }

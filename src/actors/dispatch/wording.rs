@@ -62,8 +62,8 @@ impl Dispatch<'_> {
             Unanswered::NobodyCalled => (ErrorCode::NoModelAvailable, self.left_out(log)),
             Unanswered::AllFailed => (ErrorCode::AllModelsFailed, all_failed(log)),
         };
-        let standings = self.standings().await;
-        let again = rank::earliest(&standings).map(millis);
+        let availabilities = self.availabilities().await;
+        let again = rank::earliest(&availabilities).map(millis);
         Err(ErrorBody::new(code, message).again_after(again))
     }
 

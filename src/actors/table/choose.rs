@@ -81,7 +81,7 @@ impl Chain {
             timeout: self.timeout,
             hedge_after: self.hedge_after,
             config: self.config.clone(),
-            purse: self.purse.clone(),
+            daily_spend: self.daily_spend.clone(),
             last_order: None,
         })
     }

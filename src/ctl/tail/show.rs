@@ -114,14 +114,14 @@ fn breaker(event: &BreakerEvent, now: Wall, zone: &TimeZone) -> (String, Tone) {
     let (from, to) = (event.from.word(), event.to.word());
     let retry = event.retry_at.map(|at| text::clock_time(at, now, zone));
     let retry = retry.map(|at| format!(", next try at {at}"));
-    let forced = event.forced.map(|set| format!(", override {}", set.name()));
+    let overridden = event.overridden.map(|set| format!(", override {}", set.name()));
     let by = event.peer_uid.map(|uid| format!(" by uid {uid}"));
     let tone = match event.to {
         State::Open => Tone::Bad,
         State::Closed => Tone::Good,
         State::HalfOpen => Tone::Warn,
     };
-    let tail: String = [retry, forced, by].into_iter().flatten().collect();
+    let tail: String = [retry, overridden, by].into_iter().flatten().collect();
     (format!("{} {from} -> {to}: {}{tail}", event.model_name, event.reason), tone)
 }
 

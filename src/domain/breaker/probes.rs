@@ -57,8 +57,8 @@ impl Breaker {
             // A closed circuit needs no probe.
             return (by == Asker::Probe).then_some(None);
         }
-        if let Some(forced) = self.forced(now) {
-            return Some(forced.until.map(|until| until.left(now)));
+        if let Some(overridden) = self.overridden(now) {
+            return Some(overridden.until.map(|until| until.left(now)));
         }
         let CircuitPhase::Open { until, .. } = &self.phase else { return None };
         let may_begin = match by {
@@ -79,7 +79,7 @@ impl Breaker {
     /// When an early probe may be made: `None` if never for this opening.
     pub(crate) fn early_in(&self, now: Now) -> Option<Duration> {
         match &self.phase {
-            CircuitPhase::Open { blocked: false, .. } if self.forced(now).is_none() => {
+            CircuitPhase::Open { blocked: false, .. } if self.overridden(now).is_none() => {
                 let spaced = self.early_after.map_or(Duration::ZERO, |after| after.left(now));
                 Some(spaced.max(self.probe_left(now)))
             }
@@ -89,7 +89,8 @@ impl Breaker {
 
     /// When a probe in the background may be made: `None` if never.
     pub(crate) fn probe_in(&self, now: Now) -> Option<Duration> {
-        let open = matches!(self.phase, CircuitPhase::Open { .. }) && self.forced(now).is_none();
+        let open =
+            matches!(self.phase, CircuitPhase::Open { .. }) && self.overridden(now).is_none();
         let in_background = self.rules.probe == Prober::Background;
         (open && in_background).then(|| self.background.left(now).max(self.probe_left(now)))
     }

@@ -249,29 +249,30 @@ fn an_early_probe_closes_on_success_and_its_failure_changes_nothing() {
 }
 
 #[test]
-fn blocked_and_forced_circuits_are_never_probed_early() {
+fn blocked_and_overridden_circuits_are_never_probed_early() {
     let mut blocked = breaker();
     let (permit, _) = blocked.admit(ASK, start()).unwrap();
     blocked.settle(permit, CallFinding::Block(Fault::QuotaExhausted), NONE, 0.0, start());
     assert!(blocked.admit(EARLY, start()).is_err());
-    let mut forced = breaker();
-    forced.order(Some(Override { set: Force::Open, until: None }), start());
-    assert!(forced.admit(EARLY, start()).is_err());
-    assert_eq!(forced.early_in(start()), None);
+    let mut overridden = breaker();
+    overridden.set_override(Some(Override { set: OverrideState::Open, until: None }), start());
+    assert!(overridden.admit(EARLY, start()).is_err());
+    assert_eq!(overridden.early_in(start()), None);
 }
 
 #[test]
 fn overrides_hold_until_they_end_and_forced_closed_still_counts() {
     let mut breaker = opened(start());
     let until = Some(Deadline::after(start(), MINUTE));
-    let change = breaker.order(Some(Override { set: Force::Closed, until }), start());
+    let change =
+        breaker.set_override(Some(Override { set: OverrideState::Closed, until }), start());
     assert_eq!((change.from, change.to), (State::Open, State::Closed));
     (0..5).for_each(|_| assert_eq!(fail(&mut breaker, start()).change, None));
     assert_eq!(breaker.status(start()).consecutive_failures, 5);
     let later = start().plus(MINUTE);
     assert!(breaker.expire(later).is_some());
     assert!(fail(&mut breaker, later).change.is_some());
-    breaker.order(Some(Override { set: Force::Open, until: None }), later);
+    breaker.set_override(Some(Override { set: OverrideState::Open, until: None }), later);
     assert!(breaker.admit(ASK, later.plus(1000 * MINUTE)).is_err());
 }
 
@@ -297,7 +298,7 @@ fn a_restart_keeps_the_deadline_and_never_makes_it_longer_than_legal() {
 fn a_clock_put_back_before_a_restart_makes_no_order_longer() {
     let mut before = breaker();
     let until = Some(Deadline::after(start(), 10 * MINUTE));
-    before.order(Some(Override { set: Force::Open, until }), start());
+    before.set_override(Some(Override { set: OverrideState::Open, until }), start());
     let mut now = start().plus(4 * MINUTE);
     now.wall = now.wall.minus(600 * MINUTE);
     let stored = before.stored(now);

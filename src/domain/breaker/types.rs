@@ -66,23 +66,24 @@ pub enum State {
     HalfOpen,
 }
 
-/// A state ordered by a person.
+/// The state that an override sets.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Force {
+#[schemars(rename = "Force")]
+pub enum OverrideState {
     /// Nobody is admitted, whatever the breaker knows.
     Open,
     /// Everybody is admitted; failures count but do not open it.
     Closed,
 }
 
-/// An order in force.
+/// A circuit's state as a person set it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Override {
-    pub set: Force,
+    pub set: OverrideState,
     /// When it ends by itself; `None` for never.
     pub until: Option<Deadline>,
 }
@@ -169,8 +170,8 @@ pub(crate) struct Status {
     pub retry_at: Option<Wall>,
     /// The running count of consecutive failures.
     pub consecutive_failures: u32,
-    /// An order in force.
-    pub forced: Option<Override>,
+    /// The override in force.
+    pub overridden: Option<Override>,
 }
 
 /// What of a breaker survives a restart.
@@ -187,8 +188,9 @@ pub(crate) struct Stored {
     pub openings: u32,
     /// The running count of consecutive failures.
     pub run: u32,
-    /// An order in force, and when it ends.
-    pub forced: Option<(Force, Option<Wall>)>,
+    /// The override in force, and when it ends.
+    #[serde(rename = "forced")]
+    pub overridden: Option<(OverrideState, Option<Wall>)>,
 }
 
 impl CircuitPermit {
@@ -228,7 +230,7 @@ impl CallFinding {
     }
 }
 
-impl Force {
+impl OverrideState {
     /// Its name in replies and in the log.
     pub(crate) fn name(self) -> &'static str {
         self.into()

@@ -14,7 +14,7 @@ use crate::domain::window::Window;
 
 /// How a model stands towards a copy of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct CopyStanding {
+pub(crate) struct CopyAvailability {
     /// Whether a call that is admitted now is the test of its circuit, although a copy can be.
     pub awaited: bool,
     /// How long until a copy may test its circuit, if ever.

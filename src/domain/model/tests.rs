@@ -54,7 +54,7 @@ fn call(model: &mut ModelState, fault: Option<Fault>, now: Now) -> Settlement {
 }
 
 fn skip_reason(model: &mut ModelState, needs: &Needs, now: Now) -> Option<SkipReason> {
-    model.standing(needs, now).0.skip.map(|skip| skip.reason)
+    model.availability(needs, now).0.skip.map(|skip| skip.reason)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_cold_model_is_not_judged_before_five_calls() {
     }
     let told = call(&mut model, None, start()).changes.degraded;
     assert_eq!(told, Some((true, Judged { success: 3, failure: 2 })));
-    assert!(model.standing(&Needs::default(), start()).0.degraded);
+    assert!(model.availability(&Needs::default(), start()).0.degraded);
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn old_failures_leave_the_window_and_the_model_is_healthy_again() {
         call(&mut model, fault, start());
     }
     let later = start().plus(611 * SECOND);
-    let (standing, changes) = model.standing(&Needs::default(), later);
-    assert!(!standing.degraded);
+    let (availability, changes) = model.availability(&Needs::default(), later);
+    assert!(!availability.degraded);
     assert_eq!(changes.degraded, Some((false, Judged::default())));
 }
 
@@ -89,8 +89,8 @@ fn closing_starts_a_new_judging_period_at_once() {
     assert_eq!(skip_reason(&mut model, &Needs::default(), start()), Some(SkipReason::CircuitOpen));
     let later = start().plus(300 * SECOND);
     call(&mut model, None, later);
-    let (standing, _) = model.standing(&Needs::default(), later);
-    assert_eq!((standing.skip, standing.degraded), (None, false));
+    let (availability, _) = model.availability(&Needs::default(), later);
+    assert_eq!((availability.skip, availability.degraded), (None, false));
     let total = model.total(600 * SECOND, later);
     assert_eq!((total.success, total.failure), (3, 3), "health still shows every call");
 }
@@ -105,7 +105,7 @@ fn a_rate_limit_holds_the_model_for_everybody_and_never_opens_the_circuit() {
         let limited = Ended { retry_after, ..ended(Some(Fault::RateLimited)) };
         let settled = model.settle(admission.unwrap(), &limited, 100, now);
         assert_eq!(settled.verdict, Verdict::Held);
-        let skip = model.standing(&Needs::default(), now).0.skip.unwrap();
+        let skip = model.availability(&Needs::default(), now).0.skip.unwrap();
         assert_eq!(skip, Skip { reason: SkipReason::RateLimited, retry_in: retry_after });
         now = now.plus(3 * SECOND);
     }
@@ -180,7 +180,7 @@ fn a_restart_keeps_open_circuits_open_and_degraded_models_last() {
     let stored: StoredModel = serde_json::from_str(&text).unwrap();
     let mut restored = ModelState::new(settings(), start());
     restored.restore(Some(&stored), last.into_iter().collect(), start());
-    assert!(restored.standing(&Needs::default(), start()).0.degraded);
+    assert!(restored.availability(&Needs::default(), start()).0.degraded);
 }
 
 #[test]

@@ -31,10 +31,9 @@ pub(crate) fn from_headers(headers: &HeaderMap, now: Wall) -> Option<Duration> {
 /// When every limit that is used up is whole again. Others say nothing about this failure. A limit
 /// is a pair of headers, one with what remains and one with its reset, whatever is counted.
 pub(crate) fn from_limits(headers: &HeaderMap, now: Wall) -> Option<Duration> {
-    let is_reset = |name: &str| {
+    let resets = headers.keys().map(HeaderName::as_str).filter(|name| {
         name.contains("reset") && (name.contains("ratelimit") || name.contains("rate-limit"))
-    };
-    let resets = headers.keys().map(HeaderName::as_str).filter(|name| is_reset(name));
+    });
     let used_up = resets.filter(|name| {
         text_of(headers, &name.replace("reset", "remaining"))
             .and_then(|left| left.parse::<f64>().ok())

@@ -207,10 +207,9 @@ fn from_value(value: &Value) -> ErrorDetails {
     };
     // A bare `{"detail":"Not Found"}` is what a web framework says about a wrong address.
     found.is_api_error = object.is_some_and(|object| {
-        let said = |key: &str| object.get(key).is_some_and(|value| !value.is_null());
         ["error", "errors", "message", "Message", "msg", "base_resp", "__type"]
             .into_iter()
-            .any(said)
+            .any(|key| object.get(key).is_some_and(|value| !value.is_null()))
             || object.get("code").is_some_and(Value::is_string)
     });
     found
@@ -322,10 +321,9 @@ fn look_for_google(found: &mut ErrorDetails, object: &Map<String, Value>) {
         found.retry_delay = hint::from_duration_text(delay);
     }
     let violations = object.get("violations").and_then(Value::as_array).into_iter().flatten();
-    let daily = |violation: &Value| {
-        violation.get("quotaId").and_then(Value::as_str).is_some_and(|id| id.contains("PerDay"))
-    };
-    found.per_day |= violations.into_iter().any(daily);
+    found.per_day |= violations
+        .filter_map(|violation| violation.get("quotaId").and_then(Value::as_str))
+        .any(|id| id.contains("PerDay"));
 }
 
 /// Not JSON: events, a proxy's page, or a bare line. Of a page only its title is of use.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::line::Stamper;
 use super::super::rows::Row;
 use super::*;
-use crate::domain::breaker::{Ask, Asker, Change, Force, Override, Prober, Rules};
+use crate::domain::breaker::{Ask, Asker, Change, Override, OverrideState, Prober, Rules};
 use crate::domain::fault::Fault;
 use crate::domain::ledger::CallKind;
 use crate::domain::minute::PerMinute;
@@ -21,7 +21,7 @@ use crate::protocol::log::{BreakerEvent, CallEvent, Event, StopEvent};
 #[derive(Clone, Debug)]
 enum Step {
     Call { model: usize, fault: Option<Fault>, cost: Option<u64>, task: bool },
-    Order { model: usize, set: Option<Force> },
+    Order { model: usize, set: Option<OverrideState> },
     Nothing,
 }
 
@@ -36,7 +36,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
     let cost = proptest::option::of(0u64..2_000_000_000);
     let call = (0usize..2, fault, cost, any::<bool>())
         .prop_map(|(model, fault, cost, task)| Step::Call { model, fault, cost, task });
-    let set = prop_oneof![Just(None), Just(Some(Force::Open)), Just(Some(Force::Closed))];
+    let set =
+        prop_oneof![Just(None), Just(Some(OverrideState::Open)), Just(Some(OverrideState::Closed))];
     let order = (0usize..2, set).prop_map(|(model, set)| Step::Order { model, set });
     let step = prop_oneof![20 => call, 1 => order, 1 => Just(Step::Nothing)];
     // Now and then long enough for an opening to end or a quarter of an hour to pass.
@@ -77,7 +78,7 @@ impl Daemon {
             Step::Call { model, fault, cost, task } => self.call(*model, *fault, *cost, *task),
             Step::Order { model, set } => {
                 let order = set.map(|set| Override { set, until: None });
-                let change = self.models[*model].0.order(order, self.now);
+                let change = self.models[*model].0.set_override(order, self.now);
                 self.changed(*model, change);
             }
             Step::Nothing => {
@@ -152,7 +153,7 @@ impl Daemon {
             to: change.to,
             reason: change.reason,
             retry_at: change.retry_at,
-            forced: None,
+            overridden: None,
             peer_uid: None,
             replay: BreakerReplay { identity: key.identity, stored: stored.clone() },
         };

@@ -74,6 +74,9 @@ pub(super) trait ServerFormat: Sync {
     }
 }
 
+/// How a service says an error when a test says nothing else: status, type, code and message.
+type UsualError = (u16, &'static str, Option<&'static str>, String);
+
 /// The format that a kind of provider serves: the one place that tells them apart.
 pub(super) fn of(kind: Kind) -> &'static dyn ServerFormat {
     match kind {

@@ -182,18 +182,18 @@ fn half_of_ten_calls_failing_opens_the_circuit() {
 }
 
 #[test]
-fn a_forced_circuit_admits_nobody_or_everybody_until_its_time_is_over() {
+fn an_overridden_circuit_admits_nobody_or_everybody_until_its_time_is_over() {
     play(async || {
         let rig = Rig::new("[models.a]\nprovider = \"p\"\nmodel_id = \"a\"\n");
         let minute = Some(std::time::Duration::from_secs(60));
-        rig.order("a", BreakerSet::Open, minute).await;
+        rig.set_override("a", BreakerSet::Open, minute).await;
         let reply = rig.hello().await;
         assert_eq!(code(&reply), "no_model_available");
         assert_eq!(reply["error"]["retry_after_ms"], 60_000);
         assert_eq!(rig.script.count("a"), 0);
         pass(60.0).await;
         assert_eq!(rig.hello().await["ok"], true);
-        rig.order("a", BreakerSet::Closed, minute).await;
+        rig.set_override("a", BreakerSet::Closed, minute).await;
         rig.script.always("a", fails(Fault::BadBody));
         for _ in 0..5 {
             rig.hello().await;

@@ -76,10 +76,10 @@ fn with_fail_nobody_probes_early_and_the_next_opening_is_told() {
 }
 
 #[test]
-fn forced_blocked_and_held_models_are_never_probed_early() {
+fn overridden_blocked_and_held_models_are_never_probed_early() {
     play(async || {
         let rig = Rig::new(&format!("[retry]\nmax = 0\n[breaker]\nfailures = 2\n{THREE}"));
-        rig.order("a", BreakerSet::Open, None).await;
+        rig.set_override("a", BreakerSet::Open, None).await;
         rig.script.always("b", fails(Fault::Auth));
         rig.script.once("c", limited(Some(400_000)).after(10));
         rig.script.always("c", fails(Fault::Reset));

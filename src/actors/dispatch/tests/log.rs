@@ -92,7 +92,7 @@ fn overrides_are_told_with_who_set_them() {
     play(async || {
         let rig = Rig::new(THREE);
         let minute = Some(std::time::Duration::from_secs(60));
-        rig.order("a", BreakerSet::Open, minute).await;
+        rig.set_override("a", BreakerSet::Open, minute).await;
         pass(61.0).await;
         rig.hello().await;
         let log = rig.log().await;

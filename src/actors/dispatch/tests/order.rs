@@ -159,7 +159,7 @@ fn without_chains_models_are_asked_by_priority() {
 fn a_plan_calls_nobody_and_gives_a_reason_for_every_model() {
     play(async || {
         let rig = Rig::new(ONE_PROVIDER);
-        rig.order("b", BreakerSet::Open, None).await;
+        rig.set_override("b", BreakerSet::Open, None).await;
         let plan = rig.ask(json!({ "plan": true })).await;
         assert_eq!(plan["order"][0], json!({ "model": "a", "reason": "healthy" }));
         assert_eq!(plan["order"][1]["model"], "c");
@@ -175,7 +175,7 @@ fn a_plan_calls_nobody_and_gives_a_reason_for_every_model() {
 fn what_the_ranking_left_out_stands_first_in_the_attempts() {
     play(async || {
         let rig = Rig::new(THREE);
-        rig.order("b", BreakerSet::Open, None).await;
+        rig.set_override("b", BreakerSet::Open, None).await;
         rig.script.always("a", fails(Fault::Reset));
         let reply = rig.hello().await;
         assert_eq!(tried(&reply), ["b circuit_open", "a reset", "a reset", "c answered"]);

@@ -191,11 +191,11 @@ fn an_order_that_met_a_panic_is_refused_and_can_be_given_again() {
     play(async || {
         let rig = Rig::new(THREE);
         faults(0, 1);
-        let order = BreakerOp { model: "a".to_owned(), set: BreakerSet::Open, during: None };
-        let answer = rig.router.send(SetBreaker { order, peer_uid: None }).await.unwrap();
+        let op = BreakerOp { model: "a".to_owned(), set: BreakerSet::Open, during: None };
+        let answer = rig.router.send(SetBreaker { op, peer_uid: None }).await.unwrap();
         assert_eq!(answer.unwrap_err().code.name(), "internal");
         assert_eq!(rig.state("a").await, "closed");
-        rig.order("a", BreakerSet::Open, None).await;
+        rig.set_override("a", BreakerSet::Open, None).await;
         rig.lose("a").await;
         assert_eq!(rig.health("a").await["breaker"]["reason"], "forced open");
     });

@@ -217,9 +217,14 @@ impl Rig {
     }
 
     /// Sets an override.
-    pub(super) async fn order(&self, model: &str, set: BreakerSet, during: Option<Duration>) {
-        let order = BreakerOp { model: model.to_owned(), set, during };
-        self.router.send(SetBreaker { order, peer_uid: Some(7) }).await.unwrap().unwrap();
+    pub(super) async fn set_override(
+        &self,
+        model: &str,
+        set: BreakerSet,
+        during: Option<Duration>,
+    ) {
+        let op = BreakerOp { model: model.to_owned(), set, during };
+        self.router.send(SetBreaker { op, peer_uid: Some(7) }).await.unwrap().unwrap();
     }
 
     /// Everything that was logged, after the last message has arrived.

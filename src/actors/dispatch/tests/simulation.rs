@@ -158,7 +158,7 @@ async fn trouble(rig: Rc<Rig>, mut rng: Rng) {
         if rng.u32(..15) == 0 {
             let set = [BreakerSet::Open, BreakerSet::Closed, BreakerSet::Auto][rng.usize(..3)];
             let during = Duration::from_secs(rng.u64(1..600));
-            rig.order(model, set, Some(during)).await;
+            rig.set_override(model, set, Some(during)).await;
         }
         pass(rng.f64() * 60.0).await;
     }

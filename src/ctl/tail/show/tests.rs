@@ -56,9 +56,9 @@ fn circuit_changes_tell_from_to_why_and_until_when() {
         line(opened),
         "- breaker  a half-open -> open: the probe failed, next try at 10:05:00"
     );
-    let forced = json!({"event":"breaker","model_name":"a","from":"open","to":"open",
+    let overridden = json!({"event":"breaker","model_name":"a","from":"open","to":"open",
         "reason":"override","retry_at":null,"override":"open","peer_uid":1000});
-    assert_eq!(line(forced), "- breaker  a open -> open: override, override open by uid 1000");
+    assert_eq!(line(overridden), "- breaker  a open -> open: override, override open by uid 1000");
 }
 
 #[test]

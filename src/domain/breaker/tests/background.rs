@@ -100,8 +100,8 @@ fn with_live_probes_there_are_none_in_the_background() {
 }
 
 #[test]
-fn a_forced_circuit_is_not_probed() {
+fn an_overridden_circuit_is_not_probed() {
     let mut breaker = opened_in_background(Fault::Overloaded);
-    breaker.order(Some(Override { set: Force::Open, until: None }), start());
+    breaker.set_override(Some(Override { set: OverrideState::Open, until: None }), start());
     assert!(breaker.admit(PROBE, start().plus(5 * MINUTE)).is_err());
 }

@@ -13,7 +13,7 @@ enum Step {
     Admit { by: Asker },
     Settle { which: usize, finding: CallFinding, chance: f64 },
     Abandon { which: usize },
-    Order { set: Option<Force>, for_ms: Option<u64> },
+    Order { set: Option<OverrideState>, for_ms: Option<u64> },
     Restart,
 }
 
@@ -49,7 +49,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, finding, chance)| Step::Settle { which, finding, chance }),
         2 => (0usize..8).prop_map(|which| Step::Abandon { which }),
         1 => (
-            prop_oneof![Just(None), Just(Some(Force::Open)), Just(Some(Force::Closed))],
+            prop_oneof![
+                Just(None),
+                Just(Some(OverrideState::Open)),
+                Just(Some(OverrideState::Closed))
+            ],
             prop::option::of(1u64..1_000_000),
         ).prop_map(|(set, for_ms)| Step::Order { set, for_ms }),
         1 => Just(Step::Restart),
@@ -84,10 +88,10 @@ proptest! {
                 Step::Admit { by } => {
                     // Of the moment before: a probe that is admitted begins another one.
                     let (state, epoch) = (breaker.state(now), breaker.epoch);
-                    let forced_open =
-                        breaker.forced(now).is_some_and(|forced| forced.set == Force::Open);
+                    let set_open =
+                        breaker.overridden(now).is_some_and(|it| it.set == OverrideState::Open);
                     if let Ok((permit, _)) = breaker.admit(Ask { by, ..ASK }, now) {
-                        prop_assert!(!forced_open);
+                        prop_assert!(!set_open);
                         let live = |(held, at): &&(CircuitPermit, Now)| held.probe
                             && held.epoch == epoch
                             && !Deadline::after(*at, MINUTE).passed(now);
@@ -122,7 +126,7 @@ proptest! {
                 }
                 Step::Order { set, for_ms } => {
                     let until = for_ms.map(|ms| Deadline::after(now, Duration::from_millis(ms)));
-                    breaker.order(set.map(|set| Override { set, until }), now);
+                    breaker.set_override(set.map(|set| Override { set, until }), now);
                 }
                 Step::Restart => {
                     let stored = breaker.stored(now);
@@ -140,7 +144,7 @@ proptest! {
                 Step::Settle { .. } | Step::Abandon { .. } => {}
             }
         }
-        breaker.order(None, now);
+        breaker.set_override(None, now);
         let healed = now.plus(33 * MINUTE + MINUTE);
         prop_assert!(breaker.admit(ASK, healed).is_ok(), "nobody is ever admitted again");
     }

@@ -10,7 +10,7 @@ mod record;
 use record::{Record, Running};
 
 use super::*;
-use crate::domain::breaker::{Force, State};
+use crate::domain::breaker::{OverrideState, State};
 use crate::domain::time::Deadline;
 
 const SEEDS: [u64; 8] = [1, 2, 3, 4, 5, 6, 102, 112];
@@ -83,14 +83,14 @@ impl World {
             330..610 => self.admit(),
             610..960 => self.settle(),
             960..975 => self.mood = [0.0, 0.1, 0.5, 1.0][self.dice.below(4) as usize],
-            975..983 => self.order(),
+            975..983 => self.set_override(),
             983..988 => self.reload(),
             988..991 => self.restart(),
             991..993 => self.lose_the_state(),
             _ => self.live_on(),
         }
         self.record.steps += 1;
-        let (_, changes) = self.model.standing(&Needs::default(), self.now);
+        let (_, changes) = self.model.availability(&Needs::default(), self.now);
         self.record.changed(&changes, self.now);
         self.record.compare(&mut self.model, self.now);
     }
@@ -184,12 +184,13 @@ impl World {
         Ended { retry_after: hint, chance: self.dice.share(), ..ended }
     }
 
-    fn order(&mut self) {
+    fn set_override(&mut self) {
         let until =
             self.dice.one_in(2).then(|| Deadline::after(self.now, self.dice.millis(HOUR_MS)));
-        let set = [None, None, Some(Force::Open), Some(Force::Closed)][self.dice.below(4) as usize];
+        let set = [None, None, Some(OverrideState::Open), Some(OverrideState::Closed)]
+            [self.dice.below(4) as usize];
         let order = set.map(|set| Override { set, until });
-        let change = self.model.order(order, self.now);
+        let change = self.model.set_override(order, self.now);
         self.record.ordered(order);
         let circuit = vec![change];
         self.record.changed(&Changes { circuit, degraded: None }, self.now);
@@ -236,8 +237,8 @@ impl World {
     /// From here somebody is admitted again, once time has gone on and no order without end stands.
     fn live_on(&mut self) {
         let mut later = self.model.clone();
-        if self.record.forced.is_some_and(|forced| forced.until.is_none()) {
-            later.order(None, self.now);
+        if self.record.overridden.is_some_and(|overridden| overridden.until.is_none()) {
+            later.set_override(None, self.now);
         }
         let (admitted, _) = later.admit(&Needs::default(), ASK, self.now.plus(LONGEST));
         self.record.holds(admitted.is_ok(), "somebody is admitted again");

@@ -47,7 +47,7 @@ pub(super) struct SentDocument<'a> {
     source: BinarySource<'a>,
 }
 
-/// In base64.
+/// The bytes themselves, in base64.
 #[derive(Serialize)]
 pub(super) struct BinarySource<'a> {
     bytes: &'a str,

@@ -65,7 +65,7 @@ fn turn(recorder: &Recorder, at: Wall, from: State, to: State) {
         to,
         reason: "3 failures in a row".to_owned(),
         retry_at: None,
-        forced: None,
+        overridden: None,
         peer_uid: None,
         replay: BreakerReplay { identity: model().identity, stored },
     };

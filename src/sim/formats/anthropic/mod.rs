@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::sim::ask::{FinishReason, IncomingCall, SimulatedReply};
 use crate::sim::behaviour::{Meaning, Odd, ProviderError};
 use crate::sim::flow::{WireEvent, tokens};
-use crate::sim::formats::ServerFormat;
+use crate::sim::formats::{ServerFormat, UsualError};
 use crate::sim::wire::{AccessRules, HttpReply, Incoming, items, text};
 
 const HEADERS: &[(&str, &str)] = &[
@@ -153,9 +153,7 @@ fn message(ask: &IncomingCall, content: Value, stop: &str, used: (u64, u64), num
     })
 }
 
-type Usual = (u16, &'static str, Option<&'static str>, String);
-
-fn usual(meaning: Meaning, model: &str) -> Usual {
+fn usual(meaning: Meaning, model: &str) -> UsualError {
     const INVALID: &str = "invalid_request_error";
     let (status, kind, message) = match meaning {
         Meaning::Overloaded => (529, "overloaded_error", "Overloaded"),

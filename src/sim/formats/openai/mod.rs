@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::sim::ask::{FinishReason, IncomingCall, SimulatedReply};
 use crate::sim::behaviour::{Meaning, Odd, ProviderError};
 use crate::sim::flow::{WireEvent, tokens};
-use crate::sim::formats::ServerFormat;
+use crate::sim::formats::{ServerFormat, UsualError};
 use crate::sim::wire::{AccessRules, HttpReply, Incoming, text};
 
 /// Seconds since 1970 that answers give as their time; fixed, so that answers are repeatable.
@@ -176,9 +176,7 @@ fn completion(
 const TOO_LONG: &str = "This model's maximum context length is 128000 tokens. However, your \
      messages resulted in 250000 tokens. Please reduce the length of the messages.";
 
-type Usual = (u16, &'static str, Option<&'static str>, String);
-
-fn usual(meaning: Meaning, key: &str, model: &str) -> Usual {
+fn usual(meaning: Meaning, key: &str, model: &str) -> UsualError {
     const INVALID: &str = "invalid_request_error";
     let (status, kind, code, message) = match meaning {
         Meaning::Overloaded => (

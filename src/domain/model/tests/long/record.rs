@@ -1,7 +1,7 @@
 //! What happened to a model, written down the plain way, and what must hold because of it.
 
 use super::super::*;
-use super::{Force, State};
+use super::{OverrideState, State};
 use crate::domain::time::Deadline;
 use crate::domain::window::{COARSE_MS, FINE_MS, FINE_SPAN_MS};
 
@@ -45,7 +45,7 @@ pub(super) struct Record {
     seed: u64,
     pub(super) steps: u64,
     pub(super) running: Vec<Running>,
-    pub(super) forced: Option<Override>,
+    pub(super) overridden: Option<Override>,
     finished: Vec<Finished>,
     begun: Vec<Mono>,
     /// Grows with everything that makes earlier results void.
@@ -71,7 +71,7 @@ impl Record {
             seed,
             steps: 0,
             running: Vec::new(),
-            forced: None,
+            overridden: None,
             finished: Vec::new(),
             begun: Vec::new(),
             era: 0,
@@ -91,7 +91,7 @@ impl Record {
     /// What is left of an opening, if nobody forces anything.
     pub(super) fn left(&self, model: &ModelState, now: Now) -> Option<Duration> {
         let refusal = model.breaker.refusal(Asker::Caller, now).flatten();
-        refusal.filter(|_| self.forced.is_none())
+        refusal.filter(|_| self.overridden.is_none())
     }
 
     /// A call was let through in `state`, with its circuit `blocked` or not.
@@ -102,8 +102,9 @@ impl Record {
         lease: Duration,
         now: Now,
     ) {
-        let forced_open = self.forced.is_some_and(|forced| forced.set == Force::Open);
-        self.holds(!forced_open, "forced open admits nobody");
+        let set_open =
+            self.overridden.is_some_and(|overridden| overridden.set == OverrideState::Open);
+        self.holds(!set_open, "forced open admits nobody");
         let waited = |until: Option<Deadline>| until.is_none_or(|until| until.passed(now));
         self.holds(waited(self.hold), "a retry time is honoured");
         self.begun.retain(|begun| now.mono.since(*begun) < 59 * SECOND);
@@ -137,8 +138,8 @@ impl Record {
         self.holds(wait <= 3600 * SECOND, "nobody waits longer than an hour");
         self.seen.waits += 1;
         // Behind an order the circuit may be open for longer.
-        if self.forced.is_none() && self.seen.waits.is_multiple_of(64) {
-            let later = model.clone().standing(&Needs::default(), now.plus(wait)).0.skip;
+        if self.overridden.is_none() && self.seen.waits.is_multiple_of(64) {
+            let later = model.clone().availability(&Needs::default(), now.plus(wait)).0.skip;
             let other = |later: Skip| later.reason != skip.reason || later.retry_in.is_none();
             self.holds(later.is_none_or(other), "after a wait only a probe is in the way");
         }
@@ -179,9 +180,9 @@ impl Record {
             Verdict::Failure if hard => {
                 self.run += 1;
                 let opens = circuit.iter().any(|change| change.to == State::Open);
-                let must = self.run >= 3 && self.forced.is_none();
+                let must = self.run >= 3 && self.overridden.is_none();
                 self.holds(opens || !must, "it opens at the third failure");
-                self.holds(!opens || self.forced.is_none(), "an order is stronger");
+                self.holds(!opens || self.overridden.is_none(), "an order is stronger");
             }
             _ => {}
         }
@@ -244,16 +245,20 @@ impl Record {
     /// A person gave an order.
     pub(super) fn ordered(&mut self, order: Option<Override>) {
         self.seen.orders += 1;
-        self.forced = order;
-        if order.is_some_and(|order| order.set == Force::Closed) {
+        self.overridden = order;
+        if order.is_some_and(|order| order.set == OverrideState::Closed) {
             self.run = 0;
         }
     }
 
     /// Changes were logged: each begins where the last one ended, but for what time alone does.
     pub(super) fn changed(&mut self, changes: &Changes, now: Now) {
-        if self.forced.and_then(|forced| forced.until).is_some_and(|until| until.passed(now)) {
-            self.forced = None;
+        if self
+            .overridden
+            .and_then(|overridden| overridden.until)
+            .is_some_and(|until| until.passed(now))
+        {
+            self.overridden = None;
         }
         for change in &changes.circuit {
             let told = (change.from == State::Closed) == (self.state == State::Closed);
@@ -271,7 +276,7 @@ impl Record {
 
     /// The state is stored: of an order, what is left of it, in whole milliseconds.
     pub(super) fn stored(&mut self, now: Now) {
-        if let Some(Override { until: Some(until), .. }) = &mut self.forced {
+        if let Some(Override { until: Some(until), .. }) = &mut self.overridden {
             *until = Deadline::after(now, now.wall.plus(until.left(now)).since(now.wall));
         }
     }
@@ -286,7 +291,7 @@ impl Record {
         self.era += 1;
         (self.hold, self.early_after) = (None, None);
         self.begun.clear();
-        if let Some(Override { until: Some(until), .. }) = &mut self.forced {
+        if let Some(Override { until: Some(until), .. }) = &mut self.overridden {
             *until = Deadline::after(now, until.wall().since(now.wall));
         }
         let fine = match (before, model.breaker.refusal(Asker::Caller, now)) {
@@ -304,16 +309,16 @@ impl Record {
         let circuit = model.circuit(now);
         let closed = circuit.state == State::Closed;
         self.holds(closed == (self.state == State::Closed), "every change is logged");
-        self.holds(circuit.forced == self.forced, "orders last as long as they say");
+        self.holds(circuit.overridden == self.overridden, "orders last as long as they say");
         self.holds(circuit.consecutive_failures == self.run, "the run is counted");
         self.holds(model.in_flight() as usize == self.running.len(), "calls in flight");
         let left = self.left(model, now).unwrap_or_default();
         self.holds(left <= OPEN_MOST, "no opening is longer than it may be");
-        let (standing, changes) = model.standing(&Needs::default(), now);
+        let (availability, changes) = model.availability(&Needs::default(), now);
         self.holds(changes == Changes::default(), "asking twice changes nothing");
-        let judged = standing.judged;
+        let judged = availability.judged;
         let degraded = judged.calls() >= 5 && judged.success_rate() < 0.8;
-        self.holds(standing.degraded == degraded, "degraded is what the calls say");
+        self.holds(availability.degraded == degraded, "degraded is what the calls say");
         if self.steps.is_multiple_of(16) {
             for window in [600, 3600, 7200] {
                 self.recount(model, window * SECOND, judged, now);

@@ -14,16 +14,16 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A daemon that serves, until this is dropped.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     folder: TempDir,
     daemon: Child,
     openai: Background,
     _anthropic: Background,
 }
 
-impl Stage {
+impl Fixture {
     /// Two providers, a model of each, and a daemon in front of them.
-    pub(crate) fn start() -> Stage {
+    pub(crate) fn start() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let openai = Background::start(Kind::OpenAi).unwrap();
         let anthropic = Background::start(Kind::Anthropic).unwrap();
@@ -47,9 +47,9 @@ impl Stage {
             .stderr(notes)
             .spawn()
             .unwrap();
-        let mut stage = Stage { folder, daemon, openai, _anthropic: anthropic };
-        stage.wait_until_it_serves();
-        stage
+        let mut fixture = Fixture { folder, daemon, openai, _anthropic: anthropic };
+        fixture.wait_until_it_serves();
+        fixture
     }
 
     /// From now on the first model of every chain is overloaded.
@@ -93,7 +93,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Fixture {
     fn drop(&mut self) {
         // It may have ended by itself, which the test will have noticed.
         let _ = self.daemon.kill();

@@ -19,20 +19,20 @@ use crate::protocol::calendar::Day;
 
 /// What one task has spent today; clones share it.
 #[derive(Clone)]
-pub(crate) struct Purse {
+pub(crate) struct TaskSpend {
     spent: Rc<RefCell<DaySpend>>,
     zone: TimeZone,
 }
 
-/// The purses of all tasks.
-pub(super) struct Purses {
+/// What each task has spent today.
+pub(super) struct SpendByTask {
     by_task: RefCell<HashMap<Arc<str>, Rc<RefCell<DaySpend>>>>,
     zone: TimeZone,
 }
 
-impl Purses {
-    /// Purses that begin with what the ledger says of the day of `now`.
-    pub(super) fn new(today: &[(LedgerKey, Sums)], zone: TimeZone, now: Wall) -> Purses {
+impl SpendByTask {
+    /// Sums that begin with what the ledger says of the day of `now`.
+    pub(super) fn new(today: &[(LedgerKey, Sums)], zone: TimeZone, now: Wall) -> SpendByTask {
         let mut amounts: HashMap<Arc<str>, Nano> = HashMap::new();
         for (key, sums) in today {
             // Copies and probes have a budget of their own.
@@ -40,24 +40,26 @@ impl Purses {
             *amounts.entry(key.task.clone()).or_default() += spent;
         }
         let day = day(now, &zone);
-        let purse = |amount| Rc::new(RefCell::new(DaySpend::on(day, amount)));
-        let by_task = amounts.into_iter().map(|(task, amount)| (task, purse(amount))).collect();
-        Purses { by_task: RefCell::new(by_task), zone }
+        let by_task = amounts
+            .into_iter()
+            .map(|(task, amount)| (task, Rc::new(RefCell::new(DaySpend::on(day, amount)))))
+            .collect();
+        SpendByTask { by_task: RefCell::new(by_task), zone }
     }
 
-    /// The same purses for a changed configuration.
-    pub(super) fn renewed(&self, zone: TimeZone) -> Purses {
-        Purses { by_task: self.by_task.clone(), zone }
+    /// The same sums for a changed configuration.
+    pub(super) fn renewed(&self, zone: TimeZone) -> SpendByTask {
+        SpendByTask { by_task: self.by_task.clone(), zone }
     }
 
-    /// The purse of a task.
-    pub(super) fn of(&self, task: &Arc<str>) -> Purse {
+    /// The sum of one task.
+    pub(super) fn of(&self, task: &Arc<str>) -> TaskSpend {
         let spent = self.by_task.borrow_mut().entry(task.clone()).or_default().clone();
-        Purse { spent, zone: self.zone.clone() }
+        TaskSpend { spent, zone: self.zone.clone() }
     }
 }
 
-impl Purse {
+impl TaskSpend {
     pub(crate) fn pay(&self, amount: Nano, now: Wall) {
         self.spent.borrow_mut().more(amount, now, || day(now, &self.zone));
     }

@@ -11,7 +11,7 @@ use crate::domain::breaker::State;
 /// How is the model, in one word?
 #[derive(Message)]
 #[rtype(result = "Condition")]
-pub(crate) struct Beat;
+pub(crate) struct CheckLiveness;
 
 /// Whether a model may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub(crate) enum Condition {
     Misconfigured,
 }
 
-impl Handler<Beat> for ModelActor {
+impl Handler<CheckLiveness> for ModelActor {
     type Result = Guarded<Condition>;
 
-    fn handle(&mut self, _: Beat, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, _: CheckLiveness, _: &mut Context<Self>) -> Self::Result {
         self.guarded(|model, now| match model.state.circuit(now).state {
             _ if model.state.settings().misconfigured.is_some() => Condition::Misconfigured,
             State::Closed => Condition::Up,

@@ -63,20 +63,20 @@ pub(crate) fn backup() -> Behaviour {
 }
 
 /// A daemon with a primary of each format and a backup.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) daemon: Daemon,
     primaries: Vec<Background>,
     backup: Background,
 }
 
-impl Stage {
+impl Fixture {
     /// `first` and `second` are settings of the models asked first and second.
-    pub(crate) fn new(first: &str, second: &str) -> Stage {
-        Stage::with(first, second, "")
+    pub(crate) fn new(first: &str, second: &str) -> Fixture {
+        Fixture::with(first, second, "")
     }
 
     /// The same with more sections.
-    pub(crate) fn with(first: &str, second: &str, sections: &str) -> Stage {
+    pub(crate) fn with(first: &str, second: &str, sections: &str) -> Fixture {
         let primaries: Vec<_> =
             KINDS.into_iter().map(|kind| Background::start(kind).unwrap()).collect();
         let backup = Background::start(Kind::Anthropic).unwrap();
@@ -97,7 +97,7 @@ impl Stage {
                 setup = setup.model(&name("second", kind, way), "backup", second);
             }
         }
-        Stage { daemon: setup.start(), primaries, backup }
+        Fixture { daemon: setup.start(), primaries, backup }
     }
 
     /// What calls of the model asked first get, for one format in one way.
