@@ -89,9 +89,9 @@ pub enum Part {
 pub enum Showing {
     /// A picture of any kind.
     Image,
-    /// Pictures that move.
+    /// Pictures that move, whatever their format.
     Video,
-    /// Sound or speech.
+    /// Sound, or somebody who speaks.
     Sound,
     /// Anything else that is in a file.
     File,

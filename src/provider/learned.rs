@@ -71,6 +71,22 @@ impl Lesson {
         }
     }
 
+    /// Whether what this call taught holds for others, too.
+    fn holds_after(self, call: &Call<'_>) -> bool {
+        let request = call.request;
+        let plain = request.tools.is_empty()
+            && request.response_format.is_none()
+            && request.reasoning_effort.is_none()
+            && request.extra.is_empty();
+        match self {
+            // Elsewhere it is a signature that is refused, and the next one may be good.
+            Lesson::Guesses => plain && call.model.provider.kind == Kind::OpenAi,
+            // It is about nothing else, and asked for with an effort alone.
+            Lesson::Thoughts => request.extra.is_empty(),
+            _ => plain,
+        }
+    }
+
     /// What was learnt, as people are told.
     fn words(self, limit: MaxTokensField) -> String {
         match self {
@@ -186,19 +202,7 @@ impl<'a> Lessons<'a> {
 
     /// It worked: a lesson that a plain request taught holds for all.
     pub(super) fn keep(self, call: &Call<'_>, now: Mono) {
-        let request = call.request;
-        let plain = request.tools.is_empty()
-            && request.response_format.is_none()
-            && request.reasoning_effort.is_none()
-            && request.extra.is_empty();
-        let holds = |lesson: &Lesson| match lesson {
-            // Elsewhere it is a signature that is refused, and the next one may be good.
-            Lesson::Guesses => plain && call.model.provider.kind == Kind::OpenAi,
-            // It is about nothing else, and asked for with an effort alone.
-            Lesson::Thoughts => request.extra.is_empty(),
-            _ => plain,
-        };
-        for lesson in self.fresh.into_iter().filter(holds) {
+        for lesson in self.fresh.into_iter().filter(|lesson| lesson.holds_after(call)) {
             self.learned.remember(lesson, now);
         }
     }

@@ -71,8 +71,7 @@ pub(super) fn check(
     request: &ChatRequest,
     takes: impl Fn(Showing, &str) -> bool,
 ) -> Result<(), Failure> {
-    let shows = |message: &&Message| matches!(message.role, Role::User | Role::Tool);
-    for message in request.messages.iter().filter(shows) {
+    for message in request.messages.iter().filter(|message| shows(message)) {
         let Some(Content::Parts(parts)) = &message.content else { continue };
         for part in parts {
             let Part::Shown { showing, .. } = part else { continue };
@@ -83,6 +82,11 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// Whether who speaks can show something.
+fn shows(message: &Message) -> bool {
+    matches!(message.role, Role::User | Role::Tool)
 }
 
 /// What stands in the place of a part that cannot be sent.

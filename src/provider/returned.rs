@@ -51,10 +51,9 @@ pub(super) fn details(message: &Message) -> Option<&Value> {
 
 /// Whether there are thoughts whose maker can only be guessed.
 pub(super) fn has_guesses(request: &ChatRequest) -> bool {
-    let guesses = |message: &Message| {
+    request.messages.iter().any(|message| {
         told(message).is_some() || details(message).is_some() || !signed(message).is_empty()
-    };
-    request.messages.iter().any(guesses)
+    })
 }
 
 fn list(value: &Option<Value>) -> &[Value] {
@@ -73,15 +72,16 @@ fn thoughts(message: &Message) -> impl Iterator<Item = &Value> {
 }
 
 fn signature(thought: &Value) -> Option<SignedThought<'_>> {
-    let told = |name: &str| thought.get(name).and_then(Value::as_str).filter(|it| !it.is_empty());
-    let redacted = || told("type").is_some_and(|kind| kind.contains("redacted"));
-    match told("signature") {
-        Some(signature) => {
-            let text = told("thinking").or(told("text")).unwrap_or_default();
-            Some(SignedThought::Told { text, signature })
-        }
-        None => told("data").filter(|_| redacted()).map(SignedThought::Redacted),
+    if let Some(signature) = field(thought, "signature") {
+        let text = field(thought, "thinking").or(field(thought, "text")).unwrap_or_default();
+        return Some(SignedThought::Told { text, signature });
     }
+    let is_redacted = field(thought, "type").is_some_and(|kind| kind.contains("redacted"));
+    field(thought, "data").filter(|_| is_redacted).map(SignedThought::Redacted)
+}
+
+fn field<'a>(thought: &'a Value, name: &str) -> Option<&'a str> {
+    thought.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// The texts of a thought, under whichever name: one, or a list of them.

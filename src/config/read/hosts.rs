@@ -65,34 +65,35 @@ enum Owner {
 }
 
 fn owner(host: &str) -> Option<Owner> {
-    let is_own = |kind: &Kind| {
-        let own = kind.base_url().split('/').nth(2);
-        own == Some(host)
-    };
     match () {
         () if is_vertex_host(host) => Some(Owner::Vertex),
         () if host.starts_with("bedrock-runtime") && host.contains(".amazonaws.com") => {
             Some(Owner::Kind(Kind::Bedrock))
         }
         () if host.ends_with(".openai.azure.com") => Some(Owner::Kind(Kind::OpenAi)),
-        () => Kind::ALL.into_iter().find(is_own).map(Owner::Kind),
+        () => {
+            let mut all = Kind::ALL.into_iter();
+            all.find(|kind| kind.base_url().split('/').nth(2) == Some(host)).map(Owner::Kind)
+        }
     }
 }
 
 fn google(path: &str) -> Option<(String, String)> {
-    let version = |path: &str| {
-        path.strip_prefix("/v1").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric()))
-    };
     match path.strip_suffix("/openai") {
         Some(_) => Some((
             "is where Gemini speaks OpenAI's form".to_owned(),
             "remove /openai, or set kind = \"openai\"".to_owned(),
         )),
-        None if version(path) => None,
+        None if is_version(path) => None,
         None => {
             Some(("without the version of the API".to_owned(), "end it with /v1beta".to_owned()))
         }
     }
+}
+
+/// Whether a path is formed like `/v1beta`.
+fn is_version(path: &str) -> bool {
+    path.strip_prefix("/v1").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// Servers of other kinds that speak OpenAI's form too, at another path.

@@ -48,8 +48,7 @@ fn part(mut fields: Map<String, Value>) -> Result<Part, Error> {
 
 /// A part in the words of another API or client.
 fn foreign(kind: &str, fields: Map<String, Value>) -> Part {
-    let has = |names: &[&str]| names.iter().any(|name| kind.contains(name));
-    if has(&["think", "thought", "reason"]) {
+    if is_like(kind, &["think", "thought", "reason"]) {
         return Part::Thought(Value::Object(fields));
     }
     let cache_control = fields.get("cache_control").and_then(Value::as_object).cloned();
@@ -57,10 +56,10 @@ fn foreign(kind: &str, fields: Map<String, Value>) -> Part {
         return Part::Text { text, cache_control };
     }
     let showing = match () {
-        () if has(&["image", "picture", "photo"]) => Showing::Image,
-        () if has(&["video", "movie"]) => Showing::Video,
-        () if has(&["audio", "sound", "speech", "voice"]) => Showing::Sound,
-        () if has(&["file", "document", "pdf", "media", "resource"]) => Showing::File,
+        () if is_like(kind, &["image", "picture", "photo"]) => Showing::Image,
+        () if is_like(kind, &["video", "movie"]) => Showing::Video,
+        () if is_like(kind, &["audio", "sound", "speech", "voice"]) => Showing::Sound,
+        () if is_like(kind, &["file", "document", "pdf", "media", "resource"]) => Showing::File,
         () => return Part::Unknown { kind: kind.to_owned() },
     };
     let filename = ["filename", "name", "title"].iter().find_map(|name| text_at(&fields, name));
@@ -80,6 +79,10 @@ fn foreign(kind: &str, fields: Map<String, Value>) -> Part {
         (Some(_), showing) => Part::Shown { showing, given: Value::Object(fields) },
         (None, _) => Part::Unknown { kind: kind.to_owned() },
     }
+}
+
+fn is_like(kind: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| kind.contains(name))
 }
 
 /// What a part says, if that is a text: under the usual name, or under that of its own type.
@@ -136,11 +139,12 @@ fn is_address(text: &str) -> bool {
 
 /// Whether this is formed like `image/png`.
 fn is_media_type(text: &str) -> bool {
-    let plain = |part: &str| {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte);
-        (1..=80).contains(&part.len()) && part.bytes().all(fits)
-    };
-    text.split_once('/').is_some_and(|(family, kind)| plain(family) && plain(kind))
+    text.split_once('/').is_some_and(|(family, kind)| is_plain(family) && is_plain(kind))
+}
+
+fn is_plain(part: &str) -> bool {
+    (1..=80).contains(&part.len())
+        && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
 }
 
 /// A recording that came as data.

@@ -125,21 +125,24 @@ fn refused(fields: &Map<String, Value>) -> Option<(String, &'static str)> {
 
 /// What to use instead of a field, if it is refused.
 fn advice(plain: &str, value: &Value) -> Option<&'static str> {
-    let has = |words: &[&str]| words.iter().any(|word| plain.contains(word));
     if let Some((_, advice)) = REFUSED.iter().find(|(names, _)| names.contains(&plain)) {
         return Some(advice);
     }
-    if has(&["budget"]) || (has(&["token"]) && has(&["think", "reason"])) {
+    if has(plain, &["budget"]) || (has(plain, &["token"]) && has(plain, &["think", "reason"])) {
         return Some(BUDGET);
     }
-    if has(&["max", "min"]) && has(&["token", "length", "genlen", "newlen"]) {
+    if has(plain, &["max", "min"]) && has(plain, &["token", "length", "genlen", "newlen"]) {
         return Some(LIMIT);
     }
-    if has(&KEPT_THINGS) {
+    if has(plain, &KEPT_THINGS) {
         return Some(KEPT);
     }
-    let is_service = has(&PAID_SERVICES) && !is_off(value);
+    let is_service = has(plain, &PAID_SERVICES) && !is_off(value);
     (is_service || is_unusual(plain, value) || has_foreign_tool(plain, value)).then_some(DEARER)
+}
+
+fn has(plain: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| plain.contains(word))
 }
 
 /// Whether a value switches something off.
@@ -153,27 +156,28 @@ fn is_unusual(plain: &str, value: &Value) -> bool {
         // Within an object that is named like the field.
         return false;
     };
-    let is_usual = |value: &Value| {
-        let word = value.as_str().map(str::to_ascii_lowercase);
-        word.is_some_and(|word| usual.contains(&&*word))
-    };
     match value {
         Value::Null => false,
-        Value::Array(all) => !all.iter().all(is_usual),
-        Value::Object(inner) => !inner.values().all(is_usual),
-        one => !is_usual(one),
+        Value::Array(all) => !all.iter().all(|one| is_one_of(one, usual)),
+        Value::Object(inner) => !inner.values().all(|one| is_one_of(one, usual)),
+        one => !is_one_of(one, usual),
     }
+}
+
+fn is_one_of(value: &Value, usual: &[&str]) -> bool {
+    let word = value.as_str().map(str::to_ascii_lowercase);
+    word.is_some_and(|word| usual.contains(&&*word))
 }
 
 /// Whether tools are offered that run at the provider: all others are functions.
 fn has_foreign_tool(plain: &str, value: &Value) -> bool {
-    let is_function = |tool: &Value| {
-        let kind = tool.get("type").and_then(Value::as_str).unwrap_or("function");
-        let says = ["parameters", "function", "functionDeclarations", "input_schema", "toolSpec"];
-        let says = says.iter().any(|name| tool.get(*name).is_some());
-        matches!(kind, "function" | "custom") && says
-    };
     plain == "tools" && value.as_array().is_some_and(|tools| !tools.iter().all(is_function))
+}
+
+fn is_function(tool: &Value) -> bool {
+    let kind = tool.get("type").and_then(Value::as_str).unwrap_or("function");
+    let says = ["parameters", "function", "functionDeclarations", "input_schema", "toolSpec"];
+    matches!(kind, "function" | "custom") && says.iter().any(|name| tool.get(*name).is_some())
 }
 
 fn plain(name: &str) -> String {

@@ -95,8 +95,9 @@ impl Keyring {
         let generations = before.map(|ring| Rc::clone(&ring.generations)).unwrap_or_default();
         let credentials = provider.signing.as_ref().map(|signing| {
             let held = before.and_then(|ring| ring.credentials.clone());
-            let new = || Rc::new(Credentials::new(signing, provider, Rc::clone(&generations)));
-            held.filter(|held| held.serve(provider)).unwrap_or_else(new)
+            held.filter(|held| held.serve(provider)).unwrap_or_else(|| {
+                Rc::new(Credentials::new(signing, provider, Rc::clone(&generations)))
+            })
         });
         let mut ring = Keyring {
             provider: Arc::clone(&provider.name),

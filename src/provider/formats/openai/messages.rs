@@ -152,9 +152,9 @@ fn shown_by_tool(content: &Content, dialect: Dialect) -> impl Iterator<Item = Se
         Content::Parts(parts) => parts.as_slice(),
         Content::Text(_) => &[],
     };
-    let is_said =
-        |part: &Part| matches!(part, Part::Text { .. } | Part::Thought(_) | Part::Unknown { .. });
-    let shown = parts.iter().filter(move |part| !is_said(part));
+    let shown = parts.iter().filter(|part| {
+        !matches!(part, Part::Text { .. } | Part::Thought(_) | Part::Unknown { .. })
+    });
     shown.filter_map(move |part| wire_part(part, Role::User, dialect))
 }
 
@@ -298,7 +298,6 @@ fn is_sent_as_given(part: &Part, role: Role) -> bool {
 /// A part as this server takes it; `None` for one that has no place here.
 fn wire_part(part: &Part, role: Role, dialect: Dialect) -> Option<SentPart<'_>> {
     let cache_control = part.cache_control().filter(|_| dialect.knows_cache_control());
-    let in_words = |text: Cow<'static, str>| SentPart::Text { text, cache_control };
     Some(match part {
         Part::Text { text, .. } => SentPart::Text { text: text.into(), cache_control },
         // Mistral's models tell their thoughts in lists, and want them back so.
@@ -307,17 +306,21 @@ fn wire_part(part: &Part, role: Role, dialect: Dialect) -> Option<SentPart<'_>> 
             return is_own.then_some(SentPart::Given(thought));
         }
         Part::Unknown { .. } if role == Role::Assistant => return None,
-        Part::Unknown { .. } => in_words(parts::left_out(part).into()),
-        _ if role == Role::Tool => in_words(SHOWN_BELOW.into()),
-        part if role != Role::User => in_words(parts::left_out(part).into()),
+        Part::Unknown { .. } => in_words(parts::left_out(part).into(), cache_control),
+        _ if role == Role::Tool => in_words(SHOWN_BELOW.into(), cache_control),
+        part if role != Role::User => in_words(parts::left_out(part).into(), cache_control),
         Part::ImageUrl { image_url, .. } => SentPart::ImageUrl { image_url, cache_control },
         Part::File { file, .. } if dialect.takes_files() => SentPart::File { file, cache_control },
         Part::InputAudio { input_audio, .. } if dialect.takes_files() => {
             SentPart::InputAudio { input_audio, cache_control }
         }
         Part::Shown { given, .. } if dialect.is_tolerant() => SentPart::Given(given),
-        part => in_words(parts::left_out(part).into()),
+        part => in_words(parts::left_out(part).into(), cache_control),
     })
+}
+
+fn in_words<'a>(text: Cow<'static, str>, cache_control: Option<&'a CacheControl>) -> SentPart<'a> {
+    SentPart::Text { text, cache_control }
 }
 
 /// What of a call's additional data a server gets.
