@@ -34,7 +34,7 @@ use crate::protocol::reply::ErrorBody;
 use crate::provider::http::{Http, SetupError};
 use crate::recorder::{self, Recorder, Restored};
 use crate::server::listen::{self, ListenError, Socket};
-use crate::server::{Network, Phase, Server, serve, serve_tcp};
+use crate::server::{Phase, Server, TcpFront, serve, serve_tcp};
 
 /// Time for last answers to reach their clients once everything is over.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -312,14 +312,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// What is told of it, and what programs there must show.
-fn network(http: &TcpListener, config: &Config) -> Result<Network, StartError> {
+fn network(http: &TcpListener, config: &Config) -> Result<TcpFront, StartError> {
     let address = http.local_addr().map_err(StartError::Handed)?;
     let folder = &config.daemon.state_dir;
     let made = config.http.token.is_none().then(|| token::kept(folder)).transpose();
     let token =
         made.map_err(|cause| StartError::Token { path: locate::token_file(folder), cause })?;
     tracing::info!(%address, "serving HTTP");
-    Ok(Network { address, token })
+    Ok(TcpFront { address, token })
 }
 
 /// Starts the recorder and says so in the log.

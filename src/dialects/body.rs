@@ -11,32 +11,32 @@ use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::request;
 
 /// The fields of a body in their order, each as it was written.
-pub(super) struct Fields<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct BodyFields<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'a> Fields<'a> {
+impl<'a> BodyFields<'a> {
     /// Reads a body; `example` is what is expected of it.
-    pub(super) fn read(body: &'a [u8], example: &str) -> Result<Fields<'a>, ErrorBody> {
+    pub(super) fn read(body: &'a [u8], example: &str) -> Result<BodyFields<'a>, ErrorBody> {
         serde_json::from_slice(body).map_err(|error| not_json(&error, example))
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for BodyFields<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields<'de>;
+        struct FieldsReader;
+        impl<'de> Visitor<'de> for FieldsReader {
+            type Value = BodyFields<'de>;
             fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 out.write_str("a JSON object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BodyFields<'de>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(name) = map.next_key::<Name<'de>>()? {
                     fields.push((name.0, map.next_value()?));
                 }
-                Ok(Fields(fields))
+                Ok(BodyFields(fields))
             }
         }
-        input.deserialize_map(Reader)
+        input.deserialize_map(FieldsReader)
     }
 }
 

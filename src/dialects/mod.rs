@@ -23,7 +23,7 @@ pub(crate) use sse::Sse;
 
 /// A dialect of HTTP that programs speak with models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum HttpDialect {
     /// OpenAI's Chat Completions, which most speak.
     Chat,
     /// OpenAI's Responses, without anything kept.
@@ -32,11 +32,11 @@ pub(crate) enum Dialect {
 
 /// What a body asks for.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestRead {
     pub(crate) request: Box<ChatRequest>,
     /// Whether a stream ends with what was consumed.
     pub(crate) tells_usage: bool,
-    /// Fields that only providers of the dialect's own kind are given.
+    /// BodyFields that only providers of the dialect's own kind are given.
     pub(crate) for_own_kind: Vec<String>,
     /// What no provider is given.
     pub(crate) dropped: Vec<String>,
@@ -69,23 +69,23 @@ pub(crate) trait EventWriter {
     fn alive(&self, out: &mut Sse);
 }
 
-impl Dialect {
+impl HttpDialect {
     /// Reads a request's body.
     ///
     /// # Errors
     /// When it is not JSON, or asks for what cannot be given.
-    pub(crate) fn read(self, body: &[u8]) -> Result<Asked, ErrorBody> {
+    pub(crate) fn read(self, body: &[u8]) -> Result<RequestRead, ErrorBody> {
         match self {
-            Dialect::Chat => chat::request::read(body),
-            Dialect::Responses => responses::read(body),
+            HttpDialect::Chat => chat::request::read(body),
+            HttpDialect::Responses => responses::read(body),
         }
     }
 
     /// The body of a complete answer.
     pub(crate) fn answer(self, given: &Given<'_>) -> String {
         match self {
-            Dialect::Chat => chat::answer::whole(given),
-            Dialect::Responses => responses::whole(given),
+            HttpDialect::Chat => chat::answer::whole(given),
+            HttpDialect::Responses => responses::whole(given),
         }
     }
 
@@ -97,22 +97,22 @@ impl Dialect {
         echo: Rc<Echo>,
     ) -> Box<dyn EventWriter> {
         match self {
-            Dialect::Chat => Box::new(chat::stream::ChunkWriter::new(tells_usage, unix_time)),
-            Dialect::Responses => Box::new(responses::ResponseWriter::new(unix_time, echo)),
+            HttpDialect::Chat => Box::new(chat::stream::ChunkWriter::new(tells_usage, unix_time)),
+            HttpDialect::Responses => Box::new(responses::ResponseWriter::new(unix_time, echo)),
         }
     }
 
     /// How its programs read errors.
     pub(crate) fn errors(self) -> ErrorForm {
         match self {
-            Dialect::Chat | Dialect::Responses => ErrorForm::OpenAi,
+            HttpDialect::Chat | HttpDialect::Responses => ErrorForm::OpenAi,
         }
     }
 
     /// The kind of providers that speak this dialect themselves.
     pub(crate) fn own_kind(self) -> &'static str {
         match self {
-            Dialect::Chat | Dialect::Responses => "openai",
+            HttpDialect::Chat | HttpDialect::Responses => "openai",
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct SpokenTurn<B> {
 }
 
 /// How a format puts what is said into blocks of its own. Nothing to say is no block.
-pub(super) trait Wording<'a> {
+pub(super) trait BlockMaker<'a> {
     type Block;
 
     /// Words of our own.
@@ -55,7 +55,7 @@ pub(super) trait Wording<'a> {
 }
 
 /// All turns of a call's conversation, instructions left out.
-pub(super) fn turns<'a, W: Wording<'a>>(
+pub(super) fn turns<'a, W: BlockMaker<'a>>(
     call: &Call<'a>,
     ids: Ids,
     mut wording: W,
@@ -104,7 +104,7 @@ mod tests {
     /// Words, calls by their ids, and results by the ids of their calls.
     struct Plain;
 
-    impl<'a> Wording<'a> for Plain {
+    impl<'a> BlockMaker<'a> for Plain {
         type Block = String;
 
         fn words(words: &'static str) -> String {

@@ -45,20 +45,20 @@ pub(crate) struct Server {
     access: RefCell<Rc<Access>>,
     http: RefCell<Rc<FrontSettings>>,
     /// The address on TCP, if there is one.
-    network: Option<Network>,
+    network: Option<TcpFront>,
     since: Wall,
     budget: Rc<Budget>,
     phase: watch::Receiver<Phase>,
 }
 
 /// Where programs that take a URL are served.
-pub(crate) struct Network {
+pub(crate) struct TcpFront {
     pub(crate) address: SocketAddr,
     /// What they show where the configuration names no token.
     pub(crate) token: Option<SecretString>,
 }
 
-fn token(network: Option<&Network>) -> Option<&SecretString> {
+fn token(network: Option<&TcpFront>) -> Option<&SecretString> {
     network.and_then(|network| network.token.as_ref())
 }
 
@@ -100,7 +100,7 @@ impl Server {
         clock: Clock,
         config: &Config,
         reload: ReloadHandler,
-        network: Option<Network>,
+        network: Option<TcpFront>,
         phase: watch::Receiver<Phase>,
     ) -> Server {
         let since = clock.now().wall;

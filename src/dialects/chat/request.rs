@@ -1,6 +1,6 @@
 //! From a body of Chat Completions to a request.
 //!
-//! Fields that ours has too are taken as they stand; the others are for providers of the same
+//! BodyFields that ours has too are taken as they stand; the others are for providers of the same
 //! dialect, who get them unchanged. What would change the number or kind of answers is refused,
 //! since nobody could deliver it.
 
@@ -10,12 +10,12 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::dialects::body::{Fields, is_null, refused};
-use crate::dialects::{Asked, Dialect};
+use crate::dialects::body::{BodyFields, is_null, refused};
+use crate::dialects::{HttpDialect, RequestRead};
 use crate::protocol::reply::ErrorBody;
 use crate::protocol::request::{self, Op};
 
-/// Fields that are the same in a line.
+/// BodyFields that are the same in a line.
 const SHARED: [&str; 14] = [
     "messages",
     "models",
@@ -33,7 +33,7 @@ const SHARED: [&str; 14] = [
     "model",
 ];
 
-/// Fields that mean more or other answers than one text, with what they may say all the same.
+/// BodyFields that mean more or other answers than one text, with what they may say all the same.
 const ONE_TEXT: [(&str, &[&str]); 4] =
     [("n", &["1"]), ("logprobs", &["false"]), ("modalities", &[r#"["text"]"#]), ("audio", &[])];
 
@@ -52,7 +52,7 @@ struct ToolKind<'a> {
 /// The line that says the same as the body, as it is put together.
 struct BodyLine {
     text: String,
-    /// Fields for providers of the same dialect, in the form of `extra`.
+    /// BodyFields for providers of the same dialect, in the form of `extra`.
     extra: String,
     for_own_kind: Vec<String>,
     dropped: Vec<String>,
@@ -60,8 +60,8 @@ struct BodyLine {
 }
 
 /// Reads a body as a request of ours.
-pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
-    let Fields(fields) = Fields::read(body, "{\"messages\":[…]}")?;
+pub(in crate::dialects) fn read(body: &[u8]) -> Result<RequestRead, ErrorBody> {
+    let BodyFields(fields) = BodyFields::read(body, "{\"messages\":[…]}")?;
     let has_models = fields.iter().any(|(name, value)| name == "models" && !is_null(value));
     let mut line = BodyLine {
         text: String::with_capacity(body.len() + 32),
@@ -130,8 +130,8 @@ impl BodyLine {
     }
 
     /// Reads what was put together as a line.
-    fn read(mut self, bytes: usize) -> Result<Asked, ErrorBody> {
-        let own = Dialect::Chat.own_kind();
+    fn read(mut self, bytes: usize) -> Result<RequestRead, ErrorBody> {
+        let own = HttpDialect::Chat.own_kind();
         if !self.extra.is_empty() {
             let extra = format!("{{{own:?}:{{{}}}}}", self.extra);
             self.field("extra", &extra);
@@ -148,7 +148,7 @@ impl BodyLine {
         request.bytes = bytes;
         let BodyLine { tells_usage, for_own_kind, dropped, .. } = self;
         let echo = Rc::default();
-        Ok(Asked { request, tells_usage, for_own_kind, dropped, echo })
+        Ok(RequestRead { request, tells_usage, for_own_kind, dropped, echo })
     }
 }
 
@@ -170,17 +170,17 @@ mod tests {
     use super::*;
     use crate::protocol::reply::ErrorCode;
 
-    fn asked(body: Value) -> Result<Asked, ErrorBody> {
+    fn asked(body: Value) -> Result<RequestRead, ErrorBody> {
         read(body.to_string().as_bytes())
     }
 
-    fn with(more: Value) -> Result<Asked, ErrorBody> {
+    fn with(more: Value) -> Result<RequestRead, ErrorBody> {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         asked(body)
     }
 
-    fn message(asked: Result<Asked, ErrorBody>) -> String {
+    fn message(asked: Result<RequestRead, ErrorBody>) -> String {
         asked.map(|_| ()).unwrap_err().message
     }
 
@@ -190,7 +190,7 @@ mod tests {
             "max_completion_tokens": 7, "stream": true, "user": "u", "metadata": {"a": [1]},
             "stream_options": {"include_usage": true}, "temperature": null, "n": 1,
         }));
-        let Asked { request, tells_usage, for_own_kind, dropped, .. } = asked.unwrap();
+        let RequestRead { request, tells_usage, for_own_kind, dropped, .. } = asked.unwrap();
         assert_eq!((request.model.as_deref(), request.max_tokens), (Some("m"), Some(7)));
         assert!(request.stream && tells_usage && request.temperature.is_none());
         assert_eq!(

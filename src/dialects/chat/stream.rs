@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::answer::TokensUsed;
 use super::{completion_id, finish_reason};
-use crate::dialects::{Dialect, EventWriter, Refused, Sse, status};
+use crate::dialects::{EventWriter, HttpDialect, Refused, Sse, status};
 use crate::protocol::chat::ToolCall;
 use crate::protocol::event::Speaker;
 use crate::protocol::reply::{Answered, ErrorBody};
@@ -25,13 +25,13 @@ struct CompletionChunk<'a> {
     object: &'static str,
     created: u64,
     model: &'a str,
-    choices: &'a [ChunkChoice<'a>],
+    choices: &'a [ToldChoice<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Option<TokensUsed>>,
 }
 
 #[derive(Serialize)]
-struct ChunkChoice<'a> {
+struct ToldChoice<'a> {
     index: u32,
     delta: ChunkDelta<'a>,
     finish_reason: Option<&'static str>,
@@ -67,12 +67,12 @@ impl ChunkWriter {
     }
 
     fn delta(&self, delta: ChunkDelta<'_>, finish: Option<&'static str>, out: &mut Sse) {
-        let choice = ChunkChoice { index: 0, delta, finish_reason: finish };
+        let choice = ToldChoice { index: 0, delta, finish_reason: finish };
         // Programs that ask for it expect the field in every chunk.
         self.chunk(&[choice], self.tells_usage.then_some(None), out);
     }
 
-    fn chunk(&self, choices: &[ChunkChoice<'_>], usage: Option<Option<TokensUsed>>, out: &mut Sse) {
+    fn chunk(&self, choices: &[ToldChoice<'_>], usage: Option<Option<TokensUsed>>, out: &mut Sse) {
         out.data(&CompletionChunk {
             id: &self.id,
             object: "chat.completion.chunk",
@@ -113,7 +113,7 @@ impl EventWriter for ChunkWriter {
 
     fn fail(&mut self, error: &ErrorBody, out: &mut Sse) {
         let refused = Refused { status: status(error.code), error, request_id: None };
-        out.raw_data(&Dialect::Chat.errors().body(&refused));
+        out.raw_data(&HttpDialect::Chat.errors().body(&refused));
     }
 
     fn alive(&self, out: &mut Sse) {

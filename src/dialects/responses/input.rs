@@ -68,15 +68,15 @@ struct ResultItem<'a> {
 #[derive(Deserialize)]
 struct ThoughtItem {
     #[serde(default)]
-    summary: Option<Vec<ThoughtText>>,
+    summary: Option<Vec<ReasoningText>>,
     #[serde(default)]
-    content: Option<Vec<ThoughtText>>,
+    content: Option<Vec<ReasoningText>>,
     #[serde(default)]
     encrypted_content: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct ThoughtText {
+struct ReasoningText {
     text: String,
 }
 

@@ -11,8 +11,8 @@ use super::echo::Echo;
 use super::input::ItemReader;
 use super::note;
 use super::tools::Toolbox;
-use crate::dialects::body::{Fields, is_null, refused};
-use crate::dialects::{Asked, Dialect};
+use crate::dialects::body::{BodyFields, is_null, refused};
+use crate::dialects::{HttpDialect, RequestRead};
 use crate::protocol::chat::{ChatRequest, Effort, JsonSchema, Message, ResponseFormat};
 use crate::protocol::reply::{ErrorBody, ErrorCode};
 use crate::protocol::{field, request, surrogate};
@@ -20,7 +20,7 @@ use crate::protocol::{field, request, surrogate};
 /// What a body is, for whoever sends something else.
 const EXAMPLE: &str = "{\"input\":…}";
 
-/// Fields that are taken, or that ask for what is so anyway.
+/// BodyFields that are taken, or that ask for what is so anyway.
 const TAKEN: [&str; 19] = [
     "model",
     "models",
@@ -43,7 +43,7 @@ const TAKEN: [&str; 19] = [
     "service_tier",
 ];
 
-/// Fields that ask for what would have to be kept, and what to do instead.
+/// BodyFields that ask for what would have to be kept, and what to do instead.
 const NOT_KEPT: [(&str, &str); 3] = [
     (
         "previous_response_id",
@@ -129,10 +129,10 @@ struct ReasoningWish {
 }
 
 /// Reads the body of a request.
-pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
+pub(in crate::dialects) fn read(body: &[u8]) -> Result<RequestRead, ErrorBody> {
     let mended = surrogate::mend(body);
     let body = mended.as_deref().unwrap_or(body);
-    let Fields(fields) = Fields::read(body, EXAMPLE)?;
+    let BodyFields(fields) = BodyFields::read(body, EXAMPLE)?;
     let mut dropped = untaken(&fields)?;
     let given = std::str::from_utf8(body).map_err(|error| error.to_string());
     let given: ResponsesBody<'_> = given.and_then(request::typed).map_err(bad)?;
@@ -177,7 +177,7 @@ pub(in crate::dialects) fn read(body: &[u8]) -> Result<Asked, ErrorBody> {
     };
     let request = Box::new(request::checked(request).map_err(bad)?);
     let echo = Rc::new(Echo::of(&fields, homes));
-    Ok(Asked { request, tells_usage: true, for_own_kind, dropped, echo })
+    Ok(RequestRead { request, tells_usage: true, for_own_kind, dropped, echo })
 }
 
 /// The names of fields that are left out. Empty ones ask for nothing.
@@ -226,7 +226,10 @@ fn unmet(given: &ResponsesBody<'_>, dropped: &mut Vec<String>) {
 /// What only servers of the dialect's own kind are given.
 fn own_fields(verbosity: Option<String>) -> BTreeMap<String, Map<String, Value>> {
     let fields = verbosity.map(|much| Map::from_iter([("verbosity".to_owned(), much.into())]));
-    fields.into_iter().map(|fields| (Dialect::Responses.own_kind().to_owned(), fields)).collect()
+    fields
+        .into_iter()
+        .map(|fields| (HttpDialect::Responses.own_kind().to_owned(), fields))
+        .collect()
 }
 
 impl TextForm {

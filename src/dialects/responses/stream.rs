@@ -92,12 +92,12 @@ impl ResponseWriter {
     }
 }
 
-/// Fields of an event about a whole item.
+/// BodyFields of an event about a whole item.
 fn of_item<'a>(at: usize, item: &'a OutputItem<'a>) -> ItemEvent<'a> {
     ItemEvent { output_index: Some(at), item: Some(item), ..ItemEvent::default() }
 }
 
-/// Fields of an event about the text, which is the first item's only part.
+/// BodyFields of an event about the text, which is the first item's only part.
 fn of_text(id: &str) -> ItemEvent<'_> {
     ItemEvent {
         item_id: Some(id),
@@ -107,7 +107,7 @@ fn of_text(id: &str) -> ItemEvent<'_> {
     }
 }
 
-/// Fields of an event about a part of an item.
+/// BodyFields of an event about a part of an item.
 fn within<'a>(at: usize, item: &'a OutputItem<'a>) -> ItemEvent<'a> {
     ItemEvent { item_id: Some(item.id()), output_index: Some(at), ..ItemEvent::default() }
 }

@@ -7,11 +7,11 @@ mod streams;
 
 use serde_json::{Value, json};
 
-use crate::dialects::Asked;
+use crate::dialects::RequestRead;
 use crate::protocol::chat::Message;
 use crate::protocol::reply::{Answered, ErrorBody};
 
-fn asked(body: &Value) -> Result<Asked, ErrorBody> {
+fn asked(body: &Value) -> Result<RequestRead, ErrorBody> {
     super::read(body.to_string().as_bytes())
 }
 
@@ -20,7 +20,7 @@ fn message(body: &Value) -> String {
 }
 
 /// The messages of a request, in the words of our own.
-fn messages(asked: &Asked) -> Value {
+fn messages(asked: &RequestRead) -> Value {
     asked.request.messages.iter().map(told).collect()
 }
 

@@ -54,7 +54,7 @@ struct ToolSpace<'a> {
 
 /// What `tool_choice` says, if it is not a word.
 #[derive(Deserialize)]
-struct ToolWish<'a> {
+struct ToolChoiceWish<'a> {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -158,8 +158,8 @@ impl Toolbox {
         Ok(Some(choice))
     }
 
-    fn choose_tool(&mut self, wish: ToolWish<'_>) -> Result<ToolChoice, ErrorBody> {
-        let ToolWish { kind, name, namespace, mode, tools } = wish;
+    fn choose_tool(&mut self, wish: ToolChoiceWish<'_>) -> Result<ToolChoice, ErrorBody> {
+        let ToolChoiceWish { kind, name, namespace, mode, tools } = wish;
         match (kind.as_str(), name) {
             ("function", Some(name)) => {
                 Ok(ToolChoice::Named(self.offered(namespace.as_deref(), name)))
@@ -186,7 +186,7 @@ impl Toolbox {
     fn keep(&mut self, allowed: &[&RawValue]) -> Result<(), ErrorBody> {
         let mut names = Vec::with_capacity(allowed.len());
         for (at, tool) in allowed.iter().enumerate() {
-            let tool: ToolWish<'_> = read_at(&format!("tool_choice.tools[{at}]"), tool)?;
+            let tool: ToolChoiceWish<'_> = read_at(&format!("tool_choice.tools[{at}]"), tool)?;
             if let Some(name) = tool.name.filter(|_| tool.kind == "function") {
                 names.push(self.offered(tool.namespace.as_deref(), name));
             }

@@ -18,7 +18,7 @@ use super::reply::{LiveStream, ReplyBody, ending};
 use super::settings::FrontSettings;
 use super::{FrontDoor, json, refuse};
 use crate::actors::sink::{ChatAnswer, News, Told};
-use crate::dialects::{Asked, Dialect, Echo, Given, Refused, status};
+use crate::dialects::{Echo, Given, HttpDialect, Refused, RequestRead, status};
 use crate::protocol::event::StreamEvent;
 use crate::protocol::front::FrontTerms;
 use crate::protocol::reply::{Answered, Attempt, ErrorBody, ErrorCode, Outcome};
@@ -28,7 +28,7 @@ use crate::server::admit::{Answering, overloaded};
 struct Exchange<'a> {
     door: &'a FrontDoor,
     settings: &'a FrontSettings,
-    dialect: Dialect,
+    dialect: HttpDialect,
     tells_usage: bool,
     for_own_kind: Vec<String>,
     dropped: Vec<String>,
@@ -39,7 +39,7 @@ struct Exchange<'a> {
 pub(super) async fn answer(
     door: &FrontDoor,
     settings: &FrontSettings,
-    dialect: Dialect,
+    dialect: HttpDialect,
     head: &Parts,
     body: Incoming,
 ) -> Response<ReplyBody> {
@@ -52,14 +52,15 @@ pub(super) async fn answer(
 async fn submit<'a>(
     door: &'a FrontDoor,
     settings: &'a FrontSettings,
-    dialect: Dialect,
+    dialect: HttpDialect,
     head: &Parts,
     body: Incoming,
 ) -> Result<(Exchange<'a>, Answering), Turned> {
     // In this order: a daemon that ends says so, whatever else is wrong.
     door.server.is_serving()?;
     let body = collect(door, settings, body).await?;
-    let Asked { mut request, tells_usage, for_own_kind, dropped, echo } = dialect.read(&body)?;
+    let RequestRead { mut request, tells_usage, for_own_kind, dropped, echo } =
+        dialect.read(&body)?;
     drop(body);
     let hosted = dropped.iter().find(|name| name.starts_with("tools."));
     if let Some(tool) = hosted.filter(|_| settings.rules.refuses_hosted_tools) {

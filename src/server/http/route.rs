@@ -3,13 +3,13 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::dialects::{Dialect, ErrorForm};
+use crate::dialects::{ErrorForm, HttpDialect};
 
 /// What a path asks for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Endpoint {
     /// An answer of a model.
-    Answer(Dialect),
+    Answer(HttpDialect),
     /// The names that a program may ask for.
     Models,
     /// One of these names.
@@ -29,8 +29,10 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Endpoint {
     let (allowed, found) = match path.trim_end_matches('/') {
         "" | "/health" => ("GET", Endpoint::Health),
         "/ready" => ("GET", Endpoint::Ready),
-        "/v1/chat/completions" | "/chat/completions" => ("POST", Endpoint::Answer(Dialect::Chat)),
-        "/v1/responses" | "/responses" => ("POST", Endpoint::Answer(Dialect::Responses)),
+        "/v1/chat/completions" | "/chat/completions" => {
+            ("POST", Endpoint::Answer(HttpDialect::Chat))
+        }
+        "/v1/responses" | "/responses" => ("POST", Endpoint::Answer(HttpDialect::Responses)),
         "/v1/models" | "/models" => ("GET", Endpoint::Models),
         path => match path.strip_prefix("/v1/models/") {
             Some(id) => {
@@ -62,10 +64,10 @@ mod tests {
             ("GET", "/", Endpoint::Health),
             ("HEAD", "/", Endpoint::Health),
             ("GET", "/ready", Endpoint::Ready),
-            ("POST", "/v1/chat/completions", Endpoint::Answer(Dialect::Chat)),
+            ("POST", "/v1/chat/completions", Endpoint::Answer(HttpDialect::Chat)),
             ("GET", "/v1/chat/completions", Endpoint::WrongMethod("POST")),
-            ("POST", "/v1/responses/", Endpoint::Answer(Dialect::Responses)),
-            ("POST", "/responses", Endpoint::Answer(Dialect::Responses)),
+            ("POST", "/v1/responses/", Endpoint::Answer(HttpDialect::Responses)),
+            ("POST", "/responses", Endpoint::Answer(HttpDialect::Responses)),
             ("GET", "/v1/responses/resp_1", Endpoint::Unknown),
             ("POST", "/v1/responses/resp_1/cancel", Endpoint::Unknown),
             ("POST", "/v1/models", Endpoint::WrongMethod("GET")),

@@ -17,7 +17,7 @@ use crate::provider::body;
 use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
 use crate::provider::returned::{self, SignedThought};
-use crate::provider::turns::{self, SpokenTurn, Wording};
+use crate::provider::turns::{self, BlockMaker, SpokenTurn};
 use crate::provider::{Call, Failure, parts};
 
 /// Images that this API takes.
@@ -102,7 +102,7 @@ struct Blocks<'c, 'a> {
     caches: &'c mut Breakpoints,
 }
 
-impl<'a> Wording<'a> for Blocks<'_, 'a> {
+impl<'a> BlockMaker<'a> for Blocks<'_, 'a> {
     type Block = TurnBlock<'a>;
 
     fn words(words: &'static str) -> TurnBlock<'a> {

@@ -16,7 +16,7 @@ use crate::provider::body;
 use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
 use crate::provider::pieces::KEPT_BLOCKS;
 use crate::provider::returned::{self, SignedThought};
-use crate::provider::turns::{self, SpokenTurn, Wording};
+use crate::provider::turns::{self, BlockMaker, SpokenTurn};
 use crate::provider::{Call, Failure, parts};
 
 /// Documents are refused in a message without any text.
@@ -93,7 +93,7 @@ struct InConverse<'c, 'a> {
     guesses: bool,
 }
 
-impl<'a> Wording<'a> for InConverse<'_, 'a> {
+impl<'a> BlockMaker<'a> for InConverse<'_, 'a> {
     type Block = SentBlock<'a>;
 
     fn words(words: &'static str) -> SentBlock<'a> {

@@ -17,7 +17,7 @@ use crate::protocol::chat::{Message, Role, ToolCall};
 use crate::protocol::content::{Content, ImageUrl, Part};
 use crate::provider::body;
 use crate::provider::history::{CallAsked, Ids, NO_RESULT, function_name};
-use crate::provider::turns::{self, SpokenTurn, Wording};
+use crate::provider::turns::{self, BlockMaker, SpokenTurn};
 use crate::provider::{Call, Failure, parts};
 
 /// What Google's documentation has for calls that another model made.
@@ -99,7 +99,7 @@ impl<'a> From<SpokenTurn<WirePart<'a>>> for ContentTurn<'a> {
 /// Puts what is said into Gemini's parts.
 struct InParts<'c, 'a>(&'c Call<'a>);
 
-impl<'a> Wording<'a> for InParts<'_, 'a> {
+impl<'a> BlockMaker<'a> for InParts<'_, 'a> {
     type Block = WirePart<'a>;
 
     fn words(words: &'static str) -> WirePart<'a> {
