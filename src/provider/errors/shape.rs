@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::hint;
 use super::topic::{Topic, Words};
+use crate::provider::framing::mend;
 
 /// Deepest nesting that is looked into; a text that holds JSON counts as one level.
 const DEEPEST: usize = 6;
@@ -185,9 +186,10 @@ impl ErrorBody {
 /// Reads a whole body.
 pub(crate) fn read(body: &[u8]) -> ErrorBody {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) => from_value(&value),
-        Err(_) => from_text(&String::from_utf8_lossy(body)),
+    let mended = || serde_json::from_slice(&mend::words(body)?).ok();
+    match serde_json::from_slice::<Value>(body).ok().or_else(mended) {
+        Some(value) => from_value(&value),
+        None => from_text(&String::from_utf8_lossy(body)),
     }
 }
 
