@@ -19,6 +19,7 @@ pub mod http;
 mod keys;
 mod learned;
 mod lenient;
+mod loose;
 mod parts;
 mod patience;
 mod pieces;

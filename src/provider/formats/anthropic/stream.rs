@@ -16,7 +16,7 @@ use crate::provider::pieces::{End, Gathered};
 use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::Spent;
-use crate::provider::{Failure, finish};
+use crate::provider::{Failure, finish, loose};
 
 /// What must be remembered between two events.
 #[derive(Default)]
@@ -29,6 +29,7 @@ pub(super) struct Progress {
 struct Item<'a> {
     #[serde(rename = "type", default)]
     kind: String,
+    #[serde(default, deserialize_with = "loose::index")]
     index: Option<u64>,
     #[serde(borrow)]
     message: Option<Start<'a>>,
@@ -47,7 +48,7 @@ struct Start<'a> {
 }
 
 /// A block of content: its beginning, or in a whole answer all of it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Block {
     #[serde(rename = "type", default)]
     kind: String,
@@ -55,9 +56,18 @@ pub(super) struct Block {
     thinking: Option<String>,
     signature: Option<String>,
     data: Option<String>,
+    #[serde(default, deserialize_with = "loose::text")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "loose::text")]
     name: Option<String>,
     input: Option<Box<RawValue>>,
+}
+
+impl Block {
+    /// A block of text.
+    pub(super) fn text(text: String) -> Block {
+        Block { kind: "text".to_owned(), text: Some(text), ..Block::default() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,6 +77,7 @@ struct Delta {
     text: Option<String>,
     thinking: Option<String>,
     signature: Option<String>,
+    #[serde(default, deserialize_with = "loose::json")]
     partial_json: Option<String>,
     #[serde(default, deserialize_with = "finish::word")]
     stop_reason: Option<String>,

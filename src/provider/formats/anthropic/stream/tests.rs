@@ -205,3 +205,17 @@ fn a_limit_within_a_tool_call_leaves_the_call_out() {
     let answer = stream(&[begin(0, tool), half, end("max_tokens"), stop()]).end.unwrap();
     assert_eq!((answer.calls.len(), answer.finish), (0, Finish::Length));
 }
+
+#[test]
+fn numbers_as_texts_and_inputs_as_objects_are_read() {
+    let mut begun = begin(0, json!({"type": "tool_use", "id": 5, "name": "f", "input": {}}));
+    begun["index"] = json!("0");
+    let piece = |json: Value| delta(0, json!({"type": "input_json_delta", "partial_json": json}));
+    for pieces in [vec![json!({"x": 1})], vec![json!("{\"x\":"), json!(1), json!("}")]] {
+        let mut events = vec![start(), begun.clone()];
+        events.extend(pieces.into_iter().map(piece));
+        events.extend([end("tool_use"), stop()]);
+        let calls = stream(&events).end.unwrap().calls;
+        assert_eq!(calls, [["5", "f", "{\"x\":1}"].map(str::to_owned)]);
+    }
+}
