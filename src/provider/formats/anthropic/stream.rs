@@ -1,8 +1,9 @@
 //! Reads one event of a stream of Anthropic's messages.
 //!
 //! Kinds of events, blocks and deltas that are not known yet are passed over: the provider
-//! reserves the right to add some. An answer is finished with `message_stop` and not before. What
-//! was spent is said at the start and again, grown, at the end.
+//! reserves the right to add some. An answer is finished with its `stop_reason`, and nothing of it follows
+//! `message_stop`, which some gateways leave away. What was spent is said at the start and again,
+//! grown, at the end.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -122,6 +123,7 @@ impl Progress {
     fn message_ends(&mut self, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
         if let Some(reason) = &delta.stop_reason {
             self.end = Some(end(reason));
+            into.finish = self.end;
         }
         explain(self.end.unwrap_or(End::Unknown), delta.stop_details.as_ref(), into)
     }

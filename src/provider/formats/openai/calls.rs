@@ -32,7 +32,7 @@ pub(super) struct SaidCall {
 /// A call as it stands in the body.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Told<'a> {
+struct ToldCall<'a> {
     #[serde(borrow)]
     index: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -66,11 +66,11 @@ impl SaidCall {
         }
     }
 
-    fn read(told: &Told<'_>) -> SaidCall {
+    fn read(told: &ToldCall<'_>) -> SaidCall {
         let held = told.function.and_then(inner);
         let function = held.as_deref().or(told.function.map(RawValue::get));
         let function = function.and_then(|json| serde_json::from_str(json).ok());
-        let function: Told<'_> = function.unwrap_or_default();
+        let function: ToldCall<'_> = function.unwrap_or_default();
         let named = function.name.or(told.name).or(told.function).and_then(loose::scalar);
         let (mut arguments, mut whole) = (String::new(), None);
         if let Some(raw) = function.input().or(told.input()) {
@@ -95,7 +95,7 @@ impl SaidCall {
     }
 }
 
-impl<'a> Told<'a> {
+impl<'a> ToldCall<'a> {
     fn input(&self) -> Option<&'a RawValue> {
         self.arguments.or(self.parameters).or(self.args).or(self.input)
     }
@@ -122,7 +122,7 @@ fn calls(raw: &RawValue, depth: usize) -> Vec<SaidCall> {
     if let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(json) {
         return list.into_iter().flat_map(|one| calls(one, depth + 1)).collect();
     }
-    let call = serde_json::from_str::<Told<'_>>(json).ok().filter(|_| json.starts_with('{'));
+    let call = serde_json::from_str::<ToldCall<'_>>(json).ok().filter(|_| json.starts_with('{'));
     let call = call.map(|told| SaidCall::read(&told)).filter(|call| !call.says_nothing());
     call.map_or_else(|| numbered(json, depth), |call| vec![call])
 }

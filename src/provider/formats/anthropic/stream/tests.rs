@@ -64,9 +64,21 @@ fn a_stream_that_breaks_tells_what_it_has_consumed() {
 }
 
 #[test]
-fn only_message_stop_finishes_an_answer() {
-    let cut = stream(&[start(), text("Hi"), end("end_turn")]).end.unwrap_err();
-    assert_eq!(cut.fault, Fault::StreamCut);
+fn a_stop_reason_finishes_an_answer_and_so_does_message_stop() {
+    for (reason, finish) in
+        [("end_turn", Finish::Stop), ("max_tokens", Finish::Length), ("refusal", Finish::Refused)]
+    {
+        let answer = stream(&[start(), text("Hi"), end(reason)]).end.unwrap();
+        assert_eq!((answer.finish, answer.usage.unwrap().output_tokens), (finish, 9));
+    }
+    let call = begin(0, json!({"type": "tool_use", "id": "t", "name": "f", "input": {}}));
+    let called = stream(&[start(), call, end("tool_use")]).end.unwrap();
+    assert_eq!((called.finish, called.calls.len()), (Finish::ToolCalls, 1));
+    for unfinished in [json!({"stop_reason": null}), json!({})] {
+        let delta = json!({"type": "message_delta", "delta": unfinished});
+        let cut = stream(&[start(), text("Hi"), delta]).end.unwrap_err();
+        assert_eq!(cut.fault, Fault::StreamCut);
+    }
     let odd = stream(&[start(), text("Hi"), stop()]).end.unwrap();
     assert_eq!(odd.finish, Finish::Stop);
 }
