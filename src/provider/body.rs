@@ -29,12 +29,22 @@ pub(super) struct Asking {
     pub(super) temperature: bool,
     /// Whether the token limit goes by its other name, where there are two.
     pub(super) other_limit: bool,
+    /// Whether a token limit of our own is given at all.
+    pub(super) limit: bool,
+    /// Most tokens that the model lets us ask for by ourselves, where that was learnt.
+    pub(super) most_tokens: Option<u32>,
 }
 
 impl Asking {
     /// The answer in one piece, as servers without streams give it.
-    pub(super) const WHOLE: Asking =
-        Asking { stream: false, usage: true, temperature: true, other_limit: false };
+    pub(super) const WHOLE: Asking = Asking {
+        stream: false,
+        usage: true,
+        temperature: true,
+        other_limit: false,
+        limit: true,
+        most_tokens: None,
+    };
     /// As a stream with all that belongs to it.
     pub(super) const STREAM: Asking = Asking { stream: true, ..Asking::WHOLE };
 
@@ -46,7 +56,13 @@ impl Asking {
     /// The call as it is made in this way.
     pub(super) fn call<'a>(self, call: &Call<'a>) -> Call<'a> {
         let given = call.request.temperature.is_some();
-        Call { temperature: call.temperature.filter(|_| self.temperature || given), ..*call }
+        let temperature = call.temperature.filter(|_| self.temperature || given);
+        if call.request.max_tokens == call.max_tokens {
+            return Call { temperature, ..*call };
+        }
+        let limit = call.max_tokens.filter(|_| self.limit);
+        let max_tokens = limit.map(|own| self.most_tokens.map_or(own, |most| own.min(most)));
+        Call { temperature, max_tokens, ..*call }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod http;
 mod keys;
 mod learned;
 mod lenient;
+mod lesson;
 mod loose;
 mod parts;
 mod patience;
@@ -38,6 +39,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::Stream;
+
+use errors::shape::ErrorBody;
 
 use crate::config::Model;
 use crate::domain::fault::Fault;
@@ -93,6 +96,8 @@ pub struct Failure {
     /// Whether a fault that blocks its model is beyond doubt: the provider's own code names it, or we
     /// know it ourselves. A bare status or a web page may be about this one request.
     pub certain: bool,
+    /// All that the provider said, as long as the call may still be made in another way.
+    pub(crate) told: Option<Box<ErrorBody>>,
 }
 
 /// The result of a call.
@@ -125,6 +130,7 @@ impl Failure {
             should_retry: None,
             usage: None,
             certain: true,
+            told: None,
         }
     }
 
