@@ -33,6 +33,10 @@ pub(super) struct Asking {
     pub(super) guesses: bool,
     /// Whether a caller who asks for thinking is shown the thoughts, where that must be asked for.
     pub(super) thoughts: bool,
+    /// Whether a token limit of our own is given at all.
+    pub(super) limit: bool,
+    /// Most tokens that the model lets us ask for by ourselves, where that was learnt.
+    pub(super) most_tokens: Option<u32>,
 }
 
 impl Asking {
@@ -44,6 +48,8 @@ impl Asking {
         other_limit: false,
         guesses: true,
         thoughts: true,
+        limit: true,
+        most_tokens: None,
     };
     /// As a stream with all that belongs to it.
     pub(super) const STREAM: Asking = Asking { stream: true, ..Asking::WHOLE };
@@ -56,7 +62,13 @@ impl Asking {
     /// The call as it is made in this way.
     pub(super) fn call<'a>(self, call: &Call<'a>) -> Call<'a> {
         let given = call.request.temperature.is_some();
-        Call { temperature: call.temperature.filter(|_| self.temperature || given), ..*call }
+        let temperature = call.temperature.filter(|_| self.temperature || given);
+        if call.request.max_tokens == call.max_tokens {
+            return Call { temperature, ..*call };
+        }
+        let limit = call.max_tokens.filter(|_| self.limit);
+        let max_tokens = limit.map(|own| self.most_tokens.map_or(own, |most| own.min(most)));
+        Call { temperature, max_tokens, ..*call }
     }
 }
 

@@ -55,33 +55,33 @@ const GLITCH: [&str; 5] =
 const REFUSED: [&str; 5] = ["language", "spii", "escalation", "modelarmor", "puplimiteddisabled"];
 
 /// What words are about, the more telling first.
-const ABOUT: [(AnswerEnd, &[&str]); 4] = [
+#[rustfmt::skip]
+const ABOUT: [(AnswerEnd, &[&str]); 5] = [
     (
         AnswerEnd::Refused,
         &[
-            "filter",
-            "safety",
-            "policy",
-            "prohibited",
-            "blocklist",
-            "blocked",
-            "guardrail",
-            "refus",
-            "sensitive",
-            "recitation",
-            "moderat",
-            "violat",
-            "jailbreak",
+            "filter", "safety", "policy", "prohibited", "blocklist", "blocked", "guardrail", "refus",
+            "sensitive", "recitation", "moderat", "violat", "jailbreak", "unsafe", "harmful", "toxic",
+            "declin", "censor", "copyright", "inappropriate", 
         ],
     ),
-    (AnswerEnd::Glitch, &["malformed"]),
+    (AnswerEnd::Glitch, &["malformed", "invalid", "unparsable", "badtoolcall", "parseerror"]),
+    // Limits of a provider, not of the answer.
+    (AnswerEnd::Cut, &["ratelimit", "quota", "overload", "unavailable"]),
     (
         AnswerEnd::Length,
-        &["length", "maxtoken", "maxoutput", "maxnewtoken", "tokenlimit", "context"],
+        &[
+            "length", "maxtoken", "maxoutput", "maxnewtoken", "limit", "context", "truncat", "cutoff",
+            "repetition", "repeat", "loop", "budget", "exhaust", "incomplete",
+        ],
     ),
     (
         AnswerEnd::Cut,
-        &["error", "abort", "cancel", "fail", "interrupt", "disconnect", "insufficient", "timeout"],
+        &[
+            "error", "abort", "cancel", "fail", "interrupt", "disconnect", "insufficient", "timeout",
+            "timedout", "preempt", "evict", "killed", "crash", "exception", "shutdown",
+            "expired",
+        ],
     ),
 ];
 
@@ -138,24 +138,29 @@ mod tests {
                 AnswerEnd::Length,
                 "length max_tokens MAX_TOKENS maxTokens max_output_tokens model_length max_length \
                  model_context_window_exceeded context_length_exceeded max_new_tokens pause_turn \
-                 compaction CONTINUATION time_limit token_limit_reached",
+                 compaction CONTINUATION time_limit token_limit_reached repetition_truncation \
+                 repetition repetition_detected truncated TRUNCATION output_limit budget_exceeded \
+                 incomplete tokens_exhausted loop_detected cut_off max_turns_limit",
             ),
             (
                 AnswerEnd::Refused,
                 "content_filter content_filter_error content_filtered contentFilter SAFETY refusal \
                  CONTENT_FILTER_HATE sensitive RECITATION BLOCKLIST PROHIBITED_CONTENT SPII \
                  IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION LANGUAGE MODEL_ARMOR \
-                 ESCALATION PUP_LIMITED_DISABLED guardrail_intervened content_policy moderation",
+                 ESCALATION PUP_LIMITED_DISABLED guardrail_intervened content_policy moderation \
+                 unsafe_content harmful declined copyright",
             ),
             (
                 AnswerEnd::Glitch,
                 "MALFORMED_FUNCTION_CALL MALFORMED_RESPONSE malformed_tool_use NO_IMAGE \
+                 invalid_tool_call \
                  UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE IMAGE_OTHER",
             ),
             (
                 AnswerEnd::Cut,
                 "abort aborted error network_error ERROR cancelled canceled server_error failed \
-                 interrupted insufficient_system_resource",
+                 interrupted insufficient_system_resource rate_limit rate_limited timeout preempted \
+                 quota_exceeded overloaded",
             ),
             (AnswerEnd::Unknown, "other OTHER 7 flummoxed FINISH_REASON_UNSPECIFIED"),
         ] {

@@ -98,10 +98,9 @@ impl Http {
         call: &Call<'_>,
         pace: Pace,
         limit: usize,
+        lessons: &mut Lessons,
     ) -> Result<Reading, Failure> {
         let prepared = entry.prepared()?;
-        let asking = if call.model.provider.streams { Asking::STREAM } else { Asking::WHOLE };
-        let mut lessons = Lessons::begin(&entry.learned, asking, (self.clock)().mono);
         let mut renewed = false;
         loop {
             let asking = lessons.asking;
@@ -110,26 +109,34 @@ impl Http {
             let generation = until.wait(&prepared.host, ready).await??;
             let response = self.send(pass, entry, call, asking, until).await?;
             if response.status().is_success() {
-                lessons.keep(call, (self.clock)().mono);
                 let prepared = Rc::clone(prepared);
-                return Reading::begin(prepared, response, pace, limit, asking.streams()).await;
+                let streams = asking.streams();
+                match Reading::begin(prepared, response, pace, limit, streams).await {
+                    Err(failure) if lessons.learn(call, &failure) => continue,
+                    begun => return begun,
+                }
             }
             let status = response.status().as_u16();
             let headers = response.headers().clone();
             let body = whole::error(response).await;
             let reply = ErrorResponse { status, headers: &headers, body: &body };
             let now = (self.clock)().wall;
-            let error = reply.error();
-            let failure = classify(&reply, &error, &prepared.secrets(), now);
+            let failure = classify(&reply, &prepared.secrets(), now);
             // Keys that have ended are no failure of the model's.
             if failure.fault == Fault::Auth && !renewed && prepared.refused(generation, now) {
                 renewed = true;
                 continue;
             }
-            if !lessons.learn(call, &failure, &error) {
+            if !lessons.learn(call, &failure) {
                 return Err(failure);
             }
         }
+    }
+
+    /// How a call begins to ask a model.
+    fn lessons(&self, call: &Call<'_>, entry: &CallableModel) -> Lessons {
+        let asking = if call.model.provider.streams { Asking::STREAM } else { Asking::WHOLE };
+        Lessons::begin(&entry.learned, asking, (self.clock)().mono)
     }
 
     /// What was prepared for the model. A reload may have removed it, or given its name to a model

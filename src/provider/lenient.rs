@@ -126,6 +126,9 @@ impl Lenient {
         failure: Failure,
         into: &mut Gathered,
     ) -> Result<(), Failure> {
+        if let Some(mended) = mend::words(event.data) {
+            return self.take_one(RawEvent { data: &mended, ..event }, into);
+        }
         let parts = glued::split(event.data);
         let is_new = event.bare || parts.all[..] != [GluedPart::Json(event.data)];
         if parts.all.is_empty() || !is_new {
@@ -197,9 +200,10 @@ pub(super) fn whole(format: &dyn Format, body: &[u8], secrets: &Rc<Secrets>) -> 
             gathered.usage = gathered.usage.or_else(|| usage::elsewhere(&body));
             gathered.outcome()
         }
-        Err(failure) if failure.fault == Fault::BadBody => {
-            from_pieces(format, &body, secrets).unwrap_or(Err(failure))
-        }
+        Err(failure) if failure.fault == Fault::BadBody => match mend::words(&body) {
+            Some(mended) => whole(format, &mended, secrets),
+            None => from_pieces(format, &body, secrets).unwrap_or(Err(failure)),
+        },
         Err(failure) => Err(failure),
     }
 }

@@ -19,6 +19,8 @@ pub mod http;
 mod keys;
 mod learned;
 mod lenient;
+mod lesson;
+mod loose;
 mod parts;
 mod patience;
 mod pieces;
@@ -41,6 +43,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::Stream;
+
+use errors::shape::ErrorDetails;
 
 use crate::config::Model;
 use crate::domain::fault::Fault;
@@ -96,6 +100,8 @@ pub struct Failure {
     /// Whether a fault that blocks its model is beyond doubt: the provider's own code names it, or we
     /// know it ourselves. A bare status or a web page may be about this one request.
     pub certain: bool,
+    /// All that the provider said, as long as the call may still be made in another way.
+    pub(crate) told: Option<Box<ErrorDetails>>,
 }
 
 /// The result of a call.
@@ -128,6 +134,7 @@ impl Failure {
             should_retry: None,
             usage: None,
             certain: true,
+            told: None,
         }
     }
 

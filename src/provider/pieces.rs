@@ -18,12 +18,11 @@ pub(super) use super::finish::AnswerEnd;
 use super::framing::FramingError;
 pub(super) use super::lenient::whole;
 use super::thoughts::{ShownThoughts, Thoughts};
-use super::tool_calls::{self, Fragment, PartialCall};
+use super::tool_calls::{self, Fragment, PartialCall, retold};
 use super::{CallResult, Failure};
 use crate::domain::fault::Fault;
 use crate::domain::price::Usage;
 use crate::protocol::answer::{Answer, Finish};
-use crate::protocol::chat::ToolCall;
 
 /// Most tool calls of one answer. APIs take 128 tools at most; every fragment looks through them.
 pub(super) const MOST_CALLS: usize = 512;
@@ -130,6 +129,12 @@ impl Gathered {
                 .all(|call| call.arguments.trim().is_empty() || is_json(call.arguments.as_bytes()))
     }
 
+    /// Whether a text is more of this one, and not this one as a whole.
+    pub(super) fn is_continued_by(&self, text: &str) -> bool {
+        let (known, text) = (self.text.trim(), text.trim());
+        !known.is_empty() && !text.starts_with(known)
+    }
+
     /// Whether there is no text so far.
     pub(super) fn is_silent(&self) -> bool {
         self.text.is_empty()
@@ -138,14 +143,15 @@ impl Gathered {
     /// A piece of a tool call.
     pub(super) fn call(&mut self, piece: Fragment<'_>) -> Result<(), Failure> {
         self.live();
-        let whole = piece.whole.as_ref().map_or(0, String::len);
-        let extra = piece.extra.as_ref().map_or(0, |extra| extra.to_string().len());
-        let texts = piece.id.len() + piece.name.len() + piece.arguments.len();
-        self.make_room(texts + whole + extra)?;
+        self.make_room(piece.bytes())?;
         if let Some(call) = tool_calls::owner(&mut self.calls, &piece) {
             call.add(piece);
             return Ok(());
         }
+        self.begin_call(piece)
+    }
+
+    fn begin_call(&mut self, piece: Fragment<'_>) -> Result<(), Failure> {
         if self.calls.len() == MOST_CALLS {
             self.full = true;
             let what = format!("the answer calls more than {MOST_CALLS} tools");
@@ -155,6 +161,36 @@ impl Gathered {
         let mut call = PartialCall::new(piece.key);
         call.add(piece);
         self.calls.push(call);
+        Ok(())
+    }
+
+    /// All of the thoughts' text, of which pieces may have come before.
+    pub(super) fn think_whole(&mut self, text: &str) -> Result<(), Failure> {
+        let rest = retold::rest(self.thoughts.text(), text);
+        self.think(rest)
+    }
+
+    /// Whether blocks of thoughts were kept.
+    pub(super) fn has_thought_blocks(&self) -> bool {
+        self.thoughts.has_blocks()
+    }
+
+    /// The whole text, of which pieces may have come before.
+    pub(super) fn say_whole(&mut self, text: &str) -> Result<(), Failure> {
+        self.say(retold::rest(&self.text, text))
+    }
+
+    /// All tool calls, of which some, or pieces of some, may have come before.
+    pub(super) fn call_whole(&mut self, told: Vec<Fragment<'_>>) -> Result<(), Failure> {
+        let known = retold::known(&self.calls, &told);
+        for (piece, known) in told.into_iter().zip(known) {
+            self.live();
+            self.make_room(piece.bytes())?;
+            match known {
+                Some(known) => self.calls[known].complete(piece),
+                None => self.begin_call(piece)?,
+            }
+        }
         Ok(())
     }
 
@@ -227,8 +263,7 @@ impl Gathered {
         } else if calls.iter().any(|call| call.name.is_empty()) {
             return Err(self.fail(bad_body(b"{", "a tool call has no name")));
         }
-        let mut tool_calls: Vec<ToolCall> =
-            calls.into_iter().map(PartialCall::into_tool_call).collect();
+        let mut tool_calls = tool_calls::finished(calls);
         if end == AnswerEnd::Length {
             // The cut may go through the last call's arguments; half a call must not be made.
             tool_calls.retain(|call| is_json(call.function.arguments.as_bytes()));

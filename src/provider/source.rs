@@ -6,7 +6,8 @@ use reqwest::header::CONTENT_ENCODING;
 
 use super::Failure;
 use super::errors::transport;
-use super::framing::unpack::{self, Packing, Unpacker};
+use super::framing::layers::Layers;
+use super::framing::unpack::{self, Packing};
 use crate::domain::fault::Fault;
 
 /// A response whose body is being read.
@@ -20,7 +21,7 @@ enum Form {
     /// Nothing yet, for these bytes do not tell.
     Unclear(BytesMut),
     Plain,
-    Packed(Box<Unpacker>),
+    Packed(Box<Layers>),
 }
 
 /// Why a body ends before its time.
@@ -40,18 +41,20 @@ impl Source {
     /// The next piece of the body, `None` at its end. Nothing is lost when it is dropped.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            if let Form::Packed(unpacker) = &mut self.form {
+            if let Form::Packed(layers) = &mut self.form {
                 // A little from the network may be much here: the others must have their turn.
                 tokio::task::coop::consume_budget().await;
-                if let Some(piece) = unpacker.next().map_err(|_| BodyError::Corrupt)? {
-                    return Ok(Some(piece));
+                match layers.next().map_err(|_| BodyError::Corrupt)? {
+                    Some(piece) if piece.is_empty() => continue,
+                    Some(piece) => return Ok(Some(piece)),
+                    None => {}
                 }
             }
             let more = self.response.chunk().await.map_err(BodyError::Network)?;
             match (&mut self.form, more) {
                 (Form::Plain, more) => return Ok(more),
-                (Form::Packed(unpacker), Some(more)) => unpacker.push(more),
-                (Form::Packed(unpacker), None) if unpacker.has_ended() => return Ok(None),
+                (Form::Packed(layers), Some(more)) => layers.push(more),
+                (Form::Packed(layers), None) if layers.has_ended() => return Ok(None),
                 (Form::Packed(_), None) => return Err(BodyError::Unfinished),
                 (Form::Unclear(head), more) => {
                     let is_all = more.is_none();
@@ -72,9 +75,9 @@ impl Source {
             None if !is_all => (Form::Unclear(head.into()), None),
             None | Some(Packing::Plain) => (Form::Plain, Some(head)),
             Some(packing) => {
-                let mut unpacker = Unpacker::new(packing);
-                unpacker.push(head);
-                (Form::Packed(Box::new(unpacker)), None)
+                let mut layers = Layers::new(packing);
+                layers.push(head);
+                (Form::Packed(Box::new(layers)), None)
             }
         };
         self.form = form;

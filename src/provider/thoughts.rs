@@ -29,6 +29,16 @@ impl Thoughts {
         self.text.push_str(text);
     }
 
+    /// The text so far.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether any block has begun.
+    pub(super) fn has_blocks(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
     /// A block that stands for itself.
     pub(super) fn begin(&mut self, key: Option<u64>, fields: Map<String, Value>) {
         self.blocks.push(ThoughtBlock { key, fields });

@@ -5,6 +5,8 @@
 //! arguments are one JSON object. So a name opens a new call once the arguments of the last one are
 //! whole, and arguments that begin again after a whole object replace it.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::protocol::chat::{FunctionCall, FunctionKind, ToolCall};
@@ -22,6 +24,8 @@ pub(super) struct Fragment<'a> {
     pub(super) whole: Option<String>,
     /// To be carried back unchanged.
     pub(super) extra: Option<Value>,
+    /// How many calls there were before the list that this stands in; `None` for no list.
+    pub(super) list_began: Option<usize>,
 }
 
 /// A tool call whose pieces arrive one by one.
@@ -44,14 +48,14 @@ enum Shape {
     #[default]
     Blank,
     /// Within so many braces and brackets.
-    Open { depth: usize, text: JsonPosition },
+    Open { depth: usize, text: Position },
     /// As many closed as opened.
     Whole,
 }
 
 /// Where in a JSON text a character stands.
 #[derive(Clone, Copy)]
-enum JsonPosition {
+enum Position {
     Outside,
     Within,
     Escaped,
@@ -66,19 +70,19 @@ impl Shape {
         let (depth, text) = match self {
             Shape::Whole => return Shape::Whole,
             Shape::Blank if byte.is_ascii_whitespace() => return Shape::Blank,
-            Shape::Blank => (0, JsonPosition::Outside),
+            Shape::Blank => (0, Position::Outside),
             Shape::Open { depth, text } => (depth, text),
         };
         let (depth, text) = match (text, byte) {
-            (JsonPosition::Escaped, _) => (depth, JsonPosition::Within),
-            (JsonPosition::Within, b'\\') => (depth, JsonPosition::Escaped),
-            (JsonPosition::Within, b'"') => (depth, JsonPosition::Outside),
-            (JsonPosition::Within, _) => (depth, JsonPosition::Within),
-            (JsonPosition::Outside, b'"') => (depth, JsonPosition::Within),
-            (JsonPosition::Outside, b'{' | b'[') => (depth + 1, JsonPosition::Outside),
-            (JsonPosition::Outside, b'}' | b']') if depth <= 1 => return Shape::Whole,
-            (JsonPosition::Outside, b'}' | b']') => (depth - 1, JsonPosition::Outside),
-            (JsonPosition::Outside, _) => (depth, JsonPosition::Outside),
+            (Position::Escaped, _) => (depth, Position::Within),
+            (Position::Within, b'\\') => (depth, Position::Escaped),
+            (Position::Within, b'"') => (depth, Position::Outside),
+            (Position::Within, _) => (depth, Position::Within),
+            (Position::Outside, b'"') => (depth, Position::Within),
+            (Position::Outside, b'{' | b'[') => (depth + 1, Position::Outside),
+            (Position::Outside, b'}' | b']') if depth <= 1 => return Shape::Whole,
+            (Position::Outside, b'}' | b']') => (depth - 1, Position::Outside),
+            (Position::Outside, _) => (depth, Position::Outside),
         };
         Shape::Open { depth, text }
     }
@@ -89,17 +93,32 @@ pub(super) fn owner<'a>(
     calls: &'a mut [PartialCall],
     piece: &Fragment<'_>,
 ) -> Option<&'a mut PartialCall> {
-    match piece.key {
-        Some(key) => {
-            let own = calls.iter_mut().rfind(|call| call.key == Some(key))?;
-            (!own.is_ended_by(piece)).then_some(own)
-        }
+    let began = piece.list_began.unwrap_or(calls.len());
+    let names_one = piece.key.is_some() || !piece.id.is_empty();
+    let told = calls[..began].iter().position(|call| names_one && call.is_told_by(piece));
+    let own = told.or_else(|| match piece.key {
+        Some(_) => calls.iter().rposition(|call| call.key == piece.key),
         None if !piece.id.is_empty() && calls.iter().any(|call| call.id == piece.id) => {
-            let own = calls.iter_mut().rfind(|call| call.id == piece.id)?;
-            (!own.is_ended_by(piece)).then_some(own)
+            calls.iter().rposition(|call| call.id == piece.id)
         }
-        None => calls.last_mut().filter(|last| !last.is_ended_by(piece)),
+        None => calls.len().checked_sub(1),
+    })?;
+    let call = &mut calls[own];
+    // In one list each whole call is one, though a server may give all of them the same id.
+    let is_another = own >= began && call.stands_beside(piece);
+    (told.is_some() || !(is_another || call.is_ended_by(piece))).then_some(call)
+}
+
+/// The calls of an answer, each with an id of its own: by it its result is known.
+pub(super) fn finished(calls: Vec<PartialCall>) -> Vec<ToolCall> {
+    let mut ids = HashSet::new();
+    let mut all: Vec<ToolCall> = calls.into_iter().map(PartialCall::into_tool_call).collect();
+    for call in &mut all {
+        if !ids.insert(call.id.clone()) {
+            call.id = made_up_id();
+        }
     }
+    all
 }
 
 impl PartialCall {
@@ -124,14 +143,36 @@ impl PartialCall {
         other_id || (is_whole && says_more) || (unnumbered && (other_name || is_whole))
     }
 
+    /// Whether a piece tells the whole call once more, under its own number and id.
+    fn is_told_by(&self, piece: &Fragment<'_>) -> bool {
+        let is_named = self.key == piece.key && self.id == piece.id && self.name == piece.name;
+        is_named && !piece.name.is_empty() && {
+            let told = piece.object();
+            told.is_some() && told == self.object()
+        }
+    }
+
+    /// Whether a piece is a whole call of its own beside this whole one, though both are called the
+    /// same. The `{}` that some servers begin with is no call.
+    fn stands_beside(&self, piece: &Fragment<'_>) -> bool {
+        let is_called_so = self.id == piece.id && self.name == piece.name && !self.name.is_empty();
+        is_called_so
+            && self
+                .object()
+                .zip(piece.object())
+                .is_some_and(|(own, other)| !is_nothing(&own) || is_nothing(&other))
+    }
+
+    /// The arguments, if all of them are there.
+    fn object(&self) -> Option<Value> {
+        object(self.whole.as_deref().unwrap_or(&self.arguments))
+    }
+
     /// Whether a piece brings whole arguments that are not these, which are more than the `{}` that
     /// some servers begin with.
     fn is_contradicted_by(&self, piece: &Fragment<'_>) -> bool {
-        let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
-        let own = parsed(self.whole.as_deref().unwrap_or(&self.arguments));
-        let other = parsed(piece.whole.as_deref().unwrap_or(piece.arguments));
-        let is_nothing = |value: &Value| value.as_object().is_some_and(|it| it.is_empty());
-        own.zip(other).is_some_and(|(own, other)| own != other && !is_nothing(&own))
+        let both = self.object().zip(piece.object());
+        both.is_some_and(|(own, other)| own != other && !is_nothing(&own))
     }
 
     /// Id and name come once; servers that repeat them repeat the same.
@@ -148,7 +189,9 @@ impl PartialCall {
         }
         self.arguments.push_str(piece.arguments);
         self.shape = self.shape.after(piece.arguments);
-        self.whole = piece.whole.or(self.whole.take());
+        // An empty object takes nothing back.
+        let is_less = |whole: &String| self.whole.is_some() && whole.trim() == "{}";
+        self.whole = piece.whole.filter(|whole| !is_less(whole)).or(self.whole.take());
         self.extra = piece.extra.or(self.extra.take());
     }
 
@@ -158,6 +201,9 @@ impl PartialCall {
             (false, _) => self.arguments,
             (true, whole) => whole.unwrap_or_else(|| "{}".to_owned()),
         };
+        // Some write the object as a text, and that once more as JSON.
+        let inner = serde_json::from_str::<String>(&arguments).ok();
+        let arguments = inner.filter(|inner| object(inner).is_some()).unwrap_or(arguments);
         ToolCall {
             id: if self.id.is_empty() { made_up_id() } else { self.id },
             kind: FunctionKind::Function,
@@ -167,165 +213,37 @@ impl PartialCall {
     }
 }
 
+impl Fragment<'_> {
+    /// How much memory it takes at most.
+    pub(super) fn bytes(&self) -> usize {
+        let whole = self.whole.as_ref().map_or(0, String::len);
+        let extra = self.extra.as_ref().map_or(0, |extra| extra.to_string().len());
+        self.id.len() + self.name.len() + self.arguments.len() + whole + extra
+    }
+
+    /// The arguments, if the piece has all of them.
+    fn object(&self) -> Option<Value> {
+        object(self.whole.as_deref().unwrap_or(self.arguments))
+    }
+}
+
+/// A text that is an object, or an array, from its beginning to its end.
+fn object(text: &str) -> Option<Value> {
+    let begins = text.trim_start().starts_with(['{', '[']);
+    begins.then(|| serde_json::from_str(text).ok())?
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
 /// An id for a call that came without one.
 pub(super) fn made_up_id() -> String {
     let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(20).collect();
     format!("call_{random}")
 }
 
+pub(super) mod retold;
+
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn gathered(pieces: Vec<Fragment<'_>>) -> Vec<(String, String)> {
-        let mut calls = Vec::new();
-        for piece in pieces {
-            if let Some(call) = owner(&mut calls, &piece) {
-                call.add(piece);
-                continue;
-            }
-            let mut call = PartialCall::new(piece.key);
-            call.add(piece);
-            calls.push(call);
-        }
-        let all = calls.into_iter().map(PartialCall::into_tool_call);
-        all.map(|call| (call.function.name, call.function.arguments)).collect()
-    }
-
-    fn piece<'a>(key: Option<u64>, id: &'a str, name: &'a str, arguments: &'a str) -> Fragment<'a> {
-        Fragment { key, id, name, arguments, ..Fragment::default() }
-    }
-
-    fn calls(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, arguments)| (name.to_string(), arguments.to_string())).collect()
-    }
-
-    #[test]
-    fn ids_that_change_with_every_piece_are_one_call() {
-        let pieces = vec![
-            piece(Some(0), "a1", "f", ""),
-            piece(Some(0), "b2", "", "{\"x\":"),
-            piece(Some(0), "c3", "", "1}"),
-        ];
-        assert_eq!(gathered(pieces), calls(&[("f", "{\"x\":1}")]));
-    }
-
-    #[test]
-    fn calls_that_all_have_the_same_number_are_told_by_id_and_name() {
-        let pieces = vec![
-            piece(Some(0), "a", "f", "{\"x\":1}"),
-            piece(Some(0), "b", "f", "{\"x\":"),
-            piece(Some(0), "b", "", "2}"),
-            piece(Some(0), "c", "g", ""),
-        ];
-        let all = [("f", "{\"x\":1}"), ("f", "{\"x\":2}"), ("g", "{}")];
-        assert_eq!(gathered(pieces), calls(&all));
-    }
-
-    #[test]
-    fn calls_without_numbers_are_told_by_their_names() {
-        let pieces = vec![
-            piece(None, "a", "f", "{\"x\":"),
-            piece(None, "", "", "1}"),
-            piece(None, "b", "f", "{\"x\":"),
-            piece(None, "", "", "2}"),
-            piece(None, "", "f", "{\"x\":3}"),
-            piece(None, "", "g", "{}"),
-        ];
-        let all = [("f", "{\"x\":1}"), ("f", "{\"x\":2}"), ("f", "{\"x\":3}"), ("g", "{}")];
-        assert_eq!(gathered(pieces), calls(&all));
-    }
-
-    #[test]
-    fn a_name_that_every_piece_repeats_is_one_call() {
-        let pieces = vec![
-            piece(None, "a", "f", "{\"x\":"),
-            piece(None, "a", "f", "\"}\","),
-            piece(None, "a", "f", "\"y\":{}}"),
-        ];
-        assert_eq!(gathered(pieces), calls(&[("f", "{\"x\":\"}\",\"y\":{}}")]));
-    }
-
-    #[test]
-    fn arguments_that_begin_again_are_not_doubled() {
-        for before in ["{}", "{\"x\":1}", " {\"x\": {\"y\": [1]}} "] {
-            let pieces = vec![
-                piece(Some(0), "a", "f", before),
-                piece(Some(0), "", "", "{\"x\""),
-                piece(Some(0), "", "", ":1}"),
-            ];
-            assert_eq!(gathered(pieces), calls(&[("f", "{\"x\":1}")]), "{before}");
-        }
-        let blank_behind = vec![piece(Some(0), "a", "f", "{}"), piece(Some(0), "", "", "\n")];
-        assert_eq!(gathered(blank_behind), calls(&[("f", "{}\n")]));
-    }
-
-    #[test]
-    fn made_up_ids_differ() {
-        let id = || PartialCall::default().into_tool_call().id;
-        assert!(id().starts_with("call_") && id() != id());
-    }
-
-    proptest! {
-        /// However their texts are split, and however the pieces of numbered calls are mixed, each
-        /// call comes out with its own arguments.
-        #[test]
-        fn any_splitting_and_mixing_gives_the_calls_back(
-            texts in prop::collection::vec("[a-z{}\\[\\]\"\\\\]{0,12}", 1..5),
-            cuts in prop::collection::vec(0_usize..6, 64),
-            order in prop::collection::vec(any::<prop::sample::Index>(), 64),
-            numbered in any::<bool>(),
-        ) {
-            let arguments: Vec<String> =
-                texts.iter().map(|text| serde_json::json!({ "x": text }).to_string()).collect();
-            let ids: Vec<String> = (0..texts.len()).map(|at| format!("id{at}")).collect();
-            let mut cuts = cuts.into_iter().cycle();
-            let mut queues: Vec<std::collections::VecDeque<Fragment<'_>>> = Vec::new();
-            for (at, whole) in arguments.iter().enumerate() {
-                let key = numbered.then_some(at as u64);
-                let mut queue = std::collections::VecDeque::from([piece(key, &ids[at], "f", "")]);
-                let mut rest = whole.as_str();
-                while !rest.is_empty() {
-                    let (head, tail) = rest.split_at((cuts.next().unwrap() + 1).min(rest.len()));
-                    queue.push_back(piece(key, "", "", head));
-                    rest = tail;
-                }
-                queues.push(queue);
-            }
-            let mut pieces = Vec::new();
-            let mut order = order.into_iter().cycle();
-            // Calls begin in their own order; without numbers they also end before the next begins.
-            if numbered {
-                pieces.extend(queues.iter_mut().filter_map(|queue| queue.pop_front()));
-                while queues.iter().any(|queue| !queue.is_empty()) {
-                    let left: Vec<usize> =
-                        (0..queues.len()).filter(|at| !queues[*at].is_empty()).collect();
-                    let at = *order.next().unwrap().get(&left);
-                    pieces.extend(queues[at].pop_front());
-                }
-            } else {
-                pieces.extend(queues.into_iter().flatten());
-            }
-            let wanted: Vec<_> = arguments.iter().map(|text| ("f".to_owned(), text.clone())).collect();
-            prop_assert_eq!(gathered(pieces), wanted);
-        }
-    }
-
-    #[test]
-    fn calls_under_one_number_without_ids_stay_apart() {
-        let piece =
-            |name, arguments| Fragment { key: Some(0), name, arguments, ..Fragment::default() };
-        let oslo = "{\"city\":\"Oslo\"}";
-        let rome = "{\"city\":\"Rome\"}";
-        let names = gathered(vec![piece("weather", oslo), piece("time", rome)]);
-        assert_eq!(names.len(), 2);
-        let cities = gathered(vec![piece("weather", oslo), piece("weather", rome)]);
-        assert_eq!(cities.len(), 2);
-        let repeated = gathered(vec![piece("weather", oslo), piece("weather", oslo)]);
-        assert_eq!(repeated.len(), 1);
-        let begun = gathered(vec![piece("weather", "{}"), piece("weather", rome)]);
-        assert_eq!(begun, [("weather".to_owned(), rome.to_owned())]);
-    }
-}
+mod tests;

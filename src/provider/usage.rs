@@ -93,8 +93,8 @@ const ANSWER_DETAILS: [&str; 3] =
 /// Where counts stand, in objects that hold none themselves.
 const WITHIN: [&str; 3] = ["tokens", "billed_units", "usage"];
 
-/// Where compatible servers put what was spent; the emptiest is the top of the body.
-const PLACES: [&str; 13] = [
+/// Where compatible servers put what was spent, the surest first; the emptiest is the top of the body.
+const PLACES: [&str; 16] = [
     "/usage",
     "/usageMetadata",
     "/usage_metadata",
@@ -104,15 +104,34 @@ const PLACES: [&str; 13] = [
     "/choices/0/delta/usage",
     "/message/usage",
     "/response/usage",
+    "/data/usage",
+    "/result/usage",
+    "/amazon-bedrock-invocationMetrics",
     "/token_usage",
     "/meta",
     "/timings",
     "",
 ];
 
+/// Deepest nesting in which counts are looked for where no place is known.
+const DEEPEST: usize = 5;
+
+/// What the model or the caller wrote, where counts count nothing.
+const SAID: [&str; 10] = [
+    "content",
+    "arguments",
+    "args",
+    "input",
+    "parameters",
+    "function",
+    "tool_calls",
+    "functionCall",
+    "toolUse",
+    "provider_data",
+];
+
 /// What every count's name, or its end, has in common. A body without any of them has no counts.
-const MARKS: [&str; 6] =
-    ["tokens\"", "Tokens\"", "TokenCount\"", "eval_count\"", "d_n\"", "_units\""];
+const MARKS: [&[u8]; 5] = [b"tokens", b"Tokens", b"TokenCount", b"_count", b"d_n"];
 
 /// What was spent, as far as it is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -140,24 +159,70 @@ pub(super) fn read(raw: &RawValue) -> Option<Usage> {
 
 /// What a body of any format says was consumed, in a place where its format has nothing.
 pub(super) fn elsewhere(body: &[u8]) -> Option<Usage> {
-    MARKS.iter().find(|mark| memchr::memmem::find(body, mark.as_bytes()).is_some())?;
+    has_counts(body).then_some(())?;
     let body: Value = serde_json::from_slice(body).ok()?;
-    PLACES.iter().find_map(|place| Spent::of(body.pointer(place)?.as_object()?).usage())
+    let placed = PLACES.iter().find_map(|place| Spent::of(body.pointer(place)?)?.usage());
+    placed.or_else(|| within(&body, 0))
+}
+
+/// Whether any field of a JSON text may be a count. Every event of a stream is looked at, and hardly
+/// one has counts.
+fn has_counts(json: &[u8]) -> bool {
+    memchr::memchr_iter(b':', json).any(|colon| {
+        let name = json[..colon].trim_ascii_end().strip_suffix(b"\"");
+        // Within a text that holds JSON the mark is escaped.
+        let name = name.map(|name| name.strip_suffix(b"\\").unwrap_or(name));
+        name.is_some_and(|name| MARKS.iter().any(|mark| name.ends_with(mark)))
+    })
+}
+
+/// The first object within that counts both the prompt and the answer, whoever wrapped it.
+fn within(value: &Value, depth: usize) -> Option<Usage> {
+    let inner: Vec<&Value> = match value {
+        Value::Object(fields) => {
+            let own = Spent::of_object(fields);
+            if own.input.is_some() && own.output.is_some() {
+                return own.usage();
+            }
+            let fields = fields.iter().filter(|(name, _)| !SAID.contains(&name.as_str()));
+            fields.map(|(_, value)| value).collect()
+        }
+        Value::Array(list) => list.iter().collect(),
+        _ => Vec::new(),
+    };
+    inner.into_iter().filter(|_| depth < DEEPEST).find_map(|inner| within(inner, depth + 1))
 }
 
 impl Spent {
-    /// What `raw` says; `None` if it is not an object.
+    /// What `raw` says; `None` if it has no counts.
     pub(super) fn read(raw: &RawValue) -> Option<Spent> {
         let value: Value = serde_json::from_str(raw.get()).ok()?;
-        value.as_object().map(Spent::of)
+        Spent::of(&value)
     }
 
-    fn of(told: &Object) -> Spent {
+    /// An object is what it says, of a list the newest counts that say something, and a text may hold
+    /// either.
+    fn of(told: &Value) -> Option<Spent> {
+        match told {
+            Value::Object(told) => Some(Spent::of_object(told)),
+            Value::Array(list) => {
+                let all = list.iter().rev().filter_map(Value::as_object).map(Spent::of_object);
+                { all }.find(|spent| spent.usage().is_some())
+            }
+            Value::String(text) => {
+                let told: Object = serde_json::from_str(text).ok()?;
+                Some(Spent::of_object(&told))
+            }
+            _ => None,
+        }
+    }
+
+    fn of_object(told: &Object) -> Spent {
         let (input, output) = (most(told, &INPUT), most(told, &OUTPUT));
         let inner = WITHIN.iter().find_map(|name| told.get(*name)?.as_object());
         if let Some(inner) = inner.filter(|_| input.is_none() && output.is_none()) {
             let cost = cost(told);
-            let within = Spent::of(inner);
+            let within = Spent::of_object(inner);
             return Spent { cost: within.cost.or(cost), ..within };
         }
         let long = told.get("cache_creation").and_then(|written| {

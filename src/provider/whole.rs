@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 
-use super::framing::sniff;
+use super::framing::{mend, sniff};
 use super::patience::TAIL_TIME;
 use super::source::{BodyError, Source};
 use super::{Failure, pieces};
@@ -62,7 +62,9 @@ async fn more(source: &mut Source, body: &[u8]) -> Result<Option<Bytes>, BodyErr
 /// Whether a body is a JSON object or list from its beginning to its end.
 fn is_complete(body: &[u8]) -> bool {
     let body = sniff::skip_blank(body);
-    matches!(body.first(), Some(b'{' | b'[')) && pieces::is_json(body)
+    let is_json =
+        || pieces::is_json(body) || mend::words(body).is_some_and(|it| pieces::is_json(&it));
+    matches!(body.first(), Some(b'{' | b'[')) && is_json()
 }
 
 /// A body as far as it has come. Nearly every one is a single piece and needs no copy.

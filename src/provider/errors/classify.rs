@@ -31,7 +31,7 @@ pub(crate) struct ErrorResponse<'a> {
 
 impl ErrorResponse<'_> {
     /// What it says about the error.
-    pub(crate) fn error(&self) -> ErrorDetails {
+    fn error(&self) -> ErrorDetails {
         let mut error = shape::read(self.body);
         if let Some(name) = self.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()) {
             error.add_name(name);
@@ -40,20 +40,16 @@ impl ErrorResponse<'_> {
     }
 }
 
-/// What a failed answer with this error is.
-pub(crate) fn classify(
-    reply: &ErrorResponse<'_>,
-    error: &ErrorDetails,
-    secrets: &Secrets,
-    now: Wall,
-) -> Failure {
+/// What a failed answer is.
+pub(crate) fn classify(reply: &ErrorResponse<'_>, secrets: &Secrets, now: Wall) -> Failure {
+    let error = reply.error();
     let asked = hint::from_headers(reply.headers, now).or(error.retry_delay);
-    let fault = fault(reply.status, error, asked.is_some());
+    let fault = fault(reply.status, &error, asked.is_some());
     let asked = match fault {
         Fault::RateLimited => asked.or_else(|| hint::from_limits(reply.headers, now)),
         _ => asked,
     };
-    let retry_after = asked.or_else(|| wait_in_words(fault, error));
+    let retry_after = asked.or_else(|| wait_in_words(fault, &error));
     let should_retry = hint::should_retry(reply.headers);
     Failure { retry_after, should_retry, ..failure(error, fault, reply.status, secrets) }
 }
@@ -65,7 +61,7 @@ pub(crate) fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failur
     let status = status.unwrap_or_else(|| status_of_words(&error));
     let fault = fault(status, &error, error.retry_delay.is_some());
     let retry_after = error.retry_delay.or_else(|| wait_in_words(fault, &error));
-    Failure { retry_after, ..failure(&error, fault, 200, secrets) }
+    Failure { retry_after, ..failure(error, fault, 200, secrets) }
 }
 
 /// How long the texts ask to wait, where waiting cures the fault.
@@ -76,13 +72,14 @@ fn wait_in_words(fault: Fault, error: &ErrorDetails) -> Option<Duration> {
     }
 }
 
-fn failure(error: &ErrorDetails, fault: Fault, status: u16, secrets: &Secrets) -> Failure {
-    let message = message(error, fault, status);
+fn failure(error: ErrorDetails, fault: Fault, status: u16, secrets: &Secrets) -> Failure {
+    let message = message(&error, fault, status);
     let message = Some(secrets.clean(&message)).filter(|clean| !clean.is_empty());
     let message = message.unwrap_or_else(|| unexplained(status));
     let code = error.best_code().and_then(|code| secrets.code(code));
-    let certain = is_certain(fault, status, error);
-    Failure { code, certain, ..Failure::new(fault, message).with_status(status) }
+    let certain = is_certain(fault, status, &error);
+    let told = Some(Box::new(error));
+    Failure { code, certain, told, ..Failure::new(fault, message).with_status(status) }
 }
 
 /// Whether a fault that blocks its model is beyond doubt, so that no other request would fare better.

@@ -7,5 +7,5 @@ pub(super) mod hint;
 pub(super) mod proxy;
 pub(super) mod redact;
 pub(super) mod shape;
-mod topic;
+pub(super) mod topic;
 pub(super) mod transport;

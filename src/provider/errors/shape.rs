@@ -7,12 +7,14 @@
 //! text first and the innermost code first, and gives no meaning to it: that is
 //! [`super::classify`].
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::hint;
 use super::topic::{Topic, Words};
+use crate::provider::framing::mend;
 
 /// Deepest nesting that is looked into; a text that holds JSON counts as one level.
 const DEEPEST: usize = 6;
@@ -81,7 +83,7 @@ const BROAD_CODES: [&str; 9] = [
 ];
 
 /// What an error body says.
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ErrorDetails {
     /// Whether it is JSON that says something about an error at all.
     pub(crate) is_api_error: bool,
@@ -125,14 +127,23 @@ impl ErrorDetails {
     pub(crate) fn mentions(&self, names: &[&str]) -> bool {
         let own = self.fields.iter().chain(&self.texts);
         let is_part = |c: char| !c.is_alphanumeric() && c != '_';
-        own.flat_map(|text| text.split(is_part)).any(|word| names.contains(&word))
+        own.flat_map(|text| text.split(is_part))
+            .any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
     }
 
-    /// The same for a name that is also an everyday word: only as a field, or in quotation marks.
-    pub(crate) fn mentions_quoted(&self, name: &str) -> bool {
-        let quoted = ['"', '\'', '`'].map(|mark| format!("{mark}{name}{mark}"));
+    /// Whether it names this field of the request as the one that it is about.
+    pub(crate) fn names_field(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field == name)
-            || self.texts.iter().any(|text| quoted.iter().any(|name| text.contains(name)))
+    }
+
+    /// Whether any of its texts has one of these signs.
+    pub(crate) fn texts_have(&self, signs: &[&str]) -> bool {
+        self.texts.iter().any(|text| signs.iter().any(|sign| text.contains(sign)))
+    }
+
+    /// The texts for people, the outermost first.
+    pub(crate) fn each_text(&self) -> impl Iterator<Item = &String> {
+        self.texts.iter()
     }
 
     /// All codes in one, for [`Words::are_about`]: no phrase reaches from one into the next.
@@ -182,12 +193,20 @@ impl ErrorDetails {
     }
 }
 
+impl fmt::Debug for ErrorDetails {
+    // Providers echo prompts and keys.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ErrorDetails({} codes, {} texts)", self.codes.len(), self.texts.len())
+    }
+}
+
 /// Reads a whole body.
 pub(crate) fn read(body: &[u8]) -> ErrorDetails {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) => from_value(&value),
-        Err(_) => from_text(&String::from_utf8_lossy(body)),
+    let mended = || serde_json::from_slice(&mend::words(body)?).ok();
+    match serde_json::from_slice::<Value>(body).ok().or_else(mended) {
+        Some(value) => from_value(&value),
+        None => from_text(&String::from_utf8_lossy(body)),
     }
 }
 

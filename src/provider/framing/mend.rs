@@ -1,5 +1,5 @@
-//! Text that is nearly JSON in UTF-8 made so: byte order marks, bytes that are no UTF-8, and halves of
-//! characters.
+//! Text that is nearly JSON in UTF-8 made so: byte order marks, bytes that are no UTF-8, halves of
+//! characters, and words of other languages for values that JSON has not.
 
 use std::borrow::Cow;
 
@@ -17,6 +17,65 @@ pub(in crate::provider) fn text(data: &[u8]) -> Cow<'_, [u8]> {
         Ok(_) => whole,
         Err(_) => Cow::Owned(String::from_utf8_lossy(&whole).into_owned().into_bytes()),
     }
+}
+
+/// The same JSON text in JSON's words: `NaN`, `-Infinity` and `None` are null, `True` is true. `None`
+/// where no such word stands outside of its strings.
+pub(in crate::provider) fn words(json: &[u8]) -> Option<Vec<u8>> {
+    let (mut mended, mut kept, mut at) = (Vec::new(), 0, 0);
+    let mut expects_value = false;
+    while let Some(&byte) = json.get(at) {
+        let end = token(json, at);
+        if let Some(meant) = meant(&json[at..end]).filter(|_| expects_value) {
+            mended.extend_from_slice(&json[kept..at]);
+            mended.extend_from_slice(meant);
+            kept = end;
+        }
+        if !byte.is_ascii_whitespace() {
+            expects_value = matches!(byte, b':' | b',' | b'[');
+        }
+        at = end;
+    }
+    (kept > 0).then(|| [&mended, &json[kept..]].concat())
+}
+
+/// Where the string, the word or the number that begins here ends; anything else is one byte.
+fn token(json: &[u8], at: usize) -> usize {
+    let rest = &json[at + 1..];
+    let length = match json[at] {
+        b'"' => end_of_string(rest),
+        b'-' | b'+' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+            let is_part = |byte: &&u8| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-' | b'_')
+            };
+            rest.iter().take_while(is_part).count()
+        }
+        _ => 0,
+    };
+    at + 1 + length
+}
+
+/// How much of a string is left behind its first mark.
+fn end_of_string(rest: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let end = rest.iter().position(|&byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(rest.len(), |end| end + 1)
+}
+
+/// What a word that is none of JSON's stands for there.
+fn meant(word: &[u8]) -> Option<&'static [u8]> {
+    let bare = word.strip_prefix(b"-").or(word.strip_prefix(b"+")).unwrap_or(word);
+    let meant: &[u8] = match bare.to_ascii_lowercase().as_slice() {
+        b"nan" | b"infinity" | b"inf" | b"none" | b"nil" | b"null" | b"undefined" => b"null",
+        b"true" => b"true",
+        b"false" => b"false",
+        _ => return None,
+    };
+    (word != meant).then_some(meant)
 }
 
 /// Whether a string of this JSON text ends with the first half of a character, whose second half may
@@ -76,6 +135,29 @@ mod tests {
         for (data, expected) in given {
             assert_eq!(String::from_utf8_lossy(&text(data)), expected);
             assert!(std::str::from_utf8(&text(data)).is_ok());
+        }
+    }
+
+    #[test]
+    fn words_of_other_languages_are_json_outside_of_strings_only() {
+        for (given, expected) in [
+            (r#"{"a":NaN}"#, Some(r#"{"a":null}"#)),
+            (r#"{"a": -Infinity , "b":[Infinity,1]}"#, Some(r#"{"a": null , "b":[null,1]}"#)),
+            (r#"[nan,-inf,+Inf,-NaN]"#, Some("[null,null,null,null]")),
+            (r#"{"a":None,"b":True,"c":False}"#, Some(r#"{"a":null,"b":true,"c":false}"#)),
+            (r#"{"a":undefined,"b":nil}"#, Some(r#"{"a":null,"b":null}"#)),
+            (r#"{"a":"NaN","b":"\":NaN","c":NaN}"#, Some(r#"{"a":"NaN","b":"\":NaN","c":null}"#)),
+            (r#"{"a":"\\","b":NaN}"#, Some(r#"{"a":"\\","b":null}"#)),
+            (r#"{"a":"x: NaN, [NaN]"}"#, None),
+            (r#"{"a":1e-5,"b":-0.5,"c":null,"d":true}"#, None),
+            (r#"{"a":nano,"b":NaNs}"#, None),
+            ("None", None),
+            (r#"{"a":"half, NaN"#, None),
+            ("", None),
+        ] {
+            let mended = words(given.as_bytes()).map(|text| String::from_utf8(text).unwrap());
+            assert_eq!(mended.as_deref(), expected, "{given}");
+            assert_eq!(mended.and_then(|text| words(text.as_bytes())), None, "{given}");
         }
     }
 

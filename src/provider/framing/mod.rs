@@ -4,6 +4,7 @@
 
 pub(crate) mod eventstream;
 pub(super) mod glued;
+pub(super) mod layers;
 pub(super) mod mend;
 pub(super) mod sniff;
 pub(super) mod sse;

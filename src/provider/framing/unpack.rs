@@ -2,7 +2,8 @@
 //!
 //! Some gateways compress whatever they pass on, and some leave the label away. HTTP clients can
 //! unpack by themselves, but then they ask every server for it. Here nothing is asked for; gzip is
-//! known by its first bytes, and `deflate` by its label. What comes out is handed over in pieces
+//! known by its first bytes, and so is `deflate` with its header; without one its label tells, and that
+//! it is no text. What comes out is handed over in pieces
 //! of a fixed size, so that a few kilobytes that unpack to gigabytes never fill the memory: whoever
 //! takes the pieces stops at its own limit.
 //!
@@ -19,6 +20,9 @@ const WINDOW: u8 = 15;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// How many bytes tell a text from what only begins like one.
+const TELLING: usize = 16;
+
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider) enum Packing {
@@ -30,20 +34,34 @@ pub(in crate::provider) enum Packing {
     Deflate,
 }
 
-/// How a body with these first bytes is packed, and this `content-encoding`. `None` when another byte
-/// is needed to tell.
+/// How a body with these first bytes is packed, and this `content-encoding`. `None` when more bytes are
+/// needed to tell; a body that ends there is plain.
 pub(in crate::provider) fn packing(head: &[u8], label: &str) -> Option<Packing> {
-    let labelled = label.eq_ignore_ascii_case("deflate");
+    let mut labels = label.split(',').map(str::trim);
+    let is_deflated = labels.any(|label| label.eq_ignore_ascii_case("deflate"));
     match head {
         [] => None,
-        [first] if *first == GZIP[0] || labelled => None,
+        [first] if matches!(*first, b'x') || *first == GZIP[0] => None,
+        [_] if is_deflated => None,
         [first, second, ..] if [*first, *second] == GZIP => Some(Packing::Gzip),
-        // Whatever its label says, text is text.
-        [b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0xef, ..] if !is_zlib(head) => Some(Packing::Plain),
-        _ if labelled && is_zlib(head) => Some(Packing::Zlib),
-        _ if labelled => Some(Packing::Deflate),
-        _ => Some(Packing::Plain),
+        [b'x', second, ..] if is_zlib(head) && (is_deflated || !second.is_ascii_graphic()) => {
+            Some(Packing::Zlib)
+        }
+        _ if !is_deflated => Some(Packing::Plain),
+        _ if is_zlib(head) => Some(Packing::Zlib),
+        // Whatever its label says, text is text. Packed bytes look like it for a few at most.
+        _ if !is_text(head) => Some(Packing::Deflate),
+        _ => (head.len() >= TELLING).then_some(Packing::Plain),
     }
+}
+
+/// Whether all of these bytes may be the beginning of a text.
+fn is_text(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(4 * TELLING)];
+    let is_utf8 =
+        std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let is_shown = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
+    is_utf8 && head.iter().all(is_shown)
 }
 
 /// Whether the first two bytes are the header of RFC 1950.
@@ -210,7 +228,24 @@ mod tests {
     }
 
     #[test]
-    fn packing_is_known_by_its_first_bytes_and_only_deflate_needs_its_label() {
+    fn deflated_bytes_that_begin_like_text_are_told_from_text() {
+        for seed in 0..2_000_u32 {
+            let text =
+                format!("{{\"choices\":[{{\"n\":{seed},\"word\":\"{:x}\"}}]}}", seed * 7_919);
+            for level in [Compression::none(), Compression::fast(), Compression::best()] {
+                let mut into = DeflateEncoder::new(Vec::new(), level);
+                into.write_all(text.as_bytes()).unwrap();
+                let bytes = into.finish().unwrap();
+                assert_eq!(packing(&bytes, "deflate"), Some(Packing::Deflate), "{text}");
+            }
+        }
+        // A packer with codes of its own may begin with a printable byte.
+        let begun = b"m\x90\xc1N\xc30\x10D";
+        assert_eq!(packing(begun, "deflate"), Some(Packing::Deflate));
+    }
+
+    #[test]
+    fn packing_is_known_by_its_first_bytes_and_only_bare_deflate_needs_its_label() {
         let deflated = packed(Packing::Deflate, b"{\"a\":\"some text\"}");
         for (head, label, expected) in [
             (&b"\x1f\x8b\x08"[..], "", Some(Packing::Gzip)),
@@ -219,11 +254,19 @@ mod tests {
             (b"", "gzip", None),
             (b"{", "", Some(Packing::Plain)),
             (b"{\"", "gzip", Some(Packing::Plain)),
-            (b"data", "deflate", Some(Packing::Plain)),
+            (b"data", "deflate", None),
+            (b"data: {\"choices\":", "deflate", Some(Packing::Plain)),
+            ("{\"a\":\"Grüße, Grüße\"}".as_bytes(), "deflate", Some(Packing::Plain)),
+            ("{\"a\":\"Grüße, Grüß".as_bytes(), "deflate", Some(Packing::Plain)),
             (b"\xef\xbb\xbf{", "", Some(Packing::Plain)),
             (b"\x78\x9c", "deflate", Some(Packing::Zlib)),
-            (b"\x78\x9c", "", Some(Packing::Plain)),
+            (b"\x78\x9c", "", Some(Packing::Zlib)),
+            (b"\x78\x5e", "deflate", Some(Packing::Zlib)),
+            (b"x", "", None),
+            (b"x^", "", Some(Packing::Plain)),
             (&deflated, "deflate", Some(Packing::Deflate)),
+            (&deflated, "gzip, deflate", Some(Packing::Deflate)),
+            (&deflated, "", Some(Packing::Plain)),
         ] {
             assert_eq!(packing(head, label), expected, "{} {label}", head.escape_ascii());
         }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::{CallableModel, Http};
 use crate::provider::keys::{KeyTurn, Pass};
+use crate::provider::learned::Lessons;
 use crate::provider::patience::Pace;
 use crate::provider::receive::Reading;
 use crate::provider::{Call, Failure, Step};
@@ -32,6 +33,7 @@ pub(super) struct Trial<'a> {
     pace: Pace,
     turn: KeyTurn,
     pass: Pass,
+    lessons: Lessons,
     /// Whether anything of the answer was told.
     told: bool,
 }
@@ -43,10 +45,16 @@ impl<'a> Calling<'a> {
             Calling::Reading(attempt, reading) => attempt.read_on(reading).await,
             Calling::Over => return None,
         };
-        match begun {
-            Ok(Stepped { step, next }) => Some((step, next)),
-            Err(failure) => Some((Step::End(Err(failure)), Calling::Over)),
-        }
+        let Stepped { step, next } = begun.unwrap_or_else(|failure| Stepped {
+            step: Step::End(Err(failure)),
+            next: Calling::Over,
+        });
+        // Nobody above may hear all that a provider said.
+        let step = match step {
+            Step::End(Err(failure)) => Step::End(Err(Failure { told: None, ..failure })),
+            step => step,
+        };
+        Some((step, next))
     }
 }
 
@@ -64,7 +72,9 @@ impl<'a> Trial<'a> {
         let pace = Pace::start(call.limits);
         let mut turn = entry.ring.turn(&call);
         let pass = turn.first(pace.first()).await?;
-        let mut attempt = Trial { http, call, entry, limit, pace, turn, pass, told: false };
+        let lessons = http.lessons(&call, &entry);
+        let mut attempt =
+            Trial { http, call, entry, limit, pace, turn, pass, lessons, told: false };
         let reading = attempt.ask().await?;
         Box::new(attempt).read_on(reading).await
     }
@@ -73,8 +83,9 @@ impl<'a> Trial<'a> {
     async fn ask(&mut self) -> Result<Reading, Failure> {
         loop {
             let (pass, entry) = (&self.pass, &self.entry);
-            let asked = self.http.ask_with(pass, entry, &self.call, self.pace, self.limit).await;
-            match asked {
+            let (call, lessons) = (&self.call, &mut self.lessons);
+            let asked = self.http.ask_with(pass, entry, call, self.pace, self.limit, lessons);
+            match asked.await {
                 Ok(reading) => return Ok(reading),
                 Err(failure) => self.change_key(failure).await?,
             }
@@ -97,15 +108,20 @@ impl<'a> Trial<'a> {
                     return Ok(Stepped { step, next });
                 }
             };
-            self.change_key(failure).await?;
+            // A server may refuse within a 200 what we added to the request.
+            if !self.lessons.learn(&self.call, &failure) {
+                self.change_key(failure).await?;
+            }
             reading = self.ask().await?;
         }
     }
 
-    /// From the first step on it is known that the key works.
+    /// From the first step on it is known that the key works, and that what was learnt was right.
     fn tell(&mut self) {
         if !std::mem::replace(&mut self.told, true) {
             self.turn.worked(&self.pass);
+            let now = (self.http.clock)().mono;
+            self.lessons.keep(&self.entry.learned, &self.call, now);
         }
     }
 

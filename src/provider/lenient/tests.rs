@@ -85,6 +85,34 @@ fn a_body_that_was_to_be_whole_may_be_all_pieces() {
 }
 
 #[test]
+fn words_that_json_has_not_are_null_in_whole_answers_and_in_events() {
+    let claude = r#"{"content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn"}"#;
+    let gemini = r#"{"candidates":[{"content":{"parts":[{"text":"Hello"}]},
+        "finishReason":"STOP"}]}"#;
+    for word in ["NaN", "Infinity", "-Infinity", "None", "undefined"] {
+        let with = |json: &str| json.replacen('{', &format!("{{\"score\":[1.5,{word}],"), 1);
+        let nested = |json: &str| json.replacen("[{", &format!("[{{\"logprobs\":{word},"), 1);
+        for (kind, body) in
+            [(Kind::OpenAi, ANSWER), (Kind::Anthropic, claude), (Kind::Google, gemini)]
+        {
+            assert_eq!(read_whole(kind, &with(body)), Ok("Hello".into()), "{word}");
+            assert_eq!(read_whole(kind, &nested(body)), Ok("Hello".into()), "{word}");
+        }
+        for template in ["data: A\n\ndata: B\n\ndata: Z\n\n", "A\nB\nZ\n", "data: ABZ[DONE]\n\n"] {
+            for odd in [with(LO), nested(LO)] {
+                let body = fill(&template.replace('B', "?")).replace('?', &odd);
+                let answer = good(streamed(Kind::OpenAi, &body), &body);
+                assert_eq!(answer.content.as_deref(), Some("Hello"), "{body}");
+            }
+        }
+    }
+    let told = ANSWER.replace("Hello", "NaN, Infinity: NaN");
+    assert_eq!(read_whole(Kind::OpenAi, &told), Ok("NaN, Infinity: NaN".into()));
+    let error = r#"{"error":{"message":"busy","code":503,"score":NaN}}"#;
+    assert_eq!(read_whole(Kind::OpenAi, error), Err(Fault::Overloaded));
+}
+
+#[test]
 fn what_is_no_answer_at_all_is_still_a_bad_body() {
     for body in
         ["overloaded", "<html>", "{}", "[]", "null", "{\"a\":1}", "{\"choices\":[{\"del", ""]

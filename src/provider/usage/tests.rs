@@ -211,8 +211,54 @@ fn usage_is_found_in_every_place() {
         let found = elsewhere(body.to_string().as_bytes()).map(counts);
         assert_eq!(found, Some([12, 9, 0, 0, 0]), "{body}");
     }
+    let metrics = json!({"inputTokenCount": 12, "outputTokenCount": 9, "invocationLatency": 7});
+    for body in [
+        json!({"amazon-bedrock-invocationMetrics": metrics}),
+        json!({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics}),
+        json!({"metrics": metrics}),
+        json!({"data": {"usage": spent}}),
+        json!({"result": {"usage": spent}}),
+        json!({"output": {"usage": spent}}),
+        json!({"body": {"response": {"usage": spent}}}),
+        json!({"choices": [{"delta": {"content": "x"}, "metadata": {"usage": spent}}]}),
+        json!({"response_metadata": {"token_usage": spent}}),
+        json!({"statistics": {"prompt_tokens_count": 1, "prompt_tokens": 12, "generated_tokens": 9}}),
+        json!({"usage": [spent]}),
+        json!({"usage": [{"prompt_tokens": 1, "completion_tokens": 1}, spent, null]}),
+        json!({"usage": {"total": spent}}),
+        json!({"usage": spent.to_string()}),
+        json!({"usages": [{"model": "m", "usage": spent}]}),
+    ] {
+        let found = elsewhere(body.to_string().as_bytes()).map(counts);
+        assert_eq!(found, Some([12, 9, 0, 0, 0]), "{body}");
+    }
+    // What a model wrote is no bill.
+    for body in [
+        json!({"message": {"content": {"usage": spent}}}),
+        json!({"choices": [{"message": {"tool_calls": [{"function": {"arguments": spent}}]}}]}),
+        json!({"content": [{"type": "tool_use", "input": spent}]}),
+        json!({"limits": {"max_tokens": 5, "prompt_tokens": 7}}),
+    ] {
+        assert_eq!(elsewhere(body.to_string().as_bytes()), None, "{body}");
+    }
     for body in ["{\"usage\":null}", "{\"max_tokens\":5}", "\"tokens\"", "{\"tokens\":", ""] {
         assert_eq!(elsewhere(body.as_bytes()), None, "{body}");
+    }
+}
+
+#[test]
+fn only_fields_with_names_of_counts_make_a_body_worth_a_look() {
+    for (json, expected) in [
+        (r#"{"choices":[{"delta":{"content":"Hel"}}],"usage":null}"#, false),
+        (r#"{"choices":[{"delta":{"content":"my tokens: 5"}}]}"#, false),
+        (r#"{"prompt_tokens" : 5}"#, true),
+        (r#"{"promptTokenCount":5}"#, true),
+        (r#"{"prompt_eval_count":5}"#, true),
+        (r#"{"predicted_n":5}"#, true),
+        (r#"{"billed_units":{"input_tokens":5}}"#, true),
+        ("", false),
+    ] {
+        assert_eq!(has_counts(json.as_bytes()), expected, "{json}");
     }
 }
 

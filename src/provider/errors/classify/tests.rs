@@ -13,7 +13,7 @@ fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Failure {
         headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let headers: HeaderMap = headers.collect();
     let reply = ErrorResponse { status, headers: &headers, body: body.as_bytes() };
-    classify(&reply, &reply.error(), &Secrets::default(), NOW)
+    classify(&reply, &Secrets::default(), NOW)
 }
 
 fn fault_of(status: u16, body: &str) -> Fault {
@@ -279,7 +279,7 @@ fn a_key_in_message_and_code_is_not_passed_on() {
     let body = openai("x", "my-secret-key-123", "Incorrect API key provided: my-secret-key-123.");
     let empty = HeaderMap::new();
     let reply = ErrorResponse { status: 401, headers: &empty, body: body.as_bytes() };
-    let failure = classify(&reply, &reply.error(), &secrets, NOW);
+    let failure = classify(&reply, &secrets, NOW);
     assert!(!format!("{failure:?}").contains("my-secret-key-123"));
     assert_eq!(failure.message, "Incorrect API key provided: [hidden].");
     assert_eq!(failure.code, None);
@@ -297,7 +297,7 @@ proptest! {
             headers.insert("retry-after", value);
         }
         let reply = ErrorResponse { status, headers: &headers, body: &body };
-        let failure = classify(&reply, &reply.error(), &Secrets::default(), NOW);
+        let failure = classify(&reply, &Secrets::default(), NOW);
         prop_assert!(failure.message.chars().count() <= 300);
     }
 

@@ -15,7 +15,8 @@ use crate::provider::{Failure, finish, usage};
 
 #[derive(Deserialize)]
 struct MessageReply<'a> {
-    content: Option<Vec<Block>>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "finish::word")]
     stop_reason: Option<String>,
     stop_details: Option<Value>,
@@ -36,10 +37,20 @@ pub(super) fn answer(bytes: &[u8], into: &mut Gathered) -> Result<(), Failure> {
     if reply.content.is_none() && end != AnswerEnd::Refused {
         return Err(pieces::bad_body(bytes, "`content` is missing"));
     }
-    let mut blocks = reply.content.unwrap_or_default().into_iter();
-    blocks.try_for_each(|block| block_begins(into.calls(), block, into))?;
+    let blocks = reply.content.map_or(Ok(Vec::new()), |content| blocks(content, into))?;
+    blocks.into_iter().try_for_each(|block| block_begins(into.calls(), block, into))?;
     into.finish = Some(end);
     explain(end, reply.stop_details.as_ref(), into)
+}
+
+/// The blocks of the content, which a few gateways give as a text or as one block.
+fn blocks(content: &RawValue, into: &Gathered) -> Result<Vec<Block>, Failure> {
+    let json = content.get().as_bytes();
+    match json.first() {
+        Some(b'"') => Ok(vec![Block::text(into.read(json)?)]),
+        Some(b'{') => Ok(vec![into.read(json)?]),
+        _ => into.read(json),
+    }
 }
 
 /// Says why an answer without text was refused, as far as that is told.

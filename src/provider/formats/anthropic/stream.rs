@@ -1,8 +1,9 @@
 //! Reads one event of a stream of Anthropic's messages.
 //!
 //! Kinds of events, blocks and deltas that are not known yet are passed over: the provider
-//! reserves the right to add some. An answer is finished with `message_stop` and not before. What
-//! was spent is said at the start and again, grown, at the end.
+//! reserves the right to add some. An answer is finished with its `stop_reason`, and nothing of it follows
+//! `message_stop`, which some gateways leave away. What was spent is said at the start and again,
+//! grown, at the end.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,7 +17,7 @@ use crate::provider::pieces::{AnswerEnd, Gathered};
 use crate::provider::thoughts;
 use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::Spent;
-use crate::provider::{Failure, finish};
+use crate::provider::{Failure, finish, loose};
 
 /// What must be remembered between two events.
 #[derive(Default)]
@@ -29,6 +30,7 @@ pub(super) struct MessageProgress {
 struct MessageEvent<'a> {
     #[serde(rename = "type", default)]
     kind: String,
+    #[serde(default, deserialize_with = "loose::index")]
     index: Option<u64>,
     #[serde(borrow)]
     message: Option<Start<'a>>,
@@ -47,7 +49,7 @@ struct Start<'a> {
 }
 
 /// A block of content: its beginning, or in a whole answer all of it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Block {
     #[serde(rename = "type", default)]
     kind: String,
@@ -55,9 +57,18 @@ pub(super) struct Block {
     thinking: Option<String>,
     signature: Option<String>,
     data: Option<String>,
+    #[serde(default, deserialize_with = "loose::text")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "loose::text")]
     name: Option<String>,
     input: Option<Box<RawValue>>,
+}
+
+impl Block {
+    /// A block of text.
+    pub(super) fn text(text: String) -> Block {
+        Block { kind: "text".to_owned(), text: Some(text), ..Block::default() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,6 +78,7 @@ struct Delta {
     text: Option<String>,
     thinking: Option<String>,
     signature: Option<String>,
+    #[serde(default, deserialize_with = "loose::json")]
     partial_json: Option<String>,
     #[serde(default, deserialize_with = "finish::word")]
     stop_reason: Option<String>,
@@ -111,6 +123,7 @@ impl MessageProgress {
     fn message_ends(&mut self, delta: &Delta, into: &mut Gathered) -> Result<(), Failure> {
         if let Some(reason) = &delta.stop_reason {
             self.end = Some(end(reason));
+            into.finish = self.end;
         }
         explain(self.end.unwrap_or(AnswerEnd::Unknown), delta.stop_details.as_ref(), into)
     }

@@ -17,7 +17,7 @@ use crate::provider::formats::ReadEvents;
 use crate::provider::framing::RawEvent;
 use crate::provider::pieces::{self, AnswerEnd, Gathered};
 use crate::provider::tool_calls::{self, Fragment};
-use crate::provider::{Failure, finish, usage};
+use crate::provider::{Failure, finish, loose, usage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +68,7 @@ struct SaidPart {
 
 #[derive(Deserialize)]
 struct FoundFunctionCall {
+    #[serde(default, deserialize_with = "loose::text")]
     id: Option<String>,
     name: String,
     args: Option<Box<RawValue>>,

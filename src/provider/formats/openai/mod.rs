@@ -37,7 +37,7 @@ impl Format for OpenAi {
     }
 
     fn events(&self) -> Box<dyn ReadEvents> {
-        Box::new(stream::Chunks)
+        Box::new(stream::Chunks::default())
     }
 }
 
@@ -241,6 +241,8 @@ fn body(call: &Call<'_>, asking: Asking) -> Result<Vec<u8>, Failure> {
     body::to_bytes(call, &body)
 }
 
+mod calls;
+mod content;
 mod messages;
 mod reply;
 mod stream;

@@ -8,15 +8,16 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::TOLD_AS;
-use super::reply::{TextContent, answer, end, failed};
+use super::calls::{self, SaidCall};
+use super::content::Text;
+use super::reply::{answer, end, failed};
 use crate::provider::errors::falsy;
 use crate::provider::formats::ReadEvents;
 use crate::provider::framing::RawEvent;
 use crate::provider::pieces::{AnswerEnd, Gathered};
 use crate::provider::thoughts;
-use crate::provider::tool_calls::Fragment;
 use crate::provider::usage::read as usage;
-use crate::provider::{Failure, finish};
+use crate::provider::{Failure, finish, loose};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -46,10 +47,13 @@ struct Groq<'a> {
 
 #[derive(Deserialize)]
 struct ChunkChoice<'a> {
+    #[serde(default, deserialize_with = "loose::index")]
     index: Option<u64>,
     delta: Option<Said>,
-    /// A whole answer as one event.
+    /// All that is said so far, or a whole answer as one event.
     message: Option<Said>,
+    /// A piece as the older API for completions has it.
+    text: Option<String>,
     #[serde(default, deserialize_with = "finish::word")]
     finish_reason: Option<String>,
     #[serde(borrow)]
@@ -58,88 +62,91 @@ struct ChunkChoice<'a> {
     error: Option<Value>,
 }
 
-/// What is said: a piece of it, or in a whole answer all of it.
-#[derive(Deserialize)]
+/// What is said: a piece of it, or in a whole answer all of it. Some languages write nothing as `[]`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Said {
-    #[serde(default)]
-    content: TextContent,
-    refusal: Option<String>,
+    content: Text,
+    refusal: Option<Value>,
     reasoning_content: Option<Value>,
     reasoning: Option<Value>,
     reasoning_text: Option<Value>,
     thinking: Option<Value>,
     reasoning_details: Option<Value>,
-    pub(super) tool_calls: Option<Vec<SaidCall>>,
+    #[serde(deserialize_with = "calls::list")]
+    tool_calls: Vec<SaidCall>,
     /// How the only call was told before there were several.
-    function_call: Option<SaidFunction>,
+    #[serde(deserialize_with = "calls::only")]
+    function_call: Option<SaidCall>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct SaidCall {
-    pub(super) index: Option<u64>,
-    id: Option<String>,
-    function: Option<SaidFunction>,
-    extra_content: Option<Value>,
+impl Said {
+    /// A text and nothing else.
+    pub(super) fn text(text: String) -> Said {
+        Said { content: Text { text, ..Text::default() }, ..Said::default() }
+    }
 }
 
-#[derive(Default, Deserialize)]
-struct SaidFunction {
-    name: Option<String>,
-    /// Text everywhere but with some local servers, which send the object itself.
-    arguments: Option<Value>,
+/// Reads the chunks of one stream.
+#[derive(Default)]
+pub(super) struct Chunks {
+    /// Pieces came as such, so what comes as a message is whole.
+    has_deltas: bool,
 }
-
-/// Reads chunks; nothing has to be remembered between two of them.
-pub(super) struct Chunks;
 
 impl ReadEvents for Chunks {
     fn take(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
         match event.bare {
             true => answer(event.data, into),
-            false => take_chunk(event, into),
+            false => self.take_chunk(event, into),
         }
     }
 }
 
-fn take_chunk(event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
-    let chunk: Chunk<'_> = into.read(event.data)?;
-    let groq = chunk.x_groq.unwrap_or(Groq { usage: None, error: None });
-    let newest = chunk.usage.or(groq.usage).and_then(usage);
-    into.usage = newest.or(into.usage);
-    let called_error =
-        event.name == b"error" || chunk.object.is_some_and(|kind| kind.get() == "\"error\"");
-    let error = match chunk.error.or(groq.error).or(chunk.base_resp) {
-        None if called_error => serde_json::from_slice(event.data).ok(),
-        error => error,
-    };
-    if let Some(error) = error {
-        return Err(into.failed(&error));
+impl Chunks {
+    fn take_chunk(&mut self, event: RawEvent<'_>, into: &mut Gathered) -> Result<(), Failure> {
+        let chunk: Chunk<'_> = into.read(event.data)?;
+        let groq = chunk.x_groq.unwrap_or(Groq { usage: None, error: None });
+        let newest = chunk.usage.or(groq.usage).and_then(usage);
+        into.usage = newest.or(into.usage);
+        let called_error =
+            event.name == b"error" || chunk.object.is_some_and(|kind| kind.get() == "\"error\"");
+        let error = match chunk.error.or(groq.error).or(chunk.base_resp) {
+            None if called_error => serde_json::from_slice(event.data).ok(),
+            error => error,
+        };
+        if let Some(error) = error {
+            return Err(into.failed(&error));
+        }
+        let choices = chunk.choices.unwrap_or_default().into_iter();
+        for choice in choices.filter(|choice| choice.index.unwrap_or(0) == 0) {
+            self.take_choice(choice, into)?;
+        }
+        Ok(())
     }
-    let choices = chunk.choices.unwrap_or_default().into_iter();
-    for choice in choices.filter(|choice| choice.index.unwrap_or(0) == 0) {
-        take_choice(choice, into)?;
-    }
-    Ok(())
-}
 
-fn take_choice(choice: ChunkChoice<'_>, into: &mut Gathered) -> Result<(), Failure> {
-    let finish = choice.finish_reason.unwrap_or_default();
-    if let Some(error) = choice.error.or_else(|| failed(&finish)) {
-        return Err(into.failed(&error));
+    fn take_choice(&mut self, choice: ChunkChoice<'_>, into: &mut Gathered) -> Result<(), Failure> {
+        let finish = choice.finish_reason.unwrap_or_default();
+        if let Some(error) = choice.error.or_else(|| failed(&finish)) {
+            return Err(into.failed(&error));
+        }
+        self.has_deltas |= choice.delta.is_some();
+        let text = choice.text.filter(|_| choice.delta.is_none() && choice.message.is_none());
+        for said in choice.delta.into_iter().chain(text.map(Said::text)) {
+            take_said(said, Piece::Fragment, into)?;
+        }
+        if let Some(said) = choice.message {
+            // What was said piece by piece may be said as a whole once more; or the pieces are called so.
+            let is_piece = !self.has_deltas && into.is_continued_by(&said.content.text);
+            take_said(said, if is_piece { Piece::Fragment } else { Piece::Whole }, into)?;
+        }
+        into.usage = choice.usage.and_then(usage).or(into.usage);
+        // The last finish counts, but nothing heals an answer that was broken off.
+        if !finish.is_empty() && into.finish != Some(AnswerEnd::Cut) {
+            into.finish = Some(end(&finish));
+        }
+        Ok(())
     }
-    // What was said piece by piece may be said as a whole once more.
-    let whole = choice.message.filter(|_| into.is_empty());
-    if let Some(said) = choice.delta {
-        take_said(said, Piece::Fragment, into)?;
-    } else if let Some(said) = whole {
-        take_said(said, Piece::Whole, into)?;
-    }
-    into.usage = choice.usage.and_then(usage).or(into.usage);
-    // The last finish counts, but nothing heals an answer that was broken off.
-    if !finish.is_empty() && into.finish != Some(AnswerEnd::Cut) {
-        into.finish = Some(end(&finish));
-    }
-    Ok(())
 }
 
 /// How much of an answer is said at a time.
@@ -154,38 +161,24 @@ pub(super) fn take_said(mut said: Said, piece: Piece, into: &mut Gathered) -> Re
     if said.content.has_other {
         into.live();
     }
-    into.say(&said.content.text)?;
-    if let Some(refusal) = said.refusal.filter(|text| !text.is_empty()) {
+    let refusal = said.refusal.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let all = said.tool_calls.iter().chain(&said.function_call);
+    match piece {
+        Piece::Fragment => {
+            into.say(&said.content.text)?;
+            into.say(refusal)?;
+            let list_began = Some(into.calls() as usize);
+            all.map(|call| call.fragment(list_began)).try_for_each(|call| into.call(call))?;
+        }
+        Piece::Whole => {
+            into.say_whole(&(said.content.text + refusal))?;
+            into.call_whole(all.map(|call| call.fragment(None)).collect())?;
+        }
+    }
+    if !refusal.is_empty() {
         into.refuse();
-        into.say(&refusal)?;
-    }
-    for call in said.tool_calls.unwrap_or_default() {
-        take_call(call, into)?;
-    }
-    if let Some(function) = said.function_call {
-        let only =
-            SaidCall { index: Some(0), id: None, function: Some(function), extra_content: None };
-        take_call(only, into)?;
     }
     Ok(())
-}
-
-fn take_call(piece: SaidCall, into: &mut Gathered) -> Result<(), Failure> {
-    let id = piece.id.unwrap_or_default();
-    let function = piece.function.unwrap_or_default();
-    let (arguments, whole) = match function.arguments {
-        Some(Value::String(text)) => (text, None),
-        None | Some(Value::Null) => (String::new(), None),
-        Some(object) => (String::new(), Some(object.to_string())),
-    };
-    into.call(Fragment {
-        key: piece.index,
-        id: &id,
-        name: &function.name.unwrap_or_default(),
-        arguments: &arguments,
-        whole,
-        extra: piece.extra_content,
-    })
 }
 
 /// Takes what a model shows of its thoughts. Servers that tell them under two names tell the same.
@@ -208,11 +201,12 @@ fn take_thoughts(said: &mut Said, piece: Piece, into: &mut Gathered) -> Result<(
         }
     }
     let Some(Value::Array(details)) = said.reasoning_details.take() else {
-        return into.think(text.as_deref().unwrap_or(&said.content.thoughts));
+        return think(text.as_deref().unwrap_or(&said.content.thoughts), piece, into);
     };
     let texts = details.iter().filter_map(|one| one.get("text").or(one.get("summary"))?.as_str());
     let spelled: String = texts.collect();
-    for detail in details {
+    let is_known = piece == Piece::Whole && into.has_thought_blocks();
+    for detail in details.into_iter().filter(|_| !is_known) {
         let Value::Object(fields) = detail else { continue };
         into.live();
         let key = fields.get("index").and_then(Value::as_u64);
@@ -222,7 +216,14 @@ fn take_thoughts(said: &mut Said, piece: Piece, into: &mut Gathered) -> Result<(
             Piece::Whole => thoughts.begin(key, fields),
         }
     }
-    into.think(&text.unwrap_or(spelled))
+    think(&text.unwrap_or(spelled), piece, into)
+}
+
+fn think(text: &str, piece: Piece, into: &mut Gathered) -> Result<(), Failure> {
+    match piece {
+        Piece::Fragment => into.think(text),
+        Piece::Whole => into.think_whole(text),
+    }
 }
 
 /// Neither null nor empty.

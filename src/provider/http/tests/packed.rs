@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::*;
 
@@ -17,6 +17,16 @@ fn zlib(body: &[u8]) -> Vec<u8> {
     let mut into = ZlibEncoder::new(Vec::new(), Compression::best());
     into.write_all(body).unwrap();
     into.finish().unwrap()
+}
+
+/// Without a header, in a form that begins with a printable byte.
+fn deflated(body: &[u8]) -> Vec<u8> {
+    let blank: &[u8] = if body.starts_with(b"{") { b" " } else { b"" };
+    let mut into = DeflateEncoder::new(Vec::new(), Compression::best());
+    into.write_all(&[blank, body].concat()).unwrap();
+    let bytes = into.finish().unwrap();
+    assert!(bytes[0].is_ascii_graphic(), "{}", bytes.escape_ascii());
+    bytes
 }
 
 fn head(status: &str, headers: &str, length: usize) -> Vec<u8> {
@@ -57,7 +67,11 @@ async fn answers_are_unpacked_whatever_their_labels_say() {
             (gzip(body.as_bytes()), "content-encoding: gzip\r\n"),
             (gzip(body.as_bytes()), "content-encoding: x-gzip\r\n"),
             (gzip(body.as_bytes()), ""),
+            (gzip(&gzip(body.as_bytes())), "content-encoding: gzip, gzip\r\n"),
+            (gzip(&gzip(body.as_bytes())), "content-encoding: gzip\r\n"),
             (zlib(body.as_bytes()), "content-encoding: deflate\r\n"),
+            (zlib(body.as_bytes()), ""),
+            (deflated(body.as_bytes()), "content-encoding: deflate\r\n"),
             (body.as_bytes().to_vec(), "content-encoding: gzip\r\n"),
             (body.as_bytes().to_vec(), "content-encoding: deflate\r\n"),
         ] {

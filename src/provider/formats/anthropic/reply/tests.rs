@@ -102,6 +102,18 @@ fn empty_and_foreign_bodies_are_failures() {
     assert_eq!(fault(&error), Fault::Overloaded);
 }
 
+#[test]
+fn content_and_calls_are_read_in_the_forms_of_gateways() {
+    for content in [json!("Hi"), json!({"type": "text", "text": "Hi"})] {
+        assert_eq!(good(&content, "end_turn").content.as_deref(), Some("Hi"));
+    }
+    for input in [json!({"x": 1}), json!("{\"x\":1}")] {
+        let call = json!([{"type": "tool_use", "id": 5, "name": "f", "input": input}]);
+        let calls = good(&call, "tool_use").tool_calls;
+        assert_eq!((&*calls[0].id, &*calls[0].function.arguments), ("5", "{\"x\":1}"));
+    }
+}
+
 proptest! {
     #[test]
     fn any_json_is_read_without_panic(json in fixtures::any_json()) {

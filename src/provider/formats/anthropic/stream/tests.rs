@@ -64,9 +64,21 @@ fn a_stream_that_breaks_tells_what_it_has_consumed() {
 }
 
 #[test]
-fn only_message_stop_finishes_an_answer() {
-    let cut = stream(&[start(), text("Hi"), end("end_turn")]).end.unwrap_err();
-    assert_eq!(cut.fault, Fault::StreamCut);
+fn a_stop_reason_finishes_an_answer_and_so_does_message_stop() {
+    for (reason, finish) in
+        [("end_turn", Finish::Stop), ("max_tokens", Finish::Length), ("refusal", Finish::Refused)]
+    {
+        let answer = stream(&[start(), text("Hi"), end(reason)]).end.unwrap();
+        assert_eq!((answer.finish, answer.usage.unwrap().output_tokens), (finish, 9));
+    }
+    let call = begin(0, json!({"type": "tool_use", "id": "t", "name": "f", "input": {}}));
+    let called = stream(&[start(), call, end("tool_use")]).end.unwrap();
+    assert_eq!((called.finish, called.calls.len()), (Finish::ToolCalls, 1));
+    for unfinished in [json!({"stop_reason": null}), json!({})] {
+        let delta = json!({"type": "message_delta", "delta": unfinished});
+        let cut = stream(&[start(), text("Hi"), delta]).end.unwrap_err();
+        assert_eq!(cut.fault, Fault::StreamCut);
+    }
     let odd = stream(&[start(), text("Hi"), stop()]).end.unwrap();
     assert_eq!(odd.finish, Finish::Stop);
 }
@@ -204,4 +216,18 @@ fn a_limit_within_a_tool_call_leaves_the_call_out() {
     let half = delta(0, json!({"type": "input_json_delta", "partial_json": "{\"a\":"}));
     let answer = stream(&[begin(0, tool), half, end("max_tokens"), stop()]).end.unwrap();
     assert_eq!((answer.calls.len(), answer.finish), (0, Finish::Length));
+}
+
+#[test]
+fn numbers_as_texts_and_inputs_as_objects_are_read() {
+    let mut begun = begin(0, json!({"type": "tool_use", "id": 5, "name": "f", "input": {}}));
+    begun["index"] = json!("0");
+    let piece = |json: Value| delta(0, json!({"type": "input_json_delta", "partial_json": json}));
+    for pieces in [vec![json!({"x": 1})], vec![json!("{\"x\":"), json!(1), json!("}")]] {
+        let mut events = vec![start(), begun.clone()];
+        events.extend(pieces.into_iter().map(piece));
+        events.extend([end("tool_use"), stop()]);
+        let calls = stream(&events).end.unwrap().calls;
+        assert_eq!(calls, [["5", "f", "{\"x\":1}"].map(str::to_owned)]);
+    }
 }

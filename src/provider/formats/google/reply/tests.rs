@@ -55,6 +55,13 @@ fn texts_are_joined_and_thoughts_stand_apart_and_are_counted() {
 }
 
 #[test]
+fn calls_are_read_in_the_forms_of_gateways() {
+    let parts = json!([{"functionCall": {"id": 5, "name": "f", "args": "{\"x\":1}"}}]);
+    let calls = good(&candidate(&parts, "STOP")).tool_calls;
+    assert_eq!((&*calls[0].id, &*calls[0].function.arguments), ("5", "{\"x\":1}"));
+}
+
+#[test]
 fn function_calls_are_tool_calls_though_the_reason_is_stop() {
     let parts = json!([
         {"functionCall": {"name": "f", "args": {"x": 1}}, "thoughtSignature": "c2ln"},

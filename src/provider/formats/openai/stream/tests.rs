@@ -8,6 +8,8 @@ use crate::domain::price::Usage;
 use crate::protocol::answer::Finish;
 use crate::provider::gather::tests::{Bad, Good, Seen, whole};
 
+mod again;
+
 fn stream(chunks: &[serde_json::Value]) -> Seen {
     let text: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     whole(Kind::OpenAi, &(text + "data: [DONE]\n\n"))
@@ -254,12 +256,9 @@ fn a_whole_answer_among_events_is_an_answer() {
 
 #[test]
 fn a_chunk_of_another_shape_is_a_bad_body() {
-    for odd in [
-        json!([5]),
-        json!("text"),
-        json!({"choices": "x"}),
-        json!({"choices": [{"delta": {"content": 5}}]}),
-    ] {
+    for odd in
+        [json!([5]), json!("text"), json!({"choices": "x"}), json!({"choices": [{"delta": 5}]})]
+    {
         let failure = bad(&[delta(json!({"content": "half"})), odd.clone()]);
         assert_eq!(failure.fault, Fault::BadBody, "{odd}");
     }
