@@ -48,7 +48,7 @@ pub(crate) struct ShadowActor {
     /// Whether the ledger is being asked what was spent, and whether its answer is out of date
     /// because something was spent meanwhile.
     asking: Option<Dated>,
-    flying: Vec<Flying>,
+    in_flight: Vec<CopyInFlight>,
     number: u64,
 }
 
@@ -59,7 +59,7 @@ enum Dated {
 }
 
 /// A copy under way.
-struct Flying {
+struct CopyInFlight {
     number: u64,
     kind: CallKind,
     model: Arc<str>,
@@ -87,7 +87,7 @@ struct Known {
 /// A copy is over, whatever became of it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Landed {
+pub(super) struct CopySettled {
     number: u64,
     cost: Nano,
 }
@@ -132,10 +132,10 @@ impl ShadowActor {
             return;
         }
         self.number += 1;
-        let landing = copy::Landing::new(self.number, address);
+        let settles = copy::SettlesCopy::new(self.number, address);
         let (services, offer) = (self.services.clone(), offer.clone());
-        let task = actix::spawn(copy::send(services, offer, model.clone(), kind, landing));
-        self.flying.push(Flying {
+        let task = actix::spawn(copy::send(services, offer, model.clone(), kind, settles));
+        self.in_flight.push(CopyInFlight {
             number: self.number,
             kind,
             model: model.name().clone(),
@@ -161,7 +161,7 @@ impl ShadowActor {
 
     /// Sends a copy to the backup of which least is known.
     fn shadow(&mut self, look: &Look, address: Addr<ShadowActor>) {
-        let copies = self.flying.iter().filter(|flying| flying.kind == CallKind::Shadow);
+        let copies = self.in_flight.iter().filter(|in_flight| in_flight.kind == CallKind::Shadow);
         if self.gate.is_busy() || copies.count() >= self.terms.rules.max_in_flight as usize {
             return;
         }
@@ -171,7 +171,7 @@ impl ShadowActor {
                 ready && !look.offer.facts.called.contains(model.name())
             });
         let chosen = oldest(backups.map(|(place, (model, availability))| {
-            let copies = self.flying.iter().filter(|flying| flying.model == *model.name());
+            let copies = self.in_flight.iter().filter(|in_flight| in_flight.model == *model.name());
             Backup { copies: copies.count(), data: availability.copy.data, place }
         }));
         if let Some((model, availability)) = chosen.and_then(|place| look.availabilities.get(place))
@@ -180,9 +180,12 @@ impl ShadowActor {
         }
     }
 
-    fn give_up(&mut self, which: impl Fn(&Flying) -> bool) {
+    fn give_up(&mut self, which: impl Fn(&CopyInFlight) -> bool) {
         // Its end is told by what it drops.
-        self.flying.iter().filter(|flying| which(flying)).for_each(|flying| flying.task.abort());
+        self.in_flight
+            .iter()
+            .filter(|in_flight| which(in_flight))
+            .for_each(|in_flight| in_flight.task.abort());
     }
 }
 
@@ -258,15 +261,16 @@ impl Handler<Known> for ShadowActor {
     }
 }
 
-impl Handler<Landed> for ShadowActor {
+impl Handler<CopySettled> for ShadowActor {
     type Result = Guarded<()>;
 
-    fn handle(&mut self, landed: Landed, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, landed: CopySettled, _: &mut Context<Self>) -> Self::Result {
         Guarded::of(|| {
-            let place = self.flying.iter().position(|flying| flying.number == landed.number);
+            let place =
+                self.in_flight.iter().position(|in_flight| in_flight.number == landed.number);
             let Some(place) = place else { return };
-            let flying = self.flying.swap_remove(place);
-            self.budget.settle(flying.reserved, landed.cost);
+            let in_flight = self.in_flight.swap_remove(place);
+            self.budget.settle(in_flight.reserved, landed.cost);
             self.asking = self.asking.map(|_| Dated::Stale);
             self.publish();
         })
@@ -277,7 +281,7 @@ impl Handler<Busy> for ShadowActor {
     type Result = Guarded<()>;
 
     fn handle(&mut self, _: Busy, _: &mut Context<Self>) -> Self::Result {
-        Guarded::of(|| self.give_up(|flying| flying.kind == CallKind::Shadow))
+        Guarded::of(|| self.give_up(|in_flight| in_flight.kind == CallKind::Shadow))
     }
 }
 

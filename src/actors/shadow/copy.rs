@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix::Addr;
 
-use super::{Landed, Offer, Reference, ShadowActor};
+use super::{CopySettled, Offer, Reference, ShadowActor};
 use crate::actors::call::{Assignment, Finished, Mode};
 use crate::actors::table::ModelHandle;
 use crate::clock::Clock;
@@ -33,21 +33,21 @@ pub(super) struct CopyServices {
 }
 
 /// Tells the owner that a copy is over when it is dropped, whichever way it ends.
-pub(super) struct Landing {
+pub(super) struct SettlesCopy {
     number: u64,
     cost: Nano,
     owner: Addr<ShadowActor>,
 }
 
-impl Landing {
-    pub(super) fn new(number: u64, owner: Addr<ShadowActor>) -> Landing {
-        Landing { number, cost: Nano(0), owner }
+impl SettlesCopy {
+    pub(super) fn new(number: u64, owner: Addr<ShadowActor>) -> SettlesCopy {
+        SettlesCopy { number, cost: Nano(0), owner }
     }
 }
 
-impl Drop for Landing {
+impl Drop for SettlesCopy {
     fn drop(&mut self) {
-        self.owner.do_send(Landed { number: self.number, cost: self.cost });
+        self.owner.do_send(CopySettled { number: self.number, cost: self.cost });
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn send(
     offer: Arc<Offer>,
     model: ModelHandle,
     kind: CallKind,
-    mut landing: Landing,
+    mut settles: SettlesCopy,
 ) {
     let facts = &offer.facts;
     let longest = LONGEST.max(model.config.timeouts.attempt);
@@ -82,7 +82,7 @@ pub(super) async fn send(
         let step = tokio::select! {
             biased;
             () = &mut displaced => {
-                landing.cost = call.owed().cost.amount.unwrap_or_default();
+                settles.cost = call.owed().cost.amount.unwrap_or_default();
                 return;
             }
             step = call.step() => step,
@@ -91,7 +91,7 @@ pub(super) async fn send(
             Step::End(outcome) => break outcome,
             // That it answers is all that was of interest.
             Step::Life | Step::Text(_) if kind == CallKind::Probe => {
-                landing.cost = call.proven().await.amount.unwrap_or_default();
+                settles.cost = call.proven().await.amount.unwrap_or_default();
                 return;
             }
             Step::Life | Step::Text(_) => {}
@@ -102,7 +102,7 @@ pub(super) async fn send(
     // Before it is judged: an answer that is not accepted can be compared all the same.
     let likeness = live.zip(outcome.as_ref().ok()).map(|(live, answer)| Likeness::of(live, answer));
     let Finished { permit, ended, .. } = call.finish(outcome);
-    landing.cost = ended.cost.amount.unwrap_or_default();
+    settles.cost = ended.cost.amount.unwrap_or_default();
     let event = live.map(|live| comparison(&offer, live, &model, likeness, &ended, latency_ms));
     permit.settle(ended).await;
     if let Some(event) = event {

@@ -91,7 +91,7 @@ impl Shadows {
             gate: gate.clone(),
             spent,
             asking: None,
-            flying: Vec::new(),
+            in_flight: Vec::new(),
             number: 0,
         };
         let actor = Actor::create(|context| {

@@ -8,7 +8,7 @@ use super::script::{fails, limited, well};
 use crate::domain::fault::Fault;
 use crate::protocol::request::BreakerSet;
 
-/// A stage on which every circuit is open: `a` for five minutes from second 0, `b` from second
+/// A rig on which every circuit is open: `a` for five minutes from second 0, `b` from second
 /// 10 and `c` from second 20.
 async fn all_open(settings: &str) -> Rig {
     let rig = Rig::new(&format!("[retry]\nmax = 0\n[breaker]\nfailures = 1\n{settings}\n{THREE}"));

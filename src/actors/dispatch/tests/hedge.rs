@@ -9,7 +9,7 @@ use super::rig::{ONE_PROVIDER, Rig, THREE, code, lines, pass, play, tried};
 use super::script::{Step, fails, hangs, limited, says, silent, well};
 use crate::domain::fault::Fault;
 
-/// A stage whose chain is hedged after two seconds, with prices.
+/// A rig whose chain is hedged after two seconds, with prices.
 fn hedged(text: &str) -> Rig {
     let chain = "default = { models = [\"a\", \"b\", \"c\"], hedge_after = \"2s\" }";
     let text = text.replace("default = [\"a\", \"b\", \"c\"]", chain);

@@ -1,4 +1,4 @@
-//! The stage: actors over a configuration, a scripted provider, a recorder in a folder that goes
+//! The rig: actors over a configuration, a scripted provider, a recorder in a folder that goes
 //! away, and paused time on both clocks.
 
 use std::cell::Cell;
@@ -72,7 +72,7 @@ pub(super) fn faults(before: u32, times: u32) {
     FAULTS.set((before, times));
 }
 
-/// The stage.
+/// The rig.
 pub(super) struct Rig {
     pub(super) script: Rc<Scripted>,
     pub(super) router: Addr<RouterActor>,
@@ -133,7 +133,7 @@ pub(super) fn configured(text: &str) -> Config {
 }
 
 impl Rig {
-    /// A stage with this configuration.
+    /// A rig with this configuration.
     pub(super) fn new(text: &str) -> Rig {
         let config = configured(text);
         let began = Instant::now();
