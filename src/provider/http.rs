@@ -22,7 +22,7 @@ use reqwest::header::DATE;
 
 use super::body::Asking;
 use super::clients::{Clients, Connecting};
-use super::errors::classify::{ErrorResponse, classify};
+use super::errors::classify::{self, ErrorResponse, classify};
 use super::errors::{proxy, transport};
 use super::history;
 use super::keys::{Keyring, Pass};
@@ -113,7 +113,7 @@ impl Http {
                 let streams = asking.streams();
                 match Reading::begin(prepared, response, pace, limit, streams).await {
                     Err(failure) if lessons.learn(call, &failure) => continue,
-                    begun => return begun,
+                    begun => return begun.map_err(|failure| self.timed(failure)),
                 }
             }
             let status = response.status().as_u16();
@@ -131,6 +131,11 @@ impl Http {
                 return Err(failure);
             }
         }
+    }
+
+    /// A failure that was told within an answer, where nobody knew what time it is.
+    fn timed(&self, failure: Failure) -> Failure {
+        classify::timed(failure, (self.clock)().wall)
     }
 
     /// How a call begins to ask a model.

@@ -38,8 +38,8 @@ impl Learned {
 
     fn remember(&self, lesson: Lesson, now: Mono) {
         let mut all = self.0.borrow_mut();
-        let is_other = |known: &Lesson| discriminant(known) != discriminant(&lesson);
-        all.retain(|(known, since)| is_other(known) && now.since(*since) < REMEMBERED);
+        let kind = discriminant(&lesson);
+        all.retain(|(known, since)| discriminant(known) != kind && now.since(*since) < REMEMBERED);
         all.push((lesson, now));
     }
 

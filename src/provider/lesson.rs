@@ -125,12 +125,12 @@ const LIMITS: [&str; 9] = [
 impl Lesson {
     /// The same way of asking without it.
     pub(super) fn apply(self, asking: Asking) -> Asking {
-        let fewer = |most: u32| Some(asking.most_tokens.map_or(most, |known| known.min(most)));
         match self {
             Lesson::Temperature => Asking { temperature: false, ..asking },
             Lesson::LimitName => Asking { other_limit: true, ..asking },
             Lesson::AtMost(most) | Lesson::Room(most) => {
-                Asking { most_tokens: fewer(most), ..asking }
+                let known = asking.most_tokens.unwrap_or(most);
+                Asking { most_tokens: Some(known.min(most)), ..asking }
             }
             Lesson::Limit => Asking { limit: false, ..asking },
             Lesson::StreamUsage => Asking { usage: false, ..asking },
@@ -277,8 +277,9 @@ impl Refused<'_> {
     fn room(&self, ours: u32) -> Option<u32> {
         let told: Vec<u32> = self.error.each_text().flat_map(|text| numbers(text)).collect();
         told.contains(&ours).then_some(())?;
-        let is_size = |number: &u32| *number != ours && !told.contains(&number.wrapping_sub(ours));
-        let window = told.iter().copied().filter(is_size).max()?;
+        let sizes = told.iter().copied();
+        // What is ours, and what is a sum with it, is no size of the model's.
+        let window = sizes.filter(|n| *n != ours && !told.contains(&n.wrapping_sub(ours))).max()?;
         let prompt = told.iter().copied().filter(|n| *n < window && *n != ours).max()?;
         let room = window - prompt;
         (prompt <= window / 2 && (FEWEST..ours).contains(&room)).then_some(room)
@@ -287,10 +288,9 @@ impl Refused<'_> {
 
 /// The whole numbers of a text, less what belongs to names (`m-1106`) or is the number of an error.
 fn numbers(text: &str) -> Vec<u32> {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ',');
     let mut found = Vec::new();
     let mut before = "";
-    for word in text.split(|c| !is_part(c)).filter(|word| !word.is_empty()) {
+    for word in text.split(is_between).filter(|word| !word.is_empty()) {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
         let is_code = ["code", "status", "error", "http", "line", "column"]
             .iter()
@@ -305,6 +305,10 @@ fn numbers(text: &str) -> Vec<u32> {
         found.extend(parts.filter_map(|number| number.parse::<u32>().ok()));
     }
     found
+}
+
+fn is_between(c: char) -> bool {
+    !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.' | ',')
 }
 
 #[cfg(test)]

@@ -310,7 +310,7 @@ fn blames_the_request(fault: Fault) -> bool {
 /// A body that is not what the wire format promises.
 pub(super) fn bad_body(body: &[u8], why: &str) -> Failure {
     let head = String::from_utf8_lossy(&body[..body.len().min(64)]);
-    let message = match (head.trim().is_empty(), super::errors::shape::is_html(&head)) {
+    let message = match (head.trim().is_empty(), super::errors::page::is_html(&head)) {
         (true, _) => "the answer is empty".to_owned(),
         (false, true) => "the answer is an HTML page, not JSON; check base_url".to_owned(),
         (false, false) => format!("the answer is not what this API promises: {why}"),

@@ -190,8 +190,9 @@ impl PartialCall {
         self.arguments.push_str(piece.arguments);
         self.shape = self.shape.after(piece.arguments);
         // An empty object takes nothing back.
-        let is_less = |whole: &String| self.whole.is_some() && whole.trim() == "{}";
-        self.whole = piece.whole.filter(|whole| !is_less(whole)).or(self.whole.take());
+        if self.whole.is_none() || piece.whole.as_deref().map(str::trim) != Some("{}") {
+            self.whole = piece.whole.or(self.whole.take());
+        }
         self.extra = piece.extra.or(self.extra.take());
     }
 

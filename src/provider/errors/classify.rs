@@ -43,13 +43,14 @@ impl ErrorResponse<'_> {
 /// What a failed answer is.
 pub(crate) fn classify(reply: &ErrorResponse<'_>, secrets: &Secrets, now: Wall) -> Failure {
     let error = reply.error();
-    let asked = hint::from_headers(reply.headers, now).or(error.retry_delay);
-    let fault = fault(reply.status, &error, asked.is_some());
+    let (now, headers) = (Some(now), hint::of_headers(reply.headers));
+    let asked = hint::asked(&headers, now).or_else(|| error.asked(now));
+    let fault = fault(reply.status, &error, is_soon(asked));
     let asked = match fault {
-        Fault::RateLimited => asked.or_else(|| hint::from_limits(reply.headers, now)),
+        Fault::RateLimited => asked.or_else(|| hint::from_limits(&headers, now)),
         _ => asked,
     };
-    let retry_after = asked.or_else(|| wait_in_words(fault, &error));
+    let retry_after = asked.or_else(|| wait(fault, &error, now));
     let should_retry = hint::should_retry(reply.headers);
     Failure { retry_after, should_retry, ..failure(error, fault, reply.status, secrets) }
 }
@@ -59,15 +60,29 @@ pub(crate) fn in_success(error: &serde_json::Value, secrets: &Secrets) -> Failur
     let error = shape::from_error(error);
     let status = error.number.filter(|number| (400..600).contains(number));
     let status = status.unwrap_or_else(|| status_of_words(&error));
-    let fault = fault(status, &error, error.retry_delay.is_some());
-    let retry_after = error.retry_delay.or_else(|| wait_in_words(fault, &error));
+    let fault = fault(status, &error, is_soon(error.asked(None)));
+    let retry_after = error.asked(None).or_else(|| wait(fault, &error, None));
     Failure { retry_after, ..failure(error, fault, 200, secrets) }
 }
 
-/// How long the texts ask to wait, where waiting cures the fault.
-fn wait_in_words(fault: Fault, error: &ErrorDetails) -> Option<Duration> {
+/// Whether waiting cures it. A quota that is whole again tomorrow is used up today.
+fn is_soon(asked: Option<Duration>) -> bool {
+    asked.is_some_and(|wait| wait <= Duration::from_secs(3600))
+}
+
+/// The same failure with the wait that it asks for until a time, once it is known what time it is.
+pub(crate) fn timed(failure: Failure, now: Wall) -> Failure {
+    let now = Some(now);
+    let told = failure.told.as_ref().filter(|_| failure.retry_after.is_none());
+    let wait = told.and_then(|error| error.asked(now).or_else(|| wait(failure.fault, error, now)));
+    Failure { retry_after: failure.retry_after.or(wait), ..failure }
+}
+
+/// How long an error asks to wait by its limits or in words, where waiting cures the fault.
+fn wait(fault: Fault, error: &ErrorDetails, now: Option<Wall>) -> Option<Duration> {
     match fault {
-        Fault::RateLimited | Fault::Overloaded => hint::from_text(&error.message()?),
+        Fault::RateLimited => error.limits(now).or_else(|| hint::from_text(&error.message()?, now)),
+        Fault::Overloaded => hint::from_text(&error.message()?, now),
         _ => None,
     }
 }
@@ -183,6 +198,9 @@ fn too_many(error: &ErrorDetails) -> Fault {
         " overdue",
         " recharge",
         " hard limit",
+        "余额",
+        "欠费",
+        "充值",
     ];
     let texts = error.texts();
     let money = error.codes().are_about(Topic::Money)

@@ -4,6 +4,7 @@
 pub(super) mod classify;
 pub(super) mod falsy;
 pub(super) mod hint;
+pub(super) mod page;
 pub(super) mod proxy;
 pub(super) mod redact;
 pub(super) mod shape;

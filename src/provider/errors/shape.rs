@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::hint;
+use super::hint::{self, Hint};
+use super::page::{is_html, title};
 use super::topic::{Topic, Words};
+use crate::domain::time::Wall;
 use crate::provider::framing::mend;
 
 /// Deepest nesting that is looked into; a text that holds JSON counts as one level.
@@ -93,7 +95,10 @@ pub(crate) struct ErrorDetails {
     codes: Vec<String>,
     /// Texts for people, the outermost first.
     texts: Vec<String>,
-    pub(crate) retry_delay: Option<Duration>,
+    /// The delay in Google's `RetryInfo`.
+    retry_delay: Option<Duration>,
+    /// Fields that may say how long to wait, and headers that a gateway passes on.
+    hints: Vec<Hint>,
     /// OpenRouter names the input that moderation flagged.
     pub(crate) moderated: bool,
     /// It is a web page.
@@ -144,6 +149,16 @@ impl ErrorDetails {
     /// The texts for people, the outermost first.
     pub(crate) fn each_text(&self) -> impl Iterator<Item = &String> {
         self.texts.iter()
+    }
+
+    /// How long it asks to wait, in fields of its own.
+    pub(crate) fn asked(&self, now: Option<Wall>) -> Option<Duration> {
+        self.retry_delay.or_else(|| hint::asked(&self.hints, now))
+    }
+
+    /// When the limits are whole again that it tells of.
+    pub(crate) fn limits(&self, now: Option<Wall>) -> Option<Duration> {
+        hint::from_limits(&self.hints, now)
     }
 
     /// All codes in one, for [`Words::are_about`]: no phrase reaches from one into the next.
@@ -203,10 +218,12 @@ impl fmt::Debug for ErrorDetails {
 /// Reads a whole body.
 pub(crate) fn read(body: &[u8]) -> ErrorDetails {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mended = || serde_json::from_slice(&mend::words(body)?).ok();
-    match serde_json::from_slice::<Value>(body).ok().or_else(mended) {
-        Some(value) => from_value(&value),
-        None => from_text(&String::from_utf8_lossy(body)),
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => from_value(&value),
+        Err(_) => match mend::words(body) {
+            Some(mended) => read(&mended),
+            None => from_text(&String::from_utf8_lossy(body)),
+        },
     }
 }
 
@@ -279,8 +296,7 @@ fn look_into(found: &mut ErrorDetails, object: &Map<String, Value>, depth: usize
             _ => {}
         }
     }
-    let named = object.iter().find_map(|(name, value)| hint::from_field(name, value));
-    found.retry_delay = found.retry_delay.or(named);
+    found.hints.extend(object.iter().filter_map(|(name, value)| Hint::of_field(name, value)));
     look_for_google(found, object);
     found.moderated |= object.contains_key("flagged_input");
 }
@@ -363,21 +379,6 @@ fn from_text(body: &str) -> ErrorDetails {
             found
         }
     }
-}
-
-/// Whether a text is a web page.
-pub(crate) fn is_html(text: &str) -> bool {
-    let head = text.trim_start().get(..14).unwrap_or(text.trim_start()).to_ascii_lowercase();
-    head.starts_with("<!doctype html") || head.starts_with("<html") || head.starts_with("<head")
-}
-
-fn title(page: &str) -> Option<&str> {
-    // Lower-casing ASCII only keeps every position, so they may be used on the original.
-    let lower = page.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let end = lower[start..].find("</title>")? + start;
-    let title = page[start..end].trim();
-    (!title.is_empty()).then_some(title)
 }
 
 #[cfg(test)]

@@ -45,14 +45,15 @@ fn token(json: &[u8], at: usize) -> usize {
     let length = match json[at] {
         b'"' => end_of_string(rest),
         b'-' | b'+' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-            let is_part = |byte: &&u8| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-' | b'_')
-            };
-            rest.iter().take_while(is_part).count()
+            rest.iter().take_while(|&&byte| is_part(byte)).count()
         }
         _ => 0,
     };
     at + 1 + length
+}
+
+fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-' | b'_')
 }
 
 /// How much of a string is left behind its first mark.

@@ -60,8 +60,7 @@ fn is_text(head: &[u8]) -> bool {
     let head = &head[..head.len().min(4 * TELLING)];
     let is_utf8 =
         std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
-    let is_shown = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
-    is_utf8 && head.iter().all(is_shown)
+    is_utf8 && head.iter().all(|byte| !byte.is_ascii_control() || byte.is_ascii_whitespace())
 }
 
 /// Whether the first two bytes are the header of RFC 1950.

@@ -98,7 +98,7 @@ impl<'a> Trial<'a> {
         loop {
             let (step, more) = reading.step().await;
             let failure = match step {
-                Step::End(Err(failure)) if !self.told => failure,
+                Step::End(Err(failure)) if !self.told => self.http.timed(failure),
                 step => {
                     self.tell();
                     let next = match more {

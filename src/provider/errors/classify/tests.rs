@@ -42,6 +42,7 @@ fn plain_google(code: u16, status: &str) -> String {
 }
 
 mod request;
+mod wordings;
 
 mod overloaded {
     use super::*;

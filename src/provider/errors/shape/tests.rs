@@ -45,7 +45,7 @@ fn google_details_give_reason_delay_and_daily_quota() {
         {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[
           {"quotaId":"GenerateRequestsPerDayPerProjectPerModel"}]}]}}"#);
     assert_eq!(error.best_code(), Some("RATE_LIMIT_EXCEEDED"));
-    assert_eq!(error.retry_delay, Some(Duration::from_secs(59)));
+    assert_eq!(error.asked(None), Some(Duration::from_secs(59)));
     assert!(error.per_day);
 }
 

@@ -26,7 +26,7 @@ const OTHER_POLICIES: &[&str] =
 const OTHER_LIMITS: &[&str] = &[
     " max tokens", " max completion tokens", " max output tokens", " output tokens",
     " completion tokens", " maximum tokens you requested", " maximum tokens value", " budget",
-    " per minute", " per day", " quota", " string", " stop sequence", " tools", " array",
+    " per minute", " per day", " quota", " string", " stop sequence", " tools", " array", " deadline",
 ];
 
 /// Words for something that is larger than allowed.
@@ -35,7 +35,8 @@ const TOO_MUCH: &[&str] = &[
     " exceed", " too long", " too large", " too big", " too many", " longer than", " larger than",
     " greater than", " bigger than", " more than", " less than", " maximum", " max ", " limit",
     " above", " beyond", " over ", " reduce", " shorten", " truncat", " overflow", " not fit",
-    " only support", " up to", " at most", " range of", " out of range", " surpass",
+    " only support", " up to", " at most", " range of", " out of range", " surpass", " longer fit",
+    " doesnt fit", " cannot fit", " wont fit", " bigger", " larger", " longer", " smaller", " shorter",
 ];
 
 #[rustfmt::skip]
@@ -70,6 +71,14 @@ pub(super) const TABLE: &[Wording] = &[
         OTHER_POLICIES,
     ),
     row(
+        Topic::Policy,
+        &[
+            &[" safety "],
+            &[" reject", " block", " refus", " flagged", " declin", " violat", " triggered"],
+        ],
+        OTHER_POLICIES,
+    ),
+    row(
         Topic::Glitch,
         &[&[
             " tool use failed", " json validate failed", " failed generation",
@@ -78,6 +87,8 @@ pub(super) const TABLE: &[Wording] = &[
             " error parsing tool call", " tool call validation failed",
             " malformed function call", " malformed tool call", " generated invalid",
             " model produced invalid", " model generated malformed",
+            " produced an invalid", " produced a malformed", " generated an invalid",
+            " generated a malformed", " failed to generate a valid",
         ]],
         &[],
     ),
@@ -98,11 +109,11 @@ pub(super) const TABLE: &[Wording] = &[
                 " context length", " context window", " context size", " context limit",
                 " model context", " models context", " maximum context", " max context",
                 " maximum model length", " max model len", " sequence length", " prompt length",
-                " input length", " n ctx",
+                " input length", " n ctx", " than the context", " in the context", " into the context",
             ],
             TOO_MUCH,
         ],
-        &[" per minute", " string"],
+        &[" per minute", " string", " deadline"],
     ),
     row(
         Topic::Context,
@@ -128,6 +139,7 @@ pub(super) const TABLE: &[Wording] = &[
         ]],
         &[" string", " per minute", " tools"],
     ),
+    row(Topic::Context, &[&[" token limit", " tokens limit"]], OTHER_LIMITS),
     row(
         Topic::Money,
         &[&[
@@ -154,7 +166,7 @@ pub(super) const TABLE: &[Wording] = &[
             &[
                 " exhaust", " used up", " run out", " ran out", " depleted", " expired",
                 " exceeded", " insufficient", " not enough", " not sufficient", " too low",
-                " negative",
+                " negative", " no remaining", " none left", " no more", " reached zero", " spent",
             ],
         ],
         &[" credential"],
@@ -162,7 +174,7 @@ pub(super) const TABLE: &[Wording] = &[
     row(
         Topic::Feature,
         &[&[
-            " no endpoints found that support", " enable auto tool choice", " thought signature",
+            " no endpoints found that support", " found that can handle", " enable auto tool choice", " thought signature",
             " prefill", " signature in thinking", " thinking block", " roles are supported",
             " expected last role", " not available for this model",
             " not available with this model",
@@ -181,7 +193,8 @@ pub(super) const TABLE: &[Wording] = &[
             " access to this model", " on demand throughput", " resource not found exception",
             " invalid model identifier", " model use case details", " could not find model", " cannot find model",
             " deployment not found", " deployment for this resource does not exist",
-            " operation not supported", " no longer served", "模型不存在", " requested model is not", " specified model is not",
+            " operation not supported", " no longer served", " no model named", " no model called",
+            " no model with", " not found for account", "模型不存在", " requested model is not", " specified model is not",
             " model identifier is", " model id is not", " model id is invalid",
         ]],
         &[" temporarily", " overloaded", " at capacity"],
@@ -194,9 +207,10 @@ pub(super) const TABLE: &[Wording] = &[
                 " not found", " does not exist", " doesnt exist", " not exist", " decommissioned",
                 " no longer available", " no longer supported", " no longer exist",
                 " has been deprecated", " has been removed", " has been retired",
-                " been shut down", " been sunset", " been discontinued", " end of life",
-                " end of its life",
-                " is retired", " was retired", " is unknown", " is not available", " is unavailable",
+                " shut down", " sunset", " discontinued", " retired", " end of life",
+                " end of its life", " not in the catalog", " not in the list of", " not among",
+                " not served", " not being served", " not hosted", " withdrawn",
+                " is unknown", " is not available", " is unavailable",
                 " is not accessible", " is not deployed", " is not loaded",
                 " not enabled for your", " not available to your", " not have access",
             ],
@@ -259,7 +273,8 @@ pub(super) const TABLE: &[Wording] = &[
         Topic::Busy,
         &[&[
             " overloaded", " over capacity", " at capacity", " capacity exceeded", " no capacity",
-            " server is busy", " too busy", " loading model", " model is loading",
+            " server is busy", " server busy", " currently busy", " queue is full", " queue full",
+            " heavy load", " high load", " too busy", " loading model", " model is loading",
             " currently loading", " unavailable error", " service unavailable",
             " temporarily unavailable",
         ]],
@@ -278,9 +293,26 @@ pub(super) const TABLE: &[Wording] = &[
             " cannot both be", " cannot be used", " can not be used", " cannot be combined",
             " mutually exclusive", " maximum allowed number of output", " too many tools",
             " number of tools", " tool call parser", " tools are disabled",
-            " should match pattern",
+            " should match pattern", " not accept", " doesnt accept", " not handle", " cannot render",
+            " unable to render", " must be at the beginning", " must be the first",
+            " must come first", " passed back", " must be set to", " last turn", " last message",
+            " first message", " must start with a", " must end with a", " not capable",
+            " incapable",
         ]],
         &[],
+    ),
+    row(
+        Topic::Feature,
+        &[
+            &[
+                " response format", " json schema", " json mode", " structured output",
+                " tool choice", " tool use", " tool call", " function calling", " modality",
+                " modalities", " vision", " audio", " images", " image input", " thinking",
+                " reasoning", " streaming", " system role", " system message", " developer",
+            ],
+            &[" unavailable", " not available", " disabled", " isnt available", " off ", " lacks"],
+        ],
+        &[" temporarily", " service"],
     ),
     row(
         Topic::Feature,

@@ -227,4 +227,27 @@ mod by_meaning {
         assert_eq!(reply(429, &[], &text).retry_after, Some(Duration::from_secs(20)));
         assert_eq!(reply(400, &limits, "{}").retry_after, None);
     }
+
+    #[test]
+    fn headers_that_a_gateway_passes_on_in_its_body_are_hints() {
+        let body = |headers: serde_json::Value| {
+            serde_json::json!({"error": {"message": "Rate limit exceeded: free-models-per-min. ",
+                "code": 429, "metadata": {"headers": headers, "provider_name": null}},
+                "user_id": "u"})
+        };
+        for headers in [
+            serde_json::json!({"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": "1795132845000"}),
+            serde_json::json!({"x-ratelimit-remaining": 0, "x-ratelimit-reset": 1_795_132_845}),
+            serde_json::json!({"Retry-After": "45s"}),
+            serde_json::json!({"Retry-After": ["45"]}),
+            serde_json::json!({"retry-after-ms": "45000"}),
+        ] {
+            let wanted = Some(Duration::from_secs(45));
+            let body = body(headers);
+            assert_eq!(reply(429, &[], &body.to_string()).retry_after, wanted, "{body}");
+            let within = timed(in_success(&body["error"], &Secrets::default()), NOW);
+            assert_eq!((within.fault, within.retry_after), (Fault::RateLimited, wanted), "{body}");
+        }
+    }
 }
