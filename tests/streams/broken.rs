@@ -1,6 +1,5 @@
 //! Streams that break off, are cut through, or lack their end.
 
-use fallbackd::config::Kind;
 use fallbackd::sim::{Behaviour, Fate, Flow, Meaning};
 use serde_json::{Value, json};
 
@@ -97,12 +96,7 @@ fn an_error_within_a_stream_is_what_it_says_and_not_repeated_while_somebody_else
 #[test]
 fn without_done_an_answer_that_was_finished_is_whole() {
     for run in play(&Flow { no_end: true, ..good() }, &backup(), &hello()) {
-        // Anthropic has no other finish value than the end itself.
-        if run.kind == Kind::Anthropic && run.way != Way::Plain {
-            run.expect(By::Second, &["stream_cut"], (1, 1), 0..1_000);
-        } else {
-            run.expect(By::First, &[], (1, 0), 0..1_000);
-        }
+        run.expect(By::First, &[], (1, 0), 0..1_000);
     }
 }
 

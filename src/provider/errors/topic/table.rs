@@ -36,7 +36,7 @@ const TOO_MUCH: &[&str] = &[
     " greater than", " bigger than", " more than", " less than", " maximum", " max ", " limit",
     " above", " beyond", " over ", " reduce", " shorten", " truncat", " overflow", " not fit",
     " only support", " up to", " at most", " range of", " out of range", " surpass", " longer fit",
-    " doesnt fit", " cannot fit", " wont fit", " bigger", " larger", " longer", " smaller", " shorter",
+    " doesnt fit", " cannot fit", " wont fit",
 ];
 
 #[rustfmt::skip]

@@ -85,6 +85,7 @@ fn what_only_sounds_like_one_of_these_is_not() {
     for text in [
         "Invalid tool call id in message 3",
         "messages[1].name must be a string",
+        "messages[1].name: the length must be shorter than 64 characters",
         "field `model` must be a string",
         "invalid json: unexpected character",
         "the schema of function `safety_check` has no properties",
