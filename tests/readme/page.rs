@@ -15,12 +15,13 @@ pub(crate) const MARKERS: [&str; 8] = [
 ];
 
 /// The pages for users, relative to the repository.
-pub(crate) const PAGES: [&str; 9] = [
+pub(crate) const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/protocol.md",
     "docs/http.md",
+    "docs/http-responses.md",
     "docs/configuration.md",
     "docs/providers.md",
     "docs/routing.md",

@@ -66,8 +66,8 @@ fn token(field: &Field<'_>, env: &Env) -> Option<SecretString> {
             fetched.known().cloned()
         }
         Err(reason) => {
-            let hint = "put it there, or remove the key: the daemon then makes one itself";
-            field.mistake(&reason, hint);
+            let hint = "put it there; until then the daemon shows its own, as without the key";
+            field.warning(&reason, hint);
             None
         }
     }
